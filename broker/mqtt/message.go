@@ -1,0 +1,56 @@
+package mqtt
+
+import "time"
+
+// Message is one Application Message, owned and immutable: whoever holds it
+// may keep it, nobody may change its Payload or Properties. A Message is made
+// only for what is kept or handed to another goroutine; bytes in flight are
+// borrowed as packet.Publish.
+type Message struct {
+	Topic      string
+	Payload    []byte
+	Properties *Properties // nil when the message carries none
+	// Expires is when the Message Expiry Interval has passed; zero means never
+	// [MQTT-3.3.2-5].
+	Expires time.Time
+	QoS     QoS
+	Retain  bool // the RETAIN flag as the publisher set it
+	// Publisher is the Client Identifier of the session that published the
+	// message; No Local is decided by it [MQTT-3.8.3-3].
+	Publisher string
+}
+
+// Size is what the message counts against a quota in bytes: topic, payload
+// and property strings.
+func (m *Message) Size() int { return len(m.Topic) + len(m.Payload) + m.Properties.size() }
+
+// Expired reports whether the Message Expiry Interval has passed at now.
+func (m *Message) Expired(now time.Time) bool {
+	return !m.Expires.IsZero() && !now.Before(m.Expires)
+}
+
+// ExpirySeconds is the Message Expiry Interval to send at now: what is left,
+// rounded up to whole seconds [MQTT-3.3.2-6]. ok is false when the message
+// never expires.
+func (m *Message) ExpirySeconds(now time.Time) (s uint32, ok bool) {
+	if m.Expires.IsZero() {
+		return 0, false
+	}
+	left := m.Expires.Sub(now)
+	if left <= 0 {
+		return 0, true
+	}
+	return uint32((left + time.Second - 1) / time.Second), true
+}
+
+// Will is the Will Message of a Network Connection with its Will Delay
+// Interval.
+type Will struct {
+	Message Message
+	// Delay is the Will Delay Interval, in whole seconds on the wire
+	// (0 to 4294967295 s); in-process clients may use finer values.
+	Delay time.Duration
+	// ExpiryInterval is the Message Expiry Interval of the Will Message,
+	// counted from its publication; 0 means none.
+	ExpiryInterval time.Duration
+}

@@ -1,0 +1,31 @@
+package mqtt
+
+import "time"
+
+// Queued is one entry of a durable Queue as its consumer sees it. The entry
+// is the state of the transfer: queued, handed out (Sent > 0), received by the
+// other side (Received), removed.
+type Queued struct {
+	// Seq orders the entries of one queue and names this one; it is never
+	// used again, also not after a restart.
+	Seq     uint64
+	Message Message
+	At      time.Time // when the message was queued
+	// Sent counts how often the entry was handed out before; a resend on a
+	// resumed session carries DUP=1 [MQTT-3.3.1-1].
+	Sent int
+	// Received is set once the other side's PUBREC was recorded: it owns the
+	// message, only PUBREL and PUBCOMP are left [MQTT-4.3.3-4].
+	Received bool
+}
+
+// QueueStats describes a Queue at one moment.
+type QueueStats struct {
+	Messages int           // entries not yet removed, in-flight ones included
+	Bytes    int64         // their size
+	InFlight int           // handed out and not yet removed
+	Oldest   time.Duration // age of the first entry; 0 when empty
+	Accepted uint64        // entries ever accepted
+	Removed  uint64        // entries acknowledged by the consumer
+	Dropped  uint64        // entries given up by overflow or expiry
+}

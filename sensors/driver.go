@@ -1,0 +1,108 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Driver talks to one device. The manager owns it: its methods are called
+// from one goroutine at a time, each under a deadline. A driver starts no
+// goroutine that outlives Close and keeps no clock but the reading's.
+type Driver interface {
+	// Open claims the hardware and brings the device to its working state. It
+	// is called again after Close when the device failed; registers that a
+	// brown-out may have reset are written again. Errors are *Fault where the
+	// driver knows the reason.
+	Open(ctx context.Context, b Buses) error
+	// Read returns the readings of one interval. It blocks until they are
+	// there or ctx ends. Event drivers (gpio_in, lines) block until something
+	// happened or ctx ends; they implement Pusher.
+	Read(ctx context.Context) ([]Reading, error)
+	// Close releases the hardware; it must return even while a Read hangs.
+	Close() error
+}
+
+// Pusher is a Driver whose Read waits for events: the manager calls it again
+// at once, not once an interval, and its deadline is the device's
+// stale_after, not the interval. OnSilence says what a Read that saw nothing
+// until its deadline means: nil is "nothing happened" (an input that did not
+// change), a *Fault is a failure (a serial device that went quiet).
+type Pusher interface {
+	Driver
+	OnSilence() error
+}
+
+// Commander is a Driver with outputs. Do carries out one command that arrived
+// on .../{entity}/set and returns the readings that the device confirms; they
+// are published before the result. An error is the result's reason.
+type Commander interface {
+	Driver
+	Do(ctx context.Context, entity string, payload []byte) ([]Reading, error)
+	// Stop brings the outputs to their on_stop state, before Close at a clean
+	// shutdown.
+	Stop(ctx context.Context) error
+}
+
+// Reading is one value of one entity at one moment.
+type Reading struct {
+	Entity string
+	// Value is a float64, int64, bool or string, in Unit.
+	Value any
+	Unit  string    // unit_of_measurement that the driver suggests, as "°C"
+	At    time.Time // when it was captured, with monotonic part
+	// Err rejects this one value (an open thermocouple among good channels).
+	Err error
+}
+
+// Reason is why a device is offline, one word of a fixed list: it is
+// published as health.reason and counted.
+type Reason string
+
+// The reasons of sensors.md C.4.
+const (
+	Nack         Reason = "nack"         // the address did not acknowledge
+	Timeout      Reason = "timeout"      // no answer in time
+	CRC          Reason = "crc"          // checksum or framing wrong
+	Stuck        Reason = "stuck"        // raw value identical for too long
+	OutOfRange   Reason = "out_of_range" // outside its range, sentinel values included
+	Rate         Reason = "rate"         // changed faster than it can
+	WireBreak    Reason = "wire_break"   // open circuit
+	ShortCircuit Reason = "short_circuit"
+	Brownout     Reason = "brownout" // registers were found reset
+	Hung         Reason = "hung"     // a transfer never returned
+	NoData       Reason = "no_data"  // nothing arrived within stale_after
+	Unplugged    Reason = "unplugged"
+	WrongChip    Reason = "wrong_chip" // the chip id is not the configured chip's
+	Parse        Reason = "parse"      // input that the format does not describe
+	Busy         Reason = "busy"       // the line or port is owned by someone else
+	Permission   Reason = "permission"
+	NotFound     Reason = "not_found" // no such bus, chip, line or port
+	IO           Reason = "io"        // any other error of the kernel
+	Shutdown     Reason = "shutdown"
+)
+
+// Fault is a failure with its Reason.
+type Fault struct {
+	Reason Reason
+	Err    error
+}
+
+func (f *Fault) Error() string { return string(f.Reason) + ": " + f.Err.Error() }
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// ReasonOf returns the Reason in err's chain, IO when there is none, "" for nil.
+func ReasonOf(err error) Reason {
+	var f *Fault
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &f):
+		return f.Reason
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout
+	}
+	return IO
+}
