@@ -19,7 +19,8 @@ type Driver interface {
 	// there or ctx ends. Event drivers (gpio_in, lines) block until something
 	// happened or ctx ends; they implement Pusher.
 	Read(ctx context.Context) ([]Reading, error)
-	// Close releases the hardware; it must return even while a Read hangs.
+	// Close releases the hardware; it must return even while a Read hangs. It
+	// is called after a failed Open too, and may be called twice.
 	Close() error
 }
 
@@ -27,7 +28,10 @@ type Driver interface {
 // at once, not once an interval, and its deadline is the device's
 // stale_after, not the interval. OnSilence says what a Read that saw nothing
 // until its deadline means: nil is "nothing happened" (an input that did not
-// change), a *Fault is a failure (a serial device that went quiet).
+// change; the manager then renews the last value before it expires, so the
+// deadline is half of stale_after), a *Fault is a failure (a serial device that
+// went quiet). A Read may be canceled to make way for a command and must not
+// lose what it has received so far.
 type Pusher interface {
 	Driver
 	OnSilence() error
@@ -42,6 +46,14 @@ type Commander interface {
 	// Stop brings the outputs to their on_stop state, before Close at a clean
 	// shutdown.
 	Stop(ctx context.Context) error
+}
+
+// BusUser is a Driver on a shared bus. The manager lets one device at a time
+// use a bus, and knows by the id which devices a hung transfer takes down.
+type BusUser interface {
+	Driver
+	// Bus is the id of the physical bus, as "i2c1"; "" is none.
+	Bus() string
 }
 
 // Reading is one value of one entity at one moment.
@@ -59,7 +71,7 @@ type Reading struct {
 // published as health.reason and counted.
 type Reason string
 
-// The reasons of sensors.md C.4.
+// The reasons, as published.
 const (
 	Nack         Reason = "nack"         // the address did not acknowledge
 	Timeout      Reason = "timeout"      // no answer in time
@@ -79,6 +91,7 @@ const (
 	Permission   Reason = "permission"
 	NotFound     Reason = "not_found" // no such bus, chip, line or port
 	IO           Reason = "io"        // any other error of the kernel
+	Panic        Reason = "panic"     // the driver panicked; it is opened anew
 	Shutdown     Reason = "shutdown"
 )
 

@@ -1,0 +1,100 @@
+package chipsim
+
+import (
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+)
+
+// Chip is one device on a bus. Tx is one transfer at the moment now: w is
+// written, then, after a repeated start, r is read. An error is the kernel's,
+// as syscall.ENXIO for "not acknowledged".
+type Chip interface {
+	Tx(now time.Time, w, r []byte) error
+}
+
+// Bus is an I2C bus of models. The zero value is an empty bus.
+type Bus struct {
+	mu    sync.Mutex
+	chips map[uint16]Chip
+	fault func(n int, addr uint16) error
+	n     int
+}
+
+var _ i2c.BusCloser = (*Bus)(nil)
+
+// Plug puts a chip at a 7-bit address; nil takes it away.
+func (b *Bus) Plug(addr uint16, c Chip) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.chips == nil {
+		b.chips = map[uint16]Chip{}
+	}
+	b.chips[addr] = c
+}
+
+// Fault sets what happens before every transfer: a non-nil error fails it, and
+// a function that blocks is a transfer that hangs. n counts the transfers from
+// 1. nil is a healthy bus.
+func (b *Bus) Fault(f func(n int, addr uint16) error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault = f
+}
+
+// Transfers returns how many transfers there were.
+func (b *Bus) Transfers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+// Tx implements i2c.Bus. Errors are flattened into text exactly as periph's
+// sysfs bus does, so that callers cannot come to rely on errors.Is.
+func (b *Bus) Tx(addr uint16, w, r []byte) error {
+	b.mu.Lock()
+	b.n++
+	n, fault, chip := b.n, b.fault, b.chips[addr]
+	b.mu.Unlock()
+	if fault != nil {
+		if err := fault(n, addr); err != nil {
+			return flatten(err)
+		}
+	}
+	if chip == nil {
+		return flatten(syscall.ENXIO)
+	}
+	if err := chip.Tx(time.Now(), w, r); err != nil {
+		return flatten(err)
+	}
+	return nil
+}
+
+func flatten(err error) error { return fmt.Errorf("sysfs-i2c: %v", err) }
+
+// SetSpeed implements i2c.Bus; like most real adapters it cannot.
+func (b *Bus) SetSpeed(physic.Frequency) error {
+	return fmt.Errorf("sysfs-i2c: not supported")
+}
+
+// String names the bus.
+func (b *Bus) String() string { return "chipsim" }
+
+// Close implements i2c.BusCloser.
+func (b *Bus) Close() error { return nil }
+
+// Stuck is a chip that acknowledges everything and reads one byte for ever:
+// 0xFF is a data line that nobody pulls down, 0x00 one that is shorted.
+type Stuck byte
+
+// Tx implements Chip.
+func (s Stuck) Tx(_ time.Time, _, r []byte) error {
+	for i := range r {
+		r[i] = byte(s)
+	}
+	return nil
+}
