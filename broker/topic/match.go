@@ -1,0 +1,49 @@
+package topic
+
+import "strings"
+
+// Match reports whether the valid Topic Name name matches the valid Topic
+// Filter filter, which must not be a shared one (see Share). A leading
+// wildcard does not match a name that starts with $ [MQTT-4.7.2-1].
+func Match(filter, name string) bool {
+	if filter == "" || name == "" {
+		return false
+	}
+	if name[0] == '$' && (filter[0] == '+' || filter[0] == '#') {
+		return false
+	}
+	f, n := 0, 0
+	for {
+		flevel, fnext := level(filter, f)
+		if flevel == "#" {
+			return true
+		}
+		nlevel, nnext := level(name, n)
+		if flevel != "+" && flevel != nlevel {
+			return false
+		}
+		switch {
+		case fnext < 0:
+			return nnext < 0
+		case nnext < 0:
+			// "a/#" also matches its parent "a", section 4.7.1.2.
+			return filter[fnext:] == "#"
+		}
+		f, n = fnext, nnext
+	}
+}
+
+// level returns the topic level of s that starts at pos and where the next
+// one starts, -1 after the last.
+func level(s string, pos int) (level string, next int) {
+	if i := strings.IndexByte(s[pos:], '/'); i >= 0 {
+		return s[pos : pos+i], pos + i + 1
+	}
+	return s[pos:], -1
+}
+
+// before returns where the level in front of the one at pos starts; pos must
+// not be the first level.
+func before(s string, pos int) int {
+	return strings.LastIndexByte(s[:pos-1], '/') + 1
+}
