@@ -1,0 +1,44 @@
+// Package serial opens serial ports, finds them by what is plugged into USB,
+// and cuts what arrives into lines.
+//
+// # Ports
+//
+// Open takes a Config, finds the port (Resolve), takes it for this program
+// alone and sets it up. On Linux a Port is a tty on Go's netpoller: a blocked
+// call costs a goroutine and no thread, ends at its deadline and at Close, and
+// no descriptor number is too high. Settings are read back from the driver,
+// and one that it refused is an error, not a surprise. Elsewhere a Port is one
+// of go.bug.st/serial behind the same interface.
+//
+// When the device is pulled out, calls fail with ErrUnplugged; the owner
+// closes the port, waits with WaitFor and opens again. Nothing here reopens on
+// its own, because only the owner knows what the device needs afterwards.
+//
+// # Identity
+//
+// Names such as ttyUSB0 go to whoever is plugged in first. A USBID says what
+// is meant instead; it is looked up in sysfs, without udev. The enumerator of
+// go.bug.st/serial is used off Linux only: on Linux it opens ports to see
+// whether they are real, which resets boards, and it knows neither socket nor
+// interface.
+//
+// # Lines
+//
+// Lines reads from a Port into one buffer of fixed size and returns slices of
+// it: bytes move from the kernel into the buffer once, and a line is valid
+// until the next call. What is too long, not text, or missed its beginning is
+// dropped by rule and counted.
+//
+// # What it refuses to do
+//
+// It sets no RS-485 mode, reads no modem status lines, and starts no goroutine
+// on Linux. It does not wait for boards to boot: Config.Settle is for the
+// caller.
+//
+// # Locks
+//
+// None on Linux: os.File synchronizes its calls, and one atomic flag tells our
+// own Close from an unplug. Off Linux each port has one slot for its reader and
+// a goroutine for its writer, which Close waits for. A Lines belongs to one
+// goroutine.
+package serial
