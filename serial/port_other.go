@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.bug.st/serial"
-	"go.bug.st/serial/enumerator"
 )
 
 // port gives go.bug.st's blocking port deadlines. Reads are cut into slices of
@@ -77,7 +76,7 @@ func openPort(path string, c *Config) (*port, error) {
 	}
 	s, err := serial.Open(path, mode)
 	if err != nil {
-		return nil, sort("open", path, err)
+		return nil, classify("open", path, err)
 	}
 	p := &port{
 		s: s, path: path, done: make(chan struct{}),
@@ -85,7 +84,7 @@ func openPort(path string, c *Config) (*port, error) {
 		pieces: make(chan []byte), written: make(chan result, 1),
 	}
 	if err := s.SetReadTimeout(readSlice); err != nil {
-		return nil, errors.Join(sort("open", path, err), s.Close())
+		return nil, errors.Join(classify("open", path, err), s.Close())
 	}
 	p.ended.Go(p.writeLoop)
 	if c.DTR == "pulse" {
@@ -254,7 +253,7 @@ func (p *port) fail(op string, err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &Error{Op: op, Port: p.path, Err: os.ErrDeadlineExceeded}
 	}
-	return sort(op, p.path, err)
+	return classify(op, p.path, err)
 }
 
 // kinds are the library's codes. A port that it calls closed while we did not
@@ -272,7 +271,7 @@ var kinds = map[serial.PortErrorCode]error{
 	serial.FunctionNotImplemented: ErrUnsupported,
 }
 
-func sort(op, path string, err error) *Error {
+func classify(op, path string, err error) *Error {
 	e := &Error{Op: op, Port: path, Err: err}
 	var pe *serial.PortError
 	switch {
@@ -284,24 +283,6 @@ func sort(op, path string, err error) *Error {
 		e.Kind = ErrUnplugged
 	}
 	return e
-}
-
-// listPorts asks the enumerator. It knows no interface and no socket.
-func listPorts(string) ([]Info, error) {
-	found, err := enumerator.GetDetailedPortsList()
-	if err != nil {
-		return nil, err
-	}
-	var ports []Info
-	for _, d := range found {
-		p := Info{Name: d.Name, Path: d.Name}
-		if d.IsUSB {
-			p.USB = USBID{VID: d.VID, PID: d.PID, Serial: d.SerialNumber}
-			p.Manufacturer, p.Product = d.Manufacturer, d.Product
-		}
-		ports = append(ports, p)
-	}
-	return ports, nil
 }
 
 // look reports whether the port is there; permissions show at Open.
