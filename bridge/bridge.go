@@ -1,0 +1,187 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Bridge is one link to an upstream server. Make it with New, work it with Run.
+type Bridge struct {
+	o        Options
+	self     string // local Client Identifier
+	servers  []server
+	out      []route
+	dialer   *dialer
+	status   *status
+	receiver *receiver
+
+	// What is remembered between connections; each is used by the goroutine
+	// named, and connections follow one another.
+	retry    backoff        // Run
+	quota    backoff        // under hold.mu
+	stalls   int            // Run: in a row
+	suspect  suspect        // Run and the settler, under its lock
+	tries    map[uint64]int // settler: attempts of messages that failed for now
+	takeover []time.Time    // Run: the latest
+}
+
+// New checks the options and returns a bridge. It opens nothing.
+func New(o Options) (*Bridge, error) {
+	o.setDefaults()
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+	}
+	b := &Bridge{
+		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
+		dialer: newDialer(o.TLS, o.Dial), tries: map[uint64]int{},
+		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
+	}
+	for _, text := range o.Servers {
+		s, err := parseServer(text)
+		if err != nil {
+			return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+		}
+		b.servers = append(b.servers, s)
+	}
+	var err error
+	if b.out, err = compileAll("out", o.Out); err != nil {
+		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+	}
+	in, err := compileAll("in", o.In)
+	if err != nil {
+		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+	}
+	b.receiver = newReceiver(b.self, in, o.Local, b.status)
+	return b, nil
+}
+
+// Stats returns the state and the counters. It does not block on the network.
+func (b *Bridge) Stats() Stats {
+	s := b.status.snapshot()
+	if b.o.Queue != nil {
+		s.Queue = b.o.Queue.Stats()
+		s.InFlight = s.Queue.InFlight
+	}
+	return s
+}
+
+// Run keeps the link up until ctx ends; then it lets the queue drain for up to
+// 2 s, leaves "offline" on the status topic and returns nil.
+func (b *Bridge) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		var up time.Duration
+		err := guard(func() (err error) {
+			up, err = b.attempt(ctx)
+			return err
+		})
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		f := classify(err, time.Now())
+		wait := b.down(f, up)
+		if sleep(ctx, wait) != nil {
+			break
+		}
+	}
+	b.status.update(func(s *Stats) {
+		s.State, s.Since, s.Reason = Down, time.Now(), "stopped"
+	})
+	return nil
+}
+
+// attempt tries the servers in order and serves the first that accepts. up is
+// how long that connection lasted.
+func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
+	b.status.state(time.Now(), Connecting)
+	b.status.update(func(s *Stats) { s.Attempts++ })
+	lctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var errs []error
+	for _, s := range b.servers {
+		l, err := b.open(ctx, lctx, s)
+		if err != nil {
+			errs = append(errs, classify(err, time.Now()))
+			if ctx.Err() != nil {
+				return 0, ctx.Err()
+			}
+			continue
+		}
+		b.up(l, s)
+		err = l.serve(ctx, lctx, cancel)
+		b.ended(ctx, l, err)
+		return time.Since(l.since), err
+	}
+	return 0, errors.Join(errs...)
+}
+
+func (b *Bridge) up(l *link, s server) {
+	b.status.update(func(st *Stats) {
+		st.State, st.Since, st.Class, st.Reason = Up, l.since, "", ""
+		st.Connects++
+		st.Server = s.address()
+	})
+	b.o.Log.Info("bridge up", "bridge", b.o.Name, "remote", s.address(), "session_present", l.lim.sessionPresent)
+	b.event(Event{Kind: EventUp})
+}
+
+// ended draws conclusions from a connection that has ended.
+func (b *Bridge) ended(ctx context.Context, l *link, err error) {
+	if l.answered.Load() && time.Since(l.since) >= stableAfter {
+		b.retry.reset()
+	}
+	var f *failure
+	if !errors.As(err, &f) {
+		return
+	}
+	if f.class == ClassStalled {
+		b.stalls++
+	} else if l.answered.Load() {
+		b.stalls = 0
+	}
+	head, ok := l.win.first()
+	if ok && poisonous(f.code) && b.accuse(head.seq) {
+		// An error here is one of the queue and comes again with its next use.
+		_ = l.bury(context.WithoutCancel(ctx), head.seq, head.topic, f.code)
+	}
+}
+
+// down records a failure and returns how long to wait.
+func (b *Bridge) down(f *failure, up time.Duration) time.Duration {
+	now := time.Now()
+	wait := b.retry.next(f.class)
+	if f.class == ClassTakenOver {
+		wait = max(wait, b.takenOver(now))
+	}
+	var queue mqtt.QueueStats
+	if b.o.Queue != nil {
+		queue = b.o.Queue.Stats()
+	}
+	repeated := false
+	b.status.update(func(s *Stats) {
+		repeated = up == 0 && s.Class == f.class
+		if s.State != Down {
+			s.State, s.Since = Down, now
+		}
+		s.Class, s.Reason = f.class, f.Error()
+	})
+	log := b.o.Log.Warn
+	if repeated {
+		log = b.o.Log.Debug // the state and Attempts tell the rest
+	}
+	log("bridge down", "bridge", b.o.Name, "reason", string(f.class), "err", f.err, "retry_in", wait, "queued", queue.Messages)
+	b.event(Event{Kind: EventDown, Class: f.class, Reason: f.Error()})
+	if queue.Messages > 0 {
+		b.event(Event{Kind: EventWaiting, Class: f.class, Reason: f.Error(), Messages: queue.Messages, Duration: wait})
+	}
+	return wait
+}
+
+func (b *Bridge) event(e Event) {
+	e.Bridge, e.Time = b.o.Name, time.Now()
+	b.o.OnEvent(e)
+}

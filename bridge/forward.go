@@ -1,0 +1,209 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// send is the sender: it empties the queue until ctx ends or the link fails.
+func (l *link) send(ctx context.Context) error {
+	if err := l.sendStatus(ctx); err != nil {
+		return err
+	}
+	if l.b.o.Queue == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for {
+		run, interrupt := context.WithCancel(ctx)
+		err := error(nil)
+		if !l.hold.watch(interrupt) {
+			err = l.sendUntil(run)
+		}
+		interrupt()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !l.hold.watch(nil):
+			return err
+		}
+		if err := l.pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// sendStatus publishes "online" ahead of everything else. It is in no queue:
+// the next connection sends it anew.
+func (l *link) sendStatus(ctx context.Context) error {
+	if l.b.o.StatusTopic == "" {
+		return nil
+	}
+	o := outgoing{
+		topic: l.b.o.StatusTopic, payload: []byte(statusOnline),
+		qos: min(mqtt.AtLeastOnce, l.lim.maximumQoS), retain: l.lim.retain,
+	}
+	if o.qos > 0 {
+		o.id = statusID
+	}
+	packet, err := l.up.encode(&o)
+	if err != nil {
+		return err
+	}
+	return l.write(ctx, 0, &o, packet)
+}
+
+// sendUntil forwards entries in order until ctx ends.
+func (l *link) sendUntil(ctx context.Context) error {
+	for {
+		if err := l.place(ctx); err != nil {
+			return err
+		}
+		e, err := l.b.o.Queue.Next(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return failf(ClassLocal, "queue: %w", err)
+		}
+		if err := l.forward(ctx, &e); err != nil {
+			return err
+		}
+	}
+}
+
+// place waits until the server's Receive Maximum and our own bounds leave room
+// for one more message.
+func (l *link) place(ctx context.Context) error {
+	for {
+		ok, wait := l.win.free()
+		if ok {
+			return nil
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// forward sends one entry, or gives it up for a reason that is counted.
+func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
+	if e.Received {
+		return l.resume(ctx, e)
+	}
+	o, fate := prepare(e, l.b.self, l.b.out, l.lim, time.Now())
+	switch fate {
+	case fateLooped:
+		l.b.status.update(func(s *Stats) { s.Looped++ })
+		fallthrough
+	case fateUnrouted, fateExpired:
+		return l.remove(ctx, e.Seq)
+	}
+	if l.hold.begin(e.Seq) {
+		o.dup = false
+	}
+	packet, err := l.up.encode(&o)
+	if err != nil {
+		return failf(ClassLocal, "encode: %w", err)
+	}
+	if n := l.lim.packetSize; n > 0 && len(packet) > int(n) {
+		return l.bury(ctx, e.Seq, o.topic, mqtt.PacketTooLarge) // [MQTT-3.2.2-15]
+	}
+	if err := l.write(ctx, e.Seq, &o, packet); err != nil {
+		return err
+	}
+	l.b.status.update(func(s *Stats) {
+		if o.dup {
+			s.Resent++
+		} else if e.Sent > 0 {
+			s.Again++
+		}
+	})
+	if o.qos > 0 {
+		return nil
+	}
+	if err := l.up.wire.Sync(); err != nil {
+		return err
+	}
+	return l.remove(ctx, e.Seq)
+}
+
+// write takes a place in the window, for QoS 1 and 2, and hands the packet to
+// the wire.
+func (l *link) write(ctx context.Context, seq uint64, o *outgoing, packet []byte) error {
+	f := flight{seq: seq, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: time.Now(), waits: ackPuback}
+	if o.qos == mqtt.ExactlyOnce {
+		f.waits = ackPubrec
+	}
+	if o.qos > 0 {
+		if err := l.fly(ctx, f); err != nil {
+			return err
+		}
+	}
+	if err := l.up.write(packet); err != nil {
+		return err
+	}
+	l.b.status.update(func(s *Stats) { s.Sent++ })
+	return nil
+}
+
+// fly adds f to the window. An identifier still in use, 65000 entries later,
+// holds up the queue until it is free.
+func (l *link) fly(ctx context.Context, f flight) error {
+	for {
+		ok, wait := l.win.add(f)
+		if ok {
+			return nil
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// resume completes the transfer of an entry the server has acknowledged with
+// PUBREC: the server owns the message, it must never be sent again
+// [MQTT-4.3.3-4]. Without the session nothing is left to do.
+func (l *link) resume(ctx context.Context, e *mqtt.Queued) error {
+	if !l.lim.sessionPresent {
+		l.acked()
+		return l.remove(ctx, e.Seq)
+	}
+	f := flight{seq: e.Seq, id: packetID(e.Seq), qos: mqtt.ExactlyOnce, sent: time.Now(), waits: ackPubcomp}
+	if err := l.fly(ctx, f); err != nil {
+		return err
+	}
+	return l.up.release(f.id)
+}
+
+// pause sits out a wait the server asked for with Quota exceeded: everything
+// in flight is settled first, then the entries not removed come again, in
+// order, at half the rate.
+func (l *link) pause(ctx context.Context) error {
+	for {
+		n, _, wait := l.win.inFlight()
+		if n == 0 {
+			break
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	d := l.hold.wait(&l.b.quota)
+	l.b.o.Log.Warn("upstream asks to slow down", "bridge", l.b.o.Name, "wait", d)
+	if err := sleep(ctx, d); err != nil {
+		return err
+	}
+	l.win.halve()
+	l.b.o.Queue.Rewind()
+	l.hold.end()
+	return nil
+}

@@ -1,0 +1,214 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+const (
+	ackTimeout      = 60 * time.Second // without any acknowledgement while messages are in flight
+	drainTimeout    = 2 * time.Second  // for the queue when the bridge stops
+	subscribeChunk  = 8                // filters in one SUBSCRIBE; some clouds allow no more
+	stableAfter     = 60 * time.Second // then a connection counts as good
+	probeAfterStall = 3                // stalls in a row after which one message at a time is sent
+)
+
+// link is the work of one connection: the sender is in forward.go, the settler
+// in settle.go.
+type link struct {
+	b     *Bridge
+	up    *upstream
+	since time.Time // connected
+	lim   limits
+	win   *window
+	acks  chan ack // from the reader to the settler
+	hold  hold
+
+	moved    chan struct{} // one slot: an entry was removed
+	waited   int           // messages in the queue when connected
+	backlog  atomic.Int64  // those of them not yet removed
+	answered atomic.Bool   // the server has acknowledged something
+}
+
+// open connects over an established connection. ctx bounds the wait for
+// CONNACK, lctx lives as long as the link.
+func (b *Bridge) open(ctx, lctx context.Context, s server) (*link, error) {
+	c, err := b.dialer.connect(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{b: b, moved: make(chan struct{}, 1)}
+	l.up, err = connectUpstream(ctx, c, &b.o, callbacks{
+		connected:    l.begin,
+		acknowledged: l.acknowledged,
+		received:     func(in inbound) (mqtt.ReasonCode, error) { return b.receiver.receive(lctx, in) },
+		released:     b.receiver.release,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.since = time.Now()
+	return l, nil
+}
+
+// begin sets up the link for what the CONNACK allows.
+func (l *link) begin(lim limits) {
+	n := min(lim.receiveMaximum, l.b.o.InFlight)
+	if l.b.probing() {
+		n = 1
+	}
+	l.lim = lim
+	l.win = newWindow(n, l.b.o.InFlightBytes)
+	l.acks = make(chan ack, n+2) // a place per flight
+	l.b.receiver.begin(lim.sessionPresent)
+}
+
+// serve runs the link until it fails or ctx ends; then the queue is drained
+// for a moment and the server told. It returns after everything it started.
+func (l *link) serve(ctx, lctx context.Context, cancel func()) error {
+	if q := l.b.o.Queue; q != nil {
+		q.Rewind()
+		l.waited = q.Stats().Messages
+		l.backlog.Store(int64(l.waited))
+	}
+	failed := make(chan error, 3)
+	var workers, settler sync.WaitGroup
+	start := func(wg *sync.WaitGroup, f func(context.Context) error) {
+		wg.Go(func() {
+			if err := guard(func() error { return f(lctx) }); err != nil {
+				failed <- err
+			}
+		})
+	}
+	start(&settler, l.settle)
+	start(&workers, l.subscribe)
+	start(&workers, l.send)
+
+	err := l.watch(ctx, failed)
+	if err == nil {
+		l.drain(failed)
+		cancel()
+		// With this code the server publishes the will: "offline" stays
+		// upstream whether or not the packet arrives.
+		l.up.close(mqtt.DisconnectWithWill, true)
+	} else {
+		cancel()
+		code, say := farewell(err)
+		l.up.close(code, say)
+	}
+	workers.Wait()
+	close(l.acks) // paho's reader has ended
+	settler.Wait()
+	return err
+}
+
+// watch waits for the end of the link; nil means that ctx ended.
+func (l *link) watch(ctx context.Context, failed <-chan error) error {
+	stalled := time.NewTimer(ackTimeout)
+	defer stalled.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			// The wire knows better why a write failed.
+			select {
+			case first := <-l.up.down:
+				return first
+			default:
+				return err
+			}
+		case err := <-l.up.down:
+			return err
+		case <-stalled.C:
+			n, progress, _ := l.win.inFlight()
+			left := ackTimeout - time.Since(progress)
+			if n == 0 {
+				left = ackTimeout
+			}
+			if left <= 0 {
+				return failf(ClassStalled, "no acknowledgement for %v with %d messages in flight", ackTimeout, n)
+			}
+			stalled.Reset(left)
+		}
+	}
+}
+
+// drain gives the queue a moment to empty before the bridge stops.
+func (l *link) drain(failed <-chan error) {
+	if l.b.o.Queue == nil {
+		return
+	}
+	limit := time.NewTimer(drainTimeout)
+	defer limit.Stop()
+	for l.b.o.Queue.Stats().Messages > 0 {
+		select {
+		case <-l.moved:
+		case <-l.up.down:
+			return
+		case <-failed:
+			return
+		case <-limit.C:
+			return
+		}
+	}
+}
+
+// farewell says what a failing link tells the server, if it can be told.
+func farewell(err error) (mqtt.ReasonCode, bool) {
+	var f *failure
+	if !errors.As(err, &f) {
+		return 0, false
+	}
+	switch f.class {
+	case ClassStalled:
+		return mqtt.ImplementationSpecificError, true
+	case ClassProtocol:
+		return mqtt.ProtocolError, true
+	case ClassLocal:
+		return mqtt.UnspecifiedError, true
+	}
+	return 0, false
+}
+
+// subscribe asks for the in routes. A filter that is refused is reported, the
+// rest works without it.
+func (l *link) subscribe(ctx context.Context) error {
+	for chunk := range slices.Chunk(subscriptions(l.b.o.In), subscribeChunk) {
+		for i := range chunk {
+			chunk[i].QoS = min(chunk[i].QoS, l.lim.maximumQoS)
+		}
+		codes, err := l.up.subscribe(ctx, chunk)
+		var fatal *failure
+		if errors.As(err, &fatal) {
+			return err
+		}
+		if err != nil {
+			l.b.o.Log.Warn("upstream cannot subscribe", "bridge", l.b.o.Name, "err", err)
+			continue
+		}
+		l.answered.Store(true)
+		for i, s := range chunk {
+			if i < len(codes) && codes[i].Failed() {
+				l.b.o.Log.Warn("upstream refuses a subscription", "bridge", l.b.o.Name, "topic", s.Filter, "reason", codes[i].String())
+			}
+		}
+	}
+	return nil
+}
+
+// guard turns a panic into a failure of this link only.
+func guard(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = failf(ClassLocal, "panic: %v", r)
+		}
+	}()
+	return f()
+}

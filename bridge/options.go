@@ -1,0 +1,157 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// Queue is the durable queue the bridge empties. *broker.Queue satisfies it.
+type Queue interface {
+	// Next blocks for the next entry not yet handed out since the last
+	// Rewind, in order.
+	Next(ctx context.Context) (mqtt.Queued, error)
+	// Received records the PUBREC of the entry; durable when it returns.
+	Received(ctx context.Context, seq uint64) error
+	// Remove gives up the entry: the other side has it.
+	Remove(ctx context.Context, seq uint64) error
+	// Rewind makes Next hand out all entries not yet removed again.
+	Rewind()
+	Stats() mqtt.QueueStats
+}
+
+// Publisher is where messages from upstream go. *broker.Client satisfies it.
+type Publisher interface {
+	// Publish returns nil when the message is routed and as durable as
+	// configured. An *mqtt.Error is final and is reported to the upstream
+	// server; any other error makes the bridge ask for the message again.
+	Publish(ctx context.Context, m mqtt.Message) error
+}
+
+// Options describe one bridge. The zero value of a field means its default.
+type Options struct {
+	Name     string   // of the bridge; required; part of its local identity
+	Servers  []string // mqtt://, mqtts://, tcp://, ssl:// host[:port]; the first is preferred
+	ClientID string   // required: a session upstream needs a name
+	Username string
+	Password string
+	// TLS is used for mqtts:// and ssl://: roots, client certificates. The
+	// ServerName defaults to the server's host. Nil means the system's roots.
+	TLS       *tls.Config
+	KeepAlive time.Duration // default 30 s; 1 s to 18 h
+	// SessionExpiry is how long the server keeps the session while the
+	// bridge is away; default 1 h, at least 1 s.
+	SessionExpiry time.Duration
+	// StatusTopic carries, retained, "online" while connected and "offline"
+	// otherwise, the latter as Will Message. Empty: neither.
+	StatusTopic string
+	Out         []Route // local to upstream; the first that matches is used
+	In          []Route // upstream to local
+
+	InFlight      int    // messages in flight upstream; default 20, at most 1000
+	InFlightBytes int    // and their bytes; default 64 KiB; one message always fits
+	PacketSize    uint32 // largest packet accepted from upstream in bytes; default 256 KiB
+
+	// RetryMax bounds the wait between attempts; default 5 min, and 10 min
+	// after a failure of credentials or certificates.
+	RetryMax time.Duration
+
+	Queue Queue     // required with Out
+	Local Publisher // required with In
+	Log   *slog.Logger
+	// OnEvent hears of changes as they happen. It is called by the bridge's
+	// goroutines and must return at once.
+	OnEvent func(Event)
+	// Dial replaces name resolution and TCP for tests and proxies; server is
+	// host:port. TLS is still done on what it returns.
+	Dial func(ctx context.Context, server string) (net.Conn, error)
+}
+
+// RetainPolicy says what becomes of the RETAIN flag on a route.
+type RetainPolicy byte
+
+// The retain policies.
+const (
+	KeepRetain  RetainPolicy = iota // as the publisher set it
+	StripRetain                     // never retained on the other side
+)
+
+// Route maps topics across the bridge.
+type Route struct {
+	From string // Topic Filter on the side the messages come from
+	// To is the topic on the other side. It holds the same wildcards as From
+	// in the same order; each stands for what it matched. Empty: as From.
+	To     string
+	QoS    *mqtt.QoS // cap on the QoS; nil: none
+	Retain RetainPolicy
+}
+
+// LocalID is the Client Identifier under which the bridge called name
+// publishes locally. Its Queue must skip messages of this publisher.
+func LocalID(name string) string { return "bridge:" + name }
+
+func (o *Options) setDefaults() {
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 30 * time.Second
+	}
+	if o.SessionExpiry == 0 {
+		o.SessionExpiry = time.Hour
+	}
+	if o.InFlight == 0 {
+		o.InFlight = 20
+	}
+	if o.InFlightBytes == 0 {
+		o.InFlightBytes = 64 << 10
+	}
+	if o.PacketSize == 0 {
+		o.PacketSize = 256 << 10
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(Event) {}
+	}
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.Name == "" {
+		bad("name: missing")
+	}
+	if o.ClientID == "" {
+		bad("client_id: missing; the upstream session is found by it")
+	}
+	if len(o.Servers) == 0 {
+		bad("servers: at least one is needed")
+	}
+	if o.KeepAlive < time.Second || o.KeepAlive > 18*time.Hour {
+		bad("keep_alive: %v is not within 1s to 18h", o.KeepAlive)
+	}
+	if o.SessionExpiry < time.Second {
+		bad("session_expiry: %v is shorter than 1s", o.SessionExpiry)
+	}
+	if o.InFlight < 1 || o.InFlight > maxInFlight {
+		bad("inflight: %d is not within 1 to %d", o.InFlight, maxInFlight)
+	}
+	if len(o.Out) > 0 && o.Queue == nil {
+		bad("out: routes need a Queue")
+	}
+	if len(o.In) > 0 && o.Local == nil {
+		bad("in: routes need a Local publisher")
+	}
+	if o.StatusTopic != "" {
+		if err := topic.ValidName(o.StatusTopic); err != nil {
+			bad("status_topic %q: %w", o.StatusTopic, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,112 @@
+package bridge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Class names the kind of failure that keeps a bridge down.
+type Class string
+
+// The classes of failure.
+const (
+	ClassDNS            Class = "dns"               // the name does not resolve
+	ClassTCP            Class = "tcp"               // no connection, reset, closed without a reason
+	ClassTLSExpired     Class = "tls-expired"       // the server's certificate has expired
+	ClassTLSNotYetValid Class = "tls-not-yet-valid" // it starts later than the local clock
+	ClassTLS            Class = "tls"               // any other failure of the handshake
+	ClassRefused        Class = "refused"           // CONNACK or DISCONNECT with a reason not named below
+	ClassAuth           Class = "auth"              // credentials or Client Identifier not accepted
+	ClassTakenOver      Class = "taken-over"        // another client uses the same Client Identifier
+	ClassQuota          Class = "quota"             // quota, rate or server busy
+	ClassStalled        Class = "stalled"           // no acknowledgement or no write progress
+	ClassTimeout        Class = "timeout"           // no answer in time
+	ClassProtocol       Class = "protocol"          // the server broke the protocol
+	ClassLocal          Class = "local"             // the local broker or queue failed
+)
+
+func (c Class) slow() bool {
+	return c == ClassAuth || c == ClassTLS || c == ClassTLSExpired || c == ClassTLSNotYetValid
+}
+
+// failure is why a connection did not come up or ended.
+type failure struct {
+	class Class
+	code  mqtt.ReasonCode // of CONNACK or DISCONNECT; 0 when there was none
+	err   error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func failf(c Class, format string, args ...any) *failure {
+	return &failure{class: c, err: fmt.Errorf(format, args...)}
+}
+
+// refusal is a failure by a Reason Code of the server's CONNACK or DISCONNECT.
+func refusal(packet string, code mqtt.ReasonCode, reason string) *failure {
+	f := failf(classOf(code), "server sent %s: %s (0x%02x)", packet, code, byte(code))
+	if reason != "" {
+		f = failf(f.class, "%w: %q", f.err, reason)
+	}
+	f.code = code
+	return f
+}
+
+func classOf(code mqtt.ReasonCode) Class {
+	switch code {
+	case mqtt.BadUserNameOrPassword, mqtt.NotAuthorized, mqtt.BadAuthenticationMethod,
+		mqtt.ClientIdentifierNotValid, mqtt.Banned:
+		return ClassAuth
+	case mqtt.SessionTakenOver:
+		return ClassTakenOver
+	case mqtt.QuotaExceeded, mqtt.MessageRateTooHigh, mqtt.ConnectionRateExceeded, mqtt.ServerBusy:
+		return ClassQuota
+	case mqtt.KeepAliveTimeout:
+		return ClassTimeout
+	}
+	return ClassRefused
+}
+
+// classify finds the class of an error of the network or of TLS.
+func classify(err error, now time.Time) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	class := ClassTCP
+	var (
+		dns  *net.DNSError
+		cert x509.CertificateInvalidError
+		ver  *tls.CertificateVerificationError
+		rec  tls.RecordHeaderError
+		alrt tls.AlertError
+		nerr net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		class = ClassDNS
+	case errors.As(err, &cert) && cert.Reason == x509.Expired:
+		class = ClassTLSExpired
+		if cert.Cert != nil && now.Before(cert.Cert.NotBefore) {
+			class = ClassTLSNotYetValid
+		}
+	case errors.As(err, &ver), errors.As(err, &rec), errors.As(err, &alrt), errors.As(err, &cert):
+		class = ClassTLS
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return &failure{class: ClassTCP, err: fmt.Errorf("server closed the connection: %w", err)}
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &nerr) && nerr.Timeout():
+		class = ClassTimeout
+	}
+	return &failure{class: class, err: err}
+}

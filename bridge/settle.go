@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// queueTimeout bounds what the queue may take to record an acknowledgement.
+const queueTimeout = 10 * time.Second
+
+// ack is an acknowledgement on its way from the reader to the settler.
+type ack struct {
+	kind ackKind
+	f    flight
+	code mqtt.ReasonCode
+}
+
+// acknowledged runs in the reader. A flight has one acknowledgement under way
+// at a time, so the channel has a place for it.
+func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode) {
+	now := time.Now()
+	f, ok := l.win.acknowledged(k, id, now)
+	if !ok {
+		return // a repeated acknowledgement, or one of an earlier connection
+	}
+	if k != ackPubcomp {
+		l.b.status.rtt(now.Sub(f.sent))
+	}
+	l.acks <- ack{k, f, code}
+}
+
+// settle is the settler: it records acknowledgements in the queue, in the
+// order in which they arrived, until the reader has ended.
+func (l *link) settle(ctx context.Context) error {
+	for a := range l.acks {
+		if err := l.settleOne(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *link) settleOne(ctx context.Context, a ack) error {
+	f := a.f
+	switch {
+	case a.kind == ackPubcomp:
+		// Also with Packet Identifier not found: the server has released it.
+		return l.done(ctx, f)
+	case a.code.Failed():
+		return l.refused(ctx, f, a.code)
+	case a.kind == ackPuback:
+		return l.done(ctx, f)
+	}
+	// Durable before PUBREL leaves: after it the server may forget the
+	// identifier, and a second PUBLISH would be a second message.
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
+	defer cancel()
+	if err := l.b.o.Queue.Received(c, f.seq); err != nil {
+		return failf(ClassLocal, "queue: record PUBREC: %w", err)
+	}
+	l.win.advance(f.id, ackPubcomp)
+	return l.up.release(f.id)
+}
+
+// done ends a transfer the server has completed.
+func (l *link) done(ctx context.Context, f flight) error {
+	l.acked()
+	l.b.accepted(f.seq)
+	l.hold.accepted(&l.b.quota)
+	if f.seq != 0 {
+		if err := l.remove(ctx, f.seq); err != nil {
+			return err
+		}
+	}
+	l.win.drop(f.id)
+	l.win.grow()
+	return nil
+}
+
+// refused decides about a PUBLISH that the server answered with a failure.
+func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) error {
+	if l.b.status.refused(code) {
+		l.b.o.Log.Warn("upstream refuses messages", "bridge", l.b.o.Name, "reason", code.String(), "topic", f.topic)
+	}
+	switch {
+	case f.seq == 0: // the status message: the link works without
+	case code == mqtt.QuotaExceeded, passing(code) && l.b.again(f.seq):
+		l.hold.ask(f.seq)
+	default:
+		if err := l.bury(ctx, f.seq, f.topic, code); err != nil {
+			return err
+		}
+	}
+	l.win.drop(f.id)
+	return nil
+}
+
+// passing reports whether a failure may be gone at the next attempt.
+func passing(code mqtt.ReasonCode) bool {
+	switch code {
+	case mqtt.UnspecifiedError, mqtt.ImplementationSpecificError, mqtt.PacketIdentifierInUse:
+		return true
+	}
+	return false
+}
+
+// bury gives up a message that the server will never take, so that the queue
+// moves on.
+func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.ReasonCode) error {
+	l.b.status.dead(time.Now(), topic, code)
+	l.b.o.Log.Debug("message given up", "bridge", l.b.o.Name, "topic", topic, "reason", code.String())
+	return l.remove(ctx, seq)
+}
+
+func (l *link) acked() {
+	l.answered.Store(true)
+	l.b.status.acked(time.Now())
+}
+
+// remove takes an entry out of the queue, also while the link is ending: what
+// was acknowledged must not be sent again.
+func (l *link) remove(ctx context.Context, seq uint64) error {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
+	defer cancel()
+	if err := l.b.o.Queue.Remove(c, seq); err != nil {
+		return failf(ClassLocal, "queue: remove: %w", err)
+	}
+	if l.backlog.Add(-1) == 0 {
+		l.b.event(Event{Kind: EventDrained, Messages: l.waited, Duration: time.Since(l.since)})
+	}
+	select {
+	case l.moved <- struct{}{}:
+	default:
+	}
+	return nil
+}

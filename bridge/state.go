@@ -1,0 +1,158 @@
+package bridge
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// State is where a bridge stands.
+type State string
+
+// The states of a bridge.
+const (
+	Starting   State = "starting"   // Run has not begun to connect
+	Connecting State = "connecting" // an attempt is under way
+	Up         State = "up"
+	Down       State = "down" // waiting for the next attempt; Class and Reason say why
+)
+
+// EventKind names an Event.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventUp      EventKind = "up"      // connected
+	EventDown    EventKind = "down"    // the connection or an attempt failed: Class, Reason
+	EventWaiting EventKind = "waiting" // Messages are in the queue; next attempt in Duration
+	EventDrained EventKind = "drained" // Messages that waited were acknowledged, in Duration
+)
+
+// Event is a change of a bridge's state.
+type Event struct {
+	Kind     EventKind
+	Bridge   string
+	Time     time.Time
+	Class    Class
+	Reason   string
+	Messages int
+	Duration time.Duration
+}
+
+// Dead is a message that was given up for a lasting reason.
+type Dead struct {
+	Topic  string // upstream topic
+	Reason mqtt.ReasonCode
+	Time   time.Time
+}
+
+// Stats describes a bridge at one moment; counters count since New.
+type Stats struct {
+	State    State
+	Since    time.Time // of State
+	Class    Class     // of the last failure; empty while up
+	Reason   string
+	Attempts uint64 // attempts to connect
+	Connects uint64 // attempts that succeeded
+	Server   string // host:port of the present or last connection
+
+	Queue    mqtt.QueueStats
+	InFlight int           // PUBLISH packets awaiting their last acknowledgement
+	Sent     uint64        // PUBLISH packets written, resends included
+	Acked    uint64        // messages acknowledged by the server
+	Resent   uint64        // PUBLISH packets written with DUP=1
+	Again    uint64        // messages sent anew because the server had lost the session
+	Looped   uint64        // messages not sent because they had crossed too many bridges
+	Refused  uint64        // PUBACK and PUBREC with a failure, retried ones included
+	Dead     uint64        // messages given up: too large, or refused for good
+	LastDead []Dead        // the latest of them, oldest first, at most 8
+	RTT      time.Duration // smoothed time from PUBLISH to PUBACK or PUBREC
+	LastAck  time.Time
+
+	Received  uint64 // messages from upstream published locally
+	Duplicate uint64 // QoS 2 messages from upstream that were resent and not published again
+	Rejected  uint64 // messages from upstream that the local broker refused, no route wanted, or that looped
+	Refusals  map[mqtt.ReasonCode]uint64
+}
+
+const lastDead = 8
+
+// status is the shared part of a bridge that Stats reads.
+type status struct {
+	mu     sync.Mutex
+	s      Stats
+	logged map[mqtt.ReasonCode]bool // reasons of refusal already logged
+}
+
+func newStatus(now time.Time) *status {
+	return &status{
+		s:      Stats{State: Starting, Since: now, Refusals: map[mqtt.ReasonCode]uint64{}},
+		logged: map[mqtt.ReasonCode]bool{},
+	}
+}
+
+func (t *status) update(f func(*Stats)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f(&t.s)
+}
+
+func (t *status) snapshot() Stats {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.s
+	s.LastDead = slices.Clone(s.LastDead)
+	s.Refusals = maps.Clone(s.Refusals)
+	return s
+}
+
+func (t *status) state(now time.Time, s State) {
+	t.update(func(st *Stats) {
+		if st.State != s {
+			st.State, st.Since = s, now
+		}
+	})
+}
+
+// acked counts one acknowledged message.
+func (t *status) acked(now time.Time) {
+	t.update(func(s *Stats) {
+		s.Acked++
+		s.LastAck = now
+	})
+}
+
+// rtt takes one round trip into the smoothed value, weight 1/8 as in TCP.
+func (t *status) rtt(d time.Duration) {
+	t.update(func(s *Stats) {
+		if s.RTT == 0 {
+			s.RTT = d
+		}
+		s.RTT += (d - s.RTT) / 8
+	})
+}
+
+// refused counts a failure code; first is true when it was not seen before.
+func (t *status) refused(code mqtt.ReasonCode) (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Refused++
+	t.s.Refusals[code]++
+	first = !t.logged[code]
+	t.logged[code] = true
+	return first
+}
+
+// dead counts a message given up.
+func (t *status) dead(now time.Time, topic string, code mqtt.ReasonCode) {
+	t.update(func(s *Stats) {
+		s.Dead++
+		if len(s.LastDead) == lastDead {
+			s.LastDead = slices.Delete(s.LastDead, 0, 1)
+		}
+		s.LastDead = append(s.LastDead, Dead{Topic: topic, Reason: code, Time: now})
+	})
+}
