@@ -36,8 +36,11 @@ type BME280 struct {
 	// osrsH is ctrl_hum as it counts: a write takes effect with the next write
 	// of ctrl_meas (5.4.3, p. 27).
 	osrsH byte
-	// Counts of the world around the chip, at full resolution.
-	adcT, adcP, adcH int
+	// The world around the chip, and the converters' counts for it; when raw is
+	// set the counts stand by themselves.
+	celsius, pascal, percent float64
+	adcT, adcP, adcH         int
+	raw                      bool
 	// done is when the running conversion or, in normal mode, the next one
 	// ends; zero when none runs.
 	done time.Time
@@ -57,23 +60,30 @@ func NewBME280(id byte, cal Calibration) *BME280 {
 }
 
 // Set puts the chip where it is t °C warm at a pressure of p hPa and a
-// relative humidity of h %.
+// relative humidity of h %. The next conversion shows it.
 func (c *BME280) Set(t, p, h float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.adcT = invert(1<<20, true, t, c.cal.celsius)
-	// Pressure and humidity are compensated with the temperature that will be
-	// read, coarser than adcT when little is oversampled.
-	fine := c.cal.fine(float64(c.adcT & mask(c.regs[regCtrlMeas]>>5, c.regs[regConfig])))
-	c.adcP = invert(1<<20, false, p*100, func(adc float64) float64 { return c.cal.pascal(adc, fine) })
-	c.adcH = invert(1<<16, true, h, func(adc float64) float64 { return c.cal.percent(adc, fine) })
+	c.celsius, c.pascal, c.percent, c.raw = t, p*100, h, false
 }
 
-// SetRaw gives the converters' counts themselves.
+// SetRaw gives the converters' counts of the next conversions themselves.
 func (c *BME280) SetRaw(adcT, adcP, adcH int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.adcT, c.adcP, c.adcH = adcT, adcP, adcH
+	c.adcT, c.adcP, c.adcH, c.raw = adcT, adcP, adcH, true
+}
+
+// convert finds the counts that stand for the world. Pressure and humidity
+// depend on the temperature as it will be read, which tMask makes coarser.
+func (c *BME280) convert(tMask int) {
+	if c.raw {
+		return
+	}
+	c.adcT = invert(1<<20, true, c.celsius, c.cal.celsius)
+	fine := c.cal.fine(float64(c.adcT & tMask))
+	c.adcP = invert(1<<20, false, c.pascal, func(adc float64) float64 { return c.cal.pascal(adc, fine) })
+	c.adcH = invert(1<<16, true, c.percent, func(adc float64) float64 { return c.cal.percent(adc, fine) })
 }
 
 // Slow makes the chip's oscillator slower by a factor: 1.1 is ten percent.
@@ -233,6 +243,7 @@ func mask(code, config byte) int {
 func (c *BME280) latch() {
 	t, p, h := 0x80000, 0x80000, 0x8000
 	meas, config := c.regs[regCtrlMeas], c.regs[regConfig]
+	c.convert(mask(meas>>5, config))
 	if code := meas >> 5; code != 0 {
 		t = c.adcT & mask(code, config)
 	}

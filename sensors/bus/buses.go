@@ -1,0 +1,207 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/host/v3/sysfs"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+// transferBound is how long one I2C transfer may take before its bus counts as
+// hung: adapters give up on their own after one second, the default of the
+// kernel's i2c_adapter.timeout.
+const transferBound = 2 * time.Second
+
+// Spec is one entry of the configuration's buses.
+type Spec struct {
+	ID string
+	// Type is "i2c", or "tca9548a" for an I2C multiplexer, whose channels are
+	// the buses ID/0 ... ID/7.
+	Type string
+	// Path is the character device of an i2c bus, as /dev/i2c-1 or a link to it.
+	Path string
+	// Bus is the id of the bus that a multiplexer sits on, Address where.
+	Bus     string
+	Address int
+}
+
+// Buses opens the hardware of this machine. It implements sensors.Buses.
+type Buses struct {
+	root  string
+	specs map[string]Spec
+	// openI2C opens the character device /dev/i2c-N.
+	openI2C func(number int) (i2c.BusCloser, error)
+
+	mu     sync.Mutex
+	guards map[int]*Guard // by bus number, opened at first use
+	closed bool
+}
+
+var _ sensors.Buses = (*Buses)(nil)
+
+// New checks the specs and opens nothing yet. root is the directory below
+// which drivers read /proc and /sys; "" is "/".
+func New(specs []Spec, root string) (*Buses, error) {
+	if root == "" {
+		root = "/"
+	}
+	b := &Buses{
+		root: root, specs: map[string]Spec{},
+		guards:  map[int]*Guard{},
+		openI2C: func(n int) (i2c.BusCloser, error) { return sysfs.NewI2C(n) },
+	}
+	var errs []error
+	for _, s := range specs {
+		if _, twice := b.specs[s.ID]; twice {
+			errs = append(errs, fmt.Errorf("bus %q is configured twice", s.ID))
+		}
+		b.specs[s.ID] = s
+	}
+	for _, s := range specs {
+		if err := b.check(s); err != nil {
+			errs = append(errs, fmt.Errorf("bus %q: %w", s.ID, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Buses) check(s Spec) error {
+	switch {
+	case s.ID == "":
+		return errors.New("has no id")
+	case s.Type == "i2c" && s.Path == "":
+		return errors.New("path is missing, as /dev/i2c-1")
+	case s.Type == "tca9548a" && (s.Address < 0x70 || s.Address > 0x77):
+		return fmt.Errorf("address 0x%02x: a TCA9548A answers at 0x70 to 0x77", s.Address)
+	case s.Type == "tca9548a":
+		if parent, ok := b.specs[s.Bus]; !ok || parent.Type != "i2c" {
+			return fmt.Errorf("sits on %q, which is no configured i2c bus", s.Bus)
+		}
+	case s.Type != "i2c":
+		return fmt.Errorf("type %q is not carried out by this version; i2c and tca9548a are", s.Type)
+	}
+	return nil
+}
+
+// Root implements sensors.Buses.
+func (b *Buses) Root() string { return b.root }
+
+// I2C implements sensors.Buses: id is a configured bus, a multiplexer's
+// channel "mux0/2", or a bus number "1". It does not block on a busy bus.
+func (b *Buses) I2C(id string) (i2c.Bus, error) {
+	if name, channel, ok := splitChannel(id); ok {
+		return b.channel(name, channel)
+	}
+	path := "/dev/i2c-" + id
+	if s, ok := b.specs[id]; ok {
+		if s.Type != "i2c" {
+			return nil, &sensors.Fault{Reason: sensors.NotFound,
+				Err: fmt.Errorf("bus %s is a multiplexer: name one of its channels, %s/0 to %s/7", id, id, id)}
+		}
+		path = s.Path
+	}
+	n, err := i2cNumber(path)
+	if err != nil {
+		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("i2c bus %q: %w", id, err)}
+	}
+	return b.guard(id, n)
+}
+
+// guard returns the shared bus of this number, opened again when its adapter
+// had been pulled.
+func (b *Buses) guard(id string, n int) (*Guard, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, &sensors.Fault{Reason: sensors.Shutdown, Err: fmt.Errorf("%s: %w", id, ErrClosed)}
+	}
+	old, ok := b.guards[n]
+	if ok && !old.gone.Load() {
+		return old, nil
+	}
+	raw, err := b.openI2C(n)
+	if err != nil {
+		return nil, openFault(fmt.Sprintf("/dev/i2c-%d", n), "i2c", err)
+	}
+	if ok {
+		// The goroutine of a bus whose adapter is gone has nothing to wait for:
+		// its transfer returned with that error.
+		if err := old.Close(); errors.Is(err, ErrHung) {
+			return nil, &sensors.Fault{Reason: sensors.Hung, Err: errors.Join(err, raw.Close())}
+		}
+	}
+	g := NewGuard(id, raw, transferBound)
+	b.guards[n] = g
+	return g, nil
+}
+
+var i2cDevice = regexp.MustCompile(`^/dev/i2c-([0-9]{1,4})$`)
+
+// i2cNumber finds the bus number behind a path, which may be a link that udev
+// made.
+func i2cNumber(path string) (int, error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	m := i2cDevice.FindStringSubmatch(path)
+	if m == nil {
+		return 0, fmt.Errorf("%s is not an I2C bus: it must be /dev/i2c-N or a link to one", path)
+	}
+	return strconv.Atoi(m[1])
+}
+
+// Port implements sensors.Buses.
+func (b *Buses) Port(c serial.Config) (serial.Port, error) {
+	p, err := serial.Open(c)
+	if err != nil {
+		return nil, portFault(err)
+	}
+	return p, nil
+}
+
+// portFault gives the error of opening a serial port its reason.
+func portFault(err error) error {
+	reason := sensors.IO
+	switch {
+	case errors.Is(err, serial.ErrNotFound):
+		reason = sensors.NotFound
+	case errors.Is(err, serial.ErrUnplugged):
+		reason = sensors.Unplugged
+	case errors.Is(err, serial.ErrBusy):
+		reason = sensors.Busy
+	case errors.Is(err, serial.ErrPermission):
+		reason = sensors.Permission
+	}
+	return &sensors.Fault{Reason: reason, Err: err}
+}
+
+// Close ends every bus and waits for transfers under way, a hung one for no
+// longer than two seconds. Lines and ports are their drivers' to close.
+func (b *Buses) Close() error {
+	b.mu.Lock()
+	b.closed = true
+	guards := b.guards
+	b.guards = map[int]*Guard{}
+	b.mu.Unlock()
+	errs := make(chan error, len(guards))
+	for _, g := range guards {
+		go func() { errs <- g.Close() }()
+	}
+	var all []error
+	for range guards {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
+}

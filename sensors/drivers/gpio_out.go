@@ -1,0 +1,322 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+func init() {
+	register("gpio_out", sensors.DriverSpec{
+		Doc: "A GPIO output: relays, valves, lamps. Takes ON, OFF, TOGGLE and timed pulses.",
+		Options: func() any {
+			return &gpioOutOptions{Initial: "inactive", OnStop: "inactive", Drive: "push_pull", Bias: "as_is"}
+		},
+		New: func(options any, entities map[string]any) (sensors.Driver, error) {
+			return newGPIOOut(*options.(*gpioOutOptions), entities)
+		},
+	})
+}
+
+type gpioOutOptions struct {
+	Line      lineRef       `yaml:"line" doc:"the line: GPIO27, or {chip: gpiochip0, offset: 27}" req:"1"`
+	ActiveLow bool          `yaml:"active_low" doc:"ON is the low level, as on most relay boards"`
+	Initial   string        `yaml:"initial" doc:"level at start, set in the request that makes the line an output" enum:"active|inactive"`
+	OnStop    string        `yaml:"on_stop" doc:"level at a clean shutdown; keep leaves it as it is" enum:"active|inactive|keep"`
+	Drive     string        `yaml:"drive" doc:"how the line is driven" enum:"push_pull|open_drain|open_source"`
+	Bias      string        `yaml:"bias" doc:"resistor of the controller" enum:"as_is|disabled|pull_up|pull_down"`
+	MaxOn     time.Duration `yaml:"max_on" doc:"longest time active; a further ON does not extend it"`
+	Require   string        `yaml:"require" doc:"condition for ON, as tank.level > 10"`
+	Failsafe  failsafe      `yaml:"failsafe" doc:"level when whoever controls the output is gone"`
+	Entity    string        `yaml:"entity" doc:"name of the entity, output when it is not given"`
+}
+
+type failsafe struct {
+	State   string        `yaml:"state" doc:"level to fall back to" enum:"active|inactive"`
+	After   time.Duration `yaml:"after" doc:"how long it may be gone"`
+	Without string        `yaml:"without" doc:"who must be there: client NAME, or heartbeat"`
+}
+
+var (
+	requirement = regexp.MustCompile(`^[\w-]+\.[\w-]+ *(<|<=|>|>=|==|!=) *(-?[0-9]+(\.[0-9]+)?|ON|OFF)$`)
+	watched     = regexp.MustCompile(`^(client [^ ]+|heartbeat)$`)
+)
+
+// Validate reports what no output can be.
+func (o *gpioOutOptions) Validate(report func(path, msg string)) {
+	oneOf := func(path, got string, allowed ...string) {
+		if !slices.Contains(allowed, got) {
+			report(path, fmt.Sprintf("%q is not %s", got, strings.Join(allowed, " or ")))
+		}
+	}
+	oneOf("initial", o.Initial, "active", "inactive")
+	oneOf("on_stop", o.OnStop, "active", "inactive", "keep")
+	oneOf("drive", o.Drive, "push_pull", "open_drain", "open_source")
+	checkBias(report, o.Bias)
+	checkEntity(report, "entity", o.Entity)
+	if o.MaxOn < 0 {
+		report("max_on", "is negative")
+	}
+	if o.Require != "" && !requirement.MatchString(o.Require) {
+		report("require", fmt.Sprintf("%q is not a condition, as tank.level > 10", o.Require))
+	}
+	if o.Failsafe == (failsafe{}) {
+		return
+	}
+	oneOf("failsafe.state", o.Failsafe.State, "active", "inactive")
+	if o.Failsafe.After <= 0 {
+		report("failsafe.after", "is missing, as 30s")
+	}
+	if !watched.MatchString(o.Failsafe.Without) {
+		report("failsafe.without", fmt.Sprintf("%q is neither client NAME nor heartbeat", o.Failsafe.Without))
+	}
+}
+
+// gpioOut drives one line. A timer of its own turns the line off after max_on
+// or a pulse, whether or not anybody calls Read: what must not stay on does not
+// depend on a manager that may be backing off.
+type gpioOut struct {
+	o      gpioOutOptions
+	entity string
+
+	// own is a lock of one slot, because the line is written under it: it
+	// guards everything below, against the timer.
+	own   chan struct{}
+	line  sensors.Line
+	on    bool
+	since time.Time   // when the line became active
+	off   *time.Timer // runs while the line is active and limited
+	// news are levels that Read has not returned yet; one is enough, the
+	// newest is the truth.
+	news chan sensors.Reading
+	// failed is an error of the timer's write, for Read.
+	failed error
+}
+
+var (
+	_ sensors.Commander = (*gpioOut)(nil)
+	_ sensors.Pusher    = (*gpioOut)(nil)
+)
+
+func newGPIOOut(o gpioOutOptions, entities map[string]any) (*gpioOut, error) {
+	if err := validated(&o); err != nil {
+		return nil, err
+	}
+	if err := validated(&o.Line); err != nil {
+		return nil, fmt.Errorf("line: %w", err)
+	}
+	// A safety feature that is configured and does nothing is worse than none.
+	if o.Require != "" {
+		return nil, errors.New("require is not carried out by this version: remove it, and do not rely on it")
+	}
+	if o.Failsafe != (failsafe{}) {
+		return nil, errors.New("failsafe is not carried out by this version: remove it, and do not rely on it")
+	}
+	entity, err := oneEntity(o.Entity, "output", entities)
+	if err != nil {
+		return nil, err
+	}
+	return &gpioOut{o: o, entity: entity, own: make(chan struct{}, 1), news: make(chan sensors.Reading, 1)}, nil
+}
+
+// lock waits for the slot; the holder writes one line, which is bounded by the
+// kernel.
+func (d *gpioOut) lock()   { d.own <- struct{}{} }
+func (d *gpioOut) unlock() { <-d.own }
+
+// Open implements sensors.Driver. The line becomes an output at its initial
+// level in one request: no other level is ever driven.
+func (d *gpioOut) Open(_ context.Context, b sensors.Buses) error {
+	d.lock()
+	defer d.unlock()
+	r := d.o.Line.request()
+	r.Output, r.ActiveLow, r.Initial = true, d.o.ActiveLow, d.o.Initial == "active"
+	r.Bias = biasOf(d.o.Bias)
+	if d.o.Drive != "push_pull" {
+		r.Drive = sensors.Drive(d.o.Drive)
+	}
+	line, err := b.Line(r)
+	if err != nil {
+		return lineFault(d.o.Line, err)
+	}
+	d.line, d.failed = line, nil
+	d.changed(r.Initial, d.o.MaxOn)
+	return nil
+}
+
+// changed notes the line's new level and when it ends: after limit, if limit
+// is not 0. The slot is held.
+func (d *gpioOut) changed(on bool, limit time.Duration) {
+	if d.off != nil {
+		d.off.Stop()
+		d.off = nil
+	}
+	if on && !d.on {
+		d.since = time.Now()
+	}
+	d.on = on
+	d.tell()
+	if on && limit > 0 {
+		var t *time.Timer
+		t = time.AfterFunc(limit, func() { d.expire(&t) })
+		d.off = t
+	}
+}
+
+// tell leaves the level for Read, in place of an older one. The slot is held.
+func (d *gpioOut) tell() {
+	select {
+	case <-d.news:
+	default:
+	}
+	d.news <- d.reading()
+}
+
+func (d *gpioOut) reading() sensors.Reading {
+	return sensors.Reading{Entity: d.entity, Value: d.on, At: time.Now()}
+}
+
+// expire is the timer's end: the line becomes inactive, unless that timer was
+// stopped meanwhile.
+func (d *gpioOut) expire(t **time.Timer) {
+	d.lock()
+	defer d.unlock()
+	if d.line == nil || d.off == nil || d.off != *t {
+		return
+	}
+	if err := d.line.Write(false); err != nil {
+		// The line may still be active. It is tried again, and Read reports the
+		// failure, so that the device goes offline.
+		d.failed = lineFault(d.o.Line, fmt.Errorf("turn off: %w", err))
+		d.tell()
+		d.off.Reset(retryOff)
+		return
+	}
+	d.changed(false, 0)
+}
+
+// retryOff is how soon turning off is tried again after an error.
+const retryOff = time.Second
+
+// Read implements sensors.Driver: it returns the level after Open and whenever
+// the driver changed it by itself. It blocks for that until ctx ends.
+func (d *gpioOut) Read(ctx context.Context) ([]sensors.Reading, error) {
+	select {
+	case r := <-d.news:
+		d.lock()
+		err := d.failed
+		d.failed = nil
+		d.unlock()
+		if err != nil {
+			return nil, err
+		}
+		return []sensors.Reading{r}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// OnSilence implements sensors.Pusher: an output that nobody switches is well.
+func (d *gpioOut) OnSilence() error { return nil }
+
+// Do implements sensors.Commander.
+func (d *gpioOut) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
+	if entity != d.entity {
+		return nil, fmt.Errorf("no output is called %q", entity)
+	}
+	c, err := parseSwitch(payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d.lock()
+	defer d.unlock()
+	if d.line == nil {
+		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("GPIO line %s is not open", d.o.Line)}
+	}
+	on := c.on
+	if c.toggle {
+		on = !d.on
+	}
+	limit, err := d.limit(on, c.onFor)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.line.Write(on); err != nil {
+		return nil, lineFault(d.o.Line, err)
+	}
+	d.failed = nil
+	d.changed(on, limit)
+	select {
+	case <-d.news: // the caller publishes it
+	default:
+	}
+	return []sensors.Reading{d.reading()}, nil
+}
+
+// limit is how long the line may be active from now on, 0 for without end:
+// the pulse, but never past max_on after it became active.
+func (d *gpioOut) limit(on bool, pulse time.Duration) (time.Duration, error) {
+	most := d.o.MaxOn
+	switch {
+	case !on && pulse > 0:
+		return 0, errors.New("on_for goes with ON")
+	case !on:
+		return 0, nil
+	case most > 0 && pulse > most:
+		return 0, fmt.Errorf("on_for %v is longer than max_on %v", pulse, most)
+	case most == 0:
+		return pulse, nil
+	}
+	if d.on {
+		most = max(most-time.Since(d.since), time.Nanosecond)
+	}
+	if pulse > 0 {
+		return min(pulse, most), nil
+	}
+	return most, nil
+}
+
+// Stop implements sensors.Commander: the line takes its on_stop level, until
+// Close gives it back to the kernel.
+func (d *gpioOut) Stop(context.Context) error {
+	d.lock()
+	defer d.unlock()
+	if d.line == nil || d.o.OnStop == "keep" {
+		return nil
+	}
+	on := d.o.OnStop == "active"
+	if err := d.line.Write(on); err != nil {
+		return lineFault(d.o.Line, err)
+	}
+	d.changed(on, 0)
+	return nil
+}
+
+// Close implements sensors.Driver.
+func (d *gpioOut) Close() error {
+	d.lock()
+	defer d.unlock()
+	if d.line == nil {
+		return nil
+	}
+	if d.off != nil {
+		d.off.Stop()
+		d.off = nil
+	}
+	err := d.line.Close()
+	d.line, d.on = nil, false
+	select {
+	case <-d.news: // of this line; the next Open tells anew
+	default:
+	}
+	return err
+}

@@ -1,0 +1,259 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// relay is an open output in a bubble.
+type relay struct {
+	t    *testing.T
+	line *fakeLine
+	d    sensors.Driver
+}
+
+func onRelay(t *testing.T, set func(*gpioOutOptions), f func(r *relay)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &relay{t: t, line: newFakeLine()}
+		r.d = mustBuild(t, "gpio_out", func(o any) {
+			opts := o.(*gpioOutOptions)
+			opts.Line.Name = "GPIO27"
+			if set != nil {
+				set(opts)
+			}
+		}, nil)
+		if err := r.d.Open(t.Context(), &fakeHardware{line: r.line.request}); err != nil {
+			t.Fatal(err)
+		}
+		defer r.d.Close()
+		f(r)
+	})
+}
+
+// do sends a command and returns the level that is reported.
+func (r *relay) do(payload string) any {
+	r.t.Helper()
+	list, err := r.d.(sensors.Commander).Do(r.t.Context(), "output", []byte(payload))
+	if err != nil || len(list) != 1 {
+		r.t.Fatalf("%s: %v, %v", payload, list, err)
+	}
+	return list[0].Value
+}
+
+// next waits up to limit for a level that the driver reports by itself.
+func (r *relay) next(limit time.Duration) any {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), limit)
+	defer cancel()
+	list, err := r.d.Read(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return list[0].Value
+}
+
+func TestGPIOOutStartsWithoutAGlitch(t *testing.T) {
+	for _, tc := range []struct {
+		activeLow bool
+		initial   string
+		wire      string
+		value     bool
+	}{
+		{false, "inactive", "request out low", false},
+		{false, "active", "request out high", true},
+		{true, "inactive", "request out high", false},
+		{true, "active", "request out low", true},
+	} {
+		set := func(o *gpioOutOptions) { o.ActiveLow, o.Initial = tc.activeLow, tc.initial }
+		onRelay(t, set, func(r *relay) {
+			if got := r.next(time.Second); got != tc.value {
+				t.Errorf("initial value %v, want %v", got, tc.value)
+			}
+			if got := r.next(time.Hour); got != nil {
+				t.Errorf("a second value %v", got)
+			}
+			r.line.happened(t, tc.wire) // and nothing else, neither before nor after
+		})
+	}
+}
+
+func TestGPIOOutCommands(t *testing.T) {
+	onRelay(t, func(o *gpioOutOptions) { o.ActiveLow = true }, func(r *relay) {
+		r.next(time.Second)
+		want := []string{"request out high"}
+		for _, c := range []struct {
+			payload string
+			on      bool
+		}{
+			{"ON", true}, {"OFF", false}, {"1", true}, {"0", false}, {"true", true}, {"false", false}, {"on", true},
+			{"TOGGLE", false}, {"TOGGLE", true}, {`{"state":"OFF"}`, false}, {`{"state":true}`, true}, {` off `, false},
+		} {
+			if got := r.do(c.payload); got != c.on {
+				t.Errorf("%s: reported %v", c.payload, got)
+			}
+			want = append(want, map[bool]string{true: "write low", false: "write high"}[c.on])
+		}
+		r.line.happened(t, want...)
+		if got := r.next(time.Hour); got != nil {
+			t.Errorf("Read returned %v after commands that were answered", got)
+		}
+	})
+}
+
+func TestGPIOOutRefuses(t *testing.T) {
+	onRelay(t, func(o *gpioOutOptions) { o.MaxOn = time.Minute }, func(r *relay) {
+		for _, bad := range []string{
+			"", "maybe", "2", "ON OFF", "{}", `{"state":"ON"} x`, `{"state":"ON","on_for":5}`, `{"state":"ON","on_for":"-5s"}`,
+			`{"state":"OFF","on_for":"5s"}`, `{"state":"TOGGLE","on_for":"5s"}`, `{"state":"ON","for":"5s"}`,
+			`{"state":"ON","on_for":"2m"}`, `{"state":["ON"]}`, "\x00", strings.Repeat("x", 5000),
+		} {
+			if _, err := r.d.(sensors.Commander).Do(t.Context(), "output", []byte(bad)); err == nil {
+				t.Errorf("%.60q is carried out", bad)
+			} else if len(err.Error()) > 300 {
+				t.Errorf("%.60q: the error has %d characters", bad, len(err.Error()))
+			}
+		}
+		if _, err := r.d.(sensors.Commander).Do(t.Context(), "input", []byte("ON")); err == nil {
+			t.Error("a command to another entity is carried out")
+		}
+		r.line.happened(t, "request out low")
+	})
+}
+
+func TestGPIOOutMaxOn(t *testing.T) {
+	onRelay(t, func(o *gpioOutOptions) { o.MaxOn = 2 * time.Hour }, func(r *relay) {
+		r.next(time.Second)
+		r.do("ON")
+		start := time.Now()
+		time.Sleep(90 * time.Minute)
+		r.do("ON") // does not extend it
+		if got := r.next(24 * time.Hour); got != false || time.Since(start) != 2*time.Hour {
+			t.Errorf("reported %v after %v, want off after 2h", got, time.Since(start))
+		}
+		r.do("ON") // a new time begins
+		start = time.Now()
+		if got := r.next(24 * time.Hour); got != false || time.Since(start) != 2*time.Hour {
+			t.Errorf("reported %v after %v, want off after 2h again", got, time.Since(start))
+		}
+		r.line.happened(t, "request out low", "write high", "write high", "write low", "write high", "write low")
+	})
+}
+
+func TestGPIOOutMaxOnHoldsWithoutAReader(t *testing.T) {
+	onRelay(t, func(o *gpioOutOptions) { o.MaxOn, o.Initial = time.Minute, "active" }, func(r *relay) {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.line.happened(t, "request out high", "write low")
+		if got := r.next(time.Second); got != false {
+			t.Errorf("reported %v, want the newest level", got)
+		}
+	})
+}
+
+func TestGPIOOutPulse(t *testing.T) {
+	onRelay(t, nil, func(r *relay) {
+		r.next(time.Second)
+		start := time.Now()
+		r.do(`{"state":"ON","on_for":"5s"}`)
+		if got := r.next(time.Hour); got != false || time.Since(start) != 5*time.Second {
+			t.Errorf("reported %v after %v, want off after 5s", got, time.Since(start))
+		}
+		r.do(`{"state":"ON","on_for":"5s"}`)
+		r.do("ON") // without end now
+		if got := r.next(time.Hour); got != nil {
+			t.Errorf("reported %v although ON came after the pulse", got)
+		}
+		r.do(`{"state":"ON","on_for":"5s"}`)
+		r.do("OFF")
+		if got := r.next(time.Hour); got != nil {
+			t.Errorf("reported %v: the pulse ended with OFF", got)
+		}
+		r.line.happened(t, "request out low", "write high", "write low", "write high", "write high", "write high", "write low")
+	})
+}
+
+func TestGPIOOutTurnsOffAgainAfterAnError(t *testing.T) {
+	onRelay(t, func(o *gpioOutOptions) { o.MaxOn = time.Minute }, func(r *relay) {
+		r.next(time.Second)
+		r.do("ON")
+		r.line.setFail(errors.New("input/output error"))
+		if err, ok := r.next(2 * time.Minute).(error); !ok || sensors.ReasonOf(err) != sensors.IO {
+			t.Errorf("a line that cannot be turned off reports %v", err)
+		}
+		r.line.setFail(nil)
+		if got := r.next(2 * time.Second); got != false {
+			t.Errorf("reported %v, want off at the next try", got)
+		}
+		r.line.happened(t, "request out low", "write high", "write low")
+	})
+}
+
+func TestGPIOOutStop(t *testing.T) {
+	for onStop, wire := range map[string][]string{
+		"inactive": {"request out low", "write high", "write low", "close"},
+		"active":   {"request out low", "write high", "write high", "close"},
+		"keep":     {"request out low", "write high", "close"},
+	} {
+		onRelay(t, func(o *gpioOutOptions) { o.OnStop, o.MaxOn = onStop, time.Minute }, func(r *relay) {
+			r.do("ON")
+			if err := r.d.(sensors.Commander).Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := r.d.Close(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Hour)
+			r.line.happened(t, wire...)
+			if _, err := r.d.(sensors.Commander).Do(t.Context(), "output", []byte("ON")); err == nil {
+				t.Error("a closed line takes commands")
+			}
+		})
+	}
+}
+
+func TestGPIOOutDoesNotPretendToBeSafe(t *testing.T) {
+	for option, set := range map[string]func(*gpioOutOptions){
+		"require":  func(o *gpioOutOptions) { o.Require = "tank.level > 10" },
+		"failsafe": func(o *gpioOutOptions) { o.Failsafe = failsafe{"inactive", 30 * time.Second, "client homeassistant"} },
+	} {
+		_, err := build(t, "gpio_out", func(o any) { o.(*gpioOutOptions).Line.Name = "GPIO27"; set(o.(*gpioOutOptions)) }, nil)
+		if err == nil || !strings.Contains(err.Error(), option+" is not carried out by this version") {
+			t.Errorf("%s: %v", option, err)
+		}
+	}
+	for path, set := range map[string]func(*gpioOutOptions){
+		"require":          func(o *gpioOutOptions) { o.Require = "tank is full" },
+		"failsafe.state":   func(o *gpioOutOptions) { o.Failsafe = failsafe{"off", time.Second, "heartbeat"} },
+		"failsafe.after":   func(o *gpioOutOptions) { o.Failsafe = failsafe{"inactive", 0, "heartbeat"} },
+		"failsafe.without": func(o *gpioOutOptions) { o.Failsafe = failsafe{"inactive", time.Second, "homeassistant"} },
+		"initial":          func(o *gpioOutOptions) { o.Initial = "off" },
+		"max_on":           func(o *gpioOutOptions) { o.MaxOn = -1 },
+	} {
+		_, err := build(t, "gpio_out", func(o any) { o.(*gpioOutOptions).Line.Name = "GPIO27"; set(o.(*gpioOutOptions)) }, nil)
+		if err == nil || !strings.HasPrefix(err.Error(), path+": ") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func FuzzParseSwitch(f *testing.F) {
+	for _, s := range []string{"ON", "off", "TOGGLE", "1", `{"state":"ON","on_for":"5s"}`, `{"state":0}`, "{", "", "\xff"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		c, err := parseSwitch(payload)
+		if err == nil && (c.onFor < 0 || c.onFor > maxPulse || c.onFor > 0 && !c.on || c.toggle && c.on) {
+			t.Errorf("%q gives %+v", payload, c)
+		}
+	})
+}
