@@ -1,0 +1,123 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// grace is how long after its deadline a driver may take to come back before
+// the call counts as hung.
+const grace = time.Second
+
+// wire is a bus that several devices share: one transfer at a time, a slot
+// instead of a mutex because transfers block.
+type wire struct {
+	slot chan struct{}
+	hung atomic.Bool // the transfer in the slot did not come back
+}
+
+func newWire() *wire { return &wire{slot: make(chan struct{}, 1)} }
+
+// take waits for the bus; give must follow when it returns nil.
+func (w *wire) take(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	if !w.hung.Load() {
+		select {
+		case w.slot <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	switch {
+	case w.hung.Load():
+		return faultf(Hung, "another device's transfer on this bus never returned")
+	case errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	}
+	return faultf(Timeout, "the bus was never free")
+}
+
+func (w *wire) give() {
+	if w != nil {
+		w.hung.Store(false)
+		<-w.slot
+	}
+}
+
+// task is what a call does.
+type task uint8
+
+const (
+	opening task = iota
+	reading
+	commanding
+	closing
+)
+
+// call is one driver method on its way, on a goroutine of its own so that a
+// method that never returns holds up nobody.
+type call struct {
+	task   task
+	cancel context.CancelFunc
+	start  time.Time
+	limit  time.Time // the deadline of its context
+	done   chan outcome
+	cmd    *command
+	// yielded: the read was canceled to make way for a command.
+	yielded bool
+}
+
+// outcome is what a driver method returned.
+type outcome struct {
+	readings []Reading
+	err      error
+}
+
+// method is a driver method in the form that call runs.
+type method func(ctx context.Context) ([]Reading, error)
+
+// begin starts m under a deadline, alone on its bus. The owner receives from
+// done, or finds by overdue that the method hangs.
+func begin(ctx context.Context, t task, limit time.Duration, w *wire, m method) *call {
+	now := time.Now()
+	ctx, cancel := context.WithDeadline(ctx, now.Add(limit))
+	c := &call{task: t, cancel: cancel, start: now, limit: now.Add(limit), done: make(chan outcome, 1)}
+	go func() {
+		defer cancel()
+		var out outcome
+		if out.err = w.take(ctx); out.err == nil {
+			out = protect(ctx, m)
+			w.give()
+		}
+		c.done <- out
+	}()
+	return c
+}
+
+// overdue reports whether the call hangs at now.
+func (c *call) overdue(now time.Time) bool { return !now.Before(c.limit.Add(grace)) }
+
+// protect turns a panic of a driver into its fault.
+func protect(ctx context.Context, m method) (out outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			out = outcome{err: &Fault{Reason: Panic, Err: &panicked{p, debug.Stack()}}}
+		}
+	}()
+	out.readings, out.err = m(ctx)
+	return out
+}
+
+// panicked is a panic as an error; its stack is for the log only.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprint(p.value) }

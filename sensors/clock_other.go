@@ -1,0 +1,6 @@
+//go:build !linux
+
+package sensors
+
+// clockSynced is for machines of developers, which keep their time.
+func clockSynced() bool { return true }

@@ -1,0 +1,182 @@
+package sensors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// maxWaiting is how many commands may wait for a device; the next is refused
+// as busy.
+const maxWaiting = 16
+
+// command is one message on .../{entity}/set.
+type command struct {
+	entity   string
+	payload  []byte
+	response string // Response Topic, "" when there is none
+	data     []byte // Correlation Data
+}
+
+// listener hands the messages of one session to the device's owner.
+type listener struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// close ends the listener and waits for its goroutine. nil is no listener.
+func (l *listener) close() {
+	if l != nil {
+		l.cancel()
+		<-l.done
+	}
+}
+
+// listen subscribes to the device's command topics. Retained commands are not
+// even asked for unless an entity accepts them: whoever set a relay last week
+// does not mean it today.
+func (o *owner) listen(ctx context.Context, s Session) {
+	handling := mqtt.DoNotSendRetained
+	for _, e := range o.entities {
+		if e.AcceptRetained {
+			handling = mqtt.SendRetained
+		}
+	}
+	sctx, done := context.WithTimeout(ctx, publishLimit)
+	err := s.Subscribe(sctx, mqtt.Subscription{Filter: o.topics.commands, QoS: mqtt.AtLeastOnce, RetainHandling: handling})
+	done()
+	if err != nil {
+		o.log.Error("no commands", "topic", o.topics.commands, "err", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	l := &listener{cancel, make(chan struct{})}
+	o.ears = l
+	go func() {
+		defer close(l.done)
+		defer cancel()
+		for {
+			m, err := s.Next(ctx)
+			if err != nil {
+				select {
+				case o.lost <- s:
+				case <-ctx.Done():
+				}
+				return
+			}
+			select {
+			case o.inbox <- m:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+// lose notices that the broker ended the session: another client took it over,
+// or an administrator closed it. The device comes back with a new one.
+func (o *owner) lose(ctx context.Context, s Session) {
+	if s != o.session {
+		return
+	}
+	o.log.Warn("session lost")
+	now := time.Now()
+	o.leave(now)
+	if o.health.State == Online {
+		o.said = false // the will may be out already
+		o.arrive(ctx, now)
+	}
+}
+
+// accept queues a command for the driver, or refuses it.
+func (o *owner) accept(ctx context.Context, m mqtt.Message) {
+	name, ok := o.topics.commanded(m.Topic)
+	if !ok {
+		return
+	}
+	c := &command{entity: name, payload: m.Payload}
+	if p := m.Properties; p != nil {
+		c.response, c.data = p.ResponseTopic, p.CorrelationData
+	}
+	if m.Retain && !o.acceptsRetained(name) {
+		o.log.Info("retained command ignored", "topic", m.Topic)
+		return
+	}
+	switch {
+	case !o.opened || o.mustClose || o.hung:
+		o.reply(ctx, c, errors.New("the device is offline"))
+	case len(o.waiting) >= maxWaiting:
+		o.reply(ctx, c, faultf(Busy, "%d commands are waiting", len(o.waiting)))
+	default:
+		o.waiting = append(o.waiting, c)
+	}
+}
+
+func (o *owner) acceptsRetained(name string) bool {
+	for _, e := range o.entities {
+		if e.name() == name {
+			return e.AcceptRetained
+		}
+	}
+	return false
+}
+
+// finishedCommand publishes what the device confirms, then the result.
+func (o *owner) finishedCommand(ctx context.Context, c *command, out outcome, now time.Time) {
+	for _, r := range out.readings {
+		if e := o.entity(r.Entity); e != nil {
+			e.pipe.force() // a confirmation is always worth a message
+		}
+	}
+	if good, _ := o.take(out.readings, now); good > 0 {
+		o.proven(now)
+		o.settle(ctx, now)
+	}
+	o.reply(ctx, c, out.err)
+	var f *Fault
+	if !errors.As(out.err, &f) {
+		return // the command was wrong, not the device
+	}
+	o.health.count(out.err)
+	if f.Reason == Unplugged || f.Reason == Panic {
+		o.failed(ctx, out.err, now)
+		o.reopen(out.err, now)
+	}
+}
+
+// reply publishes the result of a command, to the requester too when it named
+// a Response Topic [MQTT-3.3.2-13].
+func (o *owner) reply(ctx context.Context, c *command, err error) {
+	result := struct {
+		OK     bool   `json:"ok"`
+		Reason string `json:"reason,omitempty"`
+	}{OK: err == nil}
+	if err != nil {
+		result.Reason = err.Error()
+	}
+	payload, jerr := json.Marshal(result)
+	if jerr != nil {
+		o.log.Error("no result", "err", jerr)
+		return
+	}
+	m := mqtt.Message{
+		Topic: o.topics.result(c.entity), Payload: payload, QoS: mqtt.AtLeastOnce,
+		Properties: &mqtt.Properties{PayloadFormat: 1, HasFormat: true, ContentType: "application/json", CorrelationData: c.data},
+	}
+	_ = o.publish(ctx, m) // logged and counted there
+	if c.response != "" && c.response != m.Topic {
+		m.Topic = c.response
+		_ = o.publish(ctx, m)
+	}
+}
+
+// refuseWaiting answers the commands that the device can no longer carry out.
+func (o *owner) refuseWaiting(ctx context.Context, err error) {
+	for _, c := range o.waiting {
+		o.reply(ctx, c, err)
+	}
+	o.waiting = nil
+}

@@ -1,0 +1,24 @@
+// Package sensors runs devices: it reads drivers, passes what they read
+// through filters and publishes it as retained topics with a truthful
+// availability; it carries commands to outputs and answers with what the
+// hardware confirms. DESIGN.md says why it works as it does.
+//
+// It refuses to publish a value that did not come from a reading, to say
+// online before the values are out, to repeat a reading of a sensor that has
+// gone silent, and to carry out commands that were retained before it
+// started. It knows no broker, only the Session that Options.Attach opens;
+// no hardware, only Buses; no configuration, only Options.
+//
+//	driver -> call -> take -> Pipeline -> settle -> Session.Publish
+//	Session.Next -> accept -> start -> Commander.Do -> settle, reply
+//
+// Each device has one owner goroutine (owner.go). A driver method runs on a
+// goroutine of its own (call.go), at most one at a time, so that one that
+// never returns holds up neither its device's truth nor another device; when
+// devices share a bus, at most one per bus. Close alone may run beside a call
+// that hangs. A device with outputs has one more goroutine, which waits in
+// Session.Next and hands over to the owner.
+//
+// Locks: none. The owner's state belongs to its goroutine, a bus is a channel
+// with one slot, Status is an atomic snapshot.
+package sensors

@@ -1,0 +1,128 @@
+package sensors
+
+import (
+	"math"
+	"slices"
+)
+
+// window keeps the newest numbers and decides when a result leaves: the first
+// after first samples, then every every-th.
+type window struct {
+	smoothing
+	size, every, first int
+	values             []float64 // oldest first
+	until              int       // samples until the next result
+	compute            func([]float64) float64
+}
+
+func newWindow(o WindowOptions, compute func([]float64) float64) *window {
+	return &window{size: o.Size, every: o.SendEvery, first: o.SendFirstAt, until: o.SendFirstAt, compute: compute}
+}
+
+func (w *window) Apply(s Sample) (Sample, bool, error) {
+	v, err := number(s)
+	if err != nil {
+		return s, false, err
+	}
+	if len(w.values) == w.size {
+		w.values = append(w.values[:0], w.values[1:]...)
+	}
+	w.values = append(w.values, v)
+	if w.until--; w.until > 0 {
+		return s, false, nil
+	}
+	w.until = w.every
+	s.Value = w.compute(w.values)
+	return s, true, nil
+}
+
+func (w *window) Reset() { w.values, w.until = w.values[:0], w.first }
+
+// median is the middle of the values, or the mean of the two middle ones.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	if n%2 == 1 {
+		return sorted[n/2]
+	}
+	return sorted[n/2-1]/2 + sorted[n/2]/2
+}
+
+// mean divides first: the sum of values near the end of float64 overflows.
+func mean(values []float64) float64 {
+	var m float64
+	for _, v := range values {
+		m += v / float64(len(values))
+	}
+	return m
+}
+
+// exponential is the moving average alpha*x + (1-alpha)*before.
+type exponential struct {
+	smoothing
+	alpha        float64
+	every, until int
+	first        int
+	value        float64
+	any          bool
+}
+
+func (f *exponential) Apply(s Sample) (Sample, bool, error) {
+	v, err := number(s)
+	if err != nil {
+		return s, false, err
+	}
+	if !f.any {
+		f.value, f.any = v, true
+	} else {
+		f.value = f.alpha*v + (1-f.alpha)*f.value
+	}
+	if f.until--; f.until > 0 {
+		return s, false, nil
+	}
+	f.until = f.every
+	s.Value = f.value
+	return s, true, nil
+}
+
+func (f *exponential) Reset() { f.any, f.until = false, f.first }
+
+// round keeps digits decimals, half away from zero.
+type round struct {
+	formatting
+	stateless
+	digits int
+}
+
+func (f *round) Apply(s Sample) (Sample, bool, error) {
+	if _, whole := s.Value.(int64); whole && f.digits >= 0 {
+		return s, true, nil
+	}
+	v, err := number(s)
+	if err != nil {
+		return s, false, err
+	}
+	scale := math.Pow10(f.digits)
+	if r := math.Round(v*scale) / scale; !math.IsInf(r, 0) && !math.IsNaN(r) {
+		s.Value = r
+	}
+	return s, true, nil
+}
+
+// clamp brings numbers outside [min, max] to the nearer bound.
+type clamp struct {
+	formatting
+	stateless
+	min, max float64
+}
+
+func (f *clamp) Apply(s Sample) (Sample, bool, error) {
+	v, err := number(s)
+	if err != nil {
+		return s, false, err
+	}
+	if v < f.min || v > f.max {
+		s.Value = min(max(v, f.min), f.max)
+	}
+	return s, true, nil
+}

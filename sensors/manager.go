@@ -1,0 +1,153 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// Manager runs devices: one goroutine owns each, with its driver, its
+// pipelines and its session in the broker.
+type Manager struct {
+	opt    Options
+	owners []*owner
+	out    *spokesman
+}
+
+// Status is one device at one moment.
+type Status struct {
+	Name   string
+	Health Health
+	// Values are the newest values of the entities that have one.
+	Values []Value
+	// Unsent counts publishes that the broker refused or did not take in time.
+	Unsent uint64
+}
+
+// Value is one entity's newest value.
+type Value struct {
+	Entity string
+	Value  any // float64, int64, bool or string
+	Unit   string
+	At     time.Time
+}
+
+// New checks the options and makes a Manager. It touches neither hardware nor
+// broker.
+func New(o Options) (*Manager, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ClockSynced == nil {
+		o.ClockSynced = clockSynced
+	}
+	if o.Attach == nil {
+		return nil, errors.New("sensors: no Attach")
+	}
+	if err := topic.ValidName(o.Base); err != nil {
+		return nil, fmt.Errorf("sensors: base %q: %w", o.Base, err)
+	}
+	if p := o.Payload; p != "" && p != Plain && p != JSON && p != Both {
+		return nil, fmt.Errorf("sensors: payload %q does not exist", p)
+	}
+	m := &Manager{opt: o, out: &spokesman{}}
+	wires := map[string]*wire{}
+	seen := map[string]bool{}
+	for _, d := range o.Devices {
+		d, err := d.withDefaults(&o)
+		if err != nil {
+			return nil, fmt.Errorf("sensors: %w", err)
+		}
+		if seen[d.Name] {
+			return nil, fmt.Errorf("sensors: device %q is listed twice", d.Name)
+		}
+		seen[d.Name] = true
+		w := newOwner(d, &m.opt, wireOf(d.Driver, wires), m.out)
+		for _, e := range d.Entities {
+			if _, err := w.addEntity(e); err != nil {
+				return nil, fmt.Errorf("sensors: device %q: entity %q: %w", d.Name, e.Name, err)
+			}
+		}
+		m.owners = append(m.owners, w)
+	}
+	return m, nil
+}
+
+// wireOf returns the bus that the driver shares with others.
+func wireOf(d Driver, wires map[string]*wire) *wire {
+	b, ok := d.(BusUser)
+	if !ok || b.Bus() == "" {
+		return nil
+	}
+	if wires[b.Bus()] == nil {
+		wires[b.Bus()] = newWire()
+	}
+	return wires[b.Bus()]
+}
+
+// Run reads and publishes until ctx ends; then it brings outputs to their
+// on_stop state, publishes every device as offline and returns nil. It does
+// not wait for a driver call that never returns.
+func (m *Manager) Run(ctx context.Context) error {
+	s, err := m.opt.Attach("sensors", nil)
+	if err != nil {
+		return fmt.Errorf("attach sensors: %w", err)
+	}
+	m.out.set(s)
+	var owners sync.WaitGroup
+	for _, o := range m.owners {
+		owners.Go(func() { m.own(ctx, o) })
+	}
+	owners.Wait()
+	m.out.set(nil)
+	if err := s.DisconnectWithWill(); err != nil {
+		m.opt.Log.Warn("session not ended", "client_id", "sensors", "err", err)
+	}
+	return nil
+}
+
+// own runs one owner. A panic that is not the driver's ends this device and
+// no other: its session ends abnormally, so subscribers see it offline.
+func (m *Manager) own(ctx context.Context, o *owner) {
+	defer func() {
+		if p := recover(); p != nil {
+			o.log.Error("device given up", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			o.health.count(&Fault{Reason: Panic, Err: fmt.Errorf("%v", p)})
+			o.health.become(Offline, Panic, time.Now())
+			o.publishHealth(ctx)
+			o.leave(time.Now())
+			o.publishStatus()
+		}
+	}()
+	o.run(ctx)
+}
+
+// Status returns every device in the order of Options.Devices. It may be
+// called at any time from any goroutine.
+func (m *Manager) Status() []Status {
+	all := make([]Status, 0, len(m.owners))
+	for _, o := range m.owners {
+		s := o.status.Load()
+		if s == nil {
+			s = &Status{Name: o.dev.Name, Health: Health{State: Starting}}
+		}
+		all = append(all, *s)
+	}
+	return all
+}
+
+func (o *owner) publishStatus() {
+	s := &Status{Name: o.dev.Name, Health: o.health.snapshot(), Unsent: o.unsent}
+	for _, e := range o.entities {
+		if e.has {
+			s.Values = append(s.Values, Value{e.name(), e.value.Value, e.unit, e.value.At})
+		}
+	}
+	o.status.Store(s)
+}

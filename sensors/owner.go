@@ -1,0 +1,260 @@
+package sensors
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+const (
+	publishLimit  = 5 * time.Second // the deadline of the publishes of one event
+	stopLimit     = 5 * time.Second // of the outputs' Stop at shutdown
+	healthRefresh = time.Minute     // at most this often for changed counters
+	maxEntities   = 1000            // a driver cannot invent topics without end
+	retries       = 2               // more tries inside an interval that failed
+)
+
+// owner is the goroutine that a device belongs to. Everything here is its
+// own; calls into the driver run on a goroutine of their own, one at a time,
+// and come back through call.done.
+type owner struct {
+	dev    Device
+	opt    *Options
+	log    *slog.Logger
+	topics topics
+	will   *mqtt.Will
+	out    Publisher // speaks for the device while it has no session
+	bus    *wire     // nil: no shared bus
+
+	pusher    Pusher    // nil: read at intervals
+	commander Commander // nil: no outputs
+
+	session  Session // nil: ended, the will is pending or published
+	ears     *listener
+	inbox    chan mqtt.Message
+	lost     chan Session
+	waiting  []*command
+	entities []*entity // in order of appearance
+	health   tracker
+	status   atomic.Pointer[Status]
+
+	call  *call // in the driver; nil: none
+	aside *call // Close beside a hung call
+	hung  bool  // call did not come back in time
+
+	opened    bool
+	mustClose bool
+	ever      bool      // opened once
+	next      time.Time // next read or open
+	tick      time.Time // start of the current interval
+	tries     int       // in the current interval
+	wait      backoff
+
+	said       bool      // the retained availability is online
+	aborted    time.Time // when the session was aborted; zero: will and values are settled
+	healthSent time.Time
+	healthSeen uint64 // OK+Err as published
+	unsent     uint64 // publishes that failed
+}
+
+// entity is one entity with its pipeline and its newest value.
+type entity struct {
+	Entity
+	unit   string
+	pipe   *Pipeline
+	expiry time.Duration // Message Expiry Interval
+	seq    uint64
+	value  Sample
+	has    bool // value is of the running epoch: since the device was opened
+	dirty  bool // value is not published yet
+	row    int  // rejected readings in a row
+}
+
+func newOwner(d Device, o *Options, bus *wire, out Publisher) *owner {
+	w := &owner{
+		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, out: out,
+		inbox: make(chan mqtt.Message), lost: make(chan Session), wait: backoff{least: time.Second},
+	}
+	w.will = w.topics.will(d.WillDelay)
+	w.pusher, _ = d.Driver.(Pusher)
+	w.commander, _ = d.Driver.(Commander)
+	if w.pusher != nil {
+		w.bus = nil // it would keep the bus for as long as nothing happens
+	}
+	return w
+}
+
+// run owns the device until ctx ends.
+func (o *owner) run(ctx context.Context) {
+	now := time.Now()
+	o.health = newTracker(o.dev.FailAfter, o.dev.StaleAfter, now)
+	o.next = now
+	o.attach(ctx)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now = time.Now()
+		o.advance(ctx, now)
+		o.publishStatus()
+		timer.Reset(time.Until(o.wake(now)))
+		select {
+		case <-ctx.Done():
+			o.stop(ctx)
+			return
+		case out := <-o.call.ended():
+			c := o.call
+			o.call = nil
+			o.finished(ctx, c, out)
+		case <-o.aside.ended():
+			o.aside = nil
+		case m := <-o.inbox:
+			o.accept(ctx, m)
+		case s := <-o.lost:
+			o.lose(ctx, s)
+		case <-timer.C:
+		}
+	}
+}
+
+// ended is where the outcome arrives; nil, which blocks for ever, without a
+// call.
+func (c *call) ended() <-chan outcome {
+	if c == nil {
+		return nil
+	}
+	return c.done
+}
+
+// advance does what is due at now, and starts at most one driver method.
+func (o *owner) advance(ctx context.Context, now time.Time) {
+	if o.call != nil && !o.hung && o.call.overdue(now) {
+		o.hang(ctx, now)
+	}
+	if o.health.stale(now) {
+		o.down(ctx, o.silence(), now)
+	}
+	if !o.aborted.IsZero() && !now.Before(o.aborted.Add(o.dev.WillDelay)) {
+		o.aborted, o.said = time.Time{}, false
+		o.forget(ctx)
+	}
+	if o.health.State == Online {
+		o.release(ctx, now)
+		if now.Sub(o.healthSent) >= healthRefresh && o.healthSeen != o.health.OK+o.health.Err {
+			o.publishHealth(ctx)
+		}
+	}
+	o.start(ctx, now)
+}
+
+// start begins the next driver method, if its time has come and none is on
+// its way.
+func (o *owner) start(ctx context.Context, now time.Time) {
+	d := o.dev.Driver
+	switch {
+	case o.call != nil:
+		if o.call.task == reading && o.pusher != nil && len(o.waiting) > 0 && !o.call.yielded {
+			o.call.yielded, o.call.limit = true, now
+			o.call.cancel()
+		}
+	case o.aside != nil:
+	case o.mustClose:
+		o.call = begin(ctx, closing, o.dev.Timeout, nil, closer(d))
+	case !o.opened && !now.Before(o.next):
+		o.call = begin(ctx, opening, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
+			return nil, d.Open(ctx, o.opt.Buses)
+		})
+	case o.opened && len(o.waiting) > 0:
+		c := o.waiting[0]
+		o.waiting = slices.Delete(o.waiting, 0, 1)
+		o.call = begin(ctx, commanding, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
+			return o.commander.Do(ctx, c.entity, c.payload)
+		})
+		o.call.cmd = c
+	case o.opened && !now.Before(o.next):
+		o.call = begin(ctx, reading, o.patience(), o.bus, d.Read)
+	}
+}
+
+func closer(d Driver) method {
+	return func(context.Context) ([]Reading, error) { return nil, d.Close() }
+}
+
+// patience is the deadline of a Read.
+func (o *owner) patience() time.Duration {
+	switch {
+	case o.pusher == nil:
+		return o.dev.Timeout
+	case o.pusher.OnSilence() == nil:
+		return o.dev.StaleAfter / 2
+	}
+	return o.dev.StaleAfter
+}
+
+// silence is what it means that stale_after has passed.
+func (o *owner) silence() error {
+	if o.health.cause != nil {
+		return o.health.cause
+	}
+	if o.pusher != nil {
+		if err := o.pusher.OnSilence(); err != nil {
+			return err
+		}
+	}
+	return faultf(NoData, "no valid reading for %v", o.dev.StaleAfter)
+}
+
+// wake is when advance has something to do again.
+func (o *owner) wake(now time.Time) time.Time {
+	at := now.Add(time.Hour)
+	sooner := func(t time.Time) {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	switch {
+	case o.call != nil && !o.hung:
+		sooner(o.call.limit.Add(grace))
+	case o.call == nil && o.aside == nil:
+		sooner(o.next)
+	}
+	if o.health.State != Offline {
+		sooner(o.health.fresh.Add(o.health.staleAfter))
+	}
+	if !o.aborted.IsZero() {
+		sooner(o.aborted.Add(o.dev.WillDelay))
+	}
+	if o.health.State == Online {
+		if o.healthSeen != o.health.OK+o.health.Err {
+			sooner(o.healthSent.Add(healthRefresh))
+		}
+		for _, e := range o.entities {
+			if due := e.pipe.Due(); !due.IsZero() {
+				sooner(due)
+			}
+		}
+	}
+	return at
+}
+
+// hang gives up on the call on its way: the device is offline, its bus is
+// marked, and nobody reads there until the call returns. Close runs beside it,
+// since it may be what wakes it.
+func (o *owner) hang(ctx context.Context, now time.Time) {
+	o.hung = true
+	if o.bus != nil && o.call.task != closing {
+		o.bus.hung.Store(true)
+	}
+	err := faultf(Hung, "the driver did not return within %v", now.Sub(o.call.start).Round(time.Millisecond))
+	if o.call.cmd != nil {
+		o.reply(ctx, o.call.cmd, err)
+	}
+	if o.call.task != closing && o.aside == nil {
+		o.aside = begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver))
+	}
+	o.health.count(err)
+	o.down(ctx, err, now)
+}

@@ -1,0 +1,228 @@
+package sensors
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Stage is the place of a filter in the pipeline. The places are fixed, so no
+// order of listing can hide a dead sensor behind an average.
+type Stage uint8
+
+// The stages in the order in which a reading passes them. Decoding is the
+// pipeline's own: every number becomes a float64 or int64, NaN is rejected.
+const (
+	Validate  Stage = iota // reject what cannot be true
+	Calibrate              // raw to real units
+	Smooth                 // several readings to one
+	Format                 // what the value looks like
+	Report                 // whether it is worth a message
+)
+
+// String returns the stage's name in the documentation.
+func (s Stage) String() string {
+	return [...]string{"validate", "calibrate", "smooth", "format", "report"}[s]
+}
+
+// Sample is a value on its way through a pipeline.
+type Sample struct {
+	Value any       // float64, int64, bool or string
+	At    time.Time // when it was captured
+}
+
+// Filter is one step of a pipeline: a Step that changes, holds back or
+// rejects samples, or a Gate that decides which ones are reported. A filter
+// belongs to one pipeline; it has no clock but Sample.At and the now that it
+// is given, and no goroutine.
+type Filter interface {
+	// Stage says where the filter works.
+	Stage() Stage
+	// Reset forgets what the filter has seen; the device was restarted.
+	Reset()
+}
+
+// Step is a Filter of the stages Validate to Format.
+type Step interface {
+	Filter
+	// Apply returns what becomes of s. ok false holds it back without a
+	// failure (a window that is not full); an error, a *Fault, rejects it.
+	Apply(s Sample) (out Sample, ok bool, err error)
+}
+
+// Gate is a Filter of the stage Report. A sample is reported when no gate
+// refuses it, or when one forces it.
+type Gate interface {
+	Filter
+	// Decide compares s with the sample reported last, at sent.
+	Decide(s, last Sample, sent time.Time) Verdict
+}
+
+// Verdict is a Gate's opinion. The zero value lets the sample pass.
+type Verdict struct {
+	// Force reports the sample whatever the other gates say.
+	Force bool
+	// Refuse holds the sample back.
+	Refuse bool
+	// Until is when a refused sample may be reported after all, unless a newer
+	// one has come: the trailing value of a throttle. Zero is never.
+	Until time.Time
+}
+
+// Pipeline is the filters of one entity with their memory. Not safe for
+// concurrent use.
+type Pipeline struct {
+	steps []Step
+	gates []Gate
+
+	last    Sample    // reported last
+	sent    time.Time // and when
+	any     bool      // something was reported since Reset
+	pending Sample    // held back by a gate that names a time
+	due     time.Time // when pending is to be reported; zero: nothing pending
+}
+
+// NewPipeline sorts the filters into their stages; within a stage the order
+// of listing stays. A filter that is neither Step nor Gate is an error.
+func NewPipeline(filters ...Filter) (*Pipeline, error) {
+	sorted := slices.Clone(filters)
+	slices.SortStableFunc(sorted, func(a, b Filter) int { return int(a.Stage()) - int(b.Stage()) })
+	p := &Pipeline{}
+	for _, f := range sorted {
+		switch f := f.(type) {
+		case Gate:
+			p.gates = append(p.gates, f)
+		case Step:
+			p.steps = append(p.steps, f)
+		default:
+			return nil, fmt.Errorf("filter %T is neither a Step nor a Gate", f)
+		}
+	}
+	return p, nil
+}
+
+// Feed passes one sample through. ok says that out is to be reported now. An
+// error, a *Fault, means that the sample was rejected.
+func (p *Pipeline) Feed(s Sample, now time.Time) (out Sample, ok bool, err error) {
+	if s.Value, err = decode(s.Value); err != nil {
+		return s, false, err
+	}
+	for _, f := range p.steps {
+		if s, ok, err = f.Apply(s); err != nil || !ok {
+			return s, false, err
+		}
+	}
+	return p.report(s, now)
+}
+
+func (p *Pipeline) report(s Sample, now time.Time) (Sample, bool, error) {
+	p.pending, p.due = Sample{}, time.Time{}
+	if !p.any {
+		return p.accept(s, now), true, nil
+	}
+	var refused, forced, never bool
+	var until time.Time
+	for _, g := range p.gates {
+		v := g.Decide(s, p.last, p.sent)
+		forced = forced || v.Force
+		if v.Refuse {
+			refused = true
+			never = never || v.Until.IsZero()
+			if v.Until.After(until) {
+				until = v.Until
+			}
+		}
+	}
+	switch {
+	case forced || !refused:
+		return p.accept(s, now), true, nil
+	case !never:
+		p.pending, p.due = s, until
+	}
+	return s, false, nil
+}
+
+func (p *Pipeline) accept(s Sample, now time.Time) Sample {
+	p.last, p.sent, p.any = s, s.At, true
+	if now.After(p.sent) {
+		p.sent = now
+	}
+	return s
+}
+
+// force makes the next sample that comes through be reported.
+func (p *Pipeline) force() { p.any = false }
+
+// hold is the longest time for which the throttles keep a new value back.
+func (p *Pipeline) hold() (d time.Duration) {
+	for _, g := range p.gates {
+		if t, ok := g.(*throttle); ok {
+			d = max(d, t.period)
+		}
+	}
+	return d
+}
+
+// Due is when Release has something to give; zero when nothing is held back.
+func (p *Pipeline) Due() time.Time { return p.due }
+
+// Release returns the held sample once its time has come.
+func (p *Pipeline) Release(now time.Time) (s Sample, ok bool) {
+	if p.due.IsZero() || now.Before(p.due) {
+		return Sample{}, false
+	}
+	s = p.pending
+	p.pending, p.due = Sample{}, time.Time{}
+	return p.accept(s, now), true
+}
+
+// Reset forgets everything seen, so that the next sample is reported: the
+// device was opened anew.
+func (p *Pipeline) Reset() {
+	for _, f := range p.steps {
+		f.Reset()
+	}
+	for _, g := range p.gates {
+		g.Reset()
+	}
+	p.last, p.pending, p.sent, p.due, p.any = Sample{}, Sample{}, time.Time{}, time.Time{}, false
+}
+
+// decode brings every number to float64 or int64.
+func decode(v any) (any, error) {
+	switch v := v.(type) {
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, faultf(OutOfRange, "value is %v", v)
+		}
+		return v, nil
+	case int64, bool, string:
+		return v, nil
+	case float32:
+		return decode(float64(v))
+	case int:
+		return int64(v), nil
+	case uint64:
+		if v > math.MaxInt64 {
+			return float64(v), nil
+		}
+		return int64(v), nil
+	}
+	return nil, faultf(Parse, "value of type %T", v)
+}
+
+// number is a sample's value as a float64.
+func number(s Sample) (float64, error) {
+	switch v := s.Value.(type) {
+	case float64:
+		return v, nil
+	case int64:
+		return float64(v), nil
+	}
+	return 0, faultf(Parse, "filter wants a number, got %v", s.Value)
+}
+
+func faultf(r Reason, format string, args ...any) *Fault {
+	return &Fault{Reason: r, Err: fmt.Errorf(format, args...)}
+}

@@ -1,0 +1,269 @@
+package sensors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// attach opens the device's session; nothing is said by it. It reports
+// whether there is one.
+func (o *owner) attach(ctx context.Context) bool {
+	s, err := o.opt.Attach("dev:"+o.dev.Name, o.will)
+	if err != nil {
+		o.log.Warn("no session", "err", err)
+		return false
+	}
+	o.session = s
+	if o.commander != nil {
+		o.listen(ctx, s)
+	}
+	return true
+}
+
+// leave ends the session abnormally: its will follows after the delay.
+func (o *owner) leave(now time.Time) {
+	if o.session == nil {
+		return
+	}
+	// The clock starts before the broker's, so what is inside the delay here
+	// is inside it there.
+	o.aborted = now
+	if err := o.session.Abort(); err != nil {
+		o.log.Warn("session not ended", "err", err)
+	}
+	o.ears.close()
+	o.session, o.ears = nil, nil
+}
+
+// publish sends one message within publishLimit. It falls back on the
+// manager's own session while the device has none.
+func (o *owner) publish(ctx context.Context, m mqtt.Message) error {
+	var p Publisher = o.out
+	if o.session != nil {
+		p = o.session
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
+	defer cancel()
+	err := p.Publish(ctx, m)
+	if err != nil {
+		o.unsent++
+		o.log.Warn("not published", "topic", m.Topic, "err", err)
+	}
+	return err
+}
+
+// settle publishes what is new: values while the device is online, values and
+// then online when it was not.
+func (o *owner) settle(ctx context.Context, now time.Time) {
+	if o.health.State != Online || o.session == nil {
+		o.arrive(ctx, now)
+		return
+	}
+	if o.publishValues(ctx, now) != nil {
+		return
+	}
+	o.reviewEntities(ctx, now)
+}
+
+// arrive takes the device online: every value it has, then health, and only
+// then availability, so that no subscriber sees online beside an old value.
+// A device that is back inside its will's delay never was offline to
+// subscribers, and stays silent about it.
+func (o *owner) arrive(ctx context.Context, now time.Time) {
+	fresh := false
+	for _, e := range o.entities {
+		fresh = fresh || e.has
+	}
+	if !fresh || o.session == nil && !o.attach(ctx) {
+		return
+	}
+	// The will was canceled by attach if its delay has not passed even now.
+	unseen := o.said && !o.aborted.IsZero() && time.Since(o.aborted) < o.dev.WillDelay
+	for _, e := range o.entities {
+		e.dirty = e.has
+		if !e.has && !unseen {
+			if o.blank(ctx, e, Clear) != nil {
+				return
+			}
+		}
+	}
+	if o.publishValues(ctx, now) != nil {
+		return
+	}
+	o.aborted = time.Time{}
+	o.health.become(Online, "", now)
+	o.publishHealth(ctx)
+	if !unseen {
+		if o.publish(ctx, retained(o.topics.availability, []byte(online))) != nil {
+			o.health.become(Starting, "", now) // once more at the next reading
+			return
+		}
+		o.said = true
+	}
+	o.log.Info("device online", "reopened", o.health.Reopened)
+}
+
+// publishValues sends the values that changed, each with what is needed to
+// judge it.
+func (o *owner) publishValues(ctx context.Context, now time.Time) error {
+	synced := o.opt.ClockSynced()
+	var newest *entity
+	for _, e := range o.entities {
+		if !e.dirty {
+			continue
+		}
+		if newest == nil || e.value.At.After(newest.value.At) {
+			newest = e
+		}
+		e.seq++
+		if o.dev.Payload == JSON {
+			e.dirty = false
+			continue
+		}
+		m := o.valueMessage(o.topics.value(e.name()), []byte(plain(e.value.Value)), properties(e.value.At, "good", synced, e.seq))
+		m.Expires = now.Add(e.expiry)
+		if err := o.publish(ctx, m); err != nil {
+			return o.unpublished(ctx, err, now)
+		}
+		e.dirty = false
+	}
+	if newest == nil || o.dev.Payload == Plain {
+		return nil
+	}
+	m := o.valueMessage(o.topics.state, o.stateDocument(), properties(newest.value.At, "good", synced, newest.seq))
+	m.Properties.ContentType = "application/json"
+	m.Expires = now.Add(newest.expiry)
+	if err := o.publish(ctx, m); err != nil {
+		return o.unpublished(ctx, err, now)
+	}
+	return nil
+}
+
+// unpublished decides after a failed publish: a slow broker is waited for, a
+// session that has ended is replaced at the next reading.
+func (o *owner) unpublished(ctx context.Context, err error, now time.Time) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		o.leave(now)
+	}
+	return err
+}
+
+func (o *owner) valueMessage(topic string, payload []byte, p *mqtt.Properties) mqtt.Message {
+	return mqtt.Message{Topic: topic, Payload: payload, QoS: o.dev.QoS, Retain: true, Properties: p}
+}
+
+// stateDocument is every current value of the device as one JSON object.
+func (o *owner) stateDocument() []byte {
+	values := map[string]any{}
+	for _, e := range o.entities {
+		if !e.has {
+			continue
+		}
+		values[e.name()] = e.value.Value
+		if _, number := e.value.Value.(float64); number {
+			values[e.name()] = json.Number(plain(e.value.Value))
+		}
+	}
+	doc, err := json.Marshal(values)
+	if err != nil { // numbers, booleans and strings only
+		o.log.Error("no state document", "err", err)
+	}
+	return doc
+}
+
+// blank removes a value that is no longer true, or turns it to NaN.
+func (o *owner) blank(ctx context.Context, e *entity, how ValuePolicy) error {
+	if o.dev.Payload == JSON {
+		return nil // the state document leaves it out
+	}
+	m := retained(o.topics.value(e.name()), nil)
+	if how == NaN {
+		e.seq++
+		m = o.valueMessage(m.Topic, []byte("NaN"), properties(time.Now(), "bad", o.opt.ClockSynced(), e.seq))
+	}
+	return o.publish(ctx, m)
+}
+
+// forget applies the value policy of a device that is offline for good.
+func (o *owner) forget(ctx context.Context) {
+	if o.dev.Offline == Keep {
+		return
+	}
+	for _, e := range o.entities {
+		if o.blank(ctx, e, o.dev.Offline) != nil {
+			return
+		}
+	}
+	if o.dev.Payload != Plain {
+		_ = o.publish(ctx, retained(o.topics.state, nil)) // logged and counted there
+	}
+}
+
+// reviewEntities withdraws the values of entities that fail while others of
+// the device are good: availability cannot say it, so the value must.
+func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
+	for _, e := range o.entities {
+		if e.row < o.dev.FailAfter || !e.has {
+			continue
+		}
+		how := o.dev.Offline
+		if how == Keep {
+			how = Clear
+		}
+		if o.blank(ctx, e, how) == nil {
+			e.has, e.dirty = false, false
+			e.pipe.force()
+		}
+	}
+	var reason Reason
+	for _, e := range o.entities {
+		if r, failed := o.health.Failed[e.name()]; failed && reason == "" {
+			reason = r
+		}
+	}
+	if o.health.become(Online, reason, now) {
+		o.publishHealth(ctx)
+	}
+}
+
+// confirm renews the values of an event device to which nothing happened,
+// before they expire. They keep the time at which they were captured.
+func (o *owner) confirm(ctx context.Context, now time.Time) {
+	o.health.alive(now)
+	if o.health.State != Online {
+		return
+	}
+	for _, e := range o.entities {
+		e.dirty = e.has
+	}
+	o.settle(ctx, now)
+}
+
+// release publishes the values that a throttle held back until now.
+func (o *owner) release(ctx context.Context, now time.Time) {
+	held := false
+	for _, e := range o.entities {
+		if s, ok := e.pipe.Release(now); ok {
+			e.value, e.has, e.dirty, held = s, true, true, true
+		}
+	}
+	if held {
+		o.settle(ctx, now)
+	}
+}
+
+func (o *owner) publishHealth(ctx context.Context) {
+	doc, err := json.Marshal(o.health.Health)
+	if err != nil {
+		o.log.Error("no health document", "err", err)
+		return
+	}
+	m := retained(o.topics.health, doc)
+	m.Properties.ContentType = "application/json"
+	o.healthSent, o.healthSeen = time.Now(), o.health.OK+o.health.Err
+	_ = o.publish(ctx, m) // logged and counted there; the next change says it again
+}

@@ -1,0 +1,85 @@
+package sensors
+
+import (
+	"cmp"
+	"time"
+)
+
+func (e *entity) name() string { return e.Entity.Name }
+
+// entity returns the device's entity with this name; it appears with its
+// first reading. nil: the name is none, or there are too many.
+func (o *owner) entity(name string) *entity {
+	for _, e := range o.entities {
+		if e.name() == name {
+			return e
+		}
+	}
+	if len(o.entities) >= maxEntities || checkName(name, reserved[:]...) != nil {
+		return nil
+	}
+	e, err := o.addEntity(Entity{Name: name})
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
+// addEntity gives c its pipeline. Values expire stale_after after they were
+// read, or later where a throttle keeps their successor back; one that a gate
+// keeps from being reported is renewed before it expires.
+func (o *owner) addEntity(c Entity) (*entity, error) {
+	p, err := NewPipeline(c.Filters...)
+	if err != nil {
+		return nil, err
+	}
+	hold := p.hold()
+	p.gates = append(p.gates, &maxInterval{period: max(hold, o.dev.StaleAfter*2/3)})
+	e := &entity{Entity: c, pipe: p, expiry: o.dev.StaleAfter + hold, unit: c.Unit}
+	o.entities = append(o.entities, e)
+	return e, nil
+}
+
+// take passes readings through their pipelines. It returns how many were
+// valid, and the first rejection.
+func (o *owner) take(readings []Reading, now time.Time) (good int, rejected error) {
+	for _, r := range readings {
+		err := o.takeOne(r, now)
+		if err == nil {
+			good++
+			continue
+		}
+		o.health.count(err)
+		if rejected == nil {
+			rejected = err
+		}
+	}
+	return good, rejected
+}
+
+func (o *owner) takeOne(r Reading, now time.Time) error {
+	e := o.entity(r.Entity)
+	if e == nil {
+		return faultf(Parse, "%q is no name of an entity", r.Entity)
+	}
+	if r.At.IsZero() {
+		r.At = now
+	}
+	s, report, err := Sample{}, false, r.Err
+	if err == nil {
+		s, report, err = e.pipe.Feed(Sample{Value: r.Value, At: r.At}, now)
+	}
+	if err != nil {
+		if e.row++; e.row >= o.dev.FailAfter {
+			o.health.Failed[e.name()] = ReasonOf(err)
+		}
+		return err
+	}
+	e.row = 0
+	delete(o.health.Failed, e.name())
+	e.unit = cmp.Or(e.Unit, r.Unit)
+	if report {
+		e.value, e.has, e.dirty = s, true, true
+	}
+	return nil
+}
