@@ -1,0 +1,274 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// ClientOptions describe an in-process client, as CONNECT describes one on the
+// network.
+type ClientOptions struct {
+	ID         string // Client Identifier; not empty
+	CleanStart bool
+	// SessionExpiry is the Session Expiry Interval: 0 ends the session with
+	// Close or Abort; negative never.
+	SessionExpiry time.Duration
+	Will          *mqtt.Will // nil for none
+	QueueMessages int        // as Limits.QueueMessages; 0 takes that
+}
+
+// Client is a client in this process: a session and Go calls. Publish and
+// Subscribe may be called from any goroutine, Next from one at a time.
+type Client struct {
+	hub  *hub
+	id   string
+	peer *conn.Peer
+	wake chan struct{}
+	done chan struct{}
+	once sync.Once
+	gone *mqtt.Error // set before done is closed
+
+	next struct {
+		sync.Mutex                  // held by Next while it works, not while it waits
+		effects    []session.Effect // reused
+		last       session.Send     // to be acknowledged by the following Next
+	}
+}
+
+// Attach connects an in-process client. Another one attached with the same
+// Client Identifier is ended, as a connection would be; network clients may
+// not use that identifier while the session lives. It works before Run; after
+// Run has ended it fails.
+func (b *Broker) Attach(o ClientOptions) (*Client, error) {
+	if o.ID == "" {
+		return nil, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "", "empty Client Identifier")
+	}
+	l := b.opts.Limits.session()
+	if o.QueueMessages > 0 {
+		l.QueueMessages = o.QueueMessages
+	}
+	if o.SessionExpiry < 0 {
+		o.SessionExpiry = session.NeverExpires
+	}
+	if o.Will != nil {
+		if err := packet.ValidMessage(&o.Will.Message); err != nil {
+			return nil, err
+		}
+	}
+	c := &Client{hub: b.hub, id: o.ID, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	peer, _, err := b.hub.attach(attachment{
+		id: o.ID, cleanStart: o.CleanStart, local: true, limits: l, will: o.Will, endpoint: c,
+		params: session.Params{Version: mqtt.V5, ReceiveMaximum: b.opts.Limits.ReceiveMaximum, Expiry: o.SessionExpiry},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.peer = peer
+	return c, nil
+}
+
+// Publish routes m and waits until it is as durable as configured; nil means
+// that it is. m must not be changed afterwards. Unlike network clients, it may
+// publish to topics that start with $. The error is an *mqtt.Error or ctx's.
+func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
+	if err := packet.ValidMessage(&m); err != nil {
+		return err
+	}
+	if err := c.ended(); err != nil {
+		return err
+	}
+	m.Publisher = c.id
+	if r := c.hub.router.Publish(time.Now(), &m); r.Recorded {
+		return c.hub.barrier(ctx)
+	}
+	return nil
+}
+
+// barrier commits and waits. This is the other call site of the write barrier.
+func (h *hub) barrier(ctx context.Context) error {
+	sequence := h.router.Commit()
+	var reached chan struct{}
+	for {
+		done, err := h.router.Durable()
+		if done >= sequence {
+			return nil
+		}
+		if err != nil {
+			return mqtt.Errorf(mqtt.ImplementationSpecificError, "", "store: %v", err)
+		}
+		if reached == nil {
+			reached = make(chan struct{})
+			h.router.Notify(sequence, sync.OnceFunc(func() { close(reached) }))
+		}
+		select {
+		case <-reached:
+			reached = nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Subscribe adds or replaces subscriptions; each Subscription carries its own
+// Subscription Identifier. It stops at the first that is refused; the error is
+// an *mqtt.Error or ctx's.
+func (c *Client) Subscribe(ctx context.Context, subs ...mqtt.Subscription) error {
+	for _, s := range subs {
+		if err := topic.ValidFilter(s.Filter); err != nil {
+			return err
+		}
+		if err := c.ended(); err != nil {
+			return err
+		}
+		if code := c.hub.subscribe(time.Now(), c.peer, s); code.Failed() {
+			return mqtt.Errorf(code, "", "subscription refused")
+		}
+	}
+	return c.hub.barrier(ctx)
+}
+
+// Next waits for the next message. It acknowledges the one it returned before,
+// which is sent again in a later Attach of the session if Next is not called
+// any more. Retain is as a network client would see it.
+func (c *Client) Next(ctx context.Context) (mqtt.Message, error) {
+	for {
+		if m, ok := c.take(time.Now()); ok {
+			return m, nil
+		}
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return mqtt.Message{}, c.gone
+		case <-ctx.Done():
+			return mqtt.Message{}, ctx.Err()
+		}
+	}
+}
+
+// take acknowledges the last message and takes the next, if there is one.
+func (c *Client) take(now time.Time) (mqtt.Message, bool) {
+	n := &c.next
+	n.Lock()
+	defer n.Unlock()
+	c.acknowledge(now)
+	for c.ended() == nil {
+		s, ok := c.peer.Next(now)
+		if !ok {
+			break
+		}
+		n.last = s
+		if s.Type == packet.PUBREL {
+			c.acknowledge(now)
+			continue
+		}
+		m := *s.Message
+		m.QoS, m.Retain = s.QoS, s.Retain
+		return m, true
+	}
+	return mqtt.Message{}, false
+}
+
+// acknowledge answers the last packet as a client on the network would.
+func (c *Client) acknowledge(now time.Time) {
+	last := c.next.last
+	c.next.last = session.Send{}
+	switch {
+	case last.Type == packet.PUBREL:
+		c.step(now, packet.PUBCOMP, last.ID)
+	case last.QoS == mqtt.AtLeastOnce:
+		c.step(now, packet.PUBACK, last.ID)
+	case last.QoS == mqtt.ExactlyOnce:
+		c.step(now, packet.PUBREC, last.ID)
+		c.step(now, packet.PUBCOMP, last.ID)
+	}
+}
+
+func (c *Client) step(now time.Time, t packet.Type, id uint16) {
+	n := &c.next
+	// An acknowledgement is never a protocol error.
+	n.effects, _ = c.peer.Step(now, &packet.View{Type: t, ID: id}, n.effects[:0])
+	for i := range n.effects {
+		if e := &n.effects[i]; e.Kind == session.Persist {
+			c.hub.Persist(c.peer, e.Change, e.ID)
+		}
+	}
+}
+
+// SetWill replaces the will; nil removes it. A client that is no longer
+// attached has none.
+func (c *Client) SetWill(w *mqtt.Will) {
+	r := &c.hub.registry
+	r.Lock()
+	defer r.Unlock()
+	if cl := r.clients[c.id]; cl != nil && cl.endpoint == endpoint(c) {
+		cl.will = w
+	}
+}
+
+// Close ends the connection as DISCONNECT 0x00 does: the will is discarded.
+// What was not acknowledged waits in the session, if it outlives this.
+func (c *Client) Close() error {
+	c.leave(mqtt.NormalDisconnection, true)
+	return nil
+}
+
+// Abort ends the connection as a lost socket does: the will is published after
+// its delay, unless a new Attach with the same Client Identifier comes first
+// [MQTT-3.1.3-9].
+func (c *Client) Abort() error {
+	c.leave(mqtt.UnspecifiedError, false)
+	return nil
+}
+
+// DisconnectWithWill ends the connection as DISCONNECT 0x04 does: the will is
+// published at once.
+func (c *Client) DisconnectWithWill() error {
+	r := &c.hub.registry
+	r.Lock()
+	if cl := r.clients[c.id]; cl != nil && cl.endpoint == endpoint(c) && cl.will != nil {
+		now := *cl.will
+		now.Delay = 0
+		cl.will = &now
+	}
+	r.Unlock()
+	c.leave(mqtt.DisconnectWithWill, false)
+	return nil
+}
+
+// Kick ends the client from the broker's side.
+func (c *Client) Kick(code mqtt.ReasonCode) { c.leave(code, false) }
+
+// Done is closed when the client is no longer attached.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Wake tells Next to look again; the broker calls it.
+func (c *Client) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Client) leave(code mqtt.ReasonCode, normal bool) {
+	c.once.Do(func() {
+		c.gone = mqtt.Errorf(code, "", "the client is not attached any more")
+		c.hub.detach(c.id, c, normal)
+		close(c.done)
+	})
+}
+
+func (c *Client) ended() error {
+	select {
+	case <-c.done:
+		return c.gone
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,296 @@
+package broker
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// hub keeps the sessions by Client Identifier and says who is attached to
+// each: at most one endpoint at a time.
+type hub struct {
+	opts   *Options
+	log    *slog.Logger
+	router *router.Router
+
+	registry struct {
+		sync.Mutex
+		clients map[string]*client
+		queues  map[string]*Queue
+		closed  bool
+		ended   sessionCounts // of sessions that are gone
+	}
+	timers sync.WaitGroup // callbacks of timers that are running
+}
+
+// endpoint is who is attached to a session: a connection or a Client.
+type endpoint interface {
+	// Kick asks it to end; it does not wait.
+	Kick(mqtt.ReasonCode)
+	// Done is closed when it has ended and was detached.
+	Done() <-chan struct{}
+	// Wake tells it that the session may have something to send.
+	Wake()
+}
+
+// client is one session with what must happen when nobody is attached to it.
+// The registry's lock guards it.
+type client struct {
+	peer     *conn.Peer
+	endpoint endpoint    // nil while nobody is attached
+	will     *mqtt.Will  // of the endpoint; after it left, waiting for its Will Delay Interval
+	delay    *time.Timer // publishes will
+	expiry   *time.Timer // ends the session
+	local    bool        // made by Attach: its name is not for network clients
+}
+
+func newHub(o *Options, r *router.Router) *hub {
+	h := &hub{opts: o, log: o.Log, router: r}
+	h.registry.clients = make(map[string]*client)
+	h.registry.queues = make(map[string]*Queue)
+	return h
+}
+
+// attachment is what an endpoint brings along.
+type attachment struct {
+	id         string
+	cleanStart bool
+	local      bool
+	params     session.Params
+	limits     session.Limits
+	will       *mqtt.Will
+	endpoint   endpoint
+}
+
+// attach gives the session to a new endpoint. An endpoint that has it is ended
+// first [MQTT-3.1.4-3], and waited for: nothing of it is worked off later.
+func (h *hub) attach(a attachment) (peer *conn.Peer, present bool, err error) {
+	for {
+		got, old, gone, err := h.tryAttach(a)
+		if err != nil {
+			return nil, false, err
+		}
+		if old != nil {
+			old.Kick(mqtt.SessionTakenOver)
+			<-old.Done()
+			continue
+		}
+		if gone != nil {
+			h.end(gone)
+		}
+		if a.params.Expiry > 0 {
+			h.router.Persist(store.Record{Kind: store.SessionKept, ClientID: a.id, Expiry: a.params.Expiry})
+		}
+		return got.peer, got.present, nil
+	}
+}
+
+// attached is a success of tryAttach.
+type attached struct {
+	peer    *conn.Peer
+	present bool
+}
+
+// tryAttach returns the endpoint in the way, or attaches. gone is a session
+// that Clean Start discarded [MQTT-3.1.2-4].
+func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, err error) {
+	r := &h.registry
+	r.Lock()
+	defer r.Unlock()
+	if r.closed {
+		return ok, nil, nil, mqtt.Errorf(mqtt.ServerUnavailable, "", "the server shuts down")
+	}
+	cl := r.clients[a.id]
+	if cl != nil && cl.local && !a.local {
+		return ok, nil, nil, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "", "the Client Identifier belongs to the gateway itself")
+	}
+	if cl != nil && cl.endpoint != nil {
+		return ok, cl.endpoint, nil, nil
+	}
+	if cl != nil {
+		h.stop(cl.expiry)
+		h.stop(cl.delay)
+		if a.cleanStart {
+			gone, cl = cl, nil
+		} else {
+			cl.will = nil // back before the delay has passed [MQTT-3.1.3-9]
+		}
+	}
+	ok.present = cl != nil
+	if cl == nil {
+		cl = &client{peer: conn.NewPeer(a.id, a.limits), local: a.local}
+		r.clients[a.id] = cl
+	}
+	cl.endpoint, cl.will = a.endpoint, a.will
+	cl.peer.Attach(a.params, a.endpoint.Wake)
+	ok.peer = cl.peer
+	return ok, nil, gone, nil
+}
+
+// detach ends what attach began. A will is kept unless the end was normal; it
+// is published now, or when its delay or the session ends [MQTT-3.1.3-9].
+func (h *hub) detach(id string, e endpoint, normal bool) {
+	r := &h.registry
+	r.Lock()
+	cl := r.clients[id]
+	if cl == nil || cl.endpoint != e {
+		r.Unlock()
+		return
+	}
+	expiry := cl.peer.Detach()
+	cl.endpoint = nil
+	if normal {
+		cl.will = nil
+	}
+	var now *mqtt.Will
+	var gone *client
+	switch {
+	case expiry == 0:
+		delete(r.clients, id)
+		gone = cl
+	case cl.will != nil && (cl.will.Delay <= 0 || r.closed):
+		now, cl.will = cl.will, nil
+	case cl.will != nil:
+		cl.delay = h.after(cl.will.Delay, func() { h.willDue(cl) })
+	}
+	if gone == nil && expiry < session.NeverExpires && !r.closed {
+		cl.expiry = h.after(expiry, func() { h.expired(id, cl) })
+	}
+	r.Unlock()
+	h.publishWill(cl.peer, now)
+	if gone != nil {
+		h.end(gone)
+	} else {
+		h.router.Persist(store.Record{Kind: store.SessionKept, ClientID: id, Expiry: expiry})
+	}
+}
+
+// end removes what a session left in the router and publishes its will. The
+// session must be out of the registry.
+func (h *hub) end(cl *client) {
+	durable := cl.peer.Durable()
+	for _, s := range cl.peer.Subscriptions() {
+		h.router.Unsubscribe(cl.peer, s.Filter, durable)
+	}
+	if durable {
+		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
+	}
+	h.registry.Lock()
+	will := cl.will
+	cl.will = nil
+	h.registry.ended.add(cl.peer)
+	h.registry.Unlock()
+	h.publishWill(cl.peer, will)
+}
+
+// expired ends a session nobody came back to.
+func (h *hub) expired(id string, cl *client) {
+	r := &h.registry
+	r.Lock()
+	if r.clients[id] != cl || cl.endpoint != nil {
+		r.Unlock()
+		return
+	}
+	h.stop(cl.delay)
+	delete(r.clients, id)
+	r.Unlock()
+	h.end(cl)
+}
+
+// willDue publishes a will whose delay has passed.
+func (h *hub) willDue(cl *client) {
+	r := &h.registry
+	r.Lock()
+	if cl.endpoint != nil || cl.will == nil {
+		r.Unlock()
+		return
+	}
+	will := cl.will
+	cl.will = nil
+	r.Unlock()
+	h.publishWill(cl.peer, will)
+}
+
+func (h *hub) publishWill(p *conn.Peer, w *mqtt.Will) {
+	if w == nil {
+		return
+	}
+	now := time.Now()
+	m := w.Message
+	m.Publisher = p.ClientID()
+	if w.ExpiryInterval > 0 {
+		m.Expires = now.Add(w.ExpiryInterval)
+	}
+	h.router.Publish(now, &m)
+	h.log.Debug("will published", "client_id", p.ClientID(), "topic", m.Topic)
+}
+
+// after is time.AfterFunc for callbacks that close waits for. The caller holds
+// the registry.
+func (h *hub) after(d time.Duration, f func()) *time.Timer {
+	h.timers.Add(1)
+	return time.AfterFunc(d, func() {
+		defer h.timers.Done()
+		f()
+	})
+}
+
+// stop stops a timer of after; nil is fine.
+func (h *hub) stop(t *time.Timer) {
+	if t != nil && t.Stop() {
+		h.timers.Done()
+	}
+}
+
+// close lets nobody in any more.
+func (h *hub) close() {
+	h.registry.Lock()
+	defer h.registry.Unlock()
+	h.registry.closed = true
+}
+
+// detachAll ends what is left after the network connections: in-process
+// clients, queues, timers. Wills that wait are published, for with this
+// process their sessions end.
+func (h *hub) detachAll() {
+	r := &h.registry
+	r.Lock()
+	var endpoints []endpoint
+	var queues []*Queue
+	for _, cl := range r.clients {
+		if cl.endpoint != nil {
+			endpoints = append(endpoints, cl.endpoint)
+		}
+	}
+	r.Unlock()
+	for _, e := range endpoints {
+		e.Kick(mqtt.ServerShuttingDown)
+		<-e.Done()
+	}
+	r.Lock()
+	var waiting []*client
+	for _, cl := range r.clients {
+		h.stop(cl.expiry)
+		h.stop(cl.delay)
+		if cl.will != nil {
+			waiting = append(waiting, cl)
+		}
+	}
+	for _, q := range r.queues {
+		queues = append(queues, q)
+	}
+	r.Unlock()
+	h.timers.Wait()
+	for _, cl := range waiting {
+		h.willDue(cl)
+	}
+	for _, q := range queues {
+		q.Close()
+	}
+}

@@ -1,0 +1,165 @@
+package conn
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// Deadlines of one connection.
+const (
+	connectTimeout = 10 * time.Second // from accept to CONNECT
+	writeTimeout   = 30 * time.Second // without a byte of progress
+	closeTimeout   = time.Second      // for the last packet
+)
+
+// Server keeps the sessions.
+type Server interface {
+	// Connect authenticates a client, finds or makes its session and attaches
+	// c to it, ending another connection of the session first. It waits for
+	// that one to end. The error is an *mqtt.Error for CONNACK.
+	Connect(c *Conn, r *Request) (Accepted, error)
+	// Disconnect is called once for every successful Connect, after the last
+	// packet was worked off.
+	Disconnect(c *Conn, e End)
+}
+
+// Router carries out what a session asks for.
+type Router interface {
+	// Admit judges a PUBLISH before it changes any state.
+	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) mqtt.ReasonCode
+	Publish(now time.Time, m *mqtt.Message) (matched, recorded bool)
+	Subscribe(now time.Time, c *Conn, s mqtt.Subscription) mqtt.ReasonCode
+	Unsubscribe(c *Conn, filter string) mqtt.ReasonCode
+	Persist(p *Peer, c session.Change, id uint16)
+}
+
+// Barrier is the write barrier of the router.
+type Barrier interface {
+	Commit() uint64
+	Durable() (uint64, error)
+	Notify(sequence uint64, wake func())
+}
+
+// Limits are announced to and enforced on every connection.
+type Limits struct {
+	PacketSize        uint32 // bytes, both ways
+	ReceiveMaximum    uint16
+	TopicAliasMaximum uint16
+	TopicLevels       int
+	TopicLength       int // bytes
+}
+
+// Config is shared by all connections of a broker.
+type Config struct {
+	Server   Server
+	Router   Router
+	Barrier  Barrier
+	Limits   Limits
+	Log      *slog.Logger
+	Counters *Counters
+}
+
+// Counters are shared by all connections of a broker.
+type Counters struct {
+	PacketsReceived, PacketsSent    atomic.Uint64
+	BytesReceived, BytesSent        atomic.Uint64
+	PublishReceived, PublishSent    atomic.Uint64
+	PublishRefused                  atomic.Uint64 // not authorized, illegal topic, beyond a limit
+	TooLarge                        atomic.Uint64 // outgoing, beyond a client's Maximum Packet Size
+	ProtocolErrors, Panics          atomic.Uint64
+	SlowConsumers, KeepAliveExpired atomic.Uint64
+}
+
+// End says how a Network Connection ended.
+type End struct {
+	Normal bool            // DISCONNECT 0x00: the will is discarded [MQTT-3.14.4-3]
+	Reason mqtt.ReasonCode // for the log
+}
+
+// Conn is one Network Connection.
+type Conn struct {
+	cfg    *Config
+	nc     net.Conn
+	socket interface{ CloseWrite() error } // nil if nc cannot
+	log    *slog.Logger
+	done   chan struct{}
+	name   string // of the listener
+
+	// What CONNECT fixed; set before Server.Connect is called, then constant.
+	request *Request
+	peer    *Peer
+	user    string
+	maxIn   int // Receive Maximum announced; 0 for 3.x
+
+	// The reader's own.
+	view     packet.View
+	effects  []session.Effect
+	reasons  []mqtt.ReasonCode
+	aliases  []string // by Topic Alias - 1
+	pending  pending  // acknowledgements of this batch of input
+	recorded bool     // a record was written since the last commit
+	sequence uint64   // of the last commit
+	end      End
+	last     time.Time // when the last packet came
+	silence  time.Duration
+
+	// The writer's own.
+	sentAliases map[string]uint16
+
+	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
+	w       writer
+}
+
+// New makes a connection of an accepted socket; Serve runs it.
+func New(cfg *Config, nc net.Conn, listener string) *Conn {
+	c := &Conn{
+		cfg: cfg, nc: nc, name: listener, done: make(chan struct{}),
+		log: cfg.Log.With("remote", remote(nc)),
+	}
+	c.socket, _ = nc.(interface{ CloseWrite() error })
+	c.w.room = sync.NewCond(&c.w)
+	c.w.ended = make(chan struct{})
+	return c
+}
+
+// Peer is the session's peer, Request what the client asked for; both are nil
+// before Server.Connect.
+func (c *Conn) Peer() *Peer { return c.peer }
+
+// Request returns the CONNECT of this connection.
+func (c *Conn) Request() *Request { return c.request }
+
+// User is the name that the server gave the client.
+func (c *Conn) User() string { return c.user }
+
+// Done is closed when the connection has ended and Server.Disconnect returned.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Kick ends the connection with a reason; it does not wait.
+func (c *Conn) Kick(code mqtt.ReasonCode) {
+	c.shut(mqtt.Errorf(code, "", "ended by the server"))
+}
+
+// Wake tells the connection that its session may have something to send.
+func (c *Conn) Wake() { c.kickWriter() }
+
+func remote(nc net.Conn) string {
+	if a := nc.RemoteAddr(); a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+func (c *Conn) version() mqtt.Version {
+	if c.request == nil {
+		return mqtt.V311
+	}
+	return c.request.Version
+}

@@ -1,0 +1,183 @@
+package conn
+
+import (
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// packet works off one whole packet.
+func (c *Conn) packet(now time.Time, b []byte) error {
+	c.cfg.Counters.PacketsReceived.Add(1)
+	if c.peer == nil && packet.Type(b[0]>>4) != packet.CONNECT {
+		return mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-1", "the first packet is not CONNECT")
+	}
+	v := &c.view
+	if err := packet.Decode(b, c.version(), v); err != nil {
+		if c.peer == nil && v.Connect.Version == mqtt.V5 {
+			c.know(&Request{Version: mqtt.V5})
+		}
+		return err
+	}
+	if c.peer == nil {
+		return c.connect(now)
+	}
+	if v.Type == packet.PUBLISH {
+		return c.publish(now)
+	}
+	if v.Type == packet.DISCONNECT && v.Properties.Has&packet.HasSessionExpiry != 0 {
+		v.Properties.SessionExpiry = min(v.Properties.SessionExpiry, c.request.expiryLimit)
+	}
+	return c.step(now, nil)
+}
+
+// step asks the session and carries out the effects. m is the message of a
+// PUBLISH.
+func (c *Conn) step(now time.Time, m *mqtt.Message) (err error) {
+	c.effects, err = c.peer.Step(now, &c.view, c.effects[:0])
+	if err != nil {
+		return err
+	}
+	matched := true
+	for i := range c.effects {
+		e := &c.effects[i]
+		switch e.Kind {
+		case session.Route:
+			var recorded bool
+			matched, recorded = c.cfg.Router.Publish(now, m)
+			c.recorded = c.recorded || recorded
+		case session.Acknowledge:
+			if !matched {
+				e.Reason = mqtt.NoMatchingSubscribers
+			}
+			c.acknowledge(e.Type, e.ID, e.Reason)
+		case session.Subscribe:
+			c.reasons = append(c.reasons, c.subscribe(now, e))
+		case session.Unsubscribe:
+			c.reasons = append(c.reasons, c.unsubscribe(e))
+		case session.Persist:
+			c.cfg.Router.Persist(c.peer, e.Change, e.ID)
+			c.recorded = true
+		case session.Pong:
+			c.pong()
+		case session.Ready:
+			c.pending.wake = true
+		case session.End:
+			c.end = End{Normal: e.Reason != mqtt.DisconnectWithWill, Reason: e.Reason}
+			return errEnd
+		}
+	}
+	return nil
+}
+
+// publish judges a PUBLISH before the session sees it.
+func (c *Conn) publish(now time.Time) error {
+	c.cfg.Counters.PublishReceived.Add(1)
+	name, err := c.topicName()
+	if err != nil {
+		return err
+	}
+	p := &c.view.Publish
+	if p.QoS > mqtt.AtMostOnce {
+		if n := c.unacked.Add(1); c.maxIn > 0 && int(n) > c.maxIn {
+			return mqtt.Errorf(mqtt.ReceiveMaximumExceeded, "MQTT-3.3.4-7", "more than %d PUBLISH without an acknowledgement", c.maxIn)
+		}
+	}
+	code := c.fits(name)
+	if !code.Failed() {
+		code = c.cfg.Router.Admit(c, name, p.QoS, p.Retain)
+	}
+	if code.Failed() {
+		c.refuse(code)
+		return nil
+	}
+	m := c.view.Message(now)
+	m.Topic, m.Publisher = name, c.peer.id
+	return c.step(now, &m)
+}
+
+// topicName finds the Topic Name and keeps the Topic Alias mapping
+// [MQTT-3.3.2-7], [MQTT-3.3.2-8].
+func (c *Conn) topicName() (string, error) {
+	v := &c.view
+	alias := 0
+	if v.Properties.Has&packet.HasTopicAlias != 0 {
+		alias = int(v.Properties.TopicAlias)
+		if alias == 0 || alias > int(c.cfg.Limits.TopicAliasMaximum) {
+			return "", mqtt.Errorf(mqtt.TopicAliasInvalid, "MQTT-3.3.2-9", "Topic Alias %d beyond the maximum", alias)
+		}
+	}
+	if len(v.Publish.Topic) == 0 {
+		if alias == 0 {
+			return "", mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.3.2-1", "PUBLISH without a Topic Name and a Topic Alias")
+		}
+		if alias > len(c.aliases) || c.aliases[alias-1] == "" {
+			return "", mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.3.2-8", "Topic Alias %d was never set", alias)
+		}
+		return c.aliases[alias-1], nil
+	}
+	if err := topic.ValidNameBytes(v.Publish.Topic); err != nil {
+		return "", err
+	}
+	name := string(v.Publish.Topic)
+	if alias > 0 {
+		if c.aliases == nil {
+			c.aliases = make([]string, c.cfg.Limits.TopicAliasMaximum)
+		}
+		c.aliases[alias-1] = name
+	}
+	return name, nil
+}
+
+// fits applies the limits on topics.
+func (c *Conn) fits(name string) mqtt.ReasonCode {
+	l := &c.cfg.Limits
+	if len(name) > l.TopicLength || strings.Count(name, "/") >= l.TopicLevels {
+		return mqtt.TopicNameInvalid
+	}
+	return mqtt.Success
+}
+
+// refuse answers a PUBLISH that is not routed. 3.1 and 3.1.1 have no way to
+// say so: they get a plain acknowledgement (3.1.1, section 3.3.5).
+func (c *Conn) refuse(code mqtt.ReasonCode) {
+	c.cfg.Counters.PublishRefused.Add(1)
+	if c.version() != mqtt.V5 {
+		code = mqtt.Success
+	}
+	switch c.view.Publish.QoS {
+	case mqtt.AtLeastOnce:
+		c.acknowledge(packet.PUBACK, c.view.ID, code)
+	case mqtt.ExactlyOnce:
+		c.acknowledge(packet.PUBREC, c.view.ID, code)
+	}
+}
+
+func (c *Conn) subscribe(now time.Time, e *session.Effect) mqtt.ReasonCode {
+	if e.Reason.Failed() {
+		return e.Reason
+	}
+	_, filter, shared := topic.Share(e.Subscription.Filter)
+	if !shared {
+		filter = e.Subscription.Filter
+	}
+	if c.fits(filter).Failed() {
+		return mqtt.TopicFilterInvalid
+	}
+	code := c.cfg.Router.Subscribe(now, c, e.Subscription)
+	c.recorded = c.recorded || !code.Failed()
+	return code
+}
+
+func (c *Conn) unsubscribe(e *session.Effect) mqtt.ReasonCode {
+	if e.Reason.Failed() {
+		return e.Reason
+	}
+	code := c.cfg.Router.Unsubscribe(c, e.Subscription.Filter)
+	c.recorded = c.recorded || code == mqtt.Success
+	return code
+}

@@ -1,0 +1,162 @@
+package conn
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+const (
+	firstBuffer = 2 << 10
+	maxBuffer   = 64 << 10 // beyond it a buffer grows only for one larger packet
+)
+
+// errEnd is the end of a connection that the client asked for.
+var errEnd = errors.New("DISCONNECT received")
+
+// Serve runs the connection until it ends and everything it started has
+// returned. A panic ends this connection only.
+func (c *Conn) Serve() {
+	err := c.readAll()
+	c.shut(err)
+	<-c.w.ended
+	c.report(err)
+	if c.peer != nil {
+		c.cfg.Server.Disconnect(c, c.end)
+	}
+	close(c.done)
+	c.linger()
+	c.nc.Close()
+}
+
+// readAll is the reading goroutine's loop.
+func (c *Conn) readAll() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.cfg.Counters.Panics.Add(1)
+			c.log.Error("connection panicked", "err", p, "stack", string(debug.Stack()))
+			err = mqtt.Errorf(mqtt.UnspecifiedError, "", "internal error")
+		}
+	}()
+	c.last = time.Now()
+	c.silence = connectTimeout
+	if err := c.arm(c.last); err != nil {
+		return err
+	}
+	buf, n := make([]byte, firstBuffer), 0
+	for {
+		m, err := c.nc.Read(buf[n:])
+		n += m
+		c.cfg.Counters.BytesReceived.Add(uint64(m))
+		used, ferr := c.feed(time.Now(), buf[:n])
+		if ferr != nil {
+			return ferr
+		}
+		copy(buf, buf[used:n])
+		n -= used
+		if err != nil {
+			if err = c.overslept(err); err != nil {
+				return err
+			}
+		}
+		if n == len(buf) || m == len(buf) && len(buf) < maxBuffer {
+			buf = append(buf, make([]byte, len(buf))...)
+		} else if n == 0 && len(buf) > maxBuffer {
+			buf = make([]byte, maxBuffer)
+		}
+	}
+}
+
+// feed works off the whole packets in b and returns how many bytes they had.
+// Their acknowledgements are settled together: one commit, one write.
+func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
+	for err == nil {
+		n, ferr := packet.Frame(b[used:], c.cfg.Limits.PacketSize)
+		if ferr != nil || n == 0 {
+			err = ferr
+			break
+		}
+		err = c.packet(now, b[used:used+n])
+		c.last = now
+		used += n
+	}
+	c.settle()
+	return used, err
+}
+
+// overslept decides what a failed read means. A deadline that passed while
+// packets came is moved: that is one system call per interval, not per packet.
+func (c *Conn) overslept(err error) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	if c.silence == 0 || time.Now().Before(c.last.Add(c.silence)) {
+		return c.arm(c.last)
+	}
+	if c.peer == nil {
+		return errors.New("no CONNECT in time")
+	}
+	c.cfg.Counters.KeepAliveExpired.Add(1)
+	return mqtt.Errorf(mqtt.KeepAliveTimeout, "MQTT-3.1.2-22", "no packet within one and a half keep alive")
+}
+
+// arm lets reads fail when silence has passed since from. It gives the reason
+// of the end instead if the writer has finished and woke the reader.
+func (c *Conn) arm(from time.Time) error {
+	c.w.Lock()
+	defer c.w.Unlock()
+	if c.w.finished {
+		return cmp.Or(c.w.cause, error(net.ErrClosed))
+	}
+	if c.silence == 0 {
+		return c.nc.SetReadDeadline(time.Time{})
+	}
+	return c.nc.SetReadDeadline(from.Add(c.silence))
+}
+
+// report logs the end once.
+func (c *Conn) report(err error) {
+	c.w.Lock()
+	err = cmp.Or(c.w.cause, err)
+	c.w.Unlock()
+	say := c.log.Info
+	if c.peer == nil {
+		say = c.log.Debug // scanners and health checks
+	}
+	var e *mqtt.Error
+	switch {
+	case errors.As(err, &e):
+		c.end.Reason = e.Code
+		if e.Spec != "" {
+			say = c.log.Warn
+			c.cfg.Counters.ProtocolErrors.Add(1)
+		}
+		say("client disconnected", "reason", e.Code.String(), "err", e.Msg, "spec", e.Spec)
+	case errors.Is(err, errEnd):
+		say("client disconnected", "reason", c.end.Reason.String())
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		say("client disconnected", "reason", "connection closed")
+	default:
+		say("client disconnected", "reason", "connection lost", "err", err)
+	}
+}
+
+// linger lets the last packet arrive: closing a TCP socket with unread input
+// resets it, and the peer may lose what was sent just before.
+func (c *Conn) linger() {
+	var e *mqtt.Error
+	if c.socket == nil || !errors.As(c.w.cause, &e) || c.socket.CloseWrite() != nil {
+		return
+	}
+	if c.nc.SetReadDeadline(time.Now().Add(closeTimeout)) != nil {
+		return
+	}
+	io.Copy(io.Discard, io.LimitReader(c.nc, 1<<20)) // whatever ends it, the socket is closed next
+}

@@ -1,0 +1,290 @@
+package conn
+
+import (
+	"errors"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// flushSize is where a write stops growing.
+const flushSize = 64 << 10
+
+// writer is what the reader, the router and the writing goroutine share.
+type writer struct {
+	sync.Mutex
+	room     *sync.Cond // a parked reply left, or the connection closes
+	running  bool       // a writing goroutine exists; there is at most one
+	again    bool       // it must look once more before it ends
+	open     bool       // CONNACK has left
+	closing  bool
+	finished bool   // the last write is over, the socket gives nothing more
+	final    []byte // the last packet
+	cause    error  // why the connection closes
+	bytes    []byte // the parked replies, encoded
+	parked   []reply
+	urgent   []byte
+	ended    chan struct{} // closed when finished is set
+	notified uint64        // the sequence that a Notify is outstanding for
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// kickWriter makes sure that what is there will be written. It never waits,
+// and costs a goroutine only when none is at work.
+func (c *Conn) kickWriter() {
+	w := &c.w
+	w.Lock()
+	defer w.Unlock()
+	if w.finished {
+		return
+	}
+	w.again = true
+	if !w.running {
+		w.running = true
+		go c.writeAll() // Serve waits for ended
+	}
+}
+
+// shut makes the writer send what may still leave and one last packet that
+// says why, and close. Only the first call counts.
+func (c *Conn) shut(err error) {
+	w := &c.w
+	w.Lock()
+	if !w.closing {
+		w.closing, w.cause = true, err
+		w.final = c.lastPacket(err, w.open)
+		w.room.Broadcast()
+	}
+	w.Unlock()
+	c.kickWriter()
+}
+
+// lastPacket words the end for the client: CONNACK before the connection is
+// accepted, DISCONNECT after it, nothing if the client left or the version has
+// no words for it. The caller holds w.
+func (c *Conn) lastPacket(err error, open bool) []byte {
+	var e *mqtt.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	v := packet.View{Type: packet.DISCONNECT, Reason: e.Code}
+	if !open {
+		v.Type = packet.CONNACK
+	}
+	switch {
+	case c.request == nil:
+		if e.Code != mqtt.UnsupportedProtocolVersion {
+			return nil
+		}
+		return packet.Append(nil, mqtt.V311, &v)
+	case c.request.Version != mqtt.V5:
+		if open || !hasReturnCode(e.Code) {
+			return nil
+		}
+		return packet.Append(nil, c.request.Version, &v)
+	case !open && (e.Code == mqtt.SessionTakenOver || e.Code == mqtt.ServerShuttingDown):
+		v.Reason = mqtt.ServerUnavailable // those two are for DISCONNECT only
+	}
+	if c.request.RequestProblem {
+		v.Properties.Has = packet.HasReasonString
+		v.Properties.ReasonString = []byte(e.Msg)
+	}
+	b := packet.Append(nil, mqtt.V5, &v)
+	if limit := c.request.MaximumPacketSize; limit > 0 && len(b) > int(limit) { // [MQTT-3.14.2-3]
+		v.Properties = packet.Properties{}
+		b = packet.Append(nil, mqtt.V5, &v)
+	}
+	return b
+}
+
+// hasReturnCode reports whether CONNACK of 3.1 and 3.1.1 can say this.
+func hasReturnCode(code mqtt.ReasonCode) bool {
+	switch code {
+	case mqtt.UnsupportedProtocolVersion, mqtt.ClientIdentifierNotValid, mqtt.ServerUnavailable, mqtt.ServerBusy,
+		mqtt.BadUserNameOrPassword, mqtt.NotAuthorized:
+		return true
+	}
+	return false
+}
+
+// writeAll writes until there is nothing more to write.
+func (c *Conn) writeAll() {
+	defer c.recoverWriter()
+	p := buffers.Get().(*[]byte)
+	defer buffers.Put(p)
+	for {
+		buf, closing, err := c.fill((*p)[:0])
+		*p = buf
+		if err != nil {
+			c.shut(err)
+			continue
+		}
+		if len(buf) > 0 {
+			if err := c.flush(buf, closing); err != nil {
+				c.finish(err)
+				return
+			}
+		}
+		if closing {
+			c.finish(nil)
+			return
+		}
+		if len(buf) > 0 {
+			continue
+		}
+		c.w.Lock()
+		if !c.w.again && !c.w.closing {
+			c.w.running = false
+			c.w.Unlock()
+			return
+		}
+		c.w.Unlock()
+	}
+}
+
+// fill appends to dst what may leave now. An error says that what is parked
+// never will.
+func (c *Conn) fill(dst []byte) (_ []byte, closing bool, err error) {
+	w := &c.w
+	durable, failed := c.cfg.Barrier.Durable()
+	w.Lock()
+	w.again = false
+	dst = append(dst, w.urgent...)
+	w.urgent = w.urgent[:0]
+	dst, waits := c.release(dst, durable)
+	closing = w.closing
+	if closing {
+		dst = append(dst, w.final...)
+		w.final = nil
+	}
+	open, ask := w.open, waits != w.notified
+	w.notified = waits
+	w.Unlock()
+	if closing {
+		return dst, true, nil
+	}
+	if waits > 0 && failed != nil {
+		return dst, false, mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store failed")
+	}
+	if waits > 0 && ask {
+		c.cfg.Barrier.Notify(waits, c.kickWriter)
+	}
+	if open {
+		dst = c.pull(dst)
+	}
+	return dst, false, nil
+}
+
+// pull encodes what the session may send until dst is one write.
+func (c *Conn) pull(dst []byte) []byte {
+	now := time.Now()
+	s := &c.peer.state
+	s.Lock()
+	defer s.Unlock()
+	for len(dst) < flushSize {
+		m, ok := s.session.Next(now)
+		if !ok {
+			break
+		}
+		dst = c.encode(dst, now, &m, s.session)
+	}
+	return dst
+}
+
+// encode appends one packet of the session. A PUBLISH larger than the client
+// takes is given up [MQTT-3.1.2-24], [MQTT-3.1.2-25].
+func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Session) []byte {
+	if m.Type == packet.PUBREL {
+		c.cfg.Counters.PacketsSent.Add(1)
+		return packet.Append(dst, c.request.Version, &packet.View{Type: packet.PUBREL, ID: m.ID})
+	}
+	h := packet.PublishHeader{ID: m.ID, QoS: m.QoS, Dup: m.Dup, Retain: m.Retain, SubscriptionIdentifiers: m.Identifiers}
+	h.Expiry, h.HasExpiry = m.Message.ExpirySeconds(now)
+	added := c.alias(m.Message.Topic, &h)
+	n := len(dst)
+	dst = packet.AppendPublish(dst, c.request.Version, m.Message, &h)
+	if limit := c.request.MaximumPacketSize; limit > 0 && len(dst)-n > int(limit) {
+		if added {
+			delete(c.sentAliases, m.Message.Topic)
+		}
+		c.cfg.Counters.TooLarge.Add(1)
+		s.Discard(*m)
+		return dst[:n]
+	}
+	c.cfg.Counters.PacketsSent.Add(1)
+	c.cfg.Counters.PublishSent.Add(1)
+	return dst
+}
+
+// alias uses a Topic Alias for the first topics of the connection, as many as
+// the client takes. It reports whether the topic is new.
+func (c *Conn) alias(topic string, h *packet.PublishHeader) (added bool) {
+	if c.sentAliases == nil {
+		return false
+	}
+	if a, ok := c.sentAliases[topic]; ok {
+		h.TopicAlias, h.OmitTopic = a, true
+		return false
+	}
+	if n := len(c.sentAliases); n < int(min(c.request.TopicAliasMaximum, c.cfg.Limits.TopicAliasMaximum)) {
+		h.TopicAlias = uint16(n + 1)
+		c.sentAliases[topic] = h.TopicAlias
+		return true
+	}
+	return false
+}
+
+// flush writes all of b. The deadline is one of progress: a slow client may
+// take long, a client that takes nothing is given up.
+func (c *Conn) flush(b []byte, closing bool) error {
+	limit := writeTimeout
+	if closing {
+		limit = closeTimeout
+	}
+	for len(b) > 0 {
+		if err := c.nc.SetWriteDeadline(time.Now().Add(limit)); err != nil {
+			return err
+		}
+		n, err := c.nc.Write(b)
+		c.cfg.Counters.BytesSent.Add(uint64(n))
+		b = b[n:]
+		if err == nil || n > 0 && !closing && errors.Is(err, os.ErrDeadlineExceeded) {
+			continue
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.cfg.Counters.SlowConsumers.Add(1)
+		}
+		return err
+	}
+	return nil
+}
+
+// finish ends the writing for good and makes the reader see it.
+func (c *Conn) finish(err error) {
+	w := &c.w
+	w.Lock()
+	w.closing, w.finished, w.running = true, true, false
+	if w.cause == nil {
+		w.cause = err
+	}
+	w.room.Broadcast()
+	w.Unlock()
+	// The reader may still wait for input; its own loop closes the socket
+	// after the last packet had its time.
+	c.nc.SetReadDeadline(time.Unix(1, 0)) // a failure means it is closed already
+	close(w.ended)
+}
+
+func (c *Conn) recoverWriter() {
+	if p := recover(); p != nil {
+		c.cfg.Counters.Panics.Add(1)
+		c.log.Error("connection panicked", "err", p, "stack", string(debug.Stack()))
+		c.finish(mqtt.Errorf(mqtt.UnspecifiedError, "", "internal error"))
+	}
+}

@@ -1,0 +1,96 @@
+package router
+
+import (
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// hit is one receiver of a message: overlapping subscriptions of one sink are
+// one hit with the highest QoS [MQTT-3.3.4-2] and all their Subscription
+// Identifiers [MQTT-3.3.4-4].
+type hit struct {
+	sink        Sink
+	identifiers []uint32
+	qos         mqtt.QoS
+	retain      bool
+	fromGroup   bool // through a Shared Subscription
+}
+
+// delivery is the scratch memory of one Publish.
+type delivery struct {
+	hits     []hit
+	index    map[Sink]int // made only when more than one filter matched
+	kept     []string
+	recorded bool
+}
+
+var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+
+func (d *delivery) release() {
+	clear(d.hits)
+	clear(d.kept)
+	clear(d.index)
+	d.hits, d.kept, d.recorded = d.hits[:0], d.kept[:0], false
+	deliveries.Put(d)
+}
+
+// match collects the receivers of m.
+func (d *delivery) match(filters *topic.Filters[*node], m *mqtt.Message) {
+	nodes := 0
+	filters.Match(m.Topic, func(_ string, n *node) {
+		nodes++
+		if nodes == 2 {
+			d.reindex()
+		}
+		for i := range n.subscribers {
+			d.add(&n.subscribers[i], m, nodes > 1)
+		}
+		for _, g := range n.groups {
+			d.addShared(g, m)
+		}
+	})
+}
+
+// reindex is called when a second filter matches: from then on a sink may
+// come again.
+func (d *delivery) reindex() {
+	if d.index == nil {
+		d.index = make(map[Sink]int)
+	}
+	for i := range d.hits {
+		if !d.hits[i].shared() {
+			d.index[d.hits[i].sink] = i
+		}
+	}
+}
+
+func (d *delivery) add(s *subscriber, m *mqtt.Message, merge bool) {
+	if s.NoLocal && s.sink.ClientID() == m.Publisher { // [MQTT-3.8.3-3]
+		return
+	}
+	retain := m.Retain && s.RetainAsPublished // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+	if merge {
+		if i, again := d.index[s.sink]; again {
+			h := &d.hits[i]
+			h.qos = max(h.qos, s.QoS)
+			h.retain = h.retain || retain
+			if s.Identifier != 0 {
+				// The slice may be a subscription's own: never grow it in place.
+				h.identifiers = append(h.identifiers[:len(h.identifiers):len(h.identifiers)], s.Identifier)
+			}
+			return
+		}
+		d.index[s.sink] = len(d.hits)
+	}
+	d.hits = append(d.hits, hit{sink: s.sink, identifiers: s.identifiers, qos: s.QoS, retain: retain})
+}
+
+// send hands m to one receiver with the lower of both QoS [MQTT-3.8.4-8].
+func (d *delivery) send(now time.Time, m *mqtt.Message, h *hit) {
+	if h.sink.Deliver(now, m, min(m.QoS, h.qos), h.retain, h.identifiers) {
+		d.kept = append(d.kept, h.sink.ClientID())
+	}
+}

@@ -1,0 +1,83 @@
+package router
+
+import (
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// retain sets or clears the retained message of m.Topic; the caller holds the
+// write lock. A message beyond the limits is still routed, but not retained:
+// losing the last value is better than losing the live one. It reports whether
+// a record was written.
+func (r *Router) retain(now time.Time, m *mqtt.Message) (recorded bool) {
+	old, had := r.retained.Get(m.Topic)
+	if len(m.Payload) == 0 { // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
+		if had {
+			r.forget(old)
+			r.store.Append(store.Record{Kind: store.RetainedCleared, Message: m})
+		}
+		return had
+	}
+	if !r.retainable(m, old) {
+		r.dropExpired(now)
+		if old, had = r.retained.Get(m.Topic); !r.retainable(m, old) {
+			r.refused.Add(1)
+			if had {
+				// An old value must not pass for the current one.
+				r.forget(old)
+				r.store.Append(store.Record{Kind: store.RetainedCleared, Message: m})
+			}
+			return had
+		}
+	}
+	if had {
+		r.retainedBytes -= int64(old.Size())
+	}
+	r.retained.Set(m.Topic, m)
+	r.retainedBytes += int64(m.Size())
+	r.store.Append(store.Record{Kind: store.RetainedSet, Message: m})
+	return true
+}
+
+func (r *Router) retainable(m, old *mqtt.Message) bool {
+	n, size := r.retained.Len()+1, r.retainedBytes+int64(m.Size())
+	if old != nil {
+		n, size = n-1, size-int64(old.Size())
+	}
+	return n <= r.limits.RetainedMessages && size <= r.limits.RetainedBytes
+}
+
+func (r *Router) forget(m *mqtt.Message) {
+	r.retained.Delete(m.Topic)
+	r.retainedBytes -= int64(m.Size())
+}
+
+// dropExpired makes room when a limit is reached; until then an expired
+// message only takes its place and is never sent.
+func (r *Router) dropExpired(now time.Time) {
+	var expired []*mqtt.Message
+	for _, m := range r.retained.All() {
+		if m.Expired(now) {
+			expired = append(expired, m)
+		}
+	}
+	for _, m := range expired {
+		r.forget(m)
+	}
+}
+
+// sendRetained delivers the retained messages of a new subscription with
+// RETAIN set [MQTT-3.3.1-8]; the caller holds the write lock.
+func (r *Router) sendRetained(now time.Time, s *subscriber) {
+	r.retained.Match(s.Filter, func(_ string, m *mqtt.Message) bool {
+		if !m.Expired(now) && !(s.NoLocal && s.sink.ClientID() == m.Publisher) {
+			kept := s.sink.Deliver(now, m, min(m.QoS, s.QoS), true, s.identifiers)
+			if kept {
+				r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: []string{s.sink.ClientID()}})
+			}
+		}
+		return true
+	})
+}

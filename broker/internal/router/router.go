@@ -1,0 +1,126 @@
+package router
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// Sink receives what was published. Deliver appends and returns: it never
+// waits for a network and never calls the router. kept reports that the sink
+// now answers for the message across a restart. m and identifiers are shared
+// and immutable.
+type Sink interface {
+	ClientID() string
+	// Online reports whether somebody is there to take messages now; Shared
+	// Subscriptions prefer those who are.
+	Online() bool
+	Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool)
+}
+
+// Store makes records durable. Append never waits; f of Notify is called once,
+// maybe at once, when Durable has reached the sequence or failed. A failure is
+// final for every sequence it does not cover.
+type Store interface {
+	Append(store.Record) (sequence uint64)
+	Commit() (sequence uint64)
+	Durable() (sequence uint64, err error)
+	Notify(sequence uint64, f func())
+}
+
+// Limits bound the retained messages. Both must be positive.
+type Limits struct {
+	RetainedMessages int
+	RetainedBytes    int64
+}
+
+// Counts is what the router did so far.
+type Counts struct {
+	Published       uint64 // messages routed
+	Unmatched       uint64 // of these, delivered to nobody
+	RetainedRefused uint64 // not retained, because a limit was reached
+	Subscriptions   int
+	Retained        int
+	RetainedBytes   int64
+}
+
+// Router is safe for concurrent use.
+type Router struct {
+	store  Store
+	limits Limits
+
+	published, unmatched, refused atomic.Uint64
+
+	mu            sync.RWMutex
+	filters       topic.Filters[*node]
+	retained      topic.Names[*mqtt.Message]
+	retainedBytes int64
+	subscriptions int
+}
+
+// New makes a router that has no subscriptions and no retained messages.
+func New(s Store, l Limits) *Router { return &Router{store: s, limits: l} }
+
+// Result is what became of one published message.
+type Result struct {
+	Matched  bool // somebody subscribed
+	Recorded bool // the store holds a record: Commit before acknowledging
+}
+
+// Publish routes m, which it keeps: m is owned by the router and its sinks
+// from here on. Messages of one publisher reach each subscriber in the order
+// of the calls [MQTT-4.6.0-6].
+func (r *Router) Publish(now time.Time, m *mqtt.Message) Result {
+	r.published.Add(1)
+	d := deliveries.Get().(*delivery)
+	defer d.release()
+	if m.Retain {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		d.recorded = r.retain(now, m)
+	} else {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+	}
+	d.match(&r.filters, m)
+	for i := range d.hits {
+		d.send(now, m, &d.hits[i])
+	}
+	if len(d.kept) > 0 {
+		r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: append([]string(nil), d.kept...)})
+		d.recorded = true
+	}
+	if len(d.hits) == 0 {
+		r.unmatched.Add(1)
+	}
+	return Result{Matched: len(d.hits) > 0, Recorded: d.recorded}
+}
+
+// Persist appends a record that is no message.
+func (r *Router) Persist(rec store.Record) { r.store.Append(rec) }
+
+// Commit closes the group of records appended so far and returns the sequence
+// that must be reached before any of it is acknowledged.
+func (r *Router) Commit() uint64 { return r.store.Commit() }
+
+// Durable is the sequence that may be acknowledged. An error says that nothing
+// beyond it ever may.
+func (r *Router) Durable() (uint64, error) { return r.store.Durable() }
+
+// Notify calls wake once, from any goroutine and maybe before it returns, when
+// Durable has reached sequence or failed.
+func (r *Router) Notify(sequence uint64, wake func()) { r.store.Notify(sequence, wake) }
+
+// Counts returns the counters.
+func (r *Router) Counts() Counts {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return Counts{
+		Published: r.published.Load(), Unmatched: r.unmatched.Load(), RetainedRefused: r.refused.Load(),
+		Subscriptions: r.subscriptions, Retained: r.retained.Len(), RetainedBytes: r.retainedBytes,
+	}
+}

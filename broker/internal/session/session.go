@@ -1,0 +1,93 @@
+package session
+
+import (
+	"math"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// ReceivedID is a Packet Identifier chosen by the client.
+type ReceivedID uint16
+
+// SentID is a Packet Identifier chosen by the server.
+type SentID uint16
+
+// NeverExpires is the Session Expiry Interval of a session without end.
+const NeverExpires = time.Duration(math.MaxInt64)
+
+// Limits bound what one session may hold. All must be positive.
+type Limits struct {
+	QueueMessages int // waiting and in flight towards the client
+	QueueBytes    int
+	Subscriptions int
+}
+
+// Params is what a CONNECT fixed for one Network Connection.
+type Params struct {
+	Version        mqtt.Version
+	ReceiveMaximum uint16 // PUBLISH packets in flight towards the client, 1 to 65535
+	// Expiry is the Session Expiry Interval: 0 ends the session with the
+	// connection [MQTT-3.1.2-23].
+	Expiry time.Duration
+	// AsBridge is the mark of mosquitto's bridges in 3.1 and 3.1.1: their
+	// subscriptions keep the RETAIN flag as published.
+	AsBridge bool
+}
+
+// Counts is what a session did so far. Accepted = Done + Dropped + what
+// Waiting returns.
+type Counts struct {
+	Accepted uint64 // messages taken by Deliver
+	Done     uint64 // sent (QoS 0) or acknowledged (QoS 1 and 2)
+	Dropped  uint64 // given up: overflow, expiry, too large for the client, QoS 0 at a disconnect
+}
+
+// Session is the state of one client. The zero value is not usable; see New.
+type Session struct {
+	limits   Limits
+	params   Params
+	online   bool
+	received map[ReceivedID]struct{}
+	subs     map[string]mqtt.Subscription
+	out      outbox
+}
+
+// New makes the state of a client that has none.
+func New(l Limits) *Session {
+	return &Session{limits: l}
+}
+
+// Connect starts a Network Connection. What is in flight will be sent again in
+// its original order before anything new [MQTT-4.4.0-1].
+func (s *Session) Connect(p Params) {
+	s.params, s.online = p, true
+	s.out.rewind(int(p.ReceiveMaximum))
+}
+
+// Disconnect ends the Network Connection. QoS 0 messages that still waited are
+// given up: they are promised to a connection, not to a session.
+func (s *Session) Disconnect() {
+	s.online = false
+	s.out.dropQoS0()
+}
+
+// Online reports whether a Network Connection is attached.
+func (s *Session) Online() bool { return s.online }
+
+// Expiry is the Session Expiry Interval.
+func (s *Session) Expiry() time.Duration { return s.params.Expiry }
+
+// SetExpiry changes the Session Expiry Interval, as DISCONNECT may.
+func (s *Session) SetExpiry(d time.Duration) { s.params.Expiry = d }
+
+// Durable reports whether the state outlives the Network Connection.
+func (s *Session) Durable() bool { return s.params.Expiry > 0 }
+
+// Counts returns the counters.
+func (s *Session) Counts() Counts { return s.out.counts }
+
+// Waiting is the number and size of the messages waiting or in flight.
+func (s *Session) Waiting() (messages, bytes int) {
+	return len(s.out.inflight) + len(s.out.queue), s.out.bytes
+}

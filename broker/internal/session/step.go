@@ -1,0 +1,122 @@
+package session
+
+import (
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// Step takes one control packet after CONNECT, as decoded and with a legal
+// topic, and appends to out what must happen because of it. The error is an
+// *mqtt.Error: the connection must end with its code.
+func (s *Session) Step(_ time.Time, p *packet.View, out []Effect) ([]Effect, error) {
+	switch p.Type {
+	case packet.PUBLISH:
+		return s.publish(p, out), nil
+	case packet.PUBACK:
+		return s.puback(p, out), nil
+	case packet.PUBREC:
+		return s.pubrec(p, out), nil
+	case packet.PUBREL:
+		return s.pubrel(p, out), nil
+	case packet.PUBCOMP:
+		return s.pubcomp(p, out), nil
+	case packet.SUBSCRIBE:
+		return s.subscribe(p, out)
+	case packet.UNSUBSCRIBE:
+		return s.unsubscribe(p, out), nil
+	case packet.PINGREQ:
+		return append(out, Effect{Kind: Pong}), nil
+	case packet.DISCONNECT:
+		return s.disconnect(p, out)
+	case packet.CONNECT:
+		return out, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-2", "second CONNECT")
+	case packet.AUTH:
+		return out, mqtt.Errorf(mqtt.ProtocolError, "MQTT-4.12.0-1", "AUTH without an Authentication Method in CONNECT")
+	}
+	return out, mqtt.Errorf(mqtt.ProtocolError, "", "packet type %d is sent by servers only", p.Type)
+}
+
+func (s *Session) publish(p *packet.View, out []Effect) []Effect {
+	switch p.Publish.QoS {
+	case mqtt.AtMostOnce:
+		return append(out, Effect{Kind: Route})
+	case mqtt.AtLeastOnce:
+		return append(out, Effect{Kind: Route}, Effect{Kind: Acknowledge, Type: packet.PUBACK, ID: p.ID})
+	}
+	// The identifier is what makes a second PUBLISH the same message, whatever
+	// its DUP flag says [MQTT-4.3.3-10].
+	id := ReceivedID(p.ID)
+	if _, again := s.received[id]; !again {
+		if s.received == nil {
+			s.received = make(map[ReceivedID]struct{})
+		}
+		s.received[id] = struct{}{}
+		out = append(out, Effect{Kind: Route})
+		out = s.persist(out, PacketReceived, p.ID)
+	}
+	return append(out, Effect{Kind: Acknowledge, Type: packet.PUBREC, ID: p.ID})
+}
+
+func (s *Session) pubrel(p *packet.View, out []Effect) []Effect {
+	ack := Effect{Kind: Acknowledge, Type: packet.PUBCOMP, ID: p.ID}
+	if _, ok := s.received[ReceivedID(p.ID)]; ok {
+		delete(s.received, ReceivedID(p.ID))
+		out = s.persist(out, PacketReleased, p.ID)
+	} else {
+		ack.Reason = mqtt.PacketIdentifierNotFound
+	}
+	return append(out, ack)
+}
+
+func (s *Session) puback(p *packet.View, out []Effect) []Effect {
+	if s.out.acknowledge(SentID(p.ID), mqtt.AtLeastOnce) {
+		out = s.persist(out, DeliveryDone, p.ID)
+	}
+	return append(out, Effect{Kind: Ready})
+}
+
+func (s *Session) pubrec(p *packet.View, out []Effect) []Effect {
+	if p.Reason.Failed() {
+		// A refusal ends the exchange, the identifier is free [MQTT-4.3.3-4].
+		if s.out.acknowledge(SentID(p.ID), mqtt.ExactlyOnce) {
+			out = s.persist(out, DeliveryDone, p.ID)
+		}
+		return append(out, Effect{Kind: Ready})
+	}
+	ack := Effect{Kind: Acknowledge, Type: packet.PUBREL, ID: p.ID}
+	if s.out.received(SentID(p.ID)) {
+		out = s.persist(out, DeliveryReceived, p.ID)
+	} else {
+		ack.Reason = mqtt.PacketIdentifierNotFound
+	}
+	return append(out, ack)
+}
+
+func (s *Session) pubcomp(p *packet.View, out []Effect) []Effect {
+	if s.out.complete(SentID(p.ID)) {
+		out = s.persist(out, DeliveryDone, p.ID)
+	}
+	return append(out, Effect{Kind: Ready})
+}
+
+func (s *Session) disconnect(p *packet.View, out []Effect) ([]Effect, error) {
+	if p.Properties.Has&packet.HasSessionExpiry != 0 {
+		d := seconds(p.Properties.SessionExpiry)
+		if s.params.Expiry == 0 && d > 0 {
+			return out, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.14.2-2", "Session Expiry Interval set at DISCONNECT after 0 at CONNECT")
+		}
+		// It may be shortened and lengthened, but not beyond the server's limit,
+		// which the connection has put into the property already.
+		s.params.Expiry = d
+	}
+	return append(out, Effect{Kind: End, Reason: p.Reason}), nil
+}
+
+func (s *Session) persist(out []Effect, c Change, id uint16) []Effect {
+	if !s.Durable() {
+		return out
+	}
+	return append(out, Effect{Kind: Persist, Change: c, ID: id})
+}

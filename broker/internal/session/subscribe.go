@@ -1,0 +1,75 @@
+package session
+
+import (
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// subscribe proposes one subscription a filter; Subscribed records those that
+// the owner of the session allowed.
+func (s *Session) subscribe(p *packet.View, out []Effect) ([]Effect, error) {
+	var id uint32
+	if len(p.Properties.SubscriptionIdentifiers) > 0 {
+		id = p.Properties.SubscriptionIdentifiers[0]
+	}
+	for i := range p.Filters {
+		f := &p.Filters[i]
+		e := Effect{Kind: Subscribe, Subscription: mqtt.Subscription{
+			Filter: string(f.Filter), QoS: f.QoS, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
+			RetainHandling: f.RetainHandling, Identifier: id,
+		}}
+		if s.params.AsBridge {
+			e.Subscription.RetainAsPublished = true
+		}
+		if topic.ValidFilter(e.Subscription.Filter) != nil {
+			e.Reason = mqtt.TopicFilterInvalid
+		} else if _, _, shared := topic.Share(e.Subscription.Filter); shared && f.NoLocal {
+			return out, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.8.3-4", "No Local on a Shared Subscription")
+		}
+		out = append(out, e)
+	}
+	return append(out, Effect{Kind: Acknowledge, Type: packet.SUBACK, ID: p.ID}), nil
+}
+
+func (s *Session) unsubscribe(p *packet.View, out []Effect) []Effect {
+	for i := range p.Filters {
+		e := Effect{Kind: Unsubscribe, Subscription: mqtt.Subscription{Filter: string(p.Filters[i].Filter)}}
+		if topic.ValidFilter(e.Subscription.Filter) != nil {
+			e.Reason = mqtt.TopicFilterInvalid
+		}
+		out = append(out, e)
+	}
+	return append(out, Effect{Kind: Acknowledge, Type: packet.UNSUBACK, ID: p.ID})
+}
+
+// Subscribed adds or replaces a subscription [MQTT-3.8.4-3]. It reports
+// whether one with the same Topic Filter existed; QuotaExceeded when the
+// session has as many as it may have.
+func (s *Session) Subscribed(sub mqtt.Subscription) (existed bool, code mqtt.ReasonCode) {
+	_, existed = s.subs[sub.Filter]
+	if !existed && len(s.subs) >= s.limits.Subscriptions {
+		return false, mqtt.QuotaExceeded
+	}
+	if s.subs == nil {
+		s.subs = make(map[string]mqtt.Subscription)
+	}
+	s.subs[sub.Filter] = sub
+	return existed, mqtt.ReasonCode(sub.QoS)
+}
+
+// Unsubscribed removes a subscription and reports whether it existed.
+func (s *Session) Unsubscribed(filter string) bool {
+	_, ok := s.subs[filter]
+	delete(s.subs, filter)
+	return ok
+}
+
+// Subscriptions returns all subscriptions in no particular order.
+func (s *Session) Subscriptions() []mqtt.Subscription {
+	all := make([]mqtt.Subscription, 0, len(s.subs))
+	for _, sub := range s.subs {
+		all = append(all, sub)
+	}
+	return all
+}

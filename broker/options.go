@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Options configure a Broker; the zero value serves in-process clients only.
+type Options struct {
+	Listeners []ListenerOptions
+	Limits    Limits
+	Log       *slog.Logger // nil discards
+	// Authenticate decides who a client is: the user name it goes by, or a
+	// failure for CONNACK. nil lets everybody in under the User Name of CONNECT.
+	// It is called from the connection's goroutine and may wait.
+	Authenticate func(ConnectInfo) (user string, code mqtt.ReasonCode)
+	// Authorize decides about each PUBLISH, each will and each subscription.
+	// nil allows all. It must not wait.
+	Authorize func(Access) mqtt.ReasonCode
+	// Store makes state durable. nil keeps it in memory.
+	Store router.Store
+}
+
+// ListenerOptions name a listener that is bound already; see Listen. The
+// broker closes it.
+type ListenerOptions struct {
+	Name     string // for the log and ConnectInfo
+	Listener net.Listener
+}
+
+// ConnectInfo is what a client says about itself in CONNECT.
+type ConnectInfo struct {
+	ClientID    string // empty when the server will assign one
+	Username    string
+	HasUsername bool
+	Password    []byte
+	Version     mqtt.Version
+	Listener    string
+	Remote      string
+}
+
+// Access is one thing a client wants to do.
+type Access struct {
+	ClientID string
+	User     string
+	Topic    string // a Topic Name if Write, else a Topic Filter without $share
+	Write    bool
+	QoS      mqtt.QoS
+	Retain   bool // of what is written
+}
+
+// Limits bound what clients may use. A zero value means the default; where a
+// limit is announced to clients, it is enforced on them.
+type Limits struct {
+	Connections       int           // network connections at a time; default 1000
+	PacketSize        uint32        // bytes, both ways; default 256 KiB
+	ReceiveMaximum    uint16        // QoS 1 and 2 in flight, each way; default 20
+	TopicAliasMaximum uint16        // each way; default 10
+	KeepAliveMax      time.Duration // Server Keep Alive for 5.0 clients that ask for more or none; default 1 h
+	SessionExpiryMax  time.Duration // default 7 days; negative never expires
+	QueueMessages     int           // waiting and in flight per session; default 1000
+	QueueSize         int           // bytes; default 1 MiB
+	RetainedMessages  int           // default 20000
+	RetainedSize      int64         // bytes; default 4 MiB
+	Subscriptions     int           // per session; default 500
+	TopicLevels       int           // default 16
+	TopicLength       int           // bytes; default 1024
+}
+
+func or[T int | int64 | uint16 | uint32 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+func (l *Limits) setDefaults() {
+	or(&l.Connections, 1000)
+	or(&l.PacketSize, 256<<10)
+	or(&l.ReceiveMaximum, 20)
+	or(&l.TopicAliasMaximum, 10)
+	or(&l.KeepAliveMax, time.Hour)
+	or(&l.SessionExpiryMax, 7*24*time.Hour)
+	or(&l.QueueMessages, 1000)
+	or(&l.QueueSize, 1<<20)
+	or(&l.RetainedMessages, 20000)
+	or(&l.RetainedSize, 4<<20)
+	or(&l.Subscriptions, 500)
+	or(&l.TopicLevels, 16)
+	or(&l.TopicLength, 1024)
+	if l.SessionExpiryMax < 0 {
+		l.SessionExpiryMax = session.NeverExpires
+	}
+}
+
+func (l *Limits) conn() conn.Limits {
+	return conn.Limits{
+		PacketSize: l.PacketSize, ReceiveMaximum: l.ReceiveMaximum, TopicAliasMaximum: l.TopicAliasMaximum,
+		TopicLevels: l.TopicLevels, TopicLength: l.TopicLength,
+	}
+}
+
+func (l *Limits) session() session.Limits {
+	return session.Limits{QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions}
+}
+
+// Listen binds "host:port" or "unix:/path" for ListenerOptions.
+func Listen(bind string) (net.Listener, error) { return listen.Bind(bind) }

@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
+
+// QueueOptions describe a durable consumer.
+type QueueOptions struct {
+	Name        string              // unique among queues
+	Filters     []mqtt.Subscription // overlapping ones queue a message once
+	MaxMessages int                 // default 10000
+	MaxBytes    int64               // default 16 MiB
+	// Skip is the Client Identifier whose messages are never queued: what a
+	// bridge brought in does not go out again.
+	Skip string
+}
+
+// ErrQueueClosed is returned by a Queue after Close or after the broker ended.
+var ErrQueueClosed = errors.New("queue closed")
+
+// Queue is a durable consumer: it keeps what its filters match until Remove,
+// bounded, dropping the oldest entry that was never handed out. Each entry
+// keeps the message as it was published; its QoS is the lower of the message's
+// and the filter's. Methods may be called from any goroutine; Next by one at a
+// time.
+type Queue struct {
+	hub     *hub
+	name    string
+	skip    string
+	filters []mqtt.Subscription
+	wake    chan struct{}
+	done    chan struct{}
+	once    sync.Once
+
+	state struct {
+		sync.Mutex
+		entries *store.Queue
+	}
+}
+
+// AttachQueue makes a durable consumer; messages published from then on, and
+// the retained ones its filters ask for, are queued.
+func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
+	if o.Name == "" || o.MaxMessages < 0 || o.MaxBytes < 0 {
+		return nil, errors.New("attach queue: a name and bounds that are not negative are needed")
+	}
+	for _, s := range o.Filters {
+		if err := topic.ValidFilter(s.Filter); err != nil {
+			return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
+		}
+	}
+	or(&o.MaxMessages, 10000)
+	or(&o.MaxBytes, 16<<20)
+	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q.state.entries = store.NewQueue(o.MaxMessages, o.MaxBytes)
+	if err := b.hub.addQueue(q); err != nil {
+		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
+	}
+	for _, s := range o.Filters {
+		b.hub.router.Subscribe(time.Now(), q, s, false, true)
+	}
+	return q, nil
+}
+
+func (h *hub) addQueue(q *Queue) error {
+	r := &h.registry
+	r.Lock()
+	defer r.Unlock()
+	if r.closed {
+		return errors.New("the broker has ended")
+	}
+	if _, ok := r.queues[q.name]; ok {
+		return errors.New("the name is taken")
+	}
+	r.queues[q.name] = q
+	return nil
+}
+
+// ClientID names the queue towards the router. Queue names and Client
+// Identifiers are apart: no Client Identifier contains U+0000 [MQTT-1.5.4-2].
+func (q *Queue) ClientID() string { return "\x00" + q.name }
+
+// Online reports true: a queue takes messages at any time.
+func (q *Queue) Online() bool { return true }
+
+// Deliver queues a message; the router calls it.
+func (q *Queue) Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, _ bool, _ []uint32) (kept bool) {
+	if q.skip != "" && m.Publisher == q.skip {
+		return false
+	}
+	if qos != m.QoS {
+		lower := *m
+		lower.QoS = qos
+		m = &lower
+	}
+	q.state.Lock()
+	q.state.entries.Push(now, m)
+	q.state.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// Next waits for the next entry not yet handed out since the last Rewind, in
+// order.
+func (q *Queue) Next(ctx context.Context) (mqtt.Queued, error) {
+	for {
+		select {
+		case <-q.done:
+			return mqtt.Queued{}, ErrQueueClosed
+		default:
+		}
+		q.state.Lock()
+		e, ok := q.state.entries.Next(time.Now())
+		q.state.Unlock()
+		if ok {
+			return e, nil
+		}
+		select {
+		case <-q.wake:
+		case <-q.done:
+		case <-ctx.Done():
+			return mqtt.Queued{}, ctx.Err()
+		}
+	}
+}
+
+// Rewind makes Next hand out all entries that were not removed again, in
+// order, before newer ones.
+func (q *Queue) Rewind() {
+	q.state.Lock()
+	q.state.entries.Rewind()
+	q.state.Unlock()
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Received records that the other side owns the entry; durable when it returns
+// nil. An entry that is not there is no error.
+func (q *Queue) Received(ctx context.Context, seq uint64) error {
+	q.state.Lock()
+	ok := q.state.entries.Received(seq)
+	q.state.Unlock()
+	return q.record(ctx, ok, store.DeliveryReceived)
+}
+
+// Remove takes out an entry that the destination acknowledged; durable when it
+// returns nil. An entry that is not there is no error.
+func (q *Queue) Remove(ctx context.Context, seq uint64) error {
+	q.state.Lock()
+	ok := q.state.entries.Remove(seq)
+	q.state.Unlock()
+	return q.record(ctx, ok, store.DeliveryDone)
+}
+
+func (q *Queue) record(ctx context.Context, changed bool, k store.Kind) error {
+	if !changed {
+		return nil
+	}
+	q.hub.router.Persist(store.Record{Kind: k, ClientID: q.ClientID()})
+	return q.hub.barrier(ctx)
+}
+
+// Stats describes the queue now.
+func (q *Queue) Stats() mqtt.QueueStats {
+	q.state.Lock()
+	defer q.state.Unlock()
+	return q.state.entries.Stats(time.Now())
+}
+
+// Close detaches the consumer; Next returns ErrQueueClosed. The entries of a
+// queue in memory are gone with it.
+func (q *Queue) Close() error {
+	q.once.Do(func() {
+		for _, s := range q.filters {
+			q.hub.router.Unsubscribe(q, s.Filter, false)
+		}
+		q.hub.registry.Lock()
+		delete(q.hub.registry.queues, q.name)
+		q.hub.registry.Unlock()
+		close(q.done)
+	})
+	return nil
+}

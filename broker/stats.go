@@ -1,0 +1,81 @@
+package broker
+
+import "github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+
+// Stats are counters since New and gauges of now.
+type Stats struct {
+	Connections        int // now
+	ConnectionsRefused uint64
+	Sessions           int // attached or waiting for their client
+	Subscriptions      int
+	Retained           int
+	RetainedBytes      int64
+	RetainedRefused    uint64 // messages not retained, because of a limit
+
+	PacketsReceived, PacketsSent uint64
+	BytesReceived, BytesSent     uint64
+	PublishReceived, PublishSent uint64
+	PublishRefused               uint64 // not authorized, illegal topic, beyond a limit
+	Published                    uint64 // messages routed, in-process ones and wills included
+	Unmatched                    uint64 // of these, delivered to nobody
+
+	// Deliveries to sessions: Accepted = Done + Dropped + Waiting.
+	Accepted, Done, Dropped uint64
+	Waiting                 int
+	WaitingBytes            int
+
+	TooLarge         uint64 // dropped: beyond the client's Maximum Packet Size
+	ProtocolErrors   uint64
+	SlowConsumers    uint64 // ended for not taking a byte in time
+	KeepAliveExpired uint64
+	Panics           uint64
+}
+
+// sessionCounts sums the accounts of sessions.
+type sessionCounts struct {
+	accepted, done, dropped uint64
+	waiting, bytes          int
+}
+
+// add adds a session that lives; what waits in one that is gone was dropped.
+func (s *sessionCounts) addLive(p *conn.Peer) {
+	c, waiting, bytes := p.Counts()
+	s.accepted += c.Accepted
+	s.done += c.Done
+	s.dropped += c.Dropped
+	s.waiting += waiting
+	s.bytes += bytes
+}
+
+func (s *sessionCounts) add(p *conn.Peer) {
+	c, waiting, _ := p.Counts()
+	s.accepted += c.Accepted
+	s.done += c.Done
+	s.dropped += c.Dropped + uint64(waiting)
+}
+
+// Stats returns the counters and gauges.
+func (b *Broker) Stats() Stats {
+	c, r := b.conn.Counters, b.hub.router.Counts()
+	s := Stats{
+		Subscriptions: r.Subscriptions, Retained: r.Retained, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
+		PacketsReceived: c.PacketsReceived.Load(), PacketsSent: c.PacketsSent.Load(),
+		BytesReceived: c.BytesReceived.Load(), BytesSent: c.BytesSent.Load(),
+		PublishReceived: c.PublishReceived.Load(), PublishSent: c.PublishSent.Load(), PublishRefused: c.PublishRefused.Load(),
+		Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
+		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
+	}
+	b.serving.Lock()
+	s.Connections, s.ConnectionsRefused = len(b.serving.conns), b.serving.refused
+	b.serving.Unlock()
+	h := &b.hub.registry
+	h.Lock()
+	sum := h.ended
+	s.Sessions = len(h.clients)
+	for _, cl := range h.clients {
+		sum.addLive(cl.peer)
+	}
+	h.Unlock()
+	s.Accepted, s.Done, s.Dropped, s.Waiting, s.WaitingBytes = sum.accepted, sum.done, sum.dropped, sum.waiting, sum.bytes
+	return s
+}
