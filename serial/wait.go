@@ -6,7 +6,7 @@ import (
 )
 
 // rescan is how often WaitFor looks. One look at a path is one stat, at a USB
-// identity one walk of /sys/class/tty: under a millisecond on small boards.
+// identity one walk of /sys/class/tty: about a millisecond on small boards.
 const rescan = 500 * time.Millisecond
 
 // grace is how many looks WaitFor gives udev to hand a new node to its group.

@@ -69,8 +69,13 @@ func (r *Tree) Plug(a Adapter, target string) {
 // Unplug removes an adapter's tty and node by the tty's name.
 func (r *Tree) Unplug(name string) {
 	r.t.Helper()
-	for _, link := range []string{filepath.Join("dev", name), filepath.Join("sys/class/tty", name)} {
-		if err := os.RemoveAll(filepath.Join(r.root, link)); err != nil {
+	class := filepath.Join(r.root, "sys/class/tty", name)
+	tty, err := os.Readlink(class)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, path := range []string{tty, class, filepath.Join(r.root, "dev", name)} {
+		if err := os.RemoveAll(path); err != nil {
 			r.t.Error(err)
 		}
 	}
