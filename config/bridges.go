@@ -1,0 +1,282 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bridge is a link to another MQTT server.
+type Bridge struct {
+	Name        string        `yaml:"-"`
+	Servers     []string      `yaml:"servers" req:"1" ex:"[\"mqtts://broker.example:8883\"]" doc:"addresses in order; the first is preferred"`
+	Profile     string        `yaml:"profile" enum:"generic|aws-iot|azure-iot-hub|azure-event-grid|hivemq|emqx|thingsboard" doc:"what the other side can and cannot do"`
+	Protocol    string        `yaml:"protocol" enum:"5|3.1.1|3.1" doc:"MQTT version" ex:"\"5\""`
+	ClientID    string        `yaml:"client_id" tmpl:"node" doc:"Client Identifier at the other side" ex:"\"{node}\""`
+	Credentials Credentials   `yaml:"credentials" doc:"who we are at the other side"`
+	TLS         BridgeTLS     `yaml:"tls" doc:"TLS of mqtts:// and wss://"`
+	KeepAlive   time.Duration `yaml:"keep_alive" min:"1s" max:"18h" doc:"keep alive" ex:"30s"`
+	StatusTopic string        `yaml:"status_topic" tmpl:"node" doc:"retained topic at the other side: online, and offline as the will; empty is none" ex:"\"dunlin/{node}/status\""`
+	Out         []OutRoute    `yaml:"out" doc:"topics sent to the other side; the first match decides"`
+	In          []Route       `yaml:"in" doc:"topics of the other side that are published here"`
+	Spool       Spool         `yaml:"spool" doc:"what waits while the link is down"`
+	Pace        Pace          `yaml:"pace" doc:"how fast messages are sent"`
+	Envelope    string        `yaml:"envelope" enum:"raw|json|thingsboard" doc:"what is put around payloads"`
+}
+
+// Credentials are one way to say who we are.
+type Credentials struct {
+	Cert     Path   `yaml:"cert" doc:"PEM certificate chain" ex:"client.pem"`
+	Key      Path   `yaml:"key" doc:"PEM private key" ex:"client.key"`
+	Username string `yaml:"username" tmpl:"node" doc:"user name"`
+	Password Secret `yaml:"password" doc:"file:/path, credential:NAME or \"${NAME}\""`
+	SAS      Secret `yaml:"sas" doc:"shared access key of Azure"`
+	JWT      Secret `yaml:"jwt" doc:"token that is sent as password"`
+}
+
+// BridgeTLS is the client's side of TLS.
+type BridgeTLS struct {
+	CA         Path     `yaml:"ca" doc:"PEM file with the authorities to trust; default: the system's"`
+	ServerName string   `yaml:"server_name" doc:"name that the certificate must have; default: the server's host"`
+	ALPN       []string `yaml:"alpn" doc:"protocols to offer, as x-amzn-mqtt-ca on port 443"`
+}
+
+// Route maps topics across the bridge.
+type Route struct {
+	From TopicFilter `yaml:"from" req:"1" tmpl:"node" ex:"\"sensors/#\"" doc:"topics on the side that they come from"`
+	To   TopicFilter `yaml:"to" tmpl:"node" doc:"topic on the other side, with the same wildcards in the same order; default: from" ex:"\"sites/{node}/#\""`
+	QoS  int         `yaml:"qos" min:"0" max:"2" doc:"highest QoS; default: as published"`
+}
+
+func (r *Route) setDefaults() { r.QoS = 2 }
+
+// OutRoute is a Route to the other side.
+type OutRoute struct {
+	Route        `yaml:",inline"`
+	Lane         string        `yaml:"lane" enum:"alarm|live|history" doc:"alarms overtake live values, which overtake history"`
+	WhileOffline WhileOffline  `yaml:"while_offline" doc:"what is kept while the link is down" ex:"all"`
+	TTL          time.Duration `yaml:"ttl" doc:"a message that waited longer is dropped; 0 is never" ex:"7d"`
+}
+
+func (r *OutRoute) setDefaults() {
+	r.Route.setDefaults()
+	r.Lane, r.WhileOffline.Keep = "live", "all"
+}
+
+// WhileOffline says what is kept of a topic while the link is down: a word, or
+// one number for each window.
+type WhileOffline struct {
+	// Keep is all, last-value or none; mean, min, max or every in the mapping
+	// form.
+	Keep  string        `yaml:"-"`
+	Mean  time.Duration `yaml:"mean" min:"1s" doc:"the mean of each window" ex:"1m"`
+	Min   time.Duration `yaml:"min" min:"1s" doc:"the least of each window" ex:"1m"`
+	Max   time.Duration `yaml:"max" min:"1s" doc:"the greatest of each window" ex:"1m"`
+	Every int           `yaml:"every" min:"1" doc:"each message of this number" ex:"10"`
+}
+
+// UnmarshalText reads the word.
+func (w *WhileOffline) UnmarshalText(b []byte) error {
+	words := []string{"all", "last-value", "none"}
+	if !slices.Contains(words, string(b)) {
+		return &wordError{fmt.Sprintf("cannot be %q", shorten(string(b))), oneOf(string(b), words) + "; or a mapping: {mean: 1m}"}
+	}
+	*w = WhileOffline{Keep: string(b)}
+	return nil
+}
+
+// Validate finds the one window of the mapping form.
+func (w *WhileOffline) Validate(report func(path, msg string)) {
+	set := 0
+	for _, by := range []struct {
+		word string
+		on   bool
+	}{{"mean", w.Mean > 0}, {"min", w.Min > 0}, {"max", w.Max > 0}, {"every", w.Every > 0}} {
+		if by.on {
+			w.Keep = by.word
+			set++
+		}
+	}
+	if set > 1 {
+		report("", "one of mean, min, max and every")
+	}
+}
+
+// wordError is a value that is not allowed, with its cure.
+type wordError struct{ msg, hint string }
+
+func (e *wordError) Error() string { return e.msg }
+
+// Hint returns the cure.
+func (e *wordError) Hint() string { return e.hint }
+
+// Spool bounds what waits for the other side.
+type Spool struct {
+	MaxSize  Size          `yaml:"max_size" min:"64KiB" doc:"bytes that may wait" ex:"256MiB"`
+	MaxAge   time.Duration `yaml:"max_age" also:"never" doc:"older messages are dropped and counted, or never" ex:"14d"`
+	Overflow string        `yaml:"overflow" enum:"drop-oldest|drop-newest|reject|last-value|downsample" doc:"what gives way at max_size"`
+}
+
+// Pace bounds what the link carries. Zero is no limit.
+type Pace struct {
+	Messages      Rate     `yaml:"messages" doc:"messages" ex:"100/s"`
+	Bytes         ByteRate `yaml:"bytes" doc:"bytes of payload and topic" ex:"32KiB/s"`
+	Inflight      int      `yaml:"inflight" min:"1" max:"65535" doc:"unacknowledged messages"`
+	InflightBytes Size     `yaml:"inflight_bytes" min:"1KiB" doc:"their bytes" ex:"64KiB"`
+	Daily         Size     `yaml:"daily" doc:"bytes a day; 0 is no limit" ex:"50MiB"`
+}
+
+func (b *Bridge) setDefaults() {
+	b.Profile, b.Protocol, b.Envelope = "generic", "5", "raw"
+	b.ClientID, b.StatusTopic = "{node}", "dunlin/{node}/status"
+	b.KeepAlive = 30 * time.Second
+	b.Spool = Spool{MaxSize: 256 << 20, MaxAge: 14 * 24 * time.Hour, Overflow: "drop-oldest"}
+	b.Pace = Pace{Messages: Rate{0, time.Second}, Bytes: ByteRate{0, time.Second}, Inflight: 20, InflightBytes: 64 << 10}
+}
+
+func (b *Bridge) fill(c *Config) {
+	b.ClientID, b.StatusTopic = c.expand(b.ClientID), c.expand(b.StatusTopic)
+	for i := range b.Out {
+		b.Out[i].fill()
+	}
+	for i := range b.In {
+		b.In[i].fill()
+	}
+}
+
+func (r *Route) fill() {
+	if r.To == "" {
+		r.To = r.From
+	}
+}
+
+// secure reports whether a server's address is one with TLS.
+func secure(server string) bool {
+	scheme, _, _ := strings.Cut(server, "://")
+	return scheme == "mqtts" || scheme == "ssl" || scheme == "wss"
+}
+
+func checkBridges(l *loader, bridges []Bridge) {
+	for i := range bridges {
+		bridges[i].check(l, join("bridges", bridges[i].Name))
+	}
+}
+
+func (b *Bridge) check(l *loader, p string) {
+	if fault := nameFault(b.Name); fault != "" {
+		l.failAt(p, "", "bridge name %q %s", shorten(b.Name), fault)
+	}
+	if l.cfg.IsSet(join(p, "servers")) && len(b.Servers) == 0 {
+		l.failIf("needs at least one address", join(p, "servers"), "", "servers %s")
+	}
+	for i, s := range b.Servers {
+		at := index(join(p, "servers"), i)
+		if l.root.lookup(at) == nil { // one address, not in a list
+			at = join(p, "servers")
+		}
+		fault, hint := serverFault(s)
+		l.failIf(fault, at, hint, "server %s")
+	}
+	anyTLS := slices.ContainsFunc(b.Servers, secure)
+	if l.cfg.IsSet(join(p, "tls")) && !anyTLS && len(b.Servers) > 0 {
+		l.failIf("has no effect: no server is mqtts:// or wss://", join(p, "tls"), "", "tls %s")
+	}
+	if b.ClientID == "" {
+		l.failIf("is empty: the session at the other side is found by it", join(p, "client_id"), "", "client_id %s")
+	}
+	if b.StatusTopic != "" {
+		l.failIf(topicFault(b.StatusTopic), join(p, "status_topic"), "", "status_topic %s")
+	}
+	b.Credentials.check(l, join(p, "credentials"), anyTLS)
+	for i, r := range b.Out {
+		r.check(l, index(join(p, "out"), i))
+	}
+	for i, r := range b.In {
+		r.check(l, index(join(p, "in"), i))
+	}
+	if len(b.Out)+len(b.In) == 0 {
+		l.failIf("carries nothing: give it out or in routes", p, "for example out: [{from: \"sensors/#\"}]", "bridge %s")
+	}
+}
+
+func (c *Credentials) check(l *loader, p string, anyTLS bool) {
+	switch {
+	case (c.Cert == "") != (c.Key == ""):
+		l.failIf("belong together: one is missing", p, "for example credentials: {cert: client.pem, key: client.key}", "cert and key %s")
+	case c.Cert != "" && !anyTLS:
+		l.failIf("has no effect: no server is mqtts:// or wss://", join(p, "cert"), "", "cert %s")
+	}
+	var ways []string
+	for _, w := range []struct {
+		key string
+		set bool
+	}{{"password", c.Password.IsSet()}, {"sas", c.SAS.IsSet()}, {"jwt", c.JWT.IsSet()}} {
+		if w.set {
+			ways = append(ways, w.key)
+		}
+	}
+	if len(ways) > 1 {
+		l.failAt(join(p, ways[1]), "", "%s and %s are two answers to one question: give one of them", ways[0], ways[1])
+	}
+}
+
+func (r *Route) check(l *loader, p string) {
+	if r.From == "" || l.failed(0, join(p, "from")) || l.failed(0, join(p, "to")) {
+		return
+	}
+	if strings.HasPrefix(string(r.From), "$share/") || strings.HasPrefix(string(r.To), "$share/") {
+		l.failAt(join(p, "from"), "", "a route cannot be a shared subscription")
+		return
+	}
+	if from, to := wildcards(r.From), wildcards(r.To); from != to {
+		l.failAt(join(p, "to"), fmt.Sprintf("from has %s, to has %s", orNone(from), orNone(to)), "to must have the same wildcards as from, in the same order")
+	}
+}
+
+// wildcards returns the wildcards of a filter in order: "+ + #".
+func wildcards(f TopicFilter) string {
+	var w []string
+	for _, level := range strings.Split(string(f), "/") {
+		if level == "+" || level == "#" {
+			w = append(w, level)
+		}
+	}
+	return strings.Join(w, " ")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// serverFault says why an address is none, "" when it is one. The address is
+// not repeated: it may hold a password.
+func serverFault(s string) (fault, hint string) {
+	const form = "must be mqtt://, mqtts://, ws:// or wss:// with a host"
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return form, "for example mqtts://broker.example:8883"
+	}
+	switch scheme {
+	case "mqtt", "mqtts", "ws", "wss", "tcp", "ssl":
+	default:
+		return form, oneOf(scheme, []string{"mqtt", "mqtts", "ws", "wss"})
+	}
+	if strings.Contains(rest, "@") {
+		return "may not hold a user name or password", "put them under credentials: {username: ..., password: ...}"
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return form, "for example mqtts://broker.example:8883"
+	case u.Port() != "" && (portFault(u.Port()) != "" || u.Port() == "0"):
+		return "needs a port from 1 to 65535", ""
+	case (scheme != "ws" && scheme != "wss") && strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "":
+		return "may not have a path: that is for ws:// and wss://", ""
+	}
+	return "", ""
+}

@@ -1,0 +1,73 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// text returns the text of a scalar with its environment variables and {node}
+// filled in.
+func (l *loader) text(n *node, path string, f field) (string, bool) {
+	s, fault, hint := expandEnv(n.text, l.env)
+	if fault != "" {
+		l.fail(n, path, hint, "%s", fault)
+		return "", false
+	}
+	if len(f.tmpl) == 0 {
+		return s, true
+	}
+	for _, m := range template.FindAllStringSubmatch(s, -1) {
+		if !slices.Contains(f.tmpl, m[1]) {
+			l.fail(n, path, oneOf(m[1], f.tmpl), "template {%s} is not known here", m[1])
+			return "", false
+		}
+	}
+	if slices.Contains(f.tmpl, "node") {
+		s = l.cfg.expand(s)
+	}
+	return s, true
+}
+
+// template is a {name} that is filled in later.
+var template = regexp.MustCompile(`\{([a-z_]+)\}`)
+
+// expand fills in {node}.
+func (c *Config) expand(s string) string { return strings.ReplaceAll(s, "{node}", c.Node) }
+
+var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// expandEnv fills in ${NAME} and ${NAME:-default}; $${ is a literal ${. An
+// empty variable counts as not set where there is a default, as in a shell.
+func expandEnv(s string, env func(string) (string, bool)) (out, fault, hint string) {
+	var b strings.Builder
+	for {
+		i := strings.Index(s, "${")
+		if i < 0 {
+			b.WriteString(s)
+			return b.String(), "", ""
+		}
+		if i > 0 && s[i-1] == '$' {
+			b.WriteString(s[:i-1] + "${")
+			s = s[i+2:]
+			continue
+		}
+		inside, rest, closed := strings.Cut(s[i+2:], "}")
+		if !closed {
+			return "", "'${' is never closed", "write ${NAME}, or $${ for a literal ${"
+		}
+		name, def, hasDef := strings.Cut(inside, ":-")
+		if !envName.MatchString(name) {
+			return "", "${" + shorten(name) + "} does not name an environment variable", "write ${NAME}, or $${ for a literal ${"
+		}
+		val, set := env(name)
+		if !set && !hasDef {
+			return "", "environment variable " + name + " is not set", "set it, or give a default: ${" + name + ":-...}"
+		}
+		if hasDef && val == "" {
+			val = def
+		}
+		b.WriteString(s[:i] + val)
+		s = rest
+	}
+}

@@ -1,0 +1,197 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// MQTT is the server's block.
+type MQTT struct {
+	Limits       Limits        `yaml:"limits" doc:"caps that keep a small board alive"`
+	Listeners    []Listener    `yaml:"listeners" doc:"where clients connect; default: 127.0.0.1:1883"`
+	Features     Features      `yaml:"features" doc:"what clients may use; announced to MQTT 5.0 clients"`
+	Overlap      string        `yaml:"overlap" enum:"once|each" doc:"whether a message that several subscriptions of a client match is delivered once, or once for each"`
+	SysInterval  time.Duration `yaml:"sys_interval" doc:"time between updates of $SYS; 0 is off" ex:"10s"`
+	ClientEvents bool          `yaml:"client_events" doc:"publish connects and disconnects of clients"`
+}
+
+func (m *MQTT) setDefaults() {
+	m.Listeners = []Listener{{Bind: "127.0.0.1:1883", Protocol: "mqtt", Anonymous: true}}
+	m.Limits.setDefaults()
+	m.Features = Features{MaxQoS: 2, Retain: true, Wildcard: true, Shared: true, SubscriptionIdentifiers: true}
+	m.Overlap, m.SysInterval = "once", 10*time.Second
+}
+
+// Listener is one place where clients connect.
+type Listener struct {
+	Bind          string          `yaml:"bind" req:"1" ex:"\":1883\"" doc:"host:port, unix:/path, serial:/dev/..., systemd:NAME"`
+	TLS           *ListenerTLS    `yaml:"tls" doc:"serve MQTT over TLS"`
+	Protocol      string          `yaml:"protocol" enum:"mqtt|websocket" doc:"plain MQTT, or MQTT in WebSocket"`
+	Path          string          `yaml:"path" doc:"WebSocket: path of the URL"`
+	Anonymous     bool            `yaml:"anonymous" doc:"let clients in without a name; default: true on loopback and Unix sockets while auth is empty"`
+	UsersFile     Path            `yaml:"users_file" doc:"password file of this listener only"`
+	ACL           []Rule          `yaml:"acl" doc:"rules of this listener only, before auth.rules"`
+	Limits        *ListenerLimits `yaml:"limits" doc:"limits of this listener; the rest is mqtt.limits"`
+	ProxyProtocol []string        `yaml:"proxy_protocol" doc:"networks of the proxies whose PROXY header is believed" ex:"[10.0.0.0/8]"`
+	TopicPrefix   string          `yaml:"topic_prefix" doc:"put before every topic of this listener's clients" ex:"plant-2/"`
+	Baud          int             `yaml:"baud" min:"50" max:"20000000" doc:"serial: speed in bits per second"`
+	Framing       string          `yaml:"framing" enum:"cobs|slip" doc:"serial: how packets are told apart"`
+}
+
+func (l *Listener) setDefaults() {
+	l.Protocol, l.Path, l.Baud, l.Framing = "mqtt", "/mqtt", 115200, "cobs"
+}
+
+// ListenerTLS is the server's side of TLS.
+type ListenerTLS struct {
+	Cert              Path   `yaml:"cert" req:"1" ex:"server.pem" doc:"PEM certificate chain"`
+	Key               Path   `yaml:"key" req:"1" ex:"server.key" doc:"PEM private key"`
+	CA                Path   `yaml:"ca" doc:"PEM file with the authorities of client certificates"`
+	CRL               Path   `yaml:"crl" doc:"PEM file with revoked client certificates"`
+	RequireClientCert bool   `yaml:"require_client_cert" doc:"refuse clients without a certificate signed by ca"`
+	Identity          string `yaml:"identity" enum:"cn|san|fingerprint" doc:"what of a client certificate is the user name"`
+}
+
+func (t *ListenerTLS) setDefaults() { t.Identity = "cn" }
+
+// Validate finds keys that mean nothing alone.
+func (t *ListenerTLS) Validate(report func(path, msg string)) {
+	if t.RequireClientCert && t.CA == "" {
+		report("require_client_cert", "needs ca, the authorities that sign the clients' certificates")
+	}
+	if t.CRL != "" && t.CA == "" {
+		report("crl", "needs ca, the authorities that sign the clients' certificates")
+	}
+}
+
+// ListenerLimits are the limits of one listener: what it does not set is
+// mqtt.limits.
+type ListenerLimits struct{ Limits }
+
+func (p *ListenerLimits) bind(l *loader, n *node, path string) {
+	p.Limits = l.cfg.MQTT.Limits
+	if n.kind != mapping {
+		l.fail(n, path, "", "expected a mapping (key: value), found %s", n.is())
+		return
+	}
+	l.bindMapping(n, path, shared{}, reflect.ValueOf(&p.Limits).Elem())
+}
+
+// Features can be switched off, for clients that must not use them.
+type Features struct {
+	MaxQoS                  int  `yaml:"max_qos" min:"0" max:"2" doc:"highest QoS"`
+	Retain                  bool `yaml:"retain" doc:"retained messages"`
+	Wildcard                bool `yaml:"wildcard" doc:"wildcards in subscriptions"`
+	Shared                  bool `yaml:"shared" doc:"shared subscriptions"`
+	SubscriptionIdentifiers bool `yaml:"subscription_identifiers" doc:"Subscription Identifiers"`
+}
+
+// Kind returns how the listener is bound: tcp, unix, serial or systemd; and
+// the address without the kind.
+func (l *Listener) Kind() (kind, address string) {
+	for _, k := range []string{"unix", "serial", "systemd"} {
+		if a, ok := strings.CutPrefix(l.Bind, k+":"); ok {
+			return k, a
+		}
+	}
+	return "tcp", l.Bind
+}
+
+// Local reports whether only this machine can reach the listener.
+func (l *Listener) Local() bool {
+	kind, address := l.Kind()
+	if kind != "tcp" {
+		return kind == "unix"
+	}
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (m *MQTT) fill(c *Config) {
+	if !c.IsSet("mqtt.listeners") {
+		return
+	}
+	for i := range m.Listeners {
+		l := &m.Listeners[i]
+		if !c.IsSet(index("mqtt.listeners", i) + ".anonymous") {
+			l.Anonymous = l.Local() && !c.IsSet("auth") && l.UsersFile == ""
+		}
+	}
+}
+
+func (m *MQTT) check(l *loader) {
+	bound := map[string]string{}
+	for i := range m.Listeners {
+		p := index("mqtt.listeners", i)
+		m.Listeners[i].check(l, p)
+		b := m.Listeners[i].Bind
+		if first, twice := bound[b]; twice && b != "" && !strings.HasSuffix(b, ":0") {
+			l.failAt(join(p, "bind"), l.first(join(first, "bind")), "bind %q is here twice", shorten(b))
+			continue
+		}
+		bound[b] = p
+	}
+	m.Limits.check(l, "mqtt.limits")
+}
+
+func (li *Listener) check(l *loader, p string) {
+	kind, address := li.Kind()
+	fault, hint := bindFault(kind, address)
+	if li.Bind != "" {
+		l.failIf(fault, join(p, "bind"), hint, "bind %s")
+	}
+	if kind != "serial" {
+		for _, key := range []string{"baud", "framing"} {
+			if l.cfg.IsSet(join(p, key)) {
+				l.failAt(join(p, key), "", "%s is only for bind: serial:/dev/...", key)
+			}
+		}
+	}
+	if li.Protocol != "websocket" && l.cfg.IsSet(join(p, "path")) {
+		l.failAt(join(p, "path"), "add protocol: websocket", "path is only for protocol: websocket")
+	}
+	if li.Protocol == "websocket" && !strings.HasPrefix(li.Path, "/") {
+		l.failIf("must start with /", join(p, "path"), "", "path %s")
+	}
+	for i, cidr := range li.ProxyProtocol {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			l.failAt(index(join(p, "proxy_protocol"), i), "for example 10.0.0.0/8", "%q is not a network", shorten(cidr))
+		}
+	}
+	if li.TopicPrefix != "" {
+		l.failIf(topicFault(li.TopicPrefix), join(p, "topic_prefix"), "", "topic_prefix %s")
+	}
+	checkRules(l, join(p, "acl"), li.ACL)
+	if li.Limits != nil {
+		li.Limits.check(l, join(p, "limits"))
+	}
+}
+
+// bindFault says why an address cannot be listened on, "" when it can.
+func bindFault(kind, address string) (fault, hint string) {
+	if kind != "tcp" {
+		if kind != "systemd" && !strings.HasPrefix(address, "/") {
+			return "needs an absolute path after " + kind + ":", fmt.Sprintf("for example %s:/run/dunlin/mqtt.sock", kind)
+		}
+		if address == "" {
+			return "needs a name after systemd:", ""
+		}
+		return "", ""
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		if portFault(address) == "" {
+			return "needs host:port, or :port for all addresses", fmt.Sprintf("did you mean \":%s\"?", address)
+		}
+		if strings.Contains(address, "//") {
+			return "is an address, not a URL", "for example \":1883\" or \"127.0.0.1:1883\""
+		}
+		return fmt.Sprintf("needs host:port, :port, unix:/path, serial:/dev/... or systemd:NAME, not %q", shorten(address)), fmt.Sprintf("did you mean \"%s:1883\"?", shorten(address))
+	}
+	return portFault(port), ""
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// later is one row of what this version reads and checks but does not carry
+// out. A row goes when its key is carried out.
+type later struct {
+	// path is a pattern: * stands for one key or list index.
+	path string
+	// harmless are values that need nothing to be carried out.
+	harmless []string
+	// only limits the row to values with one of these beginnings.
+	only []string
+	// refuse, when set, is why the program must not start: leaving the key out
+	// would open what it closes, or promise what is not kept.
+	refuse string
+}
+
+const (
+	noTLS   = "this version cannot serve TLS, and would serve plain text instead"
+	noUsers = "this version cannot tell users apart, and would let everyone do everything"
+	noBind  = "this version cannot listen there"
+)
+
+// notYet is the table.
+func notYet() []later {
+	return []later{
+		{path: "mqtt.listeners.*.tls", refuse: noTLS},
+		{path: "mqtt.listeners.*.users_file", refuse: noUsers},
+		{path: "mqtt.listeners.*.acl", refuse: noUsers},
+		{path: "mqtt.listeners.*.protocol", only: []string{"websocket"}, refuse: "this version does not speak WebSocket, and would serve plain MQTT instead"},
+		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
+		{path: "mqtt.listeners.*.bind", only: []string{"systemd:"}, refuse: noBind},
+		{path: "mqtt.listeners.*.proxy_protocol", refuse: "this version does not read the PROXY header, and would take it for MQTT"},
+		{path: "mqtt.listeners.*.topic_prefix", refuse: "this version does not add it, and would mix up the topics of different listeners"},
+		{path: "mqtt.listeners.*.limits"},
+		{path: "mqtt.limits.message_rate", harmless: []string{"0/s"}},
+		{path: "mqtt.limits.connect_rate", harmless: []string{"0/s"}},
+		{path: "mqtt.client_events", harmless: []string{"false"}},
+		{path: "store.*"},
+		{path: "memory.*", harmless: []string{"auto"}},
+		{path: "auth.users_file", refuse: noUsers},
+		{path: "auth.jwt", refuse: noUsers},
+		{path: "auth.rules", refuse: noUsers},
+		{path: "auth.admins"},
+		{path: "gateway.payload", only: []string{"senml"}},
+		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
+		{path: "gateway.homeassistant.prefix"},
+		{path: "buses.*.type", only: []string{"spi", "modbus_rtu", "modbus_tcp"}},
+		{path: "devices.*.payload", only: []string{"senml"}},
+		{path: "devices.*.require"},
+		{path: "devices.*.failsafe"},
+		{path: "bridges.*.servers.*", only: []string{"ws://", "wss://"}, refuse: "this version does not speak WebSocket to other servers"},
+		{path: "bridges.*.profile", harmless: []string{"generic"}},
+		{path: "bridges.*.protocol", harmless: []string{"5"}, refuse: "this version speaks only MQTT 5 to other servers"},
+		{path: "bridges.*.credentials.sas", refuse: "this version cannot sign in with it"},
+		{path: "bridges.*.credentials.jwt", refuse: "this version cannot sign in with it"},
+		{path: "bridges.*.out.*.lane", harmless: []string{"live"}},
+		{path: "bridges.*.out.*.while_offline", harmless: []string{"all"}},
+		{path: "bridges.*.out.*.ttl"},
+		{path: "bridges.*.spool.max_age"},
+		{path: "bridges.*.spool.overflow", harmless: []string{"drop-oldest"}},
+		{path: "bridges.*.pace.messages", harmless: []string{"0/s"}},
+		{path: "bridges.*.pace.bytes"},
+		{path: "bridges.*.pace.daily"},
+		{path: "bridges.*.envelope", harmless: []string{"raw"}},
+		{path: "http.*"},
+		{path: "history.*"},
+	}
+}
+
+// NotYet warns about every key of the file that is read and checked but not
+// carried out by this version.
+func (c *Config) NotYet() []Error {
+	return c.later(func(at *node, p string, row later) (Error, bool) {
+		e := at.at()
+		e.Path, e.Warning = p, true
+		e.Msg = p + " is read but not carried out by this version"
+		return e, row.refuse == ""
+	})
+}
+
+// Runnable returns why this version must not run the configuration, although
+// it is correct: keys that would be weaker than they say. Nil lets it run.
+func (c *Config) Runnable() Errors {
+	errs := c.later(func(at *node, p string, row later) (Error, bool) {
+		e := at.at()
+		e.Path = p
+		e.Msg = p + " is not carried out by this version"
+		e.Hint = row.refuse
+		return e, row.refuse != ""
+	})
+	for i, li := range c.MQTT.Listeners {
+		p := index("mqtt.listeners", i)
+		if li.Anonymous || li.TLS != nil || li.UsersFile != "" || c.IsSet("auth") && len(errs) > 0 {
+			continue
+		}
+		errs = append(errs, c.Errorf(join(p, "bind"), "this version cannot tell users apart: write anonymous: true to let everyone in who can reach it",
+			"%s lets nobody in: it is not anonymous, and there are no users", p))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return Errors(errs).sorted()
+}
+
+// later calls f for every place in the file that a row of the table is about.
+func (c *Config) later(f func(at *node, p string, row later) (Error, bool)) []Error {
+	var out Errors
+	rows := notYet()
+	c.root.walk("", func(p string, at, value *node) {
+		for _, row := range rows {
+			if !row.about(p, value) {
+				continue
+			}
+			if e, ok := f(at, p, row); ok {
+				out = append(out, e)
+			}
+		}
+	})
+	return out.sorted()
+}
+
+func (r later) about(p string, value *node) bool {
+	if ok, _ := path.Match(strings.ReplaceAll(r.path, ".", "/"), strings.Join(segments(p), "/")); !ok || value.kind == null {
+		return false
+	}
+	if slices.Contains(r.harmless, value.text) && value.kind == scalar {
+		return false
+	}
+	return len(r.only) == 0 || slices.ContainsFunc(r.only, func(prefix string) bool { return strings.HasPrefix(value.text, prefix) })
+}

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// learn records where every key below a type belongs, for suggestions across
+// sections.
+func (l *loader) learn(t reflect.Type, path string, depth int) {
+	if depth > 8 { // a driver's options may refer to themselves
+		return
+	}
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		l.learn(t.Elem(), path, depth)
+	case reflect.Map:
+		l.learn(t.Elem(), join(path, "*"), depth+1)
+	case reflect.Struct:
+		for _, f := range fieldsOf(t) {
+			if f.list || f.key == "" {
+				continue
+			}
+			p := join(path, f.key)
+			if !slices.Contains(l.keys[f.key], path) {
+				l.keys[f.key] = append(l.keys[f.key], path)
+			}
+			if f.named != "" {
+				p += ".*"
+			}
+			l.learn(f.typ, p, depth+1)
+		}
+	}
+}
+
+// learnTables records the options of drivers, filters and buses.
+func (l *loader) learnTables() {
+	for _, name := range slices.Sorted(maps.Keys(l.tables.Drivers)) {
+		d := l.tables.Drivers[name]
+		if d.Options != nil {
+			l.learn(reflect.TypeOf(d.Options()), "devices (driver "+name+")", 0)
+		}
+		if o := entityOptions(d); o != nil {
+			l.learn(reflect.TypeOf(o), "devices.entities.* (driver "+name+")", 0)
+		}
+	}
+	for _, name := range busTypeNames() {
+		l.learn(reflect.TypeOf(newBusOptions(name)), "buses (type "+name+")", 0)
+	}
+}
+
+// suggest returns a hint for a key that is not among names.
+func (l *loader) suggest(key string, names []string) string {
+	if best := nearest(key, names); best != "" {
+		return "did you mean " + best + "?"
+	}
+	if owners := l.keys[key]; len(owners) > 0 {
+		return key + " belongs " + places(owners)
+	}
+	if best := nearest(key, slices.Sorted(maps.Keys(l.keys))); best != "" {
+		return "did you mean " + best + "? it belongs " + places(l.keys[best])
+	}
+	names = slices.Clone(names)
+	slices.Sort(names)
+	if len(names) > 12 {
+		names = append(names[:12:12], "...")
+	}
+	if len(names) == 0 {
+		return "no key is known here"
+	}
+	return "known keys: " + strings.Join(names, ", ")
+}
+
+// places names the one or two sections that own a key.
+func places(owners []string) string {
+	var out []string
+	for _, p := range owners[:min(2, len(owners))] {
+		if p = strings.TrimSuffix(p, ".*"); p == "" {
+			return "at the top of the file"
+		}
+		out = append(out, p)
+	}
+	return "under " + strings.Join(out, " or ")
+}
+
+// oneOf returns a hint for a value that is not among options.
+func oneOf(s string, options []string) string {
+	all := strings.Join(options, ", ")
+	if best := nearest(s, options); best != "" {
+		return "did you mean " + best + "? (one of " + all + ")"
+	}
+	return "one of " + all
+}
+
+// nearest returns the option that s was most likely meant to be, "" for none:
+// at most two slips, and never more than a third of the word.
+func nearest(s string, options []string) string {
+	best, least := "", min(2, (len(s)+1)/3)+1
+	for _, o := range options {
+		if d := distance(strings.ToLower(s), strings.ToLower(o)); d < least {
+			best, least = o, d
+		}
+	}
+	return best
+}
+
+// distance is how many insertions, deletions, replacements and swaps of
+// neighbors turn a into b (optimal string alignment).
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	d := make([][]int, len(a)+1)
+	for i := range d {
+		d[i] = make([]int, len(b)+1)
+		d[i][0] = i
+	}
+	for j := range d[0] {
+		d[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d[i][j] = min(d[i-1][j]+1, d[i][j-1]+1, d[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d[i][j] = min(d[i][j], d[i-2][j-2]+1)
+			}
+		}
+	}
+	return d[len(a)][len(b)]
+}

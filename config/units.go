@@ -1,0 +1,165 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Never is a Duration that does not end: session_expiry_max: never.
+const Never = time.Duration(math.MaxInt64)
+
+// Size is a number of bytes: 512B, 64KiB, 1MiB, 2GiB. In memory, 0 is auto.
+type Size int64
+
+// Rate is a number of things a time: 100/s, 0/s. Zero is no limit.
+type Rate struct {
+	Count int64
+	Per   time.Duration
+}
+
+// PerSecond returns the rate a second; 0 is no limit.
+func (r Rate) PerSecond() float64 { return perSecond(r.Count, r.Per) }
+
+// ByteRate is a number of bytes a time: 32KiB/s, 1GiB/day. Zero is no limit.
+type ByteRate struct {
+	Size Size
+	Per  time.Duration
+}
+
+// PerSecond returns the rate in bytes a second; 0 is no limit.
+func (r ByteRate) PerSecond() float64 { return perSecond(int64(r.Size), r.Per) }
+
+func perSecond(n int64, per time.Duration) float64 {
+	if n == 0 || per == 0 {
+		return 0
+	}
+	return float64(n) / per.Seconds()
+}
+
+// unitError is why a text is no duration, size or rate, with a cure.
+type unitError struct {
+	msg  string // after the key's name: "needs a unit"
+	hint string
+}
+
+func (e *unitError) Error() string { return e.msg }
+
+var (
+	errDuration = errors.New("a duration such as 500ms, 30s, 10m, 24h or 7d")
+	errSize     = errors.New("a size such as 512KiB, 64MiB or 1GiB")
+)
+
+var timeUnits = map[string]time.Duration{
+	"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
+	"m": time.Minute, "min": time.Minute, "h": time.Hour,
+	"d": 24 * time.Hour, "day": 24 * time.Hour, "w": 7 * 24 * time.Hour,
+}
+
+var longUnits = map[string]string{
+	"sec": "s", "secs": "s", "second": "s", "seconds": "s", "mins": "m", "minute": "m", "minutes": "m",
+	"hr": "h", "hrs": "h", "hour": "h", "hours": "h", "days": "d", "week": "w", "weeks": "w", "S": "s", "H": "h", "D": "d", "msec": "ms",
+}
+
+var number = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?`)
+
+// parseDuration reads 30s, 1h30m, 7d; 0 needs no unit.
+func parseDuration(s string) (time.Duration, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	var total float64
+	for rest := s; rest != ""; {
+		digits := number.FindString(rest)
+		if digits == "" {
+			return 0, &unitError{msg: "must be " + errDuration.Error() + ", not " + strconv.Quote(shorten(s))}
+		}
+		rest = rest[len(digits):]
+		unit := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+		rest = rest[len(unit):]
+		if unit == "" && rest == "" {
+			return 0, &unitError{"needs a unit", "did you mean " + s + "s?"}
+		}
+		per, ok := timeUnits[unit]
+		if !ok {
+			e := &unitError{msg: "must be " + errDuration.Error() + ", not " + strconv.Quote(shorten(s))}
+			if short := longUnits[unit]; short != "" {
+				e.hint = "did you mean " + strings.Replace(s, unit, short, 1) + "?"
+			}
+			return 0, e
+		}
+		n, _ := strconv.ParseFloat(digits, 64)
+		total += n * float64(per)
+	}
+	if s == "" || total >= math.MaxInt64 {
+		return 0, &unitError{msg: "must be " + errDuration.Error() + ", not " + strconv.Quote(shorten(s))}
+	}
+	return time.Duration(math.Round(total)), nil
+}
+
+var sizeUnits = map[string]float64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+var nearUnits = map[string]string{
+	"K": "KiB", "k": "KiB", "KB": "KiB", "kB": "KiB", "kb": "KiB", "Ki": "KiB", "kib": "KiB", "KIB": "KiB",
+	"M": "MiB", "MB": "MiB", "Mb": "MiB", "mb": "MiB", "Mi": "MiB", "mib": "MiB", "MIB": "MiB",
+	"G": "GiB", "GB": "GiB", "gb": "GiB", "Gi": "GiB", "gib": "GiB", "GIB": "GiB", "b": "B", "bytes": "B",
+}
+
+// parseSize reads 64KiB; 0 needs no unit.
+func parseSize(s string) (Size, error) {
+	if s == "0" {
+		return 0, nil
+	}
+	digits := number.FindString(s)
+	unit := strings.TrimSpace(s[len(digits):])
+	per, ok := sizeUnits[unit]
+	if digits != "" && unit == "" {
+		return 0, &unitError{"needs a unit", "did you mean " + s + "B, or " + s + "KiB?"}
+	}
+	n, err := strconv.ParseFloat(digits, 64)
+	if !ok || err != nil || n*per >= math.MaxInt64 {
+		e := &unitError{msg: "must be " + errSize.Error() + ", not " + strconv.Quote(shorten(s))}
+		if near := nearUnits[unit]; near != "" && digits != "" {
+			e.hint = "did you mean " + digits + near + "?"
+		}
+		return 0, e
+	}
+	return Size(n * per), nil
+}
+
+// parsePer splits 100/s into its amount and time.
+func parsePer(s, example string) (amount string, per time.Duration, err error) {
+	amount, unit, ok := strings.Cut(s, "/")
+	if per = timeUnits[unit]; ok && per != 0 {
+		return amount, per, nil
+	}
+	e := &unitError{msg: "must be a rate such as " + example + ", not " + strconv.Quote(shorten(s))}
+	if !ok && number.FindString(s) != "" {
+		e.hint = "did you mean " + s + "/s?"
+	}
+	return "", 0, e
+}
+
+func parseRate(s string) (Rate, error) {
+	amount, per, err := parsePer(s, "100/s or 5/min")
+	if err != nil {
+		return Rate{}, err
+	}
+	n, perr := strconv.ParseInt(amount, 10, 64)
+	if perr != nil || n < 0 {
+		return Rate{}, &unitError{msg: "must be a rate such as 100/s or 5/min, not " + strconv.Quote(shorten(s))}
+	}
+	return Rate{n, per}, nil
+}
+
+func parseByteRate(s string) (ByteRate, error) {
+	amount, per, err := parsePer(s, "32KiB/s or 1GiB/day")
+	if err != nil {
+		return ByteRate{}, err
+	}
+	n, err := parseSize(amount)
+	return ByteRate{n, per}, err
+}
