@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+const checkHelp = `Usage: dunlin check [FILE...] [--json]
+
+Tests configuration files and reports every problem at once, each with its
+place and what to do. Nothing is opened or changed. Without FILE it tests the
+file that 'dunlin run' would use: -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml,
+./dunlin.yaml.
+
+Problems go to standard error in the form file:line:col: error: message.
+
+Examples:
+  dunlin check
+  dunlin check /etc/dunlin/dunlin.yaml
+  dunlin check --json site-*.yaml
+
+Exit codes: 0 valid, 2 wrong usage, 3 invalid.
+`
+
+func runCheck(_ context.Context, args []string, s streams) int {
+	fs := pflag.NewFlagSet("check", pflag.ContinueOnError)
+	named := fs.StringP("config", "c", "", "configuration file")
+	asJSON := fs.Bool("json", false, "print one JSON object a file")
+	code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, checkHelp, fs) })
+	if done {
+		return code
+	}
+	files := fs.Args()
+	if *named != "" {
+		files = append(files, *named)
+	}
+	if len(files) == 0 {
+		path, found := configPath("")
+		if !found {
+			fmt.Fprintln(s.err, "dunlin check: no configuration: neither $DUNLIN_CONFIG nor /etc/dunlin/dunlin.yaml nor ./dunlin.yaml exists")
+			return exitConfig
+		}
+		files = []string{path}
+	}
+	for _, file := range files {
+		r := checkFile(file)
+		if err := r.print(s, *asJSON); err != nil {
+			fmt.Fprintln(s.err, "dunlin check:", err)
+			return exitFailed
+		}
+		if !r.Valid {
+			code = exitConfig
+		}
+	}
+	return code
+}
+
+// checkReport is the result for one file, and its JSON form.
+type checkReport struct {
+	File      string    `json:"file"`
+	Valid     bool      `json:"valid"`
+	Node      string    `json:"node,omitempty"`
+	Listeners int       `json:"listeners"`
+	Devices   int       `json:"devices"`
+	Bridges   int       `json:"bridges"`
+	Problems  []problem `json:"problems"`
+
+	errors, warnings config.Errors
+}
+
+// problem is one finding in JSON.
+type problem struct {
+	Severity string `json:"severity"` // error or warning
+	File     string `json:"file"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+	Path     string `json:"path,omitempty"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func checkFile(file string) checkReport {
+	r := checkReport{File: file, Problems: []problem{}}
+	cfg, errs := config.LoadFile(file, tables(), os.LookupEnv)
+	r.errors = errs
+	if len(errs) == 0 {
+		r.Node, r.Listeners = cfg.Node, len(cfg.MQTT.Listeners)
+		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)
+		r.warnings = cfg.NotYet()
+		r.errors = cfg.Runnable()
+	}
+	r.Valid = len(r.errors) == 0
+	for _, list := range []config.Errors{r.errors, r.warnings} {
+		for _, e := range list {
+			severity := "error"
+			if e.Warning {
+				severity = "warning"
+			}
+			r.Problems = append(r.Problems, problem{severity, e.File, e.Line, e.Column, e.Path, e.Msg, e.Hint})
+		}
+	}
+	return r
+}
+
+func (r *checkReport) print(s streams, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(s.out).Encode(r)
+	}
+	for _, list := range []config.Errors{r.warnings, r.errors} {
+		if err := list.Print(s.err); err != nil {
+			return err
+		}
+	}
+	if !r.Valid {
+		_, err := fmt.Fprintln(s.err, r.errors.Summary(r.File))
+		return err
+	}
+	_, err := fmt.Fprintf(s.out, "%s is valid: node %s, %s\n", r.File, r.Node, r.digest())
+	return err
+}
+
+// digest says what the file holds: "1 listener, 4 devices, 0 bridges".
+func (r *checkReport) digest() string {
+	count := func(n int, what string) string {
+		if n == 1 {
+			return "1 " + what
+		}
+		return fmt.Sprintf("%d %ss", n, what)
+	}
+	parts := []string{count(r.Listeners, "listener"), count(r.Devices, "device"), count(r.Bridges, "bridge")}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// command is one row of the command table; help is made from it.
+type command struct {
+	group   string
+	name    string
+	summary string
+	run     func(ctx context.Context, args []string, s streams) int
+}
+
+// commands returns the table, in the order of the overview.
+func commands() []command {
+	return []command{
+		{"Start", "demo", "try it: simulated sensors and a cloud that comes and goes", runDemo},
+		{"Start", "check", "test the configuration and say what to fix", runCheck},
+		{"Start", "run", "run the gateway", runRun},
+		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
+		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
+		{"Other", "version", "show version, revision and platform", runVersion},
+		{"Other", "help", "show this overview, or the help of a command", runHelp},
+	}
+}
+
+func findCommand(name string) (command, bool) {
+	if name == "validate" {
+		name = "check" // the name that other programs use
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c, true
+		}
+	}
+	return command{}, false
+}
+
+func dispatch(ctx context.Context, args []string, s streams) int {
+	if len(args) == 0 {
+		overview(s.out)
+		return exitDone
+	}
+	name := args[0]
+	switch name {
+	case "--help", "-h":
+		name = "help"
+	case "--version":
+		name = "version"
+	}
+	if c, ok := findCommand(name); ok {
+		return c.run(ctx, args[1:], s)
+	}
+	return unknownCommand(s, name)
+}
+
+func unknownCommand(s streams, name string) int {
+	if strings.HasPrefix(name, "-") {
+		fmt.Fprintf(s.err, "dunlin: flag %s needs a command before it\n", name)
+	} else {
+		var names []string
+		for _, c := range commands() {
+			names = append(names, c.name)
+		}
+		fmt.Fprintf(s.err, "dunlin: unknown command %q%s\n", name, didYouMean(name, names, ""))
+	}
+	fmt.Fprintln(s.err, "Run 'dunlin help' to see the commands.")
+	return exitUsage
+}
+
+// parseFlags parses args into fs, whose name is the command's. When done is
+// true the command is over, with code: help was shown or the usage was wrong.
+func parseFlags(fs *pflag.FlagSet, args []string, s streams, help func(io.Writer)) (code int, done bool) {
+	fs.SortFlags = false
+	fs.Usage = func() {}
+	fs.SetOutput(io.Discard)
+	err := fs.Parse(args)
+	switch {
+	case err == nil:
+		return 0, false
+	case errors.Is(err, pflag.ErrHelp):
+		help(s.out)
+		return exitDone, true
+	}
+	return usageError(s, fs.Name(), describeFlagError(fs, err)), true
+}
+
+// usageError reports wrong usage and returns its exit code.
+func usageError(s streams, name, msg string) int {
+	fmt.Fprintf(s.err, "dunlin %s: %s\nRun 'dunlin %s --help' to see flags and examples.\n", name, msg, name)
+	return exitUsage
+}
+
+func describeFlagError(fs *pflag.FlagSet, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err.Error()
+	}
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		return err.Error()
+	}
+	name := unknown.GetSpecifiedName()
+	var names []string
+	fs.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return fmt.Sprintf("unknown flag --%s%s", name, didYouMean(name, names, "--"))
+}
+
+// isTerminal reports whether w is a terminal. A character device that is not
+// the null device is close enough, and needs no system call of its own.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/client"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/format"
+)
+
+const subHelp = `Usage: dunlin sub [FLAGS] -t FILTER...
+       dunlin sub [FLAGS] FILTER...
+
+Shows the messages that arrive. The flags, the output and the exit codes are
+those of mosquitto_sub. On a terminal, without -v and -F, each line shows
+time, topic and value.
+
+Without -h, --unix and -L the server is $DUNLIN_URL, else localhost.
+
+Examples:
+  dunlin sub '#'                               everything
+  dunlin sub -t 'dunlin/#' -v                  topic and payload
+  dunlin sub -t 'dunlin/+/status' -C 1 -W 5    one message, or exit code 27
+  dunlin sub -t 'energy/#' -F '%j'             one JSON object a message
+  dunlin sub -t 'energy/#' -F '@H:@M:@S %t %p'
+  dunlin sub -h broker.example -p 8883 --cafile ca.pem -u me -P secret -t '#'
+  DUNLIN_URL=mqtts://me@broker.example dunlin sub -t '#'
+
+Format (-F): %t topic, %p payload, %x %X payload in hex, %l length, %q QoS,
+%r retain, %m Packet Identifier, %j JSON, %J JSON with a JSON payload,
+%I %U time, %A %C %D %E %F %P %R %S properties of MQTT 5, @H @M @S ... time as
+in strftime(3), @N nanoseconds, \n \t \e ... escapes.
+
+Exit codes: 0 done, 2 wrong usage, 4 cannot reach the server, 5 not
+authorized, 27 timed out (-W), 130 interrupted; otherwise the CONNACK code.
+`
+
+// subFlags are the flags of sub.
+type subFlags struct {
+	mqttFlags
+	unsubscribe, filterOut     []string
+	count, timeout             int
+	verbose, noEOL             bool
+	format                     string
+	pretty                     bool
+	noRetained, retainedOnly   bool
+	removeRetained, exitOnSub  bool
+	retainAsPublished, noLocal bool
+	random                     float64
+}
+
+func (f *subFlags) register(fs *pflag.FlagSet) {
+	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "Topic Filter to subscribe to; may be repeated")
+	fs.StringArrayVarP(&f.filterOut, "filter-out", "T", nil, "do not show these topics; may be repeated")
+	fs.StringArrayVarP(&f.unsubscribe, "unsubscribe", "U", nil, "unsubscribe from this filter; may be repeated")
+	fs.IntVarP(&f.count, "count", "C", 0, "exit after this many messages")
+	fs.IntVarP(&f.timeout, "timeout", "W", 0, "exit after this many seconds, with code 27")
+	fs.BoolVarP(&f.exitOnSub, "exit-after-sub", "E", false, "exit when the subscriptions are acknowledged")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show topic and payload")
+	fs.StringVarP(&f.format, "format", "F", "", "show messages in this format")
+	fs.BoolVar(&f.pretty, "pretty", false, "JSON over several lines")
+	fs.BoolVarP(&f.noEOL, "no-eol", "N", false, "no line end after a payload")
+	fs.BoolVarP(&f.noRetained, "no-retained", "R", false, "do not show retained messages")
+	fs.BoolVar(&f.retainedOnly, "retained-only", false, "only retained messages; exit at the first other one")
+	fs.BoolVar(&f.removeRetained, "remove-retained", false, "clear the retained messages that are shown")
+	fs.BoolVar(&f.retainAsPublished, "retain-as-published", false, "keep the RETAIN flag as published (MQTT 5)")
+	fs.BoolVar(&f.noLocal, "no-local", false, "not the messages of this client itself (MQTT 5)")
+	fs.Float64Var(&f.random, "random-filter", 100, "show only this percentage of the messages")
+	f.mqttFlags.register(fs)
+}
+
+func (f *subFlags) positive(name string, n int) error {
+	if f.fs.Changed(name) && n < 1 {
+		return fmt.Errorf("--%s %d: must be 1 or more", name, n)
+	}
+	return nil
+}
+
+// check completes what options does not know about.
+func (f *subFlags) check(args []string) error {
+	f.topics = append(f.topics, args...)
+	if f.urlTopic != "" {
+		f.topics = append(f.topics, f.urlTopic)
+	}
+	if len(f.topics) == 0 {
+		return errors.New("name a topic to subscribe to: -t FILTER")
+	}
+	for _, list := range [][]string{f.topics, f.filterOut, f.unsubscribe} {
+		for _, filter := range list {
+			if err := topic.ValidFilter(filter); err != nil {
+				return fmt.Errorf("topic filter %q: %w", filter, err)
+			}
+		}
+	}
+	if f.noRetained && f.retainedOnly {
+		return errors.New("-R and --retained-only together leave nothing to show")
+	}
+	if f.random < 0.1 || f.random > 100 {
+		return errors.New("--random-filter must be 0.1 to 100")
+	}
+	return errors.Join(f.positive("count", f.count), f.positive("timeout", f.timeout))
+}
+
+func (f *subFlags) subscriptions() []mqtt.Subscription {
+	var subs []mqtt.Subscription
+	for _, filter := range f.topics {
+		s := mqtt.Subscription{
+			Filter: filter, QoS: mqtt.QoS(f.qos),
+			NoLocal: f.noLocal, RetainAsPublished: f.retainAsPublished,
+		}
+		if f.noRetained {
+			s.RetainHandling = mqtt.DoNotSendRetained
+		}
+		subs = append(subs, s)
+	}
+	return subs
+}
+
+// parseSub makes a subscriber of the arguments; done is true when the command
+// is over already, with code.
+func parseSub(args []string, s streams) (sub *subscriber, code int, done bool) {
+	f := &subFlags{}
+	fs := pflag.NewFlagSet("sub", pflag.ContinueOnError)
+	f.register(fs)
+	code, done = parseFlags(fs, joinProperties(fs, args), s, func(w io.Writer) { printHelp(w, subHelp, fs) })
+	if done {
+		return nil, code, true
+	}
+	o, err := f.options()
+	if err == nil {
+		err = f.check(fs.Args())
+	}
+	if err != nil {
+		return nil, usageError(s, "sub", err.Error()), true
+	}
+	out := newSerialWriter(s.out)
+	if f.debug {
+		o.Trace = tracer(out)
+	}
+	sub = &subscriber{flags: f, options: o, out: out, err: s.err}
+	if f.quiet {
+		sub.err = io.Discard
+	}
+	if sub.print, err = f.printer(isTerminal(s.out), sub.err); err != nil {
+		return nil, usageError(s, "sub", err.Error()), true
+	}
+	return sub, 0, false
+}
+
+// printer renders one message; nothing when it is not to be shown.
+type printer func(dst []byte, m *client.Message, now time.Time) []byte
+
+func (f *subFlags) printer(terminal bool, problems io.Writer) (printer, error) {
+	if f.fs.Changed("format") {
+		parsed, err := format.Parse(f.format, f.pretty)
+		if err != nil {
+			return nil, err
+		}
+		return f.formatted(parsed, problems), nil
+	}
+	switch {
+	case f.verbose:
+		return f.withTopic, nil
+	case terminal && !f.noEOL:
+		return newTerminalView().line, nil
+	}
+	return f.payloadOnly, nil
+}
+
+func (f *subFlags) formatted(parsed *format.Format, problems io.Writer) printer {
+	return func(dst []byte, m *client.Message, now time.Time) []byte {
+		dst, err := parsed.Append(dst, &format.Message{
+			Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, ID: m.ID, Properties: m.Properties,
+		}, now)
+		if err != nil {
+			fmt.Fprintf(problems, "Error: %v\n", err)
+		}
+		return f.eol(dst)
+	}
+}
+
+func (f *subFlags) withTopic(dst []byte, m *client.Message, _ time.Time) []byte {
+	if len(m.Payload) == 0 {
+		if f.noEOL {
+			return dst // as mosquitto_sub
+		}
+		return append(append(dst, m.Topic...), " (null)\n"...)
+	}
+	dst = append(append(dst, m.Topic...), ' ')
+	return f.eol(append(dst, m.Payload...))
+}
+
+func (f *subFlags) payloadOnly(dst []byte, m *client.Message, _ time.Time) []byte {
+	if len(m.Payload) == 0 {
+		return dst
+	}
+	return f.eol(append(dst, m.Payload...))
+}
+
+func (f *subFlags) eol(dst []byte) []byte {
+	if f.noEOL {
+		return dst
+	}
+	return append(dst, '\n')
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/client"
+)
+
+// terminalView prints time, topic and value for people. Topics and payloads
+// are hostile text: nothing in them may reach the terminal as a control
+// sequence.
+type terminalView struct {
+	color bool
+	width int // of the topic column; grows with the topics seen
+}
+
+const (
+	minTopicColumn = 24
+	maxTopicColumn = 56
+	maxShownValue  = 2000 // bytes
+)
+
+func newTerminalView() *terminalView {
+	return &terminalView{color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", width: minTopicColumn}
+}
+
+func (v *terminalView) line(dst []byte, m *client.Message, now time.Time) []byte {
+	name := printable(m.Topic)
+	if n := utf8.RuneCountInString(name); n > v.width && n <= maxTopicColumn {
+		v.width = n
+	}
+	const dim, bold = "\x1b[2m", "\x1b[1m"
+	dst = v.styled(dst, dim, now.Format("15:04:05"))
+	dst = append(dst, "  "...)
+	dst = v.styled(dst, bold, name)
+	for n := utf8.RuneCountInString(name); n < v.width; n++ {
+		dst = append(dst, ' ')
+	}
+	dst = append(dst, "  "...)
+	dst = append(dst, value(m.Payload)...)
+	if m.Retain {
+		dst = append(dst, "  "...)
+		dst = v.styled(dst, dim, "retained")
+	}
+	return append(dst, '\n')
+}
+
+func (v *terminalView) styled(dst []byte, style, text string) []byte {
+	if !v.color {
+		return append(dst, text...)
+	}
+	dst = append(dst, style...)
+	dst = append(dst, text...)
+	return append(dst, "\x1b[0m"...)
+}
+
+// value shows text as text and anything else as hexadecimal; what is left out
+// is said.
+func value(payload []byte) string {
+	if len(payload) == 0 {
+		return "(empty)"
+	}
+	shown := payload
+	if utf8.Valid(payload) {
+		if len(shown) > maxShownValue {
+			shown = shown[:maxShownValue]
+			for !utf8.Valid(shown) {
+				shown = shown[:len(shown)-1]
+			}
+		}
+		return printable(string(shown)) + rest(payload, shown)
+	}
+	if len(shown) > maxShownValue/4 {
+		shown = shown[:maxShownValue/4]
+	}
+	return fmt.Sprintf("0x%x%s", shown, rest(payload, shown))
+}
+
+func rest(payload, shown []byte) string {
+	if len(shown) == len(payload) {
+		return ""
+	}
+	return fmt.Sprintf(" ... (%d of %d bytes)", len(shown), len(payload))
+}
+
+// printable replaces control characters and the ones that reorder text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n', r == '\r', r == '\t':
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return utf8.RuneError
+	}, s)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/pflag"
+)
+
+// version is set by the release build with -ldflags "-X main.version=1.2.3".
+var version string
+
+// build says what this program was made from.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"` // with "+" when the tree had changes
+	Time     string `json:"time,omitempty"`     // of the revision, RFC 3339
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+}
+
+func readVersion() build {
+	b := build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		changed := false
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				b.Revision = s.Value[:min(12, len(s.Value))]
+			case "vcs.time":
+				b.Time = s.Value
+			case "vcs.modified":
+				changed = s.Value == "true"
+			}
+		}
+		if changed && b.Revision != "" {
+			b.Revision += "+"
+		}
+		if b.Version == "" && info.Main.Version != "(devel)" {
+			b.Version = info.Main.Version
+		}
+	}
+	if b.Version == "" {
+		b.Version = "development"
+	}
+	return b
+}
+
+func (b build) String() string {
+	text := "dunlin " + b.Version
+	if b.Revision != "" {
+		text += " (" + b.Revision + ")"
+	}
+	return fmt.Sprintf("%s %s %s/%s", text, b.Go, b.OS, b.Arch)
+}
+
+const versionHelp = `Usage: dunlin version [--json]
+
+Shows the version, the revision it was built from, the Go version and the
+platform.
+
+Examples:
+  dunlin version
+  dunlin version --json
+`
+
+func runVersion(_ context.Context, args []string, s streams) int {
+	fs := pflag.NewFlagSet("version", pflag.ContinueOnError)
+	asJSON := fs.Bool("json", false, "print one JSON object")
+	code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, versionHelp, fs) })
+	if done {
+		return code
+	}
+	if fs.NArg() > 0 {
+		return usageError(s, "version", fmt.Sprintf("unexpected argument %q", fs.Arg(0)))
+	}
+	b := readVersion()
+	if !*asJSON {
+		fmt.Fprintln(s.out, b)
+		return exitDone
+	}
+	if err := json.NewEncoder(s.out).Encode(b); err != nil {
+		fmt.Fprintln(s.err, "dunlin version:", err)
+		return exitFailed
+	}
+	return exitDone
+}
