@@ -1,0 +1,202 @@
+package drivers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+func init() {
+	register("hwmon", sensors.DriverSpec{
+		Doc: "Chips that the kernel's hwmon drivers read: lm75, ina226, board sensors and hundreds more.",
+		Options: func() any {
+			return &hwmonOptions{Include: []string{
+				"temp*_input", "in*_input", "fan*_input", "curr*_input", "power*_input", "humidity*_input",
+			}}
+		},
+		New: func(options any, _ map[string]any) (sensors.Driver, error) {
+			return &hwmon{hwmonOptions: *options.(*hwmonOptions)}, nil
+		},
+	})
+}
+
+type hwmonOptions struct {
+	Match   hwmonMatch `yaml:"match" doc:"which chips; without it all of them"`
+	Include []string   `yaml:"include" doc:"attributes to read, as temp*_input"`
+}
+
+type hwmonMatch struct {
+	Name []string `yaml:"name" doc:"the chip's name attribute, as [lm75, ina226]; hwmonN is renumbered at each boot"`
+}
+
+// Validate reports patterns that cannot be read.
+func (o *hwmonOptions) Validate(report func(path, msg string)) {
+	checkPatterns("include", o.Include, report)
+	checkPatterns("match.name", o.Match.Name, report)
+	if len(o.Include) == 0 {
+		report("include", "is empty: nothing would be read")
+	}
+}
+
+// quantity is what the kernel's documentation (hwmon/sysfs-interface) says of
+// attributes with one prefix: their unit, and how many of theirs make one.
+type quantity struct {
+	prefix, unit string
+	divisor      float64
+}
+
+var quantities = [...]quantity{
+	{"temp", "°C", 1000},
+	{"in", "V", 1000},
+	{"curr", "A", 1000},
+	{"power", "W", 1e6},
+	{"energy", "J", 1e6},
+	{"humidity", "%", 1000},
+	{"fan", "RPM", 1},
+	{"freq", "Hz", 1},
+}
+
+// hwmon reads the attributes of all matching chips.
+type hwmon struct {
+	hwmonOptions
+	kernel   kernel
+	channels []channel
+}
+
+// channel is one attribute of one chip.
+type channel struct {
+	chip, file, fault string // paths; fault "" when the chip cannot tell
+	entity            string
+	quantity
+}
+
+// Open finds the chips by name and their attributes.
+func (h *hwmon) Open(_ context.Context, b sensors.Buses) error {
+	h.kernel, h.channels = kernel(b.Root()), nil
+	chips, names := h.chips()
+	if len(chips) == 0 {
+		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no hwmon chip named %s", strings.Join(h.Match.Name, " or "))}
+	}
+	for i, chip := range chips {
+		prefix := ""
+		if len(chips) > 1 || len(h.Match.Name) == 0 {
+			prefix = sensors.EntityName(names[i]) + "_"
+		}
+		h.addChannels(chip, prefix)
+	}
+	if len(h.channels) == 0 {
+		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("the chip has no attribute %s", strings.Join(h.Include, " or "))}
+	}
+	return nil
+}
+
+// chips returns the directories and names of the chips that match, ordered by
+// name and then by the device they belong to, which hwmonN does not follow.
+func (h *hwmon) chips() (dirs, names []string) {
+	type chip struct{ dir, name, device string }
+	var found []chip
+	for _, dir := range h.kernel.glob("/sys/class/hwmon/hwmon*") {
+		name, err := h.kernel.text(dir + "/name")
+		if err != nil || len(h.Match.Name) > 0 && !matches(h.Match.Name, name) {
+			continue
+		}
+		found = append(found, chip{dir, name, h.kernel.target(dir + "/device")})
+	}
+	slices.SortFunc(found, func(a, b chip) int {
+		return strings.Compare(a.name+"\x00"+a.device+"\x00"+a.dir, b.name+"\x00"+b.device+"\x00"+b.dir)
+	})
+	for _, c := range found {
+		dirs, names = append(dirs, c.dir), append(names, c.name)
+	}
+	return dirs, names
+}
+
+// addChannels adds the chip's attributes that are included, named by their
+// label, else by their attribute.
+func (h *hwmon) addChannels(chip, prefix string) {
+	files := h.kernel.glob(chip + "/*_input")
+	slices.SortFunc(files, byNumber)
+	for _, file := range files {
+		attribute := path.Base(file)
+		q, ok := quantityOf(attribute)
+		if !ok || !matches(h.Include, attribute) {
+			continue
+		}
+		base := strings.TrimSuffix(file, "_input")
+		c := channel{chip: chip, file: file, quantity: q, entity: prefix + path.Base(base)}
+		if label, err := h.kernel.text(base + "_label"); err == nil && sensors.EntityName(label) != "" {
+			c.entity = prefix + sensors.EntityName(label)
+		}
+		for n, wanted := 2, c.entity; h.taken(c.entity); n++ {
+			c.entity = wanted + "_" + strconv.Itoa(n)
+		}
+		if h.kernel.exists(base + "_fault") {
+			c.fault = base + "_fault"
+		}
+		h.channels = append(h.channels, c)
+	}
+}
+
+func (h *hwmon) taken(entity string) bool {
+	return slices.ContainsFunc(h.channels, func(c channel) bool { return c.entity == entity })
+}
+
+// byNumber puts temp2 before temp10.
+func byNumber(a, b string) int {
+	kind := func(file string) string {
+		name := path.Base(file)
+		return name[:max(strings.IndexAny(name, "0123456789"), 0)]
+	}
+	return cmp.Or(strings.Compare(kind(a), kind(b)), len(a)-len(b), strings.Compare(a, b))
+}
+
+// quantityOf finds the quantity of an attribute: the letters before its
+// number.
+func quantityOf(attribute string) (quantity, bool) {
+	end := strings.IndexAny(attribute, "0123456789")
+	for _, q := range quantities {
+		if end > 0 && attribute[:end] == q.prefix {
+			return q, true
+		}
+	}
+	return quantity{}, false
+}
+
+// Read returns every channel; one that fails carries its reason. A chip that
+// is gone fails the whole device, which is then looked for again.
+func (h *hwmon) Read(ctx context.Context) ([]sensors.Reading, error) {
+	all := make([]sensors.Reading, 0, len(h.channels))
+	for _, c := range h.channels {
+		if err := ctx.Err(); err != nil {
+			return all, err
+		}
+		r := sensors.Reading{Entity: c.entity, Unit: c.unit, At: time.Now()}
+		v, err := h.read(c)
+		if err != nil && !h.kernel.exists(c.chip+"/name") {
+			return nil, &sensors.Fault{Reason: sensors.Unplugged, Err: err}
+		}
+		r.Value, r.Err = v, err
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+func (h *hwmon) read(c channel) (float64, error) {
+	if c.fault != "" {
+		if bad, err := h.kernel.number(c.fault); err == nil && bad != 0 {
+			return 0, &sensors.Fault{Reason: sensors.WireBreak, Err: fmt.Errorf("%s says that the sensor is broken", path.Base(c.fault))}
+		}
+	}
+	v, err := h.kernel.number(c.file)
+	return v / c.divisor, err
+}
+
+// Close has nothing to release.
+func (h *hwmon) Close() error { return nil }

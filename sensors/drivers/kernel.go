@@ -1,0 +1,112 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// kernel reads the text files of /proc and /sys below a root directory.
+type kernel string
+
+func (k kernel) path(name string) string { return filepath.Join(string(k), name) }
+
+// glob returns the names below the root that match, sorted; none is no error.
+func (k kernel) glob(pattern string) []string {
+	found, err := filepath.Glob(k.path(pattern))
+	if err != nil {
+		return nil // a bad pattern matches nothing; options are checked before
+	}
+	for i, f := range found {
+		if rel, err := filepath.Rel(string(k), f); err == nil {
+			found[i] = "/" + rel
+		}
+	}
+	return found
+}
+
+// text returns a file's trimmed content. Errors are *sensors.Fault.
+func (k kernel) text(name string) (string, error) {
+	b, err := os.ReadFile(k.path(name))
+	if err != nil {
+		return "", kernelFault(err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// number returns the integer that a sysfs attribute holds.
+func (k kernel) number(name string) (float64, error) {
+	t, err := k.text(name)
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseInt(t, 10, 64)
+	if err != nil {
+		return 0, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("%s: %q is not a number", name, t)}
+	}
+	return float64(v), nil
+}
+
+// exists reports whether there is such a file or directory.
+func (k kernel) exists(name string) bool {
+	_, err := os.Stat(k.path(name))
+	return err == nil
+}
+
+// target returns where a symbolic link leads, "" when it is none.
+func (k kernel) target(name string) string {
+	to, err := filepath.EvalSymlinks(k.path(name))
+	if err != nil {
+		return ""
+	}
+	return to
+}
+
+// kernelFault finds the reason in what the kernel answered.
+func kernelFault(err error) error {
+	r := sensors.IO
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r = sensors.NotFound
+	case errors.Is(err, fs.ErrPermission):
+		r = sensors.Permission
+	case errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.ENXIO):
+		r = sensors.Unplugged
+	case errors.Is(err, syscall.ETIMEDOUT):
+		r = sensors.Timeout
+	case errors.Is(err, syscall.ENODATA), errors.Is(err, syscall.EAGAIN):
+		r = sensors.NoData
+	case errors.Is(err, syscall.EBUSY):
+		r = sensors.Busy
+	case errors.Is(err, context.DeadlineExceeded):
+		r = sensors.Timeout
+	}
+	return &sensors.Fault{Reason: r, Err: err}
+}
+
+// matches reports whether name fits one of the glob patterns.
+func matches(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if ok, err := filepath.Match(p, name); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// checkPatterns reports glob patterns that cannot be read.
+func checkPatterns(key string, patterns []string, report func(path, msg string)) {
+	for i, p := range patterns {
+		if _, err := filepath.Match(p, ""); err != nil {
+			report(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf("%q is no pattern as eth*", p))
+		}
+	}
+}

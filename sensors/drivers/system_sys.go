@@ -1,0 +1,99 @@
+package drivers
+
+import (
+	"math"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// cpuZones are the types of thermal zones that are the processor's, best
+// first: Raspberry Pi and most ARM boards, Intel, AMD and others.
+var cpuZones = [...]string{"cpu-thermal", "cpu_thermal", "x86_pkg_temp", "cpu", "soc", "k10temp", "acpitz"}
+
+// temperatures reads the thermal zones in m°C. The processor's is
+// cpu_temperature, the others are thermal_{type}.
+func (s *system) temperatures() {
+	type zone struct {
+		kind  string
+		value float64
+	}
+	var zones []zone
+	for _, dir := range s.kernel.glob("/sys/class/thermal/thermal_zone*") {
+		kind, err := s.kernel.text(dir + "/type")
+		value, verr := s.kernel.number(dir + "/temp")
+		if err == nil && verr == nil { // a zone that is switched off gives EINVAL or ENODATA
+			zones = append(zones, zone{kind, value / 1000})
+		}
+	}
+	best, rank := -1, len(cpuZones)
+	for i, z := range zones {
+		for r, name := range cpuZones {
+			if r < rank && strings.Contains(strings.ToLower(z.kind), name) {
+				best, rank = i, r
+			}
+		}
+	}
+	if best < 0 && len(zones) > 0 {
+		best = 0
+	}
+	seen := map[string]int{}
+	for i, z := range zones {
+		name := "cpu_temperature"
+		if i != best {
+			name = "thermal_" + sensors.EntityName(z.kind)
+			if seen[name]++; seen[name] > 1 {
+				name += "_" + strconv.Itoa(seen[name])
+			}
+		}
+		s.list.add(name, z.value, "°C")
+	}
+}
+
+// undervoltage asks the Raspberry Pi's firmware whether the supply is too
+// weak: bit 0 of get_throttled, or the alarm of its hwmon device.
+func (s *system) undervoltage() {
+	text, err := s.kernel.text("/sys/devices/platform/soc/soc:firmware/get_throttled")
+	if err == nil {
+		if bits, err := strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 32); err == nil {
+			s.list.add("undervoltage", bits&1 != 0, "")
+			return
+		}
+	}
+	for _, file := range s.kernel.glob("/sys/class/hwmon/hwmon*/in0_lcrit_alarm") {
+		name, err := s.kernel.text(path.Dir(file) + "/name")
+		alarm, aerr := s.kernel.number(file)
+		if err == nil && aerr == nil && name == "rpi_volt" {
+			s.list.add("undervoltage", alarm != 0, "")
+			return
+		}
+	}
+}
+
+// disks measures the file systems as df does: used is what is not free, and
+// percent is of what users may have.
+func (s *system) disks() {
+	for _, dir := range s.Disks {
+		d, err := statfs(s.kernel.path(dir))
+		if err != nil || d.used+d.available == 0 {
+			continue
+		}
+		prefix := "disk_"
+		if name := sensors.EntityName(dir); name != "" {
+			prefix += name + "_"
+		}
+		s.list.add(prefix+"used_percent", decimals(100*float64(d.used)/float64(d.used+d.available), 1), "%")
+		s.list.add(prefix+"free", int64(d.available), "B")
+	}
+}
+
+// disk is the space of a file system in bytes.
+type disk struct{ used, available uint64 }
+
+// decimals keeps the decimals that mean something.
+func decimals(v float64, digits int) float64 {
+	scale := math.Pow10(digits)
+	return math.Round(v*scale) / scale
+}
