@@ -34,6 +34,7 @@ func (p *pinger) Run(ctx context.Context, _ net.Conn, keepAlive uint16) error {
 			continue
 		}
 		if err := p.ping(ctx); err != nil {
+			p.wire.fail(err) // paho would report the closed connection first
 			return err
 		}
 	}

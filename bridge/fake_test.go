@@ -1,0 +1,445 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// plan is what the scripted server does on one connection.
+type plan struct {
+	silent     bool            // reads and never answers
+	connack    mqtt.ReasonCode // refuse
+	authMethod string          // in CONNACK
+	auth       bool            // AUTH instead of CONNACK
+	closes     bool            // closes right after CONNACK
+	forget     bool            // loses the session before CONNACK
+	receiveMax uint16
+	packetMax  uint32
+	maxQoS     *mqtt.QoS
+	noRetain   bool
+	noPing     bool
+	raw        []byte        // sent after CONNACK
+	delay      time.Duration // before each acknowledgement
+	// publish decides about the n-th PUBLISH of the connection, from 1.
+	publish func(n int, p *packet.View) verdict
+	pubrel  func(n int) verdict
+	send    []mqtt.Message // to the bridge after SUBSCRIBE
+}
+
+// verdict is an answer: a Reason Code, or one of the actions.
+type verdict struct {
+	code    mqtt.ReasonCode
+	ignore  bool            // take nothing, answer nothing
+	kill    bool            // close before taking the packet
+	after   bool            // take the packet, then close without an answer
+	goodbye mqtt.ReasonCode // DISCONNECT with this code instead of an answer
+}
+
+// seen is one PUBLISH as it was on the wire.
+type seen struct {
+	conn    int
+	topic   string
+	payload string
+	id      uint16
+	qos     mqtt.QoS
+	dup     bool
+	retain  bool
+	expiry  uint32
+	hops    string
+}
+
+// fakeServer is a scripted MQTT 5.0 server with one session.
+type fakeServer struct {
+	t     testing.TB
+	plans func(conn int) plan // conn from 1
+	wg    sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		conns     int
+		session   bool
+		received  map[uint16]bool // QoS 2 identifiers
+		wire      []seen
+		got       []string // payloads accepted, in order
+		connects  []time.Time
+		will      string
+		goodbyes  []mqtt.ReasonCode // DISCONNECT from the bridge
+		acks      []string          // PUBACK, PUBREC, PUBREL, PUBCOMP from the bridge
+		filters   []string
+		maxFlight int // most PUBLISH packets unanswered at a time
+		open      []net.Conn
+	}
+}
+
+func newServer(t testing.TB, plans func(int) plan) *fakeServer {
+	s := &fakeServer{t: t, plans: plans}
+	s.mu.received = map[uint16]bool{}
+	return s
+}
+
+// dial is Options.Dial.
+func (s *fakeServer) dial(context.Context, string) (net.Conn, error) {
+	client, server := net.Pipe()
+	s.mu.Lock()
+	s.mu.conns++
+	n := s.mu.conns
+	s.mu.open = append(s.mu.open, server)
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		defer server.Close()
+		c := &fakeConn{s: s, n: n, c: server, plan: s.plans(n), flight: map[uint16]bool{}, out: make(chan []byte, 4096)}
+		var w sync.WaitGroup
+		w.Go(c.write)
+		c.serve()
+		close(c.out)
+		w.Wait()
+	})
+	return client, nil
+}
+
+// kill closes all connections.
+func (s *fakeServer) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.mu.open {
+		_ = c.Close()
+	}
+	s.mu.open = nil
+}
+
+type fakeConn struct {
+	s        *fakeServer
+	n        int
+	c        net.Conn
+	plan     plan
+	flight   map[uint16]bool // unanswered
+	pubs     int
+	rels     int
+	out      chan []byte // net.Pipe has no buffer
+	deferred sync.WaitGroup
+}
+
+func (c *fakeConn) write() {
+	for p := range c.out {
+		if p == nil {
+			_ = c.c.Close()
+			continue
+		}
+		_, _ = c.c.Write(p)
+	}
+}
+
+func (c *fakeConn) send(v *packet.View) { c.out <- packet.Append(nil, mqtt.V5, v) }
+
+func (c *fakeConn) serve() {
+	defer c.deferred.Wait()
+	var buf []byte
+	chunk := make([]byte, 4096)
+	for {
+		n, err := packet.Frame(buf, 0)
+		if err != nil {
+			c.s.t.Errorf("from the bridge: %v", err)
+			return
+		}
+		if n == 0 {
+			m, err := c.c.Read(chunk)
+			buf = append(buf, chunk[:m]...)
+			if err != nil {
+				if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) {
+					c.s.t.Errorf("read: %v", err)
+				}
+				return
+			}
+			continue
+		}
+		var v packet.View
+		if err := packet.Decode(buf[:n], mqtt.V5, &v); err != nil {
+			c.s.t.Errorf("from the bridge: %v", err)
+			return
+		}
+		if err := v.FromClient(); err != nil {
+			c.s.t.Errorf("from the bridge: %v", err)
+		}
+		if c.plan.silent {
+			buf = buf[n:]
+			continue
+		}
+		if !c.handle(&v) {
+			return
+		}
+		buf = buf[n:]
+	}
+}
+
+func (c *fakeConn) handle(v *packet.View) bool {
+	s := c.s
+	switch v.Type {
+	case packet.CONNECT:
+		return c.connect(v)
+	case packet.PUBLISH:
+		return c.publish(v)
+	case packet.PUBREL:
+		c.rels++
+		d := verdict{}
+		if c.plan.pubrel != nil {
+			d = c.plan.pubrel(c.rels)
+		}
+		if d.kill {
+			return false
+		}
+		s.mu.Lock()
+		delete(s.mu.received, v.ID)
+		s.mu.Unlock()
+		if d.after {
+			return false
+		}
+		delete(c.flight, v.ID)
+		c.send(&packet.View{Type: packet.PUBCOMP, ID: v.ID})
+	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
+		s.mu.Lock()
+		s.mu.acks = append(s.mu.acks, fmt.Sprintf("%d %d %02x", v.Type, v.ID, byte(v.Reason)))
+		s.mu.Unlock()
+		if v.Type == packet.PUBREC {
+			c.send(&packet.View{Type: packet.PUBREL, ID: v.ID})
+		}
+	case packet.SUBSCRIBE:
+		c.subscribe(v)
+	case packet.PINGREQ:
+		if !c.plan.noPing {
+			c.send(&packet.View{Type: packet.PINGRESP})
+		}
+	case packet.DISCONNECT:
+		s.mu.Lock()
+		s.mu.goodbyes = append(s.mu.goodbyes, v.Reason)
+		s.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+func (c *fakeConn) connect(v *packet.View) bool {
+	s, p := c.s, c.plan
+	if p.auth {
+		c.send(&packet.View{Type: packet.AUTH, Reason: mqtt.ContinueAuthentication, Properties: packet.Properties{
+			Has: packet.HasAuthMethod, AuthMethod: []byte("x"),
+		}})
+		return true
+	}
+	if v.Properties.Has&packet.HasReceiveMaximum == 0 || v.Connect.CleanStart {
+		s.t.Errorf("CONNECT without Receive Maximum, or with Clean Start")
+	}
+	s.mu.Lock()
+	s.mu.connects = append(s.mu.connects, time.Now())
+	s.mu.will = string(v.Connect.WillTopic) + " " + string(v.Connect.WillPayload)
+	if p.forget {
+		s.mu.session = false
+		clear(s.mu.received)
+	}
+	a := packet.View{Type: packet.CONNACK, Reason: p.connack, SessionPresent: s.mu.session && p.connack == 0}
+	if p.connack == 0 {
+		s.mu.session = true
+	}
+	s.mu.Unlock()
+	if p.receiveMax > 0 {
+		a.Properties.Has |= packet.HasReceiveMaximum
+		a.Properties.ReceiveMaximum = p.receiveMax
+	}
+	if p.packetMax > 0 {
+		a.Properties.Has |= packet.HasMaximumPacketSize
+		a.Properties.MaximumPacketSize = p.packetMax
+	}
+	if p.maxQoS != nil {
+		a.Properties.Has |= packet.HasMaximumQoS
+		a.Properties.MaximumQoS = *p.maxQoS
+	}
+	if p.noRetain {
+		a.Properties.Has |= packet.HasRetainAvailable
+	}
+	if p.authMethod != "" {
+		a.Properties.Has |= packet.HasAuthMethod
+		a.Properties.AuthMethod = []byte(p.authMethod)
+	}
+	c.send(&a)
+	if p.raw != nil {
+		c.out <- p.raw
+	}
+	if p.closes || p.connack != 0 {
+		c.out <- nil
+	}
+	return true
+}
+
+func (c *fakeConn) publish(v *packet.View) bool {
+	s := c.s
+	c.pubs++
+	d := verdict{}
+	if c.plan.publish != nil {
+		d = c.plan.publish(c.pubs, v)
+	}
+	w := seen{
+		conn: c.n, topic: string(v.Publish.Topic), payload: string(v.Publish.Payload), id: v.ID,
+		qos: v.Publish.QoS, dup: v.Publish.Dup, retain: v.Publish.Retain, expiry: v.Properties.MessageExpiry,
+	}
+	for _, u := range v.Properties.User {
+		if string(u.Name) == hopsProperty {
+			w.hops = string(u.Value)
+		}
+	}
+	s.mu.Lock()
+	s.mu.wire = append(s.mu.wire, w)
+	if w.qos > 0 {
+		c.flight[w.id] = true
+		s.mu.maxFlight = max(s.mu.maxFlight, len(c.flight))
+	}
+	if n := c.plan.receiveMax; n > 0 && len(c.flight) > int(n) {
+		s.t.Errorf("%d messages in flight, the Receive Maximum is %d [MQTT-3.3.4-9]", len(c.flight), n)
+	}
+	taken := !d.ignore && !d.kill && d.goodbye == 0 && !d.code.Failed()
+	if taken && (w.qos < 2 || !s.mu.received[w.id]) {
+		s.mu.got = append(s.mu.got, w.payload)
+	}
+	if taken && w.qos == 2 {
+		s.mu.received[w.id] = true
+	}
+	s.mu.Unlock()
+	switch {
+	case d.goodbye != 0:
+		c.send(&packet.View{Type: packet.DISCONNECT, Reason: d.goodbye})
+		c.out <- nil
+		return true
+	case d.kill, d.after:
+		return false
+	case d.ignore, w.qos == 0:
+		return true
+	}
+	c.answer(w, d.code)
+	return true
+}
+
+func (c *fakeConn) answer(w seen, code mqtt.ReasonCode) {
+	a := &packet.View{Type: packet.PUBACK, ID: w.id, Reason: code}
+	if w.qos == 2 {
+		a.Type = packet.PUBREC
+	}
+	if w.qos == 1 || code.Failed() {
+		delete(c.flight, w.id)
+	}
+	if c.plan.delay == 0 {
+		c.send(a)
+		return
+	}
+	if w.qos == 1 && !code.Failed() {
+		c.s.mu.Lock()
+		c.flight[w.id] = true
+		c.s.mu.Unlock()
+	}
+	c.deferred.Go(func() {
+		time.Sleep(c.plan.delay) // in a synctest bubble
+		c.s.mu.Lock()
+		delete(c.flight, w.id)
+		c.s.mu.Unlock()
+		c.send(a)
+	})
+}
+
+func (c *fakeConn) subscribe(v *packet.View) {
+	a := &packet.View{Type: packet.SUBACK, ID: v.ID}
+	c.s.mu.Lock()
+	for _, f := range v.Filters {
+		if !f.NoLocal || !f.RetainAsPublished {
+			c.s.t.Errorf("subscription %q without No Local or Retain As Published", f.Filter)
+		}
+		c.s.mu.filters = append(c.s.mu.filters, string(f.Filter))
+		a.Reasons = append(a.Reasons, mqtt.ReasonCode(f.QoS))
+	}
+	c.s.mu.Unlock()
+	c.send(a)
+	for i, m := range c.plan.send {
+		p := &packet.View{Type: packet.PUBLISH, Publish: packet.Publish{
+			Topic: []byte(m.Topic), Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
+		}}
+		if m.QoS > 0 {
+			p.ID = uint16(i + 1)
+		}
+		if n, ok := m.Properties.Get(hopsProperty); ok {
+			p.Properties.Has |= packet.HasUser
+			p.Properties.User = []packet.UserProperty{{Name: []byte(hopsProperty), Value: []byte(n)}}
+		}
+		c.send(p)
+	}
+}
+
+func (s *fakeServer) payloads() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mu.got)
+}
+
+func (s *fakeServer) publishes() []seen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mu.wire)
+}
+
+func (s *fakeServer) connections() []time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.mu.connects)
+}
+
+// rig is a bridge under test with its queue, server and local broker.
+type rig struct {
+	*Bridge
+	q     *fakeQueue
+	s     *fakeServer
+	local *fakeLocal
+	stop  func()
+}
+
+// start runs a bridge against s until the test or stop ends it. Call it in a
+// synctest bubble.
+func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
+	t.Helper()
+	r := &rig{q: newQueue(t), s: s, local: &fakeLocal{}}
+	o := Options{
+		Name: "test", Servers: []string{"mqtt://upstream:1883"}, ClientID: "gw",
+		Out:   []Route{{From: "out/#", To: "up/#"}},
+		Queue: r.q, Local: r.local, Dial: s.dial, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Bridge = b
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		s.kill()
+		s.wg.Wait()
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *rig) put(topic, payload string, qos mqtt.QoS) {
+	r.q.add(mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos})
+}

@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// fakeQueue is the dumb model of the broker's Queue: a slice.
+type fakeQueue struct {
+	t  testing.TB
+	mu struct {
+		sync.Mutex
+		entries []mqtt.Queued
+		seq     uint64
+		cursor  uint64 // of the last entry handed out since Rewind
+		changed chan struct{}
+		stats   mqtt.QueueStats
+	}
+}
+
+func newQueue(t testing.TB) *fakeQueue {
+	q := &fakeQueue{t: t}
+	q.mu.changed = make(chan struct{})
+	return q
+}
+
+func (q *fakeQueue) add(m mqtt.Message) uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.seq++
+	q.mu.stats.Accepted++
+	q.mu.entries = append(q.mu.entries, mqtt.Queued{Seq: q.mu.seq, Message: m, At: time.Now()})
+	close(q.mu.changed)
+	q.mu.changed = make(chan struct{})
+	return q.mu.seq
+}
+
+func (q *fakeQueue) Next(ctx context.Context) (mqtt.Queued, error) {
+	for {
+		q.mu.Lock()
+		for i := range q.mu.entries {
+			e := &q.mu.entries[i]
+			if e.Seq > q.mu.cursor {
+				out := *e
+				q.mu.cursor = e.Seq
+				e.Sent++
+				q.mu.Unlock()
+				return out, nil
+			}
+		}
+		wait := q.mu.changed
+		q.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return mqtt.Queued{}, ctx.Err()
+		}
+	}
+}
+
+func (q *fakeQueue) index(seq uint64) int {
+	return slices.IndexFunc(q.mu.entries, func(e mqtt.Queued) bool { return e.Seq == seq })
+}
+
+func (q *fakeQueue) Received(_ context.Context, seq uint64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if i := q.index(seq); i >= 0 {
+		q.mu.entries[i].Received = true
+	} else {
+		q.t.Errorf("Received(%d): no such entry", seq)
+	}
+	return nil
+}
+
+func (q *fakeQueue) Remove(_ context.Context, seq uint64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := q.index(seq)
+	if i < 0 {
+		q.t.Errorf("Remove(%d): no such entry", seq)
+		return nil
+	}
+	q.mu.entries = slices.Delete(q.mu.entries, i, i+1)
+	q.mu.stats.Removed++
+	return nil
+}
+
+func (q *fakeQueue) Rewind() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.cursor = 0
+}
+
+func (q *fakeQueue) Stats() mqtt.QueueStats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.mu.stats
+	s.Messages = len(q.mu.entries)
+	for _, e := range q.mu.entries {
+		if e.Seq <= q.mu.cursor {
+			s.InFlight++
+		}
+	}
+	return s
+}
+
+// fakeLocal collects what the bridge publishes locally.
+type fakeLocal struct {
+	mu   sync.Mutex
+	got  []mqtt.Message
+	fail func(n int) error // n: the how manieth call; nil: all succeed
+	n    int
+}
+
+func (l *fakeLocal) Publish(ctx context.Context, m mqtt.Message) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n++
+	if l.fail != nil {
+		if err := l.fail(l.n); err != nil {
+			return err
+		}
+	}
+	l.got = append(l.got, m)
+	return nil
+}
+
+func (l *fakeLocal) messages() []mqtt.Message {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.got)
+}

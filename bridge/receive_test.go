@@ -1,0 +1,109 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+func withIn(routes ...Route) func(*Options) {
+	return func(o *Options) { o.In = routes }
+}
+
+func message(topic, payload string, qos mqtt.QoS) mqtt.Message {
+	return mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos}
+}
+
+func TestReceive(t *testing.T) {
+	cmd := withIn(Route{From: "site/cmd/#", To: "cmd/#"})
+	bubble(t, "messages of every QoS come down, remapped, and are acknowledged in order", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{send: []mqtt.Message{
+			message("site/cmd/a", "0", 1), message("site/cmd/b", "1", 2), message("site/cmd/c", "2", 0), message("site/cmd/d", "3", 1),
+		}})), cmd)
+		after(time.Second)
+		var got []string
+		for _, m := range r.local.messages() {
+			got = append(got, m.Topic+" "+string(m.Payload)+" "+m.Publisher)
+		}
+		want(t, "local", got, []string{"cmd/a 0 bridge:test", "cmd/b 1 bridge:test", "cmd/c 2 bridge:test", "cmd/d 3 bridge:test"})
+		want(t, "acknowledgements", sorted(r.s.mu.acks), sorted([]string{"4 1 00", "5 2 00", "7 2 00", "4 4 00"}))
+		want(t, "filters", r.s.mu.filters, []string{"site/cmd/#"})
+	})
+	bubble(t, "a message is acknowledged only after the local publish has succeeded", func(t *testing.T) {
+		s := newServer(t, always(plan{send: []mqtt.Message{message("site/cmd/a", "x", 1)}}))
+		r := start(t, s, cmd, func(o *Options) {
+			o.Local.(*fakeLocal).fail = func(n int) error {
+				if n == 1 {
+					return errors.New("store is not ready")
+				}
+				return nil
+			}
+		})
+		after(time.Second / 2)
+		want(t, "acknowledgements", s.mu.acks, []string(nil))
+		want(t, "class", r.Stats().Class, ClassLocal)
+		after(time.Minute)
+		want(t, "local", len(r.local.messages()), 1)
+		want(t, "acknowledgements", s.mu.acks, []string{"4 1 00"})
+	})
+	bubble(t, "what the local broker refuses for good is acknowledged with its reason", func(t *testing.T) {
+		s := newServer(t, always(plan{send: []mqtt.Message{message("site/cmd/a", "x", 1), message("site/cmd/b", "y", 2)}}))
+		r := start(t, s, cmd, func(o *Options) {
+			o.Local.(*fakeLocal).fail = func(int) error { return mqtt.Errorf(mqtt.NotAuthorized, "", "no") }
+		})
+		after(time.Second)
+		want(t, "acknowledgements", sorted(s.mu.acks)[:2], []string{"4 1 87", "5 2 87"})
+		want(t, "rejected", r.Stats().Rejected, 2)
+	})
+	bubble(t, "a message that crossed too many bridges is not published", func(t *testing.T) {
+		m := message("site/cmd/a", "x", 1)
+		m.Properties = m.Properties.With(hopsProperty, "4")
+		r := start(t, newServer(t, always(plan{send: []mqtt.Message{m}})), cmd)
+		after(time.Second)
+		want(t, "local, rejected", fmt.Sprint(len(r.local.messages()), r.Stats().Rejected), "0 1")
+	})
+	bubble(t, "more filters than fit one SUBSCRIBE are all asked for", func(t *testing.T) {
+		var routes []Route
+		for i := range 20 {
+			routes = append(routes, Route{From: fmt.Sprintf("in/%d", i)})
+		}
+		r := start(t, newServer(t, always(plan{})), withIn(routes...))
+		after(time.Second)
+		want(t, "filters", len(r.s.mu.filters), 20)
+	})
+}
+
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return s
+}
+
+func TestReceiverExactlyOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		local := &fakeLocal{}
+		routes, err := compileAll("in", []Route{{From: "a/#"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newReceiver("bridge:x", routes, local, newStatus(time.Now()))
+		receive := func(what string, n int) {
+			t.Helper()
+			code, err := r.receive(t.Context(), inbound{topic: "a/b", qos: 2, id: 7})
+			want(t, what, fmt.Sprint(code, err, len(local.messages())), fmt.Sprint(mqtt.Success, nil, n))
+		}
+		receive("MQTT-4.3.3-9 the first PUBLISH is published", 1)
+		r.begin(true)
+		receive("MQTT-4.3.3-10 its resend is not", 1)
+		want(t, "PUBREL", r.release(7), mqtt.Success)
+		receive("MQTT-4.3.3-12 after PUBREL the identifier names a new message", 2)
+		r.begin(false)
+		receive("a new session knows no identifier", 3)
+		want(t, "PUBREL", r.release(8), mqtt.PacketIdentifierNotFound)
+	})
+}
