@@ -26,6 +26,9 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 	if c.peer == nil {
 		return c.connect(now)
 	}
+	if err := v.FromClient(); err != nil {
+		return err
+	}
 	if v.Type == packet.PUBLISH {
 		return c.publish(now)
 	}
@@ -67,7 +70,7 @@ func (c *Conn) step(now time.Time, m *mqtt.Message) (err error) {
 		case session.Ready:
 			c.pending.wake = true
 		case session.End:
-			c.end = End{Normal: e.Reason != mqtt.DisconnectWithWill, Reason: e.Reason}
+			c.end = End{Normal: e.Reason == mqtt.NormalDisconnection, Reason: e.Reason}
 			return errEnd
 		}
 	}

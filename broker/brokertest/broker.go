@@ -1,0 +1,105 @@
+package brokertest
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Broker is a running broker of one test.
+type Broker struct {
+	*broker.Broker
+	tb   testing.TB
+	mem  *listen.Memory
+	stop context.CancelFunc
+	done chan error
+}
+
+// New starts a broker on a listener in memory, changed by the functions given,
+// and stops it in the test's Cleanup.
+func New(tb testing.TB, change ...func(*broker.Options)) *Broker {
+	tb.Helper()
+	b := &Broker{tb: tb, mem: listen.NewMemory(), done: make(chan error, 1)}
+	o := broker.Options{Listeners: []broker.ListenerOptions{{Name: "memory", Listener: b.mem}}}
+	for _, f := range change {
+		f(&o)
+	}
+	var err error
+	if b.Broker, err = broker.New(o); err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b.stop = cancel
+	go func() { b.done <- b.Run(ctx) }()
+	tb.Cleanup(b.check)
+	return b
+}
+
+// Stop ends the broker and waits for it.
+func (b *Broker) Stop() {
+	b.stop()
+	if err := <-b.done; err != nil {
+		b.tb.Errorf("Run: %v", err)
+	}
+	b.done <- nil
+}
+
+// Dial opens a network connection in memory.
+func (b *Broker) Dial() net.Conn {
+	b.tb.Helper()
+	nc, err := b.mem.Dial()
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	return nc
+}
+
+// Client opens a connection that speaks version v; it is closed in Cleanup.
+func (b *Broker) Client(v mqtt.Version) *Client {
+	b.tb.Helper()
+	return NewClient(b.tb, b.Dial(), v)
+}
+
+// check stops the broker and holds it to its invariants.
+func (b *Broker) check() {
+	b.Stop()
+	s := b.Stats()
+	if s.Accepted != s.Done+s.Dropped+uint64(s.Waiting) {
+		b.tb.Errorf("accounts: accepted %d, done %d + dropped %d + waiting %d", s.Accepted, s.Done, s.Dropped, s.Waiting)
+	}
+	if s.Connections != 0 {
+		b.tb.Errorf("%d connections are left after Run", s.Connections)
+	}
+	if s.Panics != 0 {
+		b.tb.Errorf("%d connections panicked", s.Panics)
+	}
+	if left := running(); left != nil {
+		b.tb.Errorf("a goroutine is left after Run:\n%s", left)
+	}
+}
+
+// running returns the stack of a goroutine that still serves a connection. One
+// that is about to return is given a moment.
+func running() []byte {
+	for deadline := time.Now().Add(2 * time.Second); ; {
+		buf := make([]byte, 1<<20)
+		buf = buf[:runtime.Stack(buf, true)]
+		var found []byte
+		for g := range bytes.SplitSeq(buf, []byte("\n\n")) {
+			if bytes.Contains(g, []byte("/broker/internal/conn.(*Conn)")) || bytes.Contains(g, []byte("/broker/internal/listen.Accept")) {
+				found = g
+			}
+		}
+		if found == nil || time.Now().After(deadline) {
+			return found
+		}
+		runtime.Gosched()
+	}
+}
