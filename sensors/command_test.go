@@ -1,0 +1,278 @@
+package sensors_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// fakeOutput is a fakeDriver with an output "relay".
+type fakeOutput struct {
+	*fakeDriver
+	on      bool
+	do      func(ctx context.Context) error
+	stopped bool
+}
+
+func newFakeOutput() *fakeOutput {
+	o := &fakeOutput{}
+	o.fakeDriver = &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) { return o.state() }}
+	return o
+}
+
+func (o *fakeOutput) state() ([]sensors.Reading, error) {
+	return []sensors.Reading{{Entity: "relay", Value: o.on}}, nil
+}
+
+func (o *fakeOutput) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
+	if entity != "relay" {
+		return nil, errors.New("no such output")
+	}
+	if o.do != nil {
+		if err := o.do(ctx); err != nil {
+			return nil, err
+		}
+	}
+	o.on = string(payload) == "ON"
+	return o.state()
+}
+
+func (o *fakeOutput) Stop(context.Context) error {
+	o.on, o.stopped = false, true
+	return nil
+}
+
+func set(entity, payload string) mqtt.Message {
+	return mqtt.Message{Topic: base + "/heater/" + entity + "/set", Payload: []byte(payload)}
+}
+
+func TestCommands(t *testing.T) {
+	heater := func(o sensors.Driver) sensors.Device {
+		return sensors.Device{Name: "heater", Driver: o, Interval: 30 * time.Second}
+	}
+	t.Run("the confirmed value, then the result, to the Response Topic too", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			_, stop := run(t, b, heater(o))
+			after(time.Second)
+			m := set("relay", "ON")
+			m.Properties = &mqtt.Properties{ResponseTopic: base + "/answers", CorrelationData: []byte{7}}
+			b.send("dev:heater", m)
+			after(0)
+			wantLog(t, b.all()[3:], "heater/relay=ON", `heater/relay/result={"ok":true}`, `answers={"ok":true}`)
+			for _, e := range append(b.on("answers"), b.on("heater/relay/result")...) {
+				if e.Retain || string(e.Properties.CorrelationData) != "\x07" {
+					t.Errorf("result is %+v", e)
+				}
+			}
+			stop()
+			if !o.stopped {
+				t.Error("outputs were not brought to on_stop")
+			}
+		})
+	})
+	t.Run("a command is confirmed although the value stays", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			gate, err := sensors.Filters()["delta"].New(&sensors.DeltaOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := heater(o)
+			d.Entities = []sensors.Entity{{Name: "relay", Filters: []sensors.Filter{gate}}}
+			_, stop := run(t, b, d)
+			after(time.Second)
+			b.send("dev:heater", set("relay", "OFF"))
+			after(0)
+			wantLog(t, b.all()[3:], "heater/relay=OFF", `heater/relay/result={"ok":true}`)
+			stop()
+		})
+	})
+	t.Run("a refusal says why and harms nobody", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			o.do = func(context.Context) error { return errors.New("interlock tank.level<10") }
+			_, stop := run(t, b, heater(o))
+			after(time.Second)
+			b.send("dev:heater", set("relay", "ON"))
+			b.send("dev:heater", set("other", "ON"))
+			after(0)
+			wantLog(t, b.all()[3:], `heater/relay/result={"ok":false,"reason":"interlock tank.level\u003c10"}`, `heater/other/result={"ok":false,"reason":"no such output"}`)
+			stop()
+		})
+	})
+	t.Run("a retained command is ignored unless the entity accepts it", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			d := heater(o)
+			_, stop := run(t, b, d)
+			after(time.Second)
+			if s := b.sessions["dev:heater"].subs[0]; s.RetainHandling != mqtt.DoNotSendRetained || s.Filter != base+"/heater/+/set" {
+				t.Errorf("subscribed %+v", s)
+			}
+			m := set("relay", "ON")
+			m.Retain = true
+			b.send("dev:heater", m)
+			after(time.Second)
+			if o.on || b.last("heater/relay/result") != "" {
+				t.Error("a retained command was carried out")
+			}
+			stop()
+			d.Entities = []sensors.Entity{{Name: "relay", AcceptRetained: true}}
+			_, stop = run(t, b, d)
+			after(time.Second)
+			b.send("dev:heater", m)
+			after(time.Second)
+			if b.last("heater/relay") != "ON" {
+				t.Error("an accepted retained command was ignored")
+			}
+			stop()
+		})
+	})
+	t.Run("a command that never returns is answered and the device is hung", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			release := make(chan struct{})
+			o.do = func(context.Context) error { <-release; return nil }
+			_, stop := run(t, b, heater(o))
+			after(time.Second)
+			b.send("dev:heater", set("relay", "ON"))
+			after(20 * time.Second)
+			if r := b.last("heater/relay/result"); !strings.Contains(r, "hung") {
+				t.Errorf("result is %q", r)
+			}
+			if h := b.last("heater/health"); !strings.Contains(h, `"reason":"hung"`) {
+				t.Errorf("health is %s", h)
+			}
+			close(release)
+			after(time.Minute)
+			b.send("dev:heater", set("relay", "OFF"))
+			after(time.Second)
+			if b.last("heater/availability") != "online" || b.last("heater/relay/result") != `{"ok":true}` {
+				t.Errorf("did not come back: %q", b.all())
+			}
+			stop()
+		})
+	})
+}
+
+// fakePusher waits for events on a channel.
+type fakePusher struct {
+	*fakeOutput
+	events  chan any
+	silence error
+	fail    error // what the next event fails with
+}
+
+func newFakePusher(silence error) *fakePusher {
+	p := &fakePusher{fakeOutput: newFakeOutput(), events: make(chan any), silence: silence}
+	p.read = func(ctx context.Context, _ int) ([]sensors.Reading, error) {
+		select {
+		case e := <-p.events:
+			if err, ok := e.(error); ok {
+				return nil, err
+			}
+			return one(e)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return p
+}
+
+func (p *fakePusher) OnSilence() error { return p.silence }
+
+func TestPushers(t *testing.T) {
+	device := func(p *fakePusher) sensors.Device {
+		return sensors.Device{Name: "heater", Driver: p, StaleAfter: 20 * time.Second, WillDelay: 5 * time.Second}
+	}
+	t.Run("an event is published at once", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(fault(sensors.NoData))
+			_, stop := run(t, b, device(p))
+			for i := range 5 {
+				after(3 * time.Second)
+				p.events <- int64(i)
+				after(0)
+				if v := b.on("heater/t"); len(v) != i+1 || v[i].at != time.Duration(i+1)*3*time.Second {
+					t.Fatalf("values are %v", v)
+				}
+			}
+			stop()
+		})
+	})
+	t.Run("silence is a failure where the driver says so", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(fault(sensors.NoData))
+			_, stop := run(t, b, device(p))
+			p.events <- 1.0
+			after(10 * time.Minute)
+			wantLog(t, b.all(), "heater/t=1", "heater/health=*", "heater/availability=online", `heater/health={"state":"offline","reason":"no_data"*`, "heater/availability=offline")
+			if a := b.on("heater/availability"); len(a) == 2 && a[1].at != 25*time.Second {
+				t.Errorf("offline after %v", a[1].at)
+			}
+			p.events <- 2.0
+			after(0)
+			if b.last("heater/availability") != "online" || b.last("heater/t") != "2" {
+				t.Errorf("published %q", b.all())
+			}
+			stop()
+		})
+	})
+	t.Run("an input that does not change stays online and its value does not expire", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(nil)
+			_, stop := run(t, b, device(p))
+			p.events <- true
+			after(time.Hour)
+			stop()
+			if a := got(b, "heater/availability"); len(a) != 2 {
+				t.Errorf("availability was %q", a)
+			}
+			expires := b.start.Add(time.Minute)
+			for _, v := range b.on("heater/t") {
+				if b.start.Add(v.at).After(expires) {
+					t.Fatalf("value expired before %v", v.at)
+				}
+				expires = v.Expires
+				if ts, _ := v.Properties.Get("ts"); ts != b.start.UTC().Format("2006-01-02T15:04:05.000Z") {
+					t.Fatalf("a renewed value claims to be from %s", ts)
+				}
+			}
+		})
+	})
+	t.Run("a command interrupts the waiting and no event is lost", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(nil)
+			_, stop := run(t, b, device(p))
+			p.events <- 1.0
+			after(time.Second)
+			b.send("dev:heater", set("relay", "ON"))
+			after(0)
+			p.events <- 2.0
+			after(0)
+			wantLog(t, b.all()[3:], "heater/relay=ON", `heater/relay/result={"ok":true}`, "heater/t=2")
+			stop()
+		})
+	})
+	t.Run("garbage costs patience, not processor time", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(fault(sensors.NoData))
+			p.read = func(context.Context, int) ([]sensors.Reading, error) { return nil, fault(sensors.Parse) }
+			_, stop := run(t, b, device(p))
+			after(time.Minute)
+			if _, reads, _ := p.counts(); reads > 200 {
+				t.Errorf("%d reads in a minute of garbage", reads)
+			}
+			if h := b.last("heater/health"); !strings.Contains(h, `"reason":"parse"`) {
+				t.Errorf("health is %s", h)
+			}
+			stop()
+		})
+	})
+}
