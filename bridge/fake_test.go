@@ -316,8 +316,7 @@ func (c *fakeConn) publish(v *packet.View) bool {
 	switch {
 	case d.goodbye != 0:
 		c.send(&packet.View{Type: packet.DISCONNECT, Reason: d.goodbye})
-		c.out <- nil
-		return true
+		return false // what follows is not read
 	case d.kill, d.after:
 		return false
 	case d.ignore, w.qos == 0:
