@@ -2,7 +2,6 @@ package serial_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
@@ -298,43 +297,4 @@ func text(s string) string {
 		}
 	}
 	return b.String()
-}
-
-func TestNextEndsWithItsContext(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		make func(context.Context) (context.Context, context.CancelFunc)
-		want error
-	}{
-		{"canceled", context.WithCancel, context.Canceled},
-		{"at its deadline", func(c context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(c, time.Millisecond)
-		}, context.DeadlineExceeded},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			ours, theirs := linked(t)
-			l := serial.NewLines(ours, serial.LineOptions{})
-			ctx, cancel := tt.make(t.Context())
-			defer cancel()
-			failed := make(chan error, 1)
-			go func() { _, err := l.Next(ctx); failed <- err }()
-			theirs("23")
-			if tt.want == context.Canceled {
-				cancel()
-			}
-			select {
-			case err := <-failed:
-				if err != tt.want {
-					t.Fatalf("%v, want %v", err, tt.want)
-				}
-			case <-time.After(soon):
-				t.Fatal("Next still blocked after its context ended")
-			}
-			theirs(".5\n")
-			line, err := l.Next(t.Context())
-			if err != nil || string(line) != "23.5" {
-				t.Errorf("%q, %v", line, err)
-			}
-		})
-	}
 }

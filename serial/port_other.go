@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +27,7 @@ type port struct {
 	pieces        chan []byte   // to the writer goroutine
 	written       chan result   // from it, one for each piece
 	unacknowledge bool          // owned by writer's slot: a piece timed out and is still under way
-	ended         sync.WaitGroup
+	ended         chan struct{} // closed by the writer goroutine
 }
 
 type result struct {
@@ -39,6 +38,7 @@ type result struct {
 const (
 	readSlice  = 50 * time.Millisecond // how late a deadline or Close is seen by Read
 	writePiece = 64                    // bytes; 67 ms at 9600 baud
+	closeWait  = time.Second
 )
 
 // deadline is a point in time that can move while someone waits for it.
@@ -81,12 +81,12 @@ func openPort(path string, c *Config) (*port, error) {
 	p := &port{
 		s: s, path: path, done: make(chan struct{}),
 		reader: make(chan struct{}, 1), writer: make(chan struct{}, 1),
-		pieces: make(chan []byte), written: make(chan result, 1),
+		pieces: make(chan []byte), written: make(chan result, 1), ended: make(chan struct{}),
 	}
 	if err := s.SetReadTimeout(readSlice); err != nil {
 		return nil, errors.Join(classify("open", path, err), s.Close())
 	}
-	p.ended.Go(p.writeLoop)
+	go p.writeLoop()
 	if c.DTR == "pulse" {
 		time.Sleep(dtrPulse)
 		err = p.SetDTR(true)
@@ -174,6 +174,7 @@ func (p *port) await() (result, error) {
 }
 
 func (p *port) writeLoop() {
+	defer close(p.ended)
 	for {
 		select {
 		case b := <-p.pieces:
@@ -198,7 +199,8 @@ func (p *port) SetWriteDeadline(t time.Time) error {
 }
 
 // Close implements Port. Throwing the output away makes room, which ends a
-// write under way.
+// write under way. Should a driver not see it so, Close gives up on its write
+// after closeWait and says so: there is no other call that could end it.
 func (p *port) Close() error {
 	if p.closed.Swap(true) {
 		return &Error{Op: "close", Port: p.path, Err: os.ErrClosed}
@@ -207,7 +209,13 @@ func (p *port) Close() error {
 	_ = p.s.ResetOutputBuffer() // an unplugged device has no output
 	p.reader <- struct{}{}      // at most one readSlice away
 	err := p.s.Close()
-	p.ended.Wait()
+	giveUp := time.NewTimer(closeWait)
+	defer giveUp.Stop()
+	select {
+	case <-p.ended:
+	case <-giveUp.C:
+		err = errors.Join(errors.New("the driver still writes"), err)
+	}
 	if err != nil {
 		return &Error{Op: "close", Port: p.path, Err: err}
 	}
