@@ -207,7 +207,7 @@ func (l *loader) validate(v reflect.Value, path string, mark int) {
 		if l.failed(mark, p) {
 			return
 		}
-		if rel != "" {
+		if rel != "" || path != "" && !strings.HasSuffix(path, "]") {
 			msg = last(p) + ": " + msg
 		}
 		l.failAt(p, "", "%s", msg)

@@ -176,6 +176,10 @@ func (b *Bridge) check(l *loader, p string) {
 		if l.root.lookup(at) == nil { // one address, not in a list
 			at = join(p, "servers")
 		}
+		if strings.Contains(s, "@") {
+			n := l.root.find(at)
+			n.src.secrets = append(n.src.secrets, span{n.line, n.col, n.length})
+		}
 		fault, hint := serverFault(s)
 		l.failIf(fault, at, hint, "server %s")
 	}

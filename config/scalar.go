@@ -22,6 +22,9 @@ type TopicFilter string
 // bindScalar puts one value into v: the units first, then Go's kinds.
 func (l *loader) bindScalar(n *node, v reflect.Value, path string, f field) {
 	if n.kind != scalar {
+		if v.Type() == reflect.TypeFor[Secret]() { // in the wrong form, but a secret
+			n.src.secrets = append(n.src.secrets, span{n.line, n.col, maxFile})
+		}
 		l.fail(n, path, f.example(), "expected one value, found %s", n.is())
 		return
 	}

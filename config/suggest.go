@@ -53,13 +53,13 @@ func (l *loader) learnTables() {
 
 // suggest returns a hint for a key that is not among names.
 func (l *loader) suggest(key string, names []string) string {
-	if best := nearest(key, names); best != "" {
+	if best := nearest(key, names, (len(key)+1)/3); best != "" {
 		return "did you mean " + best + "?"
 	}
 	if owners := l.keys[key]; len(owners) > 0 {
 		return key + " belongs " + places(owners)
 	}
-	if best := nearest(key, slices.Sorted(maps.Keys(l.keys))); best != "" {
+	if best := nearest(key, slices.Sorted(maps.Keys(l.keys)), (len(key)-1)/3); best != "" {
 		return "did you mean " + best + "? it belongs " + places(l.keys[best])
 	}
 	names = slices.Clone(names)
@@ -88,16 +88,16 @@ func places(owners []string) string {
 // oneOf returns a hint for a value that is not among options.
 func oneOf(s string, options []string) string {
 	all := strings.Join(options, ", ")
-	if best := nearest(s, options); best != "" {
+	if best := nearest(s, options, (len(s)+1)/3); best != "" {
 		return "did you mean " + best + "? (one of " + all + ")"
 	}
 	return "one of " + all
 }
 
-// nearest returns the option that s was most likely meant to be, "" for none:
-// at most two slips, and never more than a third of the word.
-func nearest(s string, options []string) string {
-	best, least := "", min(2, (len(s)+1)/3)+1
+// nearest returns the option that s was most likely meant to be, "" when none
+// is within that many slips; more than two are never a slip.
+func nearest(s string, options []string, slips int) string {
+	best, least := "", min(2, slips)+1
 	for _, o := range options {
 		if d := distance(strings.ToLower(s), strings.ToLower(o)); d < least {
 			best, least = o, d

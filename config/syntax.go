@@ -119,16 +119,17 @@ func tabAt(line string) int {
 	return -1
 }
 
-// hidden is a # that should be a value, after an open bracket.
-var hidden = regexp.MustCompile(`[:,\[{]\s*(#)`)
+// hidden is a # that should be a value: nothing but the end of a value follows
+// it, as no comment would have it.
+var hidden = regexp.MustCompile(`[:,\[{]\s*(#)\s*(?:[\]},].*)?$`)
 
-// maskComment finds the # that swallowed a closing bracket, from the line of
-// the bracket on, and masks it. It returns its column and line, 0 for none.
+// maskComment finds the # that swallowed a closing bracket, near the line of
+// the error, and masks it. It returns its column and line, 0 for none.
 func maskComment(lines []string, line int, msg string) (col, at int) {
-	if !strings.Contains(msg, "end token") {
+	if !strings.Contains(msg, "end token") && !strings.Contains(msg, "must be specified") {
 		return 0, 0
 	}
-	for i := line - 1; i < min(line+20, len(lines)); i++ {
+	for i := max(0, line-20); i < min(line+20, len(lines)); i++ {
 		if m := hidden.FindStringSubmatchIndex(lines[i]); m != nil {
 			col = utf8.RuneCountInString(lines[i][:m[2]]) + 1
 			lines[i] = lines[i][:m[2]] + string(rune(mask+'#')) + lines[i][m[3]:]

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestNotYetWarnsAtThePlace(t *testing.T) {
+	c := load(t, "mqtt: {client_events: true}\nstore:\n  durability: always\nhistory: {step: 20s}\n")
+	var got []string
+	for _, e := range c.NotYet() {
+		got = append(got, e.Error())
+	}
+	want := `dunlin.yaml:1:23: warning: mqtt.client_events is read but not carried out by this version
+dunlin.yaml:3:15: warning: store.durability is read but not carried out by this version
+dunlin.yaml:4:17: warning: history.step is read but not carried out by this version`
+	if s := strings.Join(got, "\n"); s != want {
+		t.Errorf("got\n%s\nwant\n%s", s, want)
+	}
+	if errs := c.Runnable(); errs != nil {
+		t.Error(errs)
+	}
+}
+
+// What would be weaker than it says must not run.
+func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
+	for src, place := range map[string]string{
+		`mqtt: {listeners: [{bind: ":8883", anonymous: true, tls: {cert: a, key: b}}]}`:                     "mqtt.listeners[0].tls",
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true, users_file: u}]}`:                              "mqtt.listeners[0].users_file",
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true, acl: [{user: a, publish: [b]}]}]}`:             "mqtt.listeners[0].acl",
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true, protocol: websocket}]}`:                        "mqtt.listeners[0].protocol",
+		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`:                                 "mqtt.listeners[0].bind",
+		`mqtt: {listeners: [{bind: "systemd:mqtt", anonymous: true}]}`:                                      "mqtt.listeners[0].bind",
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true, proxy_protocol: [10.0.0.0/8]}]}`:               "mqtt.listeners[0].proxy_protocol",
+		`{mqtt: {listeners: [{bind: ":1883", anonymous: true}]}, auth: {users_file: u}}`:                    "auth.users_file",
+		`{mqtt: {listeners: [{bind: ":1883", anonymous: true}]}, auth: {jwt: {keys: k}}}`:                   "auth.jwt",
+		`{mqtt: {listeners: [{bind: ":1883", anonymous: true}]}, auth: {rules: [{user: a, publish: [b]}]}}`: "auth.rules",
+		`mqtt: {listeners: [{bind: ":1883"}]}`:                                                              "mqtt.listeners[0].bind",
+		`bridges: {a: {servers: ["wss://a.example"], out: [{from: x}]}}`:                                    "bridges.a.servers[0]",
+		`bridges: {a: {servers: ["mqtt://a.example"], protocol: 3.1.1, out: [{from: x}]}}`:                  "bridges.a.protocol",
+		`bridges: {a: {servers: ["mqtt://a.example"], credentials: {sas: "${K:-k}"}, out: [{from: x}]}}`:    "bridges.a.credentials.sas",
+	} {
+		errs := load(t, src).Runnable()
+		if len(errs) != 1 || errs[0].Path != place || errs[0].Line != 1 || errs[0].Hint == "" {
+			t.Errorf("%s: %v", src, errs)
+		}
+	}
+}
+
+// Every row of the table is about a key that exists, or it would never warn.
+func TestEveryRowOfNotYetIsAboutAKnownKey(t *testing.T) {
+	l := newLoader(testTables(), environment())
+	for _, row := range notYet() {
+		key := row.path[strings.LastIndexByte(row.path, '.')+1:]
+		if key != "*" && len(l.keys[key]) == 0 {
+			t.Errorf("%s: there is no key %q", row.path, key)
+		}
+	}
+}
+
+// FuzzLoad: no input makes the loader panic, and every finding lies inside the
+// file.
+func FuzzLoad(f *testing.F) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	examples, err := fs.Glob(Examples(), "*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range examples {
+		b, err := fs.ReadFile(Examples(), name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	for _, s := range []string{"a: &a [*a]", "a: &a {b: 1}\nc: {<<: [*a, *a, 1]}", "{{{{", "- - - -", "? a\n: b", "\xff", "a: |\n  b\n c", "%YAML 1.2\n---\nnode: a"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		c, errs := Load("f.yaml", src, testTables(), environment())
+		if (c == nil) != (len(errs) > 0) {
+			t.Fatal("neither a configuration nor a reason")
+		}
+		if c != nil {
+			errs = append(c.Runnable(), c.NotYet()...)
+		}
+		lines := strings.Split(string(src), "\n")
+		for _, e := range errs {
+			if e.Line < 1 || e.Line > len(lines) || e.Column < 1 || e.Column > len([]rune(lines[e.Line-1]))+1 {
+				t.Errorf("%v is not in the file", e)
+			}
+			if e.Text() == "" || e.Msg == "" {
+				t.Error("a finding says nothing")
+			}
+		}
+	})
+}
