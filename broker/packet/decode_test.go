@@ -108,14 +108,51 @@ func TestPacketsSurviveDecodeAndAppend(t *testing.T) {
 			if n, err := Frame(wire, 0); n != len(wire) || err != nil {
 				t.Fatalf("Frame = %d, %v, want %d", n, err, len(wire))
 			}
-			if err := Decode(wire, tc.v, &p); err != nil {
-				t.Fatal(err)
+			for range 2 { // the second time into a View that has it all
+				if err := Decode(wire, tc.v, &p); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if got := Append([]byte{1}, tc.v, &p)[1:]; !bytes.Equal(got, wire) {
 				t.Errorf("appended %x, want %x", got, wire)
 			}
 			if n := Size(tc.v, &p); n != len(wire) {
 				t.Errorf("Size = %d, want %d", n, len(wire))
+			}
+		})
+	}
+}
+
+func TestAppendChoosesTheShortestForm(t *testing.T) {
+	user := Properties{Has: HasUser, User: []UserProperty{{[]byte("n"), nil}}}
+	for _, tc := range []struct {
+		name string
+		v    mqtt.Version
+		p    View
+		want string
+	}{
+		{"PUBACK Success", mqtt.V5, View{Type: PUBACK, ID: 1}, "40 02 0001"},
+		{"PUBACK failed", mqtt.V5, View{Type: PUBACK, ID: 1, Reason: mqtt.NotAuthorized}, "40 03 0001 87"},
+		{"PUBACK failed, 3.1.1", mqtt.V311, View{Type: PUBACK, ID: 1, Reason: mqtt.NotAuthorized, Properties: user}, "40 02 0001"},
+		{"PUBREL Success with a property", mqtt.V5, View{Type: PUBREL, ID: 1, Properties: user}, "62 0a 0001 00 {26 0001'n' 0000}"},
+		{"DISCONNECT", mqtt.V5, View{Type: DISCONNECT}, "e0 00"},
+		{"DISCONNECT taken over", mqtt.V5, View{Type: DISCONNECT, Reason: mqtt.SessionTakenOver}, "e0 01 8e"},
+		{"DISCONNECT taken over, 3.1.1", mqtt.V311, View{Type: DISCONNECT, Reason: mqtt.SessionTakenOver}, "e0 00"},
+		{"AUTH Success", mqtt.V5, View{Type: AUTH}, "f0 00"},
+		{"AUTH has no form without Property Length", mqtt.V5, View{Type: AUTH, Reason: mqtt.ContinueAuthentication}, "f0 02 18 00"},
+		{"property of another packet", mqtt.V5, View{Type: PUBACK, ID: 1, Properties: Properties{Has: HasTopicAlias, TopicAlias: 1}}, "40 02 0001"},
+		{"SUBACK failed, 3.1.1", mqtt.V311, View{Type: SUBACK, ID: 1, Reasons: []mqtt.ReasonCode{1, mqtt.TopicFilterInvalid}}, "90 04 0001 01 80"},
+		{"UNSUBACK, 3.1.1", mqtt.V311, View{Type: UNSUBACK, ID: 1, Reasons: []mqtt.ReasonCode{0}}, "b0 02 0001"},
+		{"SUBSCRIBE options, 3.1.1", mqtt.V311, View{Type: SUBSCRIBE, ID: 1,
+			Filters: []Filter{{Filter: []byte("a"), QoS: 1, NoLocal: true, RetainHandling: 2}}}, "82 06 0001 0001'a'01"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := Append(nil, tc.v, &tc.p)
+			if want := unhex(t, tc.want); !bytes.Equal(got, want) {
+				t.Errorf("got %x, want %x", got, want)
+			}
+			if n := Size(tc.v, &tc.p); n != len(got) {
+				t.Errorf("Size = %d, want %d", n, len(got))
 			}
 		})
 	}

@@ -155,8 +155,8 @@ func (t *tree[V]) Delete(topic string) (old V, ok bool) {
 func (n *node[V]) keep(path string) {
 	n.path = path
 	if n.parent.index != nil {
-		// The map keeps its first key; put ours in its place.
-		delete(n.parent.index, n.level())
+		// Setting an entry again replaces its key too, which is of the old
+		// string.
 		n.parent.index[n.level()] = n
 	}
 }
