@@ -46,7 +46,6 @@ func (c *Connect) decode(d *decoder, p *Properties) {
 	if c.HasPassword {
 		c.Password = d.binary("Password")
 	}
-	c.checkClientID(d)
 }
 
 func (c *Connect) decodeVersion(d *decoder) {
@@ -108,17 +107,6 @@ func (c *Connect) decodeWill(d *decoder) {
 	}
 	if hasWildcard(c.WillTopic) {
 		d.fail(mqtt.TopicNameInvalid, "MQTT-4.7.0-1", "wildcard in the Will Topic")
-	}
-}
-
-// checkClientID refuses the empty Client Identifier where the standard does:
-// 5.0 assigns one, 3.1.1 only to a clean session, 3.1 never.
-func (c *Connect) checkClientID(d *decoder) {
-	if len(c.ClientID) > 0 || d.err != nil || c.Version == mqtt.V5 {
-		return
-	}
-	if c.Version == mqtt.V31 || !c.CleanStart {
-		d.fail(mqtt.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "empty Client Identifier")
 	}
 }
 

@@ -17,6 +17,7 @@ func TestLegalOddities(t *testing.T) {
 		{"3.1 user name flag without a user name", 0, 0x10, "0006'MQIsdp'03 c2 0000 0001'a'"},
 		{"3.1 unused Connect Flag", 0, 0x10, "0006'MQIsdp'03 03 0000 0001'a'"},
 		{"5.0 kept session without a Client Identifier", 0, 0x10, "0004'MQTT'05 00 0000 00 0000"},
+		{"MQTT311-3.1.3-8 is for who admits the Client", 0, 0x10, "0004'MQTT'04 00 0000 0000"},
 		{"will without payload", 0, 0x10, "0004'MQTT'04 06 0000 0000 0001't' 0000"},
 		{"password that is not UTF-8", 0, 0x10, "0004'MQTT'05 42 0000 00 0000 0001 ff"},
 		{"3.1 CONNACK with the unused byte set", mqtt.V31, 0x20, "ff00"},

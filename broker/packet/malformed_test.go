@@ -54,8 +54,6 @@ func TestConnectIsRefused(t *testing.T) {
 		{"MQTT-3.1.2-12 Will QoS 3", 0, 0x10, v3 + "1e 0000 0000 0001't' 0000", mqtt.MalformedPacket},
 		{"MQTT-3.1.2-13 Will Retain without a will", 0, 0x10, v5 + "22 0000 00 0000", mqtt.MalformedPacket},
 		{"MQTT311-3.1.2-22 password without a user name", 0, 0x10, v3 + "42 0000 0000 0000", mqtt.MalformedPacket},
-		{"MQTT311-3.1.3-8 no Client Identifier for a kept session", 0, 0x10, v3 + "00 0000 0000", mqtt.ClientIdentifierNotValid},
-		{"MQTT311-3.1.3-8 no Client Identifier in 3.1", 0, 0x10, "0006'MQIsdp'03 02 0000 0000", mqtt.ClientIdentifierNotValid},
 		{"MQTT-1.5.4-1 Client Identifier is not UTF-8", 0, 0x10, v3 + "02 0000 0001 ff", mqtt.MalformedPacket},
 		{"MQTT-1.5.4-2 User Name with U+0000", 0, 0x10, v3 + "82 0000 0000 0001 00", mqtt.MalformedPacket},
 		{"MQTT-4.7.3-1 empty Will Topic", 0, 0x10, v3 + "06 0000 0000 0000 0000", mqtt.TopicNameInvalid},

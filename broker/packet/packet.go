@@ -52,7 +52,7 @@ type Connect struct {
 	Bridge      bool   // bit 7 of the 3.1 / 3.1.1 protocol level, mosquitto's bridge mark
 	CleanStart  bool   // Clean Session in 3.1 and 3.1.1
 	KeepAlive   uint16 // seconds; 0 turns it off
-	ClientID    []byte
+	ClientID    []byte // may be empty; whether that is admitted is no question of form
 	HasWill     bool
 	WillQoS     mqtt.QoS
 	WillRetain  bool
