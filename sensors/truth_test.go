@@ -61,11 +61,13 @@ func oneLife(t *testing.T, r *rand.Rand) {
 		},
 	}
 	policy := []sensors.ValuePolicy{sensors.Keep, sensors.Clear, sensors.NaN}[r.IntN(3)]
+	delay, lifetime := time.Duration(r.IntN(3))*4*time.Second, time.Duration(1+r.IntN(30))*time.Minute
+	// From here on r belongs to the driver.
 	_, stop := run(t, b, sensors.Device{
-		Name: "a", Driver: d, Interval: 10 * time.Second, WillDelay: time.Duration(r.IntN(3)) * 4 * time.Second, Offline: policy,
+		Name: "a", Driver: d, Interval: 10 * time.Second, WillDelay: delay, Offline: policy,
 		Entities: []sensors.Entity{{Name: "t"}, {Name: "u", Filters: []sensors.Filter{skip}}},
 	})
-	time.Sleep(time.Duration(1+r.IntN(30)) * time.Minute)
+	time.Sleep(lifetime)
 	stop()
 	time.Sleep(time.Minute) // a hung read comes back into the void
 	checkTruth(t, b)
