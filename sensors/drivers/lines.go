@@ -1,0 +1,326 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+func init() {
+	register("lines", sensors.DriverSpec{
+		Doc: "A serial device that talks in lines of text: boards, scales, meters. JSON, CSV, key=value or a regular expression.",
+		Options: func() any {
+			return &linesOptions{
+				Port: serial.DefaultConfig(), Format: "json", Separator: "=", Comment: "#", FirstLine: "auto", OnMismatch: "count", MaxLength: 1024,
+			}
+		},
+		Entity: func() any { return &lineEntity{} },
+		New: func(options any, entities map[string]any) (sensors.Driver, error) {
+			return newLines(*options.(*linesOptions), entities)
+		},
+	})
+}
+
+type linesOptions struct {
+	Port       serial.Config          `yaml:"port" doc:"the serial port" req:"1"`
+	Format     string                 `yaml:"format" doc:"what a line looks like" enum:"json|csv|key_value|regex"`
+	Pattern    string                 `yaml:"pattern" doc:"regex: the expression, with named groups"`
+	Delimiter  string                 `yaml:"delimiter" doc:"csv: between columns, a comma when it is not given; key_value: between pairs, commas, semicolons or spaces when it is not given"`
+	Separator  string                 `yaml:"separator" doc:"key_value: between key and value"`
+	Header     bool                   `yaml:"header" doc:"csv: a line of names only names the columns"`
+	Columns    []string               `yaml:"columns" doc:"csv: names of the columns, for devices that send no header"`
+	Comment    string                 `yaml:"comment" doc:"lines that start so are ignored; empty: none are"`
+	MaxLength  int                    `yaml:"max_length" doc:"longest line in bytes"`
+	FirstLine  string                 `yaml:"first_line" doc:"the line that is under way when the port opens may lack its beginning: drop it, keep it, or auto, which keeps JSON and what comes after a tenth of a second of silence" enum:"auto|keep|drop"`
+	OnMismatch string                 `yaml:"on_mismatch" doc:"a line that the format does not describe is only counted, or fails the device" enum:"count|fail"`
+	Commands   map[string]lineCommand `yaml:"commands" doc:"what may be sent to the device, by entity"`
+}
+
+// lineEntity says where in a line an entity's value is.
+type lineEntity struct {
+	Path   string `yaml:"path" doc:"json: path of the value, as light.lux or list.0; the entity's name when it is not given"`
+	Column string `yaml:"column" doc:"csv: name of the column, or its number from 1"`
+	Key    string `yaml:"key" doc:"key_value: the key"`
+	Group  string `yaml:"group" doc:"regex: name or number of the group"`
+	Type   string `yaml:"type" doc:"what the text means; inferred when it is not given" enum:"number|bool|string"`
+}
+
+const (
+	maxLineLength = 64 << 10
+	// lineWriteLimit bounds a command's write when its context does not.
+	lineWriteLimit = 2 * time.Second
+	// rejectedLines is the entity that counts lines which gave no value,
+	// published when the count has grown.
+	rejectedLines = "rejected_lines"
+)
+
+// Validate reports what no line can be.
+func (o *linesOptions) Validate(report func(path, msg string)) {
+	only := func(key string, given bool, format string) {
+		if given && o.Format != format {
+			report(key, "belongs to format: "+format)
+		}
+	}
+	only("pattern", o.Pattern != "", "regex")
+	only("header", o.Header, "csv")
+	only("columns", len(o.Columns) > 0, "csv")
+	if o.Header && len(o.Columns) > 0 {
+		report("columns", "not together with header: one of them names the columns")
+	}
+	if o.MaxLength < 1 || o.MaxLength > maxLineLength {
+		report("max_length", fmt.Sprintf("%d is not between 1 and %d", o.MaxLength, maxLineLength))
+	}
+	if !slices.Contains([]string{"count", "fail"}, o.OnMismatch) {
+		report("on_mismatch", fmt.Sprintf("%q is not count or fail", o.OnMismatch))
+	}
+	if !slices.Contains([]string{"auto", "keep", "drop"}, o.FirstLine) {
+		report("first_line", fmt.Sprintf("%q is not auto, keep or drop", o.FirstLine))
+	}
+	if _, err := newLineParser(o); err != nil {
+		var bad *lineOptionError
+		if errors.As(err, &bad) {
+			report(bad.key, bad.msg)
+		}
+	}
+	for name, c := range o.Commands {
+		checkEntity(report, "commands."+name, name)
+		if _, err := compileCommand(name, c, o.Format); err != nil {
+			report("commands."+name, err.Error())
+		}
+	}
+}
+
+// lines publishes what a serial device says. Its Read waits for lines.
+type lines struct {
+	o        linesOptions
+	parse    lineParser
+	pick     *picker
+	commands map[string]*command
+
+	in    *serial.Lines
+	ready time.Time // until then the board starts up, and what it says is dropped
+	// rejected counts lines without a value since the driver was made; told is
+	// the count as it was last published.
+	mismatched, told uint64
+	// garbled: since the last good line only bad ones came. OnSilence asks while
+	// a Read is on its way.
+	garbled atomic.Bool
+
+	open struct {
+		sync.Mutex
+		port serial.Port
+	}
+}
+
+var (
+	_ sensors.Pusher    = (*lines)(nil)
+	_ sensors.Commander = (*lines)(nil)
+)
+
+func newLines(o linesOptions, entities map[string]any) (*lines, error) {
+	if err := validated(&o); err != nil {
+		return nil, err
+	}
+	parse, err := newLineParser(&o)
+	if err != nil {
+		return nil, err
+	}
+	pick, err := newPicker(&o, entities)
+	if err != nil {
+		return nil, err
+	}
+	d := &lines{o: o, parse: parse, pick: pick, commands: map[string]*command{}}
+	for name, c := range o.Commands {
+		if d.commands[name], err = compileCommand(name, c, o.Format); err != nil {
+			return nil, fmt.Errorf("commands.%s: %w", name, err)
+		}
+	}
+	return d, nil
+}
+
+// Open implements sensors.Driver. It does not wait for the board to settle:
+// the first Read does.
+func (d *lines) Open(_ context.Context, b sensors.Buses) error {
+	port, err := b.Port(d.o.Port)
+	if err != nil {
+		return portFault(err)
+	}
+	d.open.Lock()
+	d.open.port = port
+	d.open.Unlock()
+	d.ready = time.Time{}
+	if d.o.Port.Settle > 0 {
+		d.ready = time.Now().Add(d.o.Port.Settle)
+	}
+	if d.in != nil {
+		d.in.Reset(port)
+		return nil
+	}
+	d.in = serial.NewLines(port, d.cutting())
+	return nil
+}
+
+// cutting is how the stream becomes lines. Whoever joins in the middle of a
+// line may read 3.5 for 23.5. JSON tells by its brackets, and a board that dtr
+// has just reset starts anew; all else must not trust a first line unless
+// silence came before it.
+func (d *lines) cutting() serial.LineOptions {
+	o := serial.LineOptions{MaxLength: d.o.MaxLength}
+	switch d.o.FirstLine {
+	case "auto":
+		o.Resync = d.o.Format != "json" && d.o.Port.DTR != "pulse"
+	case "drop":
+		o.Resync, o.Quiet = true, -1
+	}
+	return o
+}
+
+// port returns the open port, nil when there is none.
+func (d *lines) port() serial.Port {
+	d.open.Lock()
+	defer d.open.Unlock()
+	return d.open.port
+}
+
+// Close implements sensors.Driver. It ends a Read at once.
+func (d *lines) Close() error {
+	d.open.Lock()
+	port := d.open.port
+	d.open.port = nil
+	d.open.Unlock()
+	if port == nil {
+		return nil
+	}
+	return port.Close()
+}
+
+// settle drops what the board says while it starts up.
+func (d *lines) settle(ctx context.Context) error {
+	if d.ready.IsZero() {
+		return nil
+	}
+	if err := pause(ctx, time.Until(d.ready)); err != nil {
+		return err
+	}
+	port := d.port()
+	if c, ok := port.(serial.Control); ok {
+		if err := c.Discard(true, false); err != nil && !errors.Is(err, serial.ErrUnsupported) {
+			return portFault(err)
+		}
+	}
+	if port != nil {
+		d.in.Reset(port)
+	}
+	d.ready = time.Time{}
+	return nil
+}
+
+// Read implements sensors.Driver: it returns as soon as one line gave values.
+func (d *lines) Read(ctx context.Context) ([]sensors.Reading, error) {
+	if err := d.settle(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		_, list, err := d.next(ctx)
+		if err != nil || len(list) > 0 {
+			return list, err
+		}
+	}
+}
+
+// next takes one line: its fields and the readings of it. A line that is
+// ignored, or only counted, has none.
+func (d *lines) next(ctx context.Context) ([]lineField, []sensors.Reading, error) {
+	line, err := d.in.Next(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		return nil, nil, portFault(err)
+	}
+	at := time.Now()
+	fields, err := d.fields(line)
+	var list []sensors.Reading
+	if err == nil && fields != nil {
+		list, err = d.pick.readings(fields, at)
+	}
+	if err != nil {
+		d.mismatched++
+		d.garbled.Store(true)
+		if d.o.OnMismatch == "fail" {
+			return nil, nil, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("line %.80q: %w", line, err)}
+		}
+		return nil, nil, nil
+	}
+	if len(list) > 0 {
+		d.garbled.Store(false)
+		list = d.count(list, at)
+	}
+	return fields, list, nil
+}
+
+// fields parses a line; nil for one that has nothing to say.
+func (d *lines) fields(line []byte) ([]lineField, error) {
+	if !utf8.Valid(line) {
+		return nil, errors.New("not UTF-8")
+	}
+	text := strings.TrimSpace(string(line))
+	if text == "" || d.o.Comment != "" && strings.HasPrefix(text, d.o.Comment) {
+		return nil, nil
+	}
+	return d.parse(text)
+}
+
+// count adds the number of rejected lines when it has grown.
+func (d *lines) count(list []sensors.Reading, at time.Time) []sensors.Reading {
+	s := d.in.Stats()
+	total := d.mismatched + s.Overlong + s.Garbage + s.Partial
+	if total == d.told {
+		return list
+	}
+	d.told = total
+	return append(list, sensors.Reading{Entity: rejectedLines, Value: int64(total), At: at})
+}
+
+// OnSilence implements sensors.Pusher: a device that talks has gone quiet, or
+// says only what its format does not describe.
+func (d *lines) OnSilence() error {
+	if d.garbled.Load() {
+		return &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("lines arrive, but none is %s", d.o.Format)}
+	}
+	return &sensors.Fault{Reason: sensors.NoData, Err: errors.New("no line arrived")}
+}
+
+// portFault gives an error of a port its reason.
+func portFault(err error) error {
+	var f *sensors.Fault
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	reason := sensors.IO
+	switch {
+	case errors.Is(err, serial.ErrUnplugged):
+		reason = sensors.Unplugged
+	case errors.Is(err, serial.ErrNotFound):
+		reason = sensors.NotFound
+	case errors.Is(err, serial.ErrBusy):
+		reason = sensors.Busy
+	case errors.Is(err, serial.ErrPermission):
+		reason = sensors.Permission
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		reason = sensors.Timeout
+	case errors.Is(err, os.ErrClosed):
+		reason = sensors.Shutdown
+	}
+	return &sensors.Fault{Reason: reason, Err: err}
+}

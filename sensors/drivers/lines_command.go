@@ -1,0 +1,260 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// lineCommand is what a command to one entity sends.
+type lineCommand struct {
+	Platform string     `yaml:"platform" doc:"what the payload must be; a switch when send has {{1|0}}, text when it has {{payload}}, else a button" enum:"switch|number|text|button"`
+	Send     string     `yaml:"send" doc:"what is written: {{1|0}} becomes the first for ON and the second for OFF, {{payload}} the payload" req:"1"`
+	Expect   lineExpect `yaml:"expect" doc:"how the device confirms"`
+}
+
+// lineExpect names the value by which a device confirms a command.
+type lineExpect struct {
+	Path   string        `yaml:"path" doc:"json: path of the confirming value"`
+	Column string        `yaml:"column" doc:"csv: name or number of its column"`
+	Key    string        `yaml:"key" doc:"key_value: its key"`
+	Group  string        `yaml:"group" doc:"regex: name or number of its group"`
+	Within time.Duration `yaml:"within" doc:"how long the device may take, 2s when it is not given"`
+}
+
+// maxPayload bounds a command's payload.
+const maxPayload = 256
+
+// command is a lineCommand that can be carried out.
+type command struct {
+	entity   string
+	platform string
+	send     string
+	confirm  string // key of the confirming field, "" for none
+	within   time.Duration
+}
+
+var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
+
+func compileCommand(entity string, c lineCommand, format string) (*command, error) {
+	if c.Send == "" {
+		return nil, errors.New("send is missing")
+	}
+	out := &command{entity: entity, platform: c.Platform, send: c.Send, within: c.Expect.Within}
+	choices, payloads := 0, 0
+	for _, m := range placeholder.FindAllStringSubmatch(c.Send, -1) {
+		switch {
+		case m[1] == "payload":
+			payloads++
+		case strings.Count(m[1], "|") == 1:
+			choices++
+		default:
+			return nil, fmt.Errorf("send: {{%s}} is neither {{payload}} nor {{on|off}}", m[1])
+		}
+	}
+	switch {
+	case choices > 0 && payloads > 0:
+		return nil, errors.New("send: {{payload}} and {{on|off}} do not go together")
+	case out.platform != "":
+	case choices > 0:
+		out.platform = "switch"
+	case payloads > 0:
+		out.platform = "text"
+	default:
+		out.platform = "button"
+	}
+	if !slices.Contains([]string{"switch", "number", "text", "button"}, out.platform) {
+		return nil, fmt.Errorf("platform: %q is not switch, number, text or button", out.platform)
+	}
+	if choices > 0 && out.platform != "switch" {
+		return nil, fmt.Errorf("send: {{on|off}} is for platform switch, not %s", out.platform)
+	}
+	given := map[string]string{"path": c.Expect.Path, "column": c.Expect.Column, "key": c.Expect.Key, "group": c.Expect.Group}
+	for key, v := range given {
+		if v != "" && key != selectors[format] {
+			return nil, fmt.Errorf("expect.%s: format %s has %s", key, format, selectors[format])
+		}
+	}
+	out.confirm = given[selectors[format]]
+	if format == "json" {
+		out.confirm = jsonPath(out.confirm)
+	}
+	switch {
+	case out.within < 0:
+		return nil, errors.New("expect.within: is negative")
+	case out.within == 0:
+		out.within = 2 * time.Second
+	}
+	return out, nil
+}
+
+// line is what is written for a payload, and the value that confirms it; nil
+// is any value.
+func (c *command) line(payload []byte) (text string, confirm any, err error) {
+	if len(payload) > maxPayload {
+		return "", nil, fmt.Errorf("payload of %d bytes, at most %d", len(payload), maxPayload)
+	}
+	word := strings.TrimSpace(string(payload))
+	// A control character in a payload would be a second command.
+	if !utf8.ValidString(word) || strings.ContainsFunc(word, unicode.IsControl) {
+		return "", nil, errors.New("the payload is not plain text")
+	}
+	on := false
+	switch c.platform {
+	case "switch":
+		s, err := parseSwitch(payload)
+		if err != nil {
+			return "", nil, err
+		}
+		if s.toggle || s.onFor > 0 {
+			return "", nil, errors.New("ON or OFF: this device knows neither TOGGLE nor on_for")
+		}
+		on, confirm = s.on, s.on
+	case "number":
+		v := infer(word)
+		switch v.(type) {
+		case int64, float64:
+			confirm = v
+		default:
+			return "", nil, fmt.Errorf("%.40q is not a number", word)
+		}
+	case "text":
+		if word == "" {
+			return "", nil, errors.New("the payload is empty")
+		}
+		confirm = word
+	}
+	text = placeholder.ReplaceAllStringFunc(c.send, func(m string) string {
+		yes, no, choice := strings.Cut(m[2:len(m)-2], "|")
+		switch {
+		case !choice && c.platform == "switch" && on:
+			return "ON"
+		case !choice && c.platform == "switch":
+			return "OFF"
+		case !choice:
+			return word
+		case on:
+			return yes
+		}
+		return no
+	})
+	return text, confirm, nil
+}
+
+// Do implements sensors.Commander. With expect it returns when the device has
+// confirmed, with everything that the device said meanwhile.
+func (d *lines) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
+	c, ok := d.commands[entity]
+	if !ok {
+		return nil, fmt.Errorf("%q takes no commands", entity)
+	}
+	text, confirm, err := c.line(payload)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.write(ctx, text); err != nil || c.confirm == "" {
+		return nil, err
+	}
+	return d.confirmed(ctx, c, confirm)
+}
+
+func (d *lines) write(ctx context.Context, text string) error {
+	port := d.port()
+	if port == nil {
+		return &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("the port is not open")}
+	}
+	limit := time.Now().Add(lineWriteLimit)
+	if at, ok := ctx.Deadline(); ok && at.Before(limit) {
+		limit = at
+	}
+	if err := port.SetWriteDeadline(limit); err != nil {
+		return portFault(err)
+	}
+	n, err := port.Write([]byte(text))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &sensors.Fault{Reason: sensors.Timeout, Err: fmt.Errorf("the device took %d of %d bytes: %w", n, len(text), err)}
+	}
+	return portFault(err)
+}
+
+// confirmed reads lines until one says what was asked for.
+func (d *lines) confirmed(ctx context.Context, c *command, want any) ([]sensors.Reading, error) {
+	waiting, cancel := context.WithTimeout(ctx, c.within)
+	defer cancel()
+	var all []sensors.Reading
+	for {
+		fields, list, err := d.next(waiting)
+		all = append(all, list...)
+		if err != nil && sensors.ReasonOf(err) == sensors.Parse {
+			continue // an answer may follow
+		}
+		if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+			return all, fmt.Errorf("the device did not confirm within %v", c.within)
+		}
+		if err != nil {
+			return all, err
+		}
+		for _, f := range fields {
+			if (f.key == c.confirm || f.alias == c.confirm) && confirms(f.value, want) {
+				return d.withState(all, c.entity, f.value), nil
+			}
+		}
+	}
+}
+
+// withState adds the confirmed value under the command's name, unless the line
+// had it as an entity already.
+func (d *lines) withState(list []sensors.Reading, entity string, value any) []sensors.Reading {
+	if slices.ContainsFunc(list, func(r sensors.Reading) bool { return r.Entity == entity }) {
+		return list
+	}
+	kind := ""
+	if d.commands[entity].platform == "switch" {
+		kind = "bool"
+	}
+	return append(list, reading(entity, kind, value, time.Now()))
+}
+
+// confirms compares what the device says with what was asked for.
+func confirms(got, want any) bool {
+	if got == nil {
+		return false
+	}
+	text := fmt.Sprint(got)
+	switch w := want.(type) {
+	case bool:
+		c, err := parseSwitchWord(text)
+		return err == nil && !c.toggle && c.on == w
+	case string:
+		return text == w
+	case int64, float64:
+		return number(infer(text)) == number(w)
+	}
+	return true
+}
+
+// number is v as a float64; text is no number, and equals none.
+func number(v any) any {
+	switch n := v.(type) {
+	case int64:
+		return float64(n)
+	case float64:
+		return n
+	}
+	return nil
+}
+
+// Stop implements sensors.Commander: the device keeps its outputs as they are.
+func (d *lines) Stop(context.Context) error { return nil }

@@ -1,0 +1,223 @@
+package drivers
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// maxDiscovered is how many entities a device may bring up by itself: a device
+// that counts in its keys must not fill the broker with topics.
+const maxDiscovered = 64
+
+// picker makes readings of a line's fields: of the configured entities, or,
+// when there are none, of everything that has a name.
+type picker struct {
+	wanted []wantedField
+	// found maps the key of a discovered field to its entity's name, "" when it
+	// gets none; taken are the names.
+	found map[string]string
+	taken map[string]bool
+}
+
+type wantedField struct {
+	entity, key, kind string
+}
+
+// selectors are the keys of lineEntity by format.
+var selectors = map[string]string{"json": "path", "csv": "column", "key_value": "key", "regex": "group"}
+
+func newPicker(o *linesOptions, entities map[string]any) (*picker, error) {
+	p := &picker{found: map[string]string{}, taken: map[string]bool{}}
+	for name, options := range entities {
+		e, ok := options.(*lineEntity)
+		if !ok {
+			e = &lineEntity{}
+		}
+		key, err := selection(o, name, e)
+		if err != nil {
+			return nil, fmt.Errorf("entities.%s.%w", name, err)
+		}
+		p.wanted = append(p.wanted, wantedField{name, key, e.Type})
+	}
+	slices.SortFunc(p.wanted, func(a, b wantedField) int { return strings.Compare(a.entity, b.entity) })
+	if len(p.wanted) == 0 && o.Format == "csv" && !o.Header && len(o.Columns) == 0 {
+		return nil, errors.New("entities: which column is what? list entities with their column, or give header or columns")
+	}
+	return p, nil
+}
+
+// selection is the key of the field that entity name wants.
+func selection(o *linesOptions, name string, e *lineEntity) (string, error) {
+	given := map[string]string{"path": e.Path, "column": e.Column, "key": e.Key, "group": e.Group}
+	own := selectors[o.Format]
+	for _, s := range []string{"path", "column", "key", "group"} {
+		if given[s] != "" && s != own {
+			return "", fmt.Errorf("%s: format %s has no such thing; it has %s", s, o.Format, own)
+		}
+	}
+	if e.Type != "" && !slices.Contains([]string{"number", "bool", "string"}, e.Type) {
+		return "", fmt.Errorf("type: %q is not number, bool or string", e.Type)
+	}
+	key := given[own]
+	if key == "" {
+		key = name
+	}
+	switch n, err := strconv.Atoi(key); {
+	case o.Format == "json":
+		return jsonPath(key), nil
+	case o.Format == "csv" && err == nil && (n < 1 || len(o.Columns) > 0 && n > len(o.Columns)):
+		return "", fmt.Errorf("column: there is no column %d; the first is 1", n)
+	case o.Format == "csv" && err != nil && !o.Header && !slices.Contains(o.Columns, key):
+		return "", fmt.Errorf("column: no column is named %q; give its number, header or columns", key)
+	case o.Format == "regex":
+		re := regexp.MustCompile(o.Pattern) // New has compiled it before
+		if !slices.Contains(re.SubexpNames()[1:], key) && (err != nil || n < 1 || n > re.NumSubexp()) {
+			return "", fmt.Errorf("group: the pattern has no group %q", key)
+		}
+	}
+	return key, nil
+}
+
+// jsonPath writes list[0].x as flatten does, list.0.x.
+func jsonPath(path string) string {
+	return strings.TrimPrefix(strings.NewReplacer("[", ".", "]", "").Replace(path), ".")
+}
+
+// readings picks out of one line. A line without any of the wanted values is
+// an error: it is not one of this device's lines.
+func (p *picker) readings(fields []lineField, at time.Time) ([]sensors.Reading, error) {
+	if len(p.wanted) == 0 {
+		return p.discover(fields, at)
+	}
+	var list []sensors.Reading
+	seen := false
+	for _, w := range p.wanted {
+		i := slices.IndexFunc(fields, func(f lineField) bool { return f.alias == w.key })
+		if i < 0 {
+			i = slices.IndexFunc(fields, func(f lineField) bool { return f.key == w.key })
+		}
+		if i < 0 {
+			continue
+		}
+		seen = true
+		if fields[i].value != nil { // null: the device has no value now
+			list = append(list, reading(w.entity, w.kind, fields[i].value, at))
+		}
+	}
+	if !seen {
+		return nil, errors.New("none of the configured values is in it")
+	}
+	return list, nil
+}
+
+func (p *picker) discover(fields []lineField, at time.Time) ([]sensors.Reading, error) {
+	var list []sensors.Reading
+	for _, f := range fields {
+		if name := p.name(f); name != "" && f.value != nil {
+			list = append(list, reading(name, "", f.value, at))
+		}
+	}
+	if len(fields) == 0 {
+		return nil, errors.New("no values in it")
+	}
+	return list, nil
+}
+
+// name is the entity of a discovered field. Two keys that sanitize to the same
+// name do not share it: the first to come keeps it.
+func (p *picker) name(f lineField) string {
+	label := f.key
+	if f.alias != "" {
+		label = f.alias
+	}
+	if name, known := p.found[label]; known {
+		return name
+	}
+	if len(p.found) >= 4*maxDiscovered {
+		return "" // keys that change with every line must not be remembered
+	}
+	name := sensors.EntityName(label)
+	if slices.Contains(reservedEntities, name) || name == rejectedLines {
+		name = "value_" + name
+	}
+	if name == "" || len(name) > 64 || p.taken[name] || len(p.taken) >= maxDiscovered {
+		p.found[label] = ""
+		return ""
+	}
+	p.found[label], p.taken[name] = name, true
+	return name
+}
+
+// reading makes a value of kind, or infers what it is. A value that is not of
+// its kind is rejected alone.
+func reading(entity, kind string, raw any, at time.Time) sensors.Reading {
+	text := fmt.Sprint(raw)
+	r := sensors.Reading{Entity: entity, At: at, Value: infer(text)}
+	reject := func(reason sensors.Reason, why string) sensors.Reading {
+		r.Value, r.Err = nil, &sensors.Fault{Reason: reason, Err: fmt.Errorf("%s: %.40q %s", entity, text, why)}
+		return r
+	}
+	if _, is := raw.(quoted); is && kind == "" {
+		kind = "string"
+	}
+	switch {
+	case kind == "string":
+		r.Value = text
+	case text == "":
+		return reject(sensors.Parse, "is no value")
+	case notNumber(text):
+		return reject(sensors.OutOfRange, "is what the device says for no measurement")
+	case kind == "number":
+		if number(r.Value) == nil {
+			return reject(sensors.Parse, "is not a number")
+		}
+	case kind == "bool":
+		c, err := parseSwitchWord(text)
+		if err != nil || c.toggle {
+			return reject(sensors.Parse, "is neither on nor off")
+		}
+		r.Value = c.on
+	}
+	return r
+}
+
+var decimal = regexp.MustCompile(`^[+-]? *([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+// infer reads text as what it looks like: an integer, a decimal number, true,
+// false, on, off, or else text.
+func infer(text string) any {
+	if decimal.MatchString(text) {
+		digits := strings.ReplaceAll(text, " ", "")
+		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+			return n
+		}
+		if v, err := strconv.ParseFloat(digits, 64); err == nil && !math.IsInf(v, 0) {
+			return v
+		}
+		return text
+	}
+	switch strings.ToLower(text) {
+	case "true", "on":
+		return true
+	case "false", "off":
+		return false
+	}
+	return text
+}
+
+// notNumber recognizes what C libraries print for a failed measurement.
+func notNumber(text string) bool {
+	switch strings.ToLower(strings.TrimLeft(text, "+-")) {
+	case "nan", "inf", "infinity", "ovf":
+		return true
+	}
+	return false
+}

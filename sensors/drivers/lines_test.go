@@ -1,0 +1,320 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial/serialtest"
+)
+
+// patience bounds every wait of these tests; they end much sooner.
+const patience = 10 * time.Second
+
+// talker is a driver on a pseudo terminal with its device at the far end.
+type talker struct {
+	*serialtest.Device
+	d sensors.Driver
+}
+
+func newTalker(t *testing.T, set func(*linesOptions), entities map[string]any) *talker {
+	t.Helper()
+	k := &talker{Device: serialtest.Pty(t)}
+	k.d = mustBuild(t, "lines", func(o any) {
+		opts := o.(*linesOptions)
+		opts.Port.Path = k.Path()
+		opts.FirstLine = "keep"
+		if set != nil {
+			set(opts)
+		}
+	}, entities)
+	k.open(t)
+	t.Cleanup(func() { k.d.Close() })
+	return k
+}
+
+func (k *talker) open(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := k.d.Open(ctx, &fakeHardware{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (k *talker) read(t *testing.T) ([]sensors.Reading, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	return k.d.Read(ctx)
+}
+
+// expect reads once and compares the values; a rejected one is its reason.
+func (k *talker) expect(t *testing.T, want map[string]any) {
+	t.Helper()
+	list, err := k.read(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]any{}
+	for _, r := range list {
+		got[r.Entity] = r.Value
+		if r.Err != nil {
+			got[r.Entity] = sensors.ReasonOf(r.Err)
+		}
+		if time.Since(r.At) > patience || time.Since(r.At) < 0 {
+			t.Errorf("%s: time %v", r.Entity, r.At)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestLinesFormats(t *testing.T) {
+	type m = map[string]any
+	for _, tc := range []struct {
+		name     string
+		set      func(*linesOptions)
+		entities m
+		send     string
+		want     []m
+	}{
+		{"json, configured", nil, m{"soil": &lineEntity{}, "lux": &lineEntity{Path: "light.lux"}, "third": &lineEntity{Path: "list[2]"}, "on": &lineEntity{Type: "bool"}},
+			`{"soil":41,"light":{"lux":12.5},"list":[1,2,3],"on":1,"more":true}` + "\n", []m{{"soil": int64(41), "lux": 12.5, "third": int64(3), "on": true}}},
+		{"json, discovered", nil, nil,
+			`{"Temp C":23.5,"light":{"lux":7},"ok":true,"id":"0012","none":null,"state":1}` + "\r\n",
+			[]m{{"temp_c": 23.5, "light_lux": int64(7), "ok": true, "id": "0012", "value_state": int64(1)}}},
+		{"json, text that is a number", nil, m{"t": &lineEntity{Type: "number"}, "u": &lineEntity{Type: "string"}},
+			`{"t":"23.5","u":7}` + "\n", []m{{"t": 23.5, "u": "7"}}},
+		{"csv by number", func(o *linesOptions) { o.Format = "csv" }, m{"a": &lineEntity{Column: "1"}, "c": &lineEntity{Column: "3"}},
+			"1, two ,+ 3.50\n", []m{{"a": int64(1), "c": 3.5}}},
+		{"csv with a header", func(o *linesOptions) { o.Format, o.Header, o.Delimiter = "csv", true, ";" }, nil,
+			"temp;door\n23.5;OFF\n24;ON\n", []m{{"temp": 23.5, "door": false}, {"temp": int64(24), "door": true}}},
+		{"csv with columns", func(o *linesOptions) { o.Format, o.Columns, o.Delimiter = "csv", []string{"x", "y"}, "tab" }, m{"y": &lineEntity{}},
+			"1\t2\n", []m{{"y": int64(2)}}},
+		{"key=value", func(o *linesOptions) { o.Format = "key_value" }, nil,
+			"# comment\ntemp=23.5 hum=40 name=\"a\"\n", []m{{"temp": 23.5, "hum": int64(40), "name": "a"}}},
+		{"key=value with spaces", func(o *linesOptions) { o.Format = "key_value" }, m{"temp": &lineEntity{}, "name": &lineEntity{}},
+			"# comment=1\ntemp = 23.5, hum = 40; name = \"a b\"\n", []m{{"temp": 23.5, "name": "a b"}}},
+		{"key:value", func(o *linesOptions) { o.Format, o.Separator = "key_value", ":" }, nil, "t:1 u:-2e3\n", []m{{"t": int64(1), "u": -2000.0}}},
+		{"regex", func(o *linesOptions) {
+			o.Format, o.Pattern = "regex", `^(?P<stable>ST|US),(?P<mode>GS|NT),(?P<weight>[+-] *[0-9.]+)(?P<unit>kg|g)$`
+		}, m{"weight": &lineEntity{Type: "number"}, "flag": &lineEntity{Group: "1"}},
+			"ST,GS,+  12.345kg\r\n", []m{{"weight": 12.345, "flag": "ST"}}},
+		{"values that are none", nil, nil, `{"a":"nan","b":1,"c":"inf"}` + "\n", []m{{"a": "nan", "b": int64(1), "c": "inf"}}},
+		{"measurements that failed", func(o *linesOptions) { o.Format = "key_value" }, nil, "a=nan,b=1,c=-inf,d=\n",
+			[]m{{"a": sensors.OutOfRange, "b": int64(1), "c": sensors.OutOfRange, "d": sensors.Parse}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			k := newTalker(t, tc.set, tc.entities)
+			k.Send(tc.send)
+			for _, want := range tc.want {
+				k.expect(t, want)
+			}
+		})
+	}
+}
+
+func TestLinesPartialAndGarbage(t *testing.T) {
+	k := newTalker(t, nil, map[string]any{"n": &lineEntity{}})
+	k.Send(`{"n":`)
+	k.Send("1}\n" + `{"n":2}` + "\n")
+	k.expect(t, map[string]any{"n": int64(1)})
+	k.expect(t, map[string]any{"n": int64(2)})
+	// Noise, half a line, a foreign line and one that is too long, then a value:
+	// only the value is seen, and how many lines were not.
+	k.Send("\x00\xff\x80garbage\n" + `{"n":3` + "\n" + `{"other":1}` + "\n" + `{"n":"` + strings.Repeat("x", 2000) + `"}` + "\n" + `{"n":4}` + "\n")
+	k.expect(t, map[string]any{"n": int64(4), "rejected_lines": int64(4)})
+	k.Send(`{"n":5}` + "\n")
+	k.expect(t, map[string]any{"n": int64(5)})
+}
+
+func TestLinesOnMismatch(t *testing.T) {
+	k := newTalker(t, func(o *linesOptions) { o.OnMismatch = "fail" }, nil)
+	k.Send("hello\n" + `{"n":1}` + "\n")
+	if _, err := k.read(t); sensors.ReasonOf(err) != sensors.Parse {
+		t.Errorf("Read = %v, want reason parse", err)
+	}
+	k.expect(t, map[string]any{"n": int64(1), "rejected_lines": int64(1)})
+}
+
+func TestLinesSilence(t *testing.T) {
+	k := newTalker(t, nil, nil)
+	silence := func() sensors.Reason { return sensors.ReasonOf(k.d.(sensors.Pusher).OnSilence()) }
+	if got := silence(); got != sensors.NoData {
+		t.Errorf("a quiet device: %q, want no_data", got)
+	}
+	k.Send("boot\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if list, err := k.d.Read(ctx); !errors.Is(err, context.DeadlineExceeded) || list != nil {
+		t.Errorf("Read = %v, %v", list, err)
+	}
+	if got := silence(); got != sensors.Parse {
+		t.Errorf("a device that says something else: %q, want parse", got)
+	}
+	k.Send(`{"n":1}` + "\n")
+	k.expect(t, map[string]any{"n": int64(1), "rejected_lines": int64(1)})
+	if got := silence(); got != sensors.NoData {
+		t.Errorf("quiet again: %q, want no_data", got)
+	}
+}
+
+func TestLinesUnplugAndReplug(t *testing.T) {
+	for _, format := range []string{"json", "key_value"} {
+		t.Run(format, func(t *testing.T) {
+			k := newTalker(t, func(o *linesOptions) { o.Format, o.FirstLine = format, map[string]string{"json": "auto", "key_value": "drop"}[format] }, map[string]any{"n": &lineEntity{}})
+			n := int64(0)
+			say := func() {
+				n++
+				k.Send(map[string]string{"json": fmt.Sprintf("{\"n\":%d}\n", n), "key_value": fmt.Sprintf("n=%d\n", n)}[format])
+			}
+			if format == "json" {
+				say()
+				k.expect(t, map[string]any{"n": n})
+			}
+			failed := make(chan error, 1)
+			go func() {
+				_, err := k.read(t)
+				failed <- err
+			}()
+			k.Send(`{"n":99`) // never ends
+			k.Unplug()
+			if err := <-failed; sensors.ReasonOf(err) != sensors.Unplugged {
+				t.Fatalf("Read = %v, want reason unplugged", err)
+			}
+			k.d.Close()
+			if err := k.d.Open(t.Context(), &fakeHardware{}); sensors.ReasonOf(err) != sensors.NotFound {
+				t.Errorf("Open of a port that is gone = %v, want not_found", err)
+			}
+			k.Replug()
+			if format == "json" {
+				// Lines that were there before the port was opened are not lost.
+				say()
+				say()
+				k.open(t)
+				for i := n - 1; i <= n; i++ {
+					list, err := k.read(t)
+					if err != nil || values(list)["n"] != i {
+						t.Fatalf("after replug: %v, %v; want %d", values(list), err, i)
+					}
+				}
+				return
+			}
+			// The first line after joining could be the rest of one: it is dropped,
+			// the second counts.
+			say()
+			k.open(t)
+			say()
+			list, err := k.read(t)
+			if err != nil || values(list)["n"] != n {
+				t.Errorf("after replug: %v, %v; want %d", values(list), err, n)
+			}
+		})
+	}
+}
+
+func TestLinesSettle(t *testing.T) {
+	k := newTalker(t, func(o *linesOptions) { o.Port.Settle = 150 * time.Millisecond }, nil)
+	start := time.Now()
+	k.Send(`{"boot":1}` + "\n")
+	done := make(chan error, 1)
+	var list []sensors.Reading
+	go func() {
+		var err error
+		list, err = k.read(t)
+		done <- err
+	}()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case err := <-done:
+			if err != nil || values(list)["n"] == nil || values(list)["boot"] != nil {
+				t.Errorf("first reading %v, %v", values(list), err)
+			}
+			if time.Since(start) < 100*time.Millisecond {
+				t.Errorf("read after %v, settle is 150ms", time.Since(start))
+			}
+			return
+		case <-tick.C:
+			k.Send(fmt.Sprintf(`{"n":%d}`+"\n", n))
+		}
+	}
+}
+
+func TestLinesCommands(t *testing.T) {
+	k := newTalker(t, func(o *linesOptions) {
+		o.Commands = map[string]lineCommand{
+			"valve": {Platform: "switch", Send: "V{{1|0}}\n", Expect: lineExpect{Path: "valve", Within: 2 * time.Second}},
+			"speed": {Platform: "number", Send: "S{{payload}}\n", Expect: lineExpect{Path: "speed", Within: 100 * time.Millisecond}},
+			"beep":  {Send: "B\n"},
+			"say":   {Send: "T{{payload}}\n"},
+		}
+	}, map[string]any{"soil": &lineEntity{}})
+	do := func(entity, payload string) ([]sensors.Reading, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		return k.d.(sensors.Commander).Do(ctx, entity, []byte(payload))
+	}
+	go func() {
+		k.Expect("V1\n")
+		// What it says meanwhile is kept; the old state confirms nothing.
+		k.Send(`{"soil":1,"valve":0}` + "\n" + `{"soil":2}` + "\n" + `{"soil":3,"valve":1}` + "\n")
+	}()
+	list, err := do("valve", "ON")
+	if err != nil || len(list) < 4 || list[len(list)-1].Entity != "valve" || list[len(list)-1].Value != true {
+		t.Errorf("valve ON: %v, %v", list, err)
+	}
+	if _, err := do("beep", ""); err != nil {
+		t.Errorf("beep: %v", err)
+	}
+	k.Expect("B\n")
+	if _, err := do("say", "hello"); err != nil {
+		t.Errorf("say: %v", err)
+	}
+	k.Expect("Thello\n")
+	if _, err := do("speed", "12.5"); err == nil || !strings.Contains(err.Error(), "did not confirm") || sensors.ReasonOf(err) == sensors.Timeout {
+		t.Errorf("speed without an answer: %v", err)
+	}
+	k.Expect("S12.5\n")
+	for _, bad := range [][2]string{{"valve", "half"}, {"valve", "TOGGLE"}, {"speed", "fast"}, {"say", "a\nV1"}, {"say", "\xff"},
+		{"say", ""}, {"say", strings.Repeat("x", 1000)}, {"soil", "1"}} {
+		if _, err := do(bad[0], bad[1]); err == nil {
+			t.Errorf("%s %.20q is carried out", bad[0], bad[1])
+		}
+	}
+}
+
+func TestLinesWriteIsBounded(t *testing.T) {
+	k := newTalker(t, func(o *linesOptions) {
+		o.Commands = map[string]lineCommand{"say": {Send: strings.Repeat("x", 60000) + "\n"}}
+	}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err := k.d.(sensors.Commander).Do(ctx, "say", nil) // the device never reads
+	if sensors.ReasonOf(err) != sensors.Timeout || time.Since(start) > patience {
+		t.Errorf("Do = %v after %v, want reason timeout", err, time.Since(start))
+	}
+}
+
+func TestLinesCloseEndsARead(t *testing.T) {
+	k := newTalker(t, nil, nil)
+	done := make(chan error, 1)
+	go func() { _, err := k.d.Read(t.Context()); done <- err }()
+	k.d.Close()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("Read of a closed port succeeded")
+		}
+	case <-time.After(patience):
+		t.Fatal("Read hangs after Close")
+	}
+}
