@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -47,7 +48,8 @@ func Mosquitto(t testing.TB, extra ...string) *Server {
 	t.Cleanup(func() {
 		s.end(syscall.SIGTERM)
 		if t.Failed() {
-			t.Logf("mosquitto said:\n%s", s.output.String())
+			said := s.output.String()
+			t.Logf("mosquitto said, at the end:\n%s", said[max(0, len(said)-4000):])
 		}
 	})
 	s.Start()
@@ -146,6 +148,28 @@ func (s *Server) Restart() {
 	s.t.Helper()
 	s.Stop()
 	s.Start()
+}
+
+// Save makes mosquitto write its database, so that a Kill loses nothing up to
+// now, and waits until it has.
+func (s *Server) Save() {
+	s.t.Helper()
+	const line = "Saving in-memory database"
+	before := strings.Count(s.output.String(), line)
+	s.signal(syscall.SIGUSR1)
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	// A second save begins only after the first was written.
+	for strings.Count(s.output.String(), line) < before+2 {
+		select {
+		case <-poll.C:
+			s.signal(syscall.SIGUSR1)
+		case <-deadline.C:
+			s.t.Fatalf("mosquitto did not save within %v", startTimeout)
+		}
+	}
 }
 
 // Freeze stops the process without ending it: connections stay open and
