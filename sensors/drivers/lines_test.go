@@ -168,7 +168,9 @@ func TestLinesSilence(t *testing.T) {
 func TestLinesUnplugAndReplug(t *testing.T) {
 	for _, format := range []string{"json", "key_value"} {
 		t.Run(format, func(t *testing.T) {
-			k := newTalker(t, func(o *linesOptions) { o.Format, o.FirstLine = format, map[string]string{"json": "auto", "key_value": "drop"}[format] }, map[string]any{"n": &lineEntity{}})
+			k := newTalker(t, func(o *linesOptions) {
+				o.Format, o.FirstLine = format, map[string]string{"json": "auto", "key_value": "drop"}[format]
+			}, map[string]any{"n": &lineEntity{}})
 			n := int64(0)
 			say := func() {
 				n++
