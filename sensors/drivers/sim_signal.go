@@ -14,9 +14,9 @@ func (e simEntity) at(now time.Time, seed uint64, name string) any {
 	span := e.Max - e.Min
 	switch e.Signal {
 	case "sine":
-		return decimals(e.Min+span*(0.5+0.5*math.Sin(2*math.Pi*phase)), 2)
+		return round(e.Min+span*(0.5+0.5*math.Sin(2*math.Pi*phase)), 2)
 	case "step": // another level each period
-		return decimals(e.Min+span*noise(slot), 2)
+		return round(e.Min+span*noise(slot), 2)
 	case "square": // half the period high, half low
 		if phase < 0.5 {
 			return e.Max
@@ -27,7 +27,7 @@ func (e simEntity) at(now time.Time, seed uint64, name string) any {
 	}
 	// random_walk: from one random level to the next without a corner.
 	ease := phase * phase * (3 - 2*phase)
-	return decimals(e.Min+span*(noise(slot)*(1-ease)+noise(slot+1)*ease), 2)
+	return round(e.Min+span*(noise(slot)*(1-ease)+noise(slot+1)*ease), 2)
 }
 
 // phase counts periods since 1970 and says where in the current one now is,

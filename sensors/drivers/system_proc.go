@@ -56,7 +56,7 @@ func (s *system) cpu() {
 		return
 	}
 	if total := now.total - s.busy.total; total >= 20 {
-		s.list.add("cpu_percent", decimals(100*float64(now.busy-s.busy.busy)/float64(total), 1), "%")
+		s.list.add("cpu_percent", round(100*float64(now.busy-s.busy.busy)/float64(total), 1), "%")
 		s.busy = now
 	}
 }
@@ -82,11 +82,11 @@ func (s *system) memory() {
 		}
 		s.list.add("memory_total", total*1024, "B")
 		s.list.add("memory_available", available*1024, "B")
-		s.list.add("memory_used_percent", decimals(100*float64(total-available)/float64(total), 1), "%")
+		s.list.add("memory_used_percent", round(100*float64(total-available)/float64(total), 1), "%")
 	}
 	if total := kib["SwapTotal"]; total > 0 {
 		s.list.add("swap_total", total*1024, "B")
-		s.list.add("swap_used_percent", decimals(100*float64(total-kib["SwapFree"])/float64(total), 1), "%")
+		s.list.add("swap_used_percent", round(100*float64(total-kib["SwapFree"])/float64(total), 1), "%")
 	}
 }
 

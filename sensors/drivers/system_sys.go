@@ -1,7 +1,6 @@
 package drivers
 
 import (
-	"math"
 	"path"
 	"strconv"
 	"strings"
@@ -84,16 +83,10 @@ func (s *system) disks() {
 		if name := sensors.EntityName(dir); name != "" {
 			prefix += name + "_"
 		}
-		s.list.add(prefix+"used_percent", decimals(100*float64(d.used)/float64(d.used+d.available), 1), "%")
+		s.list.add(prefix+"used_percent", round(100*float64(d.used)/float64(d.used+d.available), 1), "%")
 		s.list.add(prefix+"free", int64(d.available), "B")
 	}
 }
 
 // disk is the space of a file system in bytes.
 type disk struct{ used, available uint64 }
-
-// decimals keeps the decimals that mean something.
-func decimals(v float64, digits int) float64 {
-	scale := math.Pow10(digits)
-	return math.Round(v*scale) / scale
-}

@@ -1,0 +1,72 @@
+package drivers
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+func TestHwmon(t *testing.T) {
+	lm75 := map[string]string{
+		"/sys/class/hwmon/hwmon3/name": "lm75", "/sys/class/hwmon/hwmon3/temp1_input": "23500",
+		"/sys/class/hwmon/hwmon1/name": "other", "/sys/class/hwmon/hwmon1/temp1_input": "1",
+	}
+	match := func(names ...string) func(any) {
+		return func(o any) { o.(*hwmonOptions).Match.Name = names }
+	}
+	t.Run("a chip is found by name and its milli units become units", func(t *testing.T) {
+		h := newTree(t, lm75)
+		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)), "temp1=23.5 °C")
+	})
+	t.Run("labels, order, faults and every unit of the kernel's documentation", func(t *testing.T) {
+		h := newTree(t, map[string]string{
+			"/sys/class/hwmon/hwmon0/name":            "board",
+			"/sys/class/hwmon/hwmon0/temp10_input":    "10000",
+			"/sys/class/hwmon/hwmon0/temp2_input":     "20000",
+			"/sys/class/hwmon/hwmon0/temp2_fault":     "1",
+			"/sys/class/hwmon/hwmon0/temp2_label":     "Motor Left",
+			"/sys/class/hwmon/hwmon0/temp10_fault":    "0",
+			"/sys/class/hwmon/hwmon0/in0_input":       "3301",
+			"/sys/class/hwmon/hwmon0/in1_input":       "5000",
+			"/sys/class/hwmon/hwmon0/in0_label":       "+5V",
+			"/sys/class/hwmon/hwmon0/in1_label":       "+5V",
+			"/sys/class/hwmon/hwmon0/fan1_input":      "1200",
+			"/sys/class/hwmon/hwmon0/curr1_input":     "-1500",
+			"/sys/class/hwmon/hwmon0/power1_input":    "7500000",
+			"/sys/class/hwmon/hwmon0/humidity1_input": "45300",
+			"/sys/class/hwmon/hwmon0/pwm1":            "255",
+			"/sys/class/hwmon/hwmon0/intrusion0_x":    "0",
+		})
+		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", match("board"), nil), h)),
+			"curr1=-1.5 A", "fan1=1200 RPM", "humidity1=45.3 %", "5v=3.301 V", "5v_2=5 V", "power1=7.5 W",
+			"motor_left=!wire_break °C", "temp10=10 °C")
+	})
+	t.Run("several chips carry their names", func(t *testing.T) {
+		h := newTree(t, lm75)
+		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", nil, nil), h)), "lm75_temp1=23.5 °C", "other_temp1=0.001 °C")
+	})
+	t.Run("no such chip", func(t *testing.T) {
+		h := newTree(t, lm75)
+		err := mustBuild(t, "hwmon", match("ina226"), nil).Open(t.Context(), h)
+		if sensors.ReasonOf(err) != sensors.NotFound || !strings.Contains(err.Error(), "ina226") {
+			t.Errorf("Open: %v", err)
+		}
+	})
+	t.Run("a chip that vanishes is unplugged, and found again under another number", func(t *testing.T) {
+		h := newTree(t, lm75)
+		d := open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)
+		h.remove("/sys/class/hwmon/hwmon3")
+		if _, err := d.Read(t.Context()); sensors.ReasonOf(err) != sensors.Unplugged {
+			t.Errorf("Read: %v", err)
+		}
+		h.write("/sys/class/hwmon/hwmon9/name", "lm75")
+		h.write("/sys/class/hwmon/hwmon9/temp1_input", "-500")
+		wantShown(t, shows(t, open(t, d, h)), "temp1=-0.5 °C")
+	})
+	t.Run("one bad channel does not spoil the others", func(t *testing.T) {
+		h := newTree(t, lm75)
+		h.write("/sys/class/hwmon/hwmon3/temp2_input", "many")
+		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)), "temp1=23.5 °C", "temp2=!parse °C")
+	})
+}
