@@ -32,7 +32,7 @@ Exit codes: 0 valid, 2 wrong usage, 3 invalid.
 
 func runCheck(_ context.Context, args []string, s streams) int {
 	fs := pflag.NewFlagSet("check", pflag.ContinueOnError)
-	named := fs.StringP("config", "c", "", "configuration file")
+	named := fs.StringP("config", "c", "", "configuration `FILE`")
 	asJSON := fs.Bool("json", false, "print one JSON object a file")
 	code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, checkHelp, fs) })
 	if done {
@@ -74,6 +74,7 @@ type checkReport struct {
 	Problems  []problem `json:"problems"`
 
 	errors, warnings config.Errors
+	config           *config.Config
 }
 
 // problem is one finding in JSON.
@@ -95,7 +96,9 @@ func checkFile(file string) checkReport {
 		r.Node, r.Listeners = cfg.Node, len(cfg.MQTT.Listeners)
 		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)
 		r.warnings = cfg.NotYet()
-		r.errors = cfg.Runnable()
+		_, r.errors = makeDevices(cfg)
+		r.errors = append(r.errors, cfg.Runnable()...)
+		r.config = cfg
 	}
 	r.Valid = len(r.errors) == 0
 	for _, list := range []config.Errors{r.errors, r.warnings} {

@@ -1,0 +1,52 @@
+# Everything that people and CI do with dunlin. 'make help' lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := check
+
+VERSION  ?= $(shell git describe --tags --match 'v*' --dirty 2>/dev/null | sed 's/^v//' || true)
+ifeq ($(strip $(VERSION)),)
+VERSION  := 0.1.0-dev
+endif
+REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
+FUZZTIME ?= 10s
+export VERSION REVISION LDFLAGS
+
+.PHONY: run build install test check deps-test vet fuzz cross e2e fresh clean help
+
+run: ## build dunlin for this machine and start the demo: no hardware, no configuration
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
+	@exec build/out/dunlin demo
+
+build: ## cross-compile static binaries for every board into build/out/, with version and size
+	@scripts/build.sh
+
+test: deps-test vet ## install what the tests need and run all of them, with the race detector
+	@scripts/test.sh
+
+check: vet ## the quick look before a commit: format, vet, tests without the long ones
+	@go test -short ./...
+
+deps-test: ## install the programs that tests talk to (mosquitto and its clients, a C compiler for -race)
+	@scripts/test-deps.sh
+
+vet: ## gofmt and go vet, also for the boards and for systems that are not Linux
+	@scripts/vet.sh
+
+e2e: ## only the end-to-end tests against a real mosquitto
+	@go test -race -count=1 -v -run 'TestEndToEnd' ./cmd/dunlin
+
+fuzz: ## every fuzz target for FUZZTIME (10s each)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
+	@scripts/fresh.sh
+
+install: ## install dunlin into DESTDIR/usr/bin
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
+	@install -D -m 0755 build/out/dunlin '$(DESTDIR)/usr/bin/dunlin'
+
+clean: ## remove what was built
+	@rm -rf build/out
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/dunlin-mqtt/dunlin"
+
+// mayImport says what each package may import of ours; a package or an import
+// that is missing here fails the build. "..." at the end means all below.
+var mayImport = map[string][]string{
+	"broker/mqtt":             {},
+	"broker/topic":            {"broker/mqtt"},
+	"broker/packet":           {"broker/mqtt"},
+	"broker/internal/store":   {"broker/mqtt"},
+	"broker/internal/session": {"broker/mqtt", "broker/packet", "broker/topic"},
+	"broker/internal/router":  {"broker/mqtt", "broker/topic", "broker/internal/store"},
+	"broker/internal/conn":    {"broker/mqtt", "broker/packet", "broker/topic", "broker/internal/session"},
+	"broker/internal/listen":  {},
+	"broker":                  {"broker/..."},
+	"broker/brokertest":       {"broker", "broker/mqtt", "broker/packet", "broker/topic"},
+	"config":                  {"broker/topic"},
+	"bridge":                  {"broker/mqtt", "broker/topic", "broker/packet"},
+	"bridge/bridgetest":       {"broker/mqtt", "broker/packet"},
+	"serial":                  {"broker/mqtt"},
+	"serial/serialtest":       {},
+	"sensors":                 {"broker/mqtt", "broker/topic", "serial"},
+	"sensors/bus":             {"sensors", "serial", "broker/mqtt"},
+	"sensors/chipsim":         {},
+	"sensors/drivers":         {"sensors", "serial", "broker/mqtt", "broker/topic"},
+	"cmd/dunlin":              {"..."},
+	"cmd/dunlin/internal/...": {"broker/mqtt", "broker/packet", "broker/topic"},
+}
+
+// doors says which packages may import a dependency: one dependency, one door.
+var doors = map[string][]string{
+	"github.com/eclipse/paho.golang":    {"bridge"},
+	"periph.io/x/host":                  {"sensors/bus"},
+	"periph.io/x/conn":                  {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers"},
+	"github.com/warthog618/go-gpiocdev": {"sensors/bus"},
+	"go.bug.st/serial":                  {"serial"},
+	"github.com/goccy/go-yaml":          {"config"},
+	"github.com/spf13/pflag":            {"cmd/dunlin"},
+	"golang.org/x/sys":                  {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin"},
+}
+
+type goPackage struct {
+	ImportPath, Dir, Doc string
+	GoFiles, Imports     []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,Imports", module+"/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// covers reports whether pattern, which may end in "...", names path.
+func covers(pattern, path string) bool {
+	if below, ok := strings.CutSuffix(pattern, "..."); ok {
+		return strings.HasPrefix(path+"/", below)
+	}
+	return pattern == path
+}
+
+func rule(path string) ([]string, bool) {
+	if r, ok := mayImport[path]; ok {
+		return r, true
+	}
+	for pattern, r := range mayImport {
+		if covers(pattern, path) {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module+"/")
+		allowed, known := rule(path)
+		if !known {
+			t.Errorf("package %s is not on the map: say in mayImport what it may import", path)
+			continue
+		}
+		for _, imp := range p.Imports {
+			ours, ok := strings.CutPrefix(imp, module+"/")
+			if ok && !slices.ContainsFunc(allowed, func(a string) bool { return covers(a, ours) }) {
+				t.Errorf("%s imports %s, which its row of mayImport does not allow", path, ours)
+			}
+		}
+	}
+}
+
+func TestOneDependencyOneDoor(t *testing.T) {
+	for _, p := range packages(t) {
+		path := strings.TrimPrefix(p.ImportPath, module+"/")
+		for _, imp := range p.Imports {
+			if first, _, _ := strings.Cut(imp, "/"); !strings.Contains(first, ".") || strings.HasPrefix(imp, module) {
+				continue
+			}
+			if !throughDoor(imp, path) {
+				t.Errorf("%s imports %s: see doors", path, imp)
+			}
+		}
+	}
+}
+
+func throughDoor(imp, path string) bool {
+	for dep, allowed := range doors {
+		if imp == dep || strings.HasPrefix(imp, dep+"/") {
+			return slices.Contains(allowed, path)
+		}
+	}
+	return false
+}
+
+func TestEveryPackageHasDoc(t *testing.T) {
+	for _, p := range packages(t) {
+		if _, err := os.Stat(filepath.Join(p.Dir, "doc.go")); err != nil {
+			t.Errorf("%s has no doc.go", p.ImportPath)
+		}
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s: doc.go says nothing", p.ImportPath)
+		}
+	}
+}
+
+func TestNoFileIsADrawer(t *testing.T) {
+	forbidden := []string{"utils", "util", "common", "helpers", "types", "models", "interfaces", "misc"}
+	for _, p := range packages(t) {
+		if slices.Contains(forbidden, filepath.Base(p.Dir)) {
+			t.Errorf("package %s: a function without a home belongs in the file that calls it", p.ImportPath)
+		}
+		for _, f := range p.GoFiles {
+			if slices.Contains(forbidden, strings.TrimSuffix(f, ".go")) {
+				t.Errorf("%s/%s is a drawer for leftovers", p.ImportPath, f)
+			}
+			src, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lines := strings.Count(string(src), "\n"); lines > 500 {
+				t.Errorf("%s/%s has %d lines: is it one thing?", p.ImportPath, f, lines)
+			}
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+// runRun is `dunlin run`.
+func runRun(ctx context.Context, args []string, s streams) int {
+	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	file := fs.StringP("config", "c", "", "configuration `file`")
+	test := fs.BoolP("test", "t", false, "only check the configuration")
+	if code, done := parseFlags(fs, args, s, helpRun(fs)); done {
+		return code
+	}
+	if fs.NArg() > 0 {
+		return usageError(s, "run", "takes no arguments; the configuration file is named with -c")
+	}
+	if *test {
+		if *file != "" {
+			return runCheck(ctx, []string{*file}, s)
+		}
+		return runCheck(ctx, nil, s)
+	}
+	cfg, code := loadForRun(*file, s)
+	if cfg == nil {
+		return code
+	}
+	log, levels := newLogger(cfg.Log, s.err)
+	if cfg.File == "" {
+		log.Info("no configuration found: serving this machine only", "bind", cfg.MQTT.Listeners[0].Bind)
+	}
+	g, err := wire(cfg, deps{log: log, levels: levels})
+	if err != nil {
+		return startError(err, s)
+	}
+	stop := ignoreHangup()
+	defer stop()
+	log.Info("dunlin starts", "version", version, "node", cfg.Node, "devices", len(cfg.Devices), "bridges", len(cfg.Bridges))
+	if err := g.Run(ctx); err != nil {
+		log.Error("dunlin failed", "err", err)
+		return exitFailed
+	}
+	log.Info("dunlin stopped")
+	return exitDone
+}
+
+func helpRun(fs *pflag.FlagSet) func(io.Writer) {
+	return func(w io.Writer) {
+		fmt.Fprint(w, `Usage: dunlin run [-c FILE]
+
+Runs the gateway in the foreground and logs to standard error. SIGTERM stops
+it: outputs go to their on_stop state, devices offline, bridges get up to two
+seconds to send what waits. Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml
+and ./dunlin.yaml are tried; without any of them, only this machine is served.
+
+Flags:
+`, fs.FlagUsages(), `
+Examples:
+  dunlin run -c barn.yaml
+  dunlin run -t -c barn.yaml     only check it, as 'dunlin check barn.yaml'
+`)
+	}
+}
+
+// loadForRun loads and checks the configuration; nil with an exit code when
+// it must not run.
+func loadForRun(flag string, s streams) (*config.Config, int) {
+	path, found := configPath(flag)
+	if !found {
+		return config.Default(tables()), exitDone
+	}
+	r := checkFile(path)
+	for _, list := range []config.Errors{r.warnings, r.errors} {
+		if err := list.Print(s.err); err != nil {
+			return nil, exitFailed
+		}
+	}
+	if !r.Valid {
+		fmt.Fprintln(s.err, r.errors.Summary(r.File))
+		return nil, exitConfig
+	}
+	return r.config, exitDone
+}
+
+// startError tells why the parts could not be made. Mistakes of the
+// configuration are those that a restart cannot cure.
+func startError(err error, s streams) int {
+	var errs config.Errors
+	if errors.As(err, &errs) {
+		if errs.Print(s.err) == nil {
+			return exitConfig
+		}
+	}
+	fmt.Fprintf(s.err, "dunlin run: %v\n", err)
+	return exitFailed
+}
+
+// ignoreHangup keeps the gateway alive when the terminal that started it
+// closes.
+func ignoreHangup() (stop func()) {
+	signal.Ignore(syscall.SIGHUP)
+	return func() { signal.Reset(os.Signal(syscall.SIGHUP)) }
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// The parts see each other only through the interfaces that they declare.
+var (
+	_ sensors.Session  = (*broker.Client)(nil)
+	_ bridge.Publisher = (*broker.Client)(nil)
+	_ bridge.Queue     = (*broker.Queue)(nil)
+)
+
+// deps are what a gateway takes from outside its configuration. Zero values
+// are the real thing; the demo and tests put in others.
+type deps struct {
+	log *slog.Logger // required
+	// buses replaces the hardware.
+	buses sensors.Buses
+	// listen replaces binding; the demo moves away from ports that are taken.
+	listen func(bind string) (net.Listener, error)
+	// dial replaces TCP of all bridges.
+	dial func(ctx context.Context, server string) (net.Conn, error)
+	// onEvent hears of the bridges' changes.
+	onEvent func(bridge.Event)
+	// retryMax caps the back-off of bridges; 0 is the bridge's own cap.
+	retryMax time.Duration
+	// levels are the log levels of parts.
+	levels map[string]slog.Level
+}
+
+// gateway is a wired configuration, ready to run.
+type gateway struct {
+	broker    *broker.Broker
+	bridges   []*bridge.Bridge
+	sensors   *sensors.Manager
+	addresses []net.Addr // of the listeners, in the configuration's order
+	parts     []part
+}
+
+// wire makes the parts of a checked configuration and binds its listeners. It
+// waits for nothing: hardware and upstream servers are approached by Run.
+func wire(cfg *config.Config, d deps) (g *gateway, err error) {
+	listeners, err := bindAll(cfg, &d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, l := range listeners {
+			l.Listener.Close() // the error that ends the start is the other one
+		}
+	}()
+	g = &gateway{}
+	for _, l := range listeners {
+		g.addresses = append(g.addresses, l.Listener.Addr())
+	}
+	g.broker, err = broker.New(broker.Options{
+		Listeners: listeners,
+		Limits:    limits(&cfg.MQTT.Limits),
+		Authorize: protectReadings(cfg.Gateway.Base),
+		Log:       d.logger("broker"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.parts = append(g.parts, part{"broker", g.broker.Run})
+	if err := g.wireBridges(cfg, &d); err != nil {
+		return nil, err
+	}
+	if err := g.wireStatus(cfg); err != nil {
+		return nil, err
+	}
+	if err := g.wireDevices(cfg, &d); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Run runs the gateway until ctx ends, then stops it: devices to their safe
+// state and offline, bridges drained for a moment, sessions closed with a
+// reason. A gateway runs once.
+func (g *gateway) Run(ctx context.Context) error { return runParts(ctx, g.parts) }
+
+// wireStatus adds the gateway's own session: dunlin/{node}/status is online
+// while it runs, offline after any kind of end.
+func (g *gateway) wireStatus(cfg *config.Config) error {
+	status := mqtt.Message{Topic: cfg.Gateway.Base + "/status", QoS: mqtt.AtLeastOnce, Retain: true}
+	online, offline := status, status
+	online.Payload, offline.Payload = []byte("online"), []byte("offline")
+	c, err := g.broker.Attach(broker.ClientOptions{ID: "gateway", CleanStart: true, Will: &mqtt.Will{Message: offline}})
+	if err != nil {
+		return fmt.Errorf("attach gateway: %w", err)
+	}
+	g.parts = append(g.parts, part{"status", func(ctx context.Context) error {
+		if err := c.Publish(ctx, online); err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("publish %s: %w", status.Topic, err)
+		}
+		<-ctx.Done()
+		return c.DisconnectWithWill()
+	}})
+	return nil
+}
+
+// logger returns the logger of one part at its own level.
+func (d *deps) logger(component string) *slog.Logger {
+	l := d.log.With("component", component)
+	level, own := d.levels[component]
+	h, ok := l.Handler().(levelHandler)
+	if !own || !ok {
+		return l
+	}
+	return slog.New(levelHandler{h.Handler, level})
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/bus"
+	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
+)
+
+// tables tells the configuration which drivers and filters there are and what
+// their keys are.
+func tables() config.Tables {
+	t := config.Tables{Drivers: map[string]config.Driver{}, Filters: map[string]config.Filter{}}
+	for name, s := range drivers.Table() {
+		t.Drivers[name] = config.Driver{Doc: s.Doc, Options: s.Options, Entity: s.Entity}
+	}
+	for name, s := range sensors.Filters() {
+		t.Filters[name] = config.Filter{Doc: s.Doc, Options: s.Options}
+	}
+	return t
+}
+
+// makeDevices builds the drivers and pipelines of all devices, and reports
+// every mistake in them at its place. It touches no hardware, so that `dunlin
+// check` finds the same mistakes as `dunlin run`.
+func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
+	specs, filters := drivers.Table(), sensors.Filters()
+	var devices []sensors.Device
+	var errs config.Errors
+	for _, d := range cfg.Devices {
+		dev := sensors.Device{
+			Name: d.Name, Interval: d.Interval, StaleAfter: d.StaleAfter, FailAfter: d.FailAfter,
+			WillDelay: d.WillDelay, QoS: mqtt.QoS(d.QoS), Payload: sensors.Payload(d.Payload),
+			Offline: sensors.ValuePolicy(d.RetainPolicy),
+		}
+		options := map[string]any{}
+		for _, e := range d.Entities {
+			options[e.Name] = e.Options
+			ent := sensors.Entity{Name: e.Name, Unit: e.Unit, AcceptRetained: e.AcceptRetained}
+			uses := e.Filters
+			if len(d.Entities) == 1 {
+				ent.Unit, uses = cmp.Or(e.Unit, d.Unit), slices.Concat(d.Filters, e.Filters)
+			}
+			for _, use := range uses {
+				f, err := filters[use.Name].New(use.Options)
+				if err != nil {
+					errs = append(errs, cfg.Errorf(use.Path, "", "%s: %v", use.Name, err))
+					continue
+				}
+				ent.Filters = append(ent.Filters, f)
+			}
+			dev.Entities = append(dev.Entities, ent)
+		}
+		if (len(d.Filters) > 0 || d.Unit != "") && len(dev.Entities) != 1 {
+			errs = append(errs, cfg.Errorf(d.Path, "under entities: NAME: {unit_of_measurement: ..., filters: [...]}",
+				"device %s has a unit or filters of its own: they need exactly one entity to belong to", d.Name))
+			continue
+		}
+		driver, err := specs[d.Driver].New(d.Options, options)
+		if err != nil {
+			errs = append(errs, cfg.Errorf(d.Path, "", "device %s: %v", d.Name, err))
+			continue
+		}
+		dev.Driver = driver
+		devices = append(devices, dev)
+	}
+	return devices, errs
+}
+
+func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
+	devices, errs := makeDevices(cfg)
+	if len(errs) > 0 {
+		return errs
+	}
+	buses := d.buses
+	if buses == nil {
+		real, err := bus.New(busSpecs(cfg), "/")
+		if err != nil {
+			return fmt.Errorf("buses: %w", err)
+		}
+		buses = real
+	}
+	m, err := sensors.New(sensors.Options{
+		Devices: devices,
+		Attach:  g.attachDevice,
+		Buses:   buses,
+		Base:    cfg.Gateway.Base,
+		Payload: sensors.Payload(cfg.Gateway.Payload),
+		Log:     d.logger("sensors"),
+	})
+	if err != nil {
+		return err
+	}
+	g.sensors = m
+	g.parts = append(g.parts, part{"sensors", m.Run})
+	return nil
+}
+
+// attachDevice opens a device's session. It outlives an abnormal end by more
+// than the will's delay: otherwise the end of the session would publish the
+// will at once [MQTT-3.1.2-8].
+func (g *gateway) attachDevice(id string, will *mqtt.Will) (sensors.Session, error) {
+	o := broker.ClientOptions{ID: id, Will: will}
+	if will != nil {
+		o.SessionExpiry = will.Delay + time.Minute
+	}
+	c, err := g.broker.Attach(o)
+	if err != nil {
+		return nil, err // not c: a nil *broker.Client is no nil Session
+	}
+	return c, nil
+}
+
+func busSpecs(cfg *config.Config) []bus.Spec {
+	var specs []bus.Spec
+	for _, b := range cfg.Buses {
+		switch o := b.Options.(type) {
+		case *config.I2CBus:
+			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path)})
+		case *config.Multiplexer:
+			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Bus: o.Bus, Address: o.Address})
+		}
+	}
+	return specs
+}

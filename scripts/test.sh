@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# All tests with the race detector, then those of nested modules (clients that
+# the product does not depend on).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/sbin"
+CGO_ENABLED=1 go test -race -timeout 10m ./...
+for nested in $(git ls-files '*/go.mod'); do
+	echo "-- module $(dirname "$nested")"
+	(cd "$(dirname "$nested")" && CGO_ENABLED=1 go test -race -timeout 10m ./...)
+done
