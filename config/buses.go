@@ -159,15 +159,18 @@ func checkBuses(l *loader, buses []Bus) {
 	}
 	for i, b := range buses {
 		if mux, ok := b.Options.(*Multiplexer); ok && mux.Bus != "" {
-			p := join(index("buses", i), "bus")
-			if fault, hint := busFault(buses[:i], mux.Bus); fault != "" {
-				if later, _ := busFault(buses, mux.Bus); later == "" {
-					fault, hint = "stands on a bus that is not above it", "list "+mux.Bus+" before "+b.ID
-				}
-				l.failIf(fault, p, hint, "bus %s")
-			}
+			checkMultiplexer(l, buses, b.ID, mux.Bus, join(index("buses", i), "bus"))
 		}
 	}
+}
+
+// checkMultiplexer: it stands on a bus of the kernel that is listed.
+func checkMultiplexer(l *loader, buses []Bus, id, ref, path string) {
+	fault, hint := busFault(buses, ref)
+	if fault == "" && !slices.ContainsFunc(buses, func(b Bus) bool { return b.ID == ref && b.Type == "i2c" }) {
+		fault, hint = "must be the id of an i2c bus", "for example {id: i2c1, type: i2c, path: /dev/i2c-1}, and for "+id+" bus: i2c1"
+	}
+	l.failIf(fault, path, hint, "bus %s")
 }
 
 // busFault says why a reference to a bus cannot be right, "" when it can. A

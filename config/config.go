@@ -101,7 +101,7 @@ type Driver struct {
 	Entity func() any
 }
 
-// Filter keys follow the same rules: a pointer to a struct with defaults.
+// Filter tells what the keys of one filter are.
 // A type with UnmarshalText takes the scalar form, a slice field tagged
 // `yaml:",list"` the list form.
 type Filter struct {

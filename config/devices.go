@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 )
@@ -56,11 +55,17 @@ type FilterUse struct {
 	Path    string `yaml:"-"`
 }
 
-// reserved are the names that the gateway's own topics use.
-var (
-	reservedEntities = []string{"state", "health", "availability", "set", "result"}
-	reservedDevices  = []string{"status"}
-)
+// reservedEntity reports whether a device's own topics use the name.
+func reservedEntity(name string) bool {
+	switch name {
+	case "state", "health", "availability", "set", "result":
+		return true
+	}
+	return false
+}
+
+// reservedDevice is the name that the gateway's own topic uses.
+const reservedDevice = "status"
 
 func (d *Device) bind(l *loader, n *node, path string) {
 	g := l.cfg.Gateway
@@ -108,7 +113,7 @@ func (d *Device) bindEntities(l *loader, n *node, path string, driver Driver, kn
 			}
 		}
 		fault := nameFault(ent.Name)
-		if slices.Contains(reservedEntities, ent.Name) {
+		if reservedEntity(ent.Name) {
 			fault = "is reserved: the gateway uses that topic itself"
 		}
 		if fault != "" {
@@ -173,7 +178,7 @@ func checkDevices(l *loader, c *Config) {
 		if d.Name != "" {
 			fault = nameFault(d.Name)
 		}
-		if slices.Contains(reservedDevices, d.Name) {
+		if d.Name == reservedDevice {
 			fault = "is reserved: the gateway uses that topic itself"
 		}
 		l.failIf(fault, p, "", "device name %q %s", shorten(d.Name))

@@ -10,7 +10,7 @@
 //	     -> merge.go (include: maps merge, lists append, a later scalar wins)
 //	     -> bind.go  (struct tags say the keys; scalar.go the units, ${ENV},
 //	                  secrets and templates)
-//	     -> check.go and one file a top-level block (what one key says about another)
+//	     -> check, one file a top-level block (what one key says about another)
 //	     -> Config, or every mistake at once, sorted by position
 //
 // Each top-level block has its file: the struct, its defaults (written once,

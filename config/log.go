@@ -11,13 +11,15 @@ type Log struct {
 
 func (g *Log) setDefaults() { g.Level, g.Format = "info", "auto" }
 
-// logParts are the parts of the program that log.levels can name.
-var logParts = []string{"broker", "bridge", "sensors", "serial", "store", "auth", "http", "config"}
+// logParts returns the parts of the program that log.levels can name.
+func logParts() []string {
+	return []string{"broker", "bridge", "sensors", "serial", "store", "auth", "http", "config"}
+}
 
 func (g *Log) check(l *loader) {
 	for _, part := range names(g.Levels) {
-		if !slices.Contains(logParts, part) {
-			l.failAt(join("log.levels", part), oneOf(part, logParts), "there is no part %q", shorten(part))
+		if !slices.Contains(logParts(), part) {
+			l.failAt(join("log.levels", part), oneOf(part, logParts()), "there is no part %q", shorten(part))
 		}
 	}
 }

@@ -186,6 +186,7 @@ func (p *treeBuilder) count(n *node, depth int) bool {
 // mapping fills in n's entries; << merges a mapping under the others.
 func (p *treeBuilder) mapping(n *node, a ast.Node, values []*ast.MappingValueNode, depth int) {
 	n.kind = mapping
+	first := make(map[string]*node, len(values))
 	var merged []*node
 	for i, mv := range values {
 		key := p.key(mv.Key)
@@ -202,15 +203,17 @@ func (p *treeBuilder) mapping(n *node, a ast.Node, values []*ast.MappingValueNod
 		if v.kind == null {
 			p.emptied(key, v)
 		}
-		if first, ok := n.get(key.text); ok {
-			p.errorf(key, fmt.Sprintf("the first one is in line %d", first.key.line), "key %q is here twice", key.text)
+		if f, ok := first[key.text]; ok {
+			p.errorf(key, fmt.Sprintf("the first one is in line %d", f.line), "key %q is here twice", shorten(key.text))
 			continue
 		}
+		first[key.text] = key
 		n.entries = append(n.entries, entry{key, v})
 	}
 	for _, m := range merged {
 		for _, e := range m.entries {
-			if _, ok := n.get(e.key.text); !ok {
+			if _, ok := first[e.key.text]; !ok {
+				first[e.key.text] = e.key
 				n.entries = append(n.entries, e)
 			}
 		}

@@ -51,8 +51,14 @@ func (l *loader) learnTables() {
 	}
 }
 
+// maxSuggestions bounds the work for a file that is no configuration at all.
+const maxSuggestions = 100
+
 // suggest returns a hint for a key that is not among names.
 func (l *loader) suggest(key string, names []string) string {
+	if len(l.errs) > maxSuggestions {
+		return ""
+	}
 	if best := nearest(key, names, (len(key)+1)/3); best != "" {
 		return "did you mean " + best + "?"
 	}

@@ -53,15 +53,44 @@ var (
 	errSize     = errors.New("a size such as 512KiB, 64MiB or 1GiB")
 )
 
-var timeUnits = map[string]time.Duration{
-	"us": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
-	"m": time.Minute, "min": time.Minute, "h": time.Hour,
-	"d": 24 * time.Hour, "day": 24 * time.Hour, "w": 7 * 24 * time.Hour,
+// timeUnit returns how long a unit is, 0 for a unit that does not exist.
+func timeUnit(unit string) time.Duration {
+	switch unit {
+	case "us":
+		return time.Microsecond
+	case "ms":
+		return time.Millisecond
+	case "s":
+		return time.Second
+	case "m", "min":
+		return time.Minute
+	case "h":
+		return time.Hour
+	case "d", "day":
+		return 24 * time.Hour
+	case "w":
+		return 7 * 24 * time.Hour
+	}
+	return 0
 }
 
-var longUnits = map[string]string{
-	"sec": "s", "secs": "s", "second": "s", "seconds": "s", "mins": "m", "minute": "m", "minutes": "m",
-	"hr": "h", "hrs": "h", "hour": "h", "hours": "h", "days": "d", "week": "w", "weeks": "w", "S": "s", "H": "h", "D": "d", "msec": "ms",
+// shortTimeUnit returns the unit that a longer word stands for, "" for none.
+func shortTimeUnit(word string) string {
+	switch word = strings.TrimSuffix(strings.ToLower(word), "s"); word {
+	case "sec", "second", "":
+		return "s"
+	case "minute", "min":
+		return "m"
+	case "hr", "hour", "h":
+		return "h"
+	case "day", "d":
+		return "d"
+	case "week", "w":
+		return "w"
+	case "msec", "milli", "m":
+		return "ms"
+	}
+	return ""
 }
 
 var number = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?`)
@@ -83,10 +112,10 @@ func parseDuration(s string) (time.Duration, error) {
 		if unit == "" && rest == "" {
 			return 0, &unitError{"needs a unit", "did you mean " + s + "s?"}
 		}
-		per, ok := timeUnits[unit]
-		if !ok {
+		per := timeUnit(unit)
+		if per == 0 {
 			e := &unitError{msg: "must be " + errDuration.Error() + ", not " + strconv.Quote(shorten(s))}
-			if short := longUnits[unit]; short != "" {
+			if short := shortTimeUnit(unit); unit != "" && short != "" {
 				e.hint = "did you mean " + strings.Replace(s, unit, short, 1) + "?"
 			}
 			return 0, e
@@ -100,12 +129,36 @@ func parseDuration(s string) (time.Duration, error) {
 	return time.Duration(math.Round(total)), nil
 }
 
-var sizeUnits = map[string]float64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+// sizeUnit returns the bytes of a unit, 0 for a unit that does not exist.
+func sizeUnit(unit string) float64 {
+	switch unit {
+	case "B":
+		return 1
+	case "KiB":
+		return 1 << 10
+	case "MiB":
+		return 1 << 20
+	case "GiB":
+		return 1 << 30
+	case "TiB":
+		return 1 << 40
+	}
+	return 0
+}
 
-var nearUnits = map[string]string{
-	"K": "KiB", "k": "KiB", "KB": "KiB", "kB": "KiB", "kb": "KiB", "Ki": "KiB", "kib": "KiB", "KIB": "KiB",
-	"M": "MiB", "MB": "MiB", "Mb": "MiB", "mb": "MiB", "Mi": "MiB", "mib": "MiB", "MIB": "MiB",
-	"G": "GiB", "GB": "GiB", "gb": "GiB", "Gi": "GiB", "gib": "GiB", "GIB": "GiB", "b": "B", "bytes": "B",
+// nearSizeUnit returns the unit that was most likely meant, "" for none.
+func nearSizeUnit(unit string) string {
+	switch strings.ToLower(unit) {
+	case "b", "byte", "bytes":
+		return "B"
+	case "k", "kb", "ki", "kib":
+		return "KiB"
+	case "m", "mb", "mi", "mib":
+		return "MiB"
+	case "g", "gb", "gi", "gib":
+		return "GiB"
+	}
+	return ""
 }
 
 // parseSize reads 64KiB; 0 needs no unit.
@@ -115,14 +168,14 @@ func parseSize(s string) (Size, error) {
 	}
 	digits := number.FindString(s)
 	unit := strings.TrimSpace(s[len(digits):])
-	per, ok := sizeUnits[unit]
+	per := sizeUnit(unit)
 	if digits != "" && unit == "" {
 		return 0, &unitError{"needs a unit", "did you mean " + s + "B, or " + s + "KiB?"}
 	}
 	n, err := strconv.ParseFloat(digits, 64)
-	if !ok || err != nil || n*per >= math.MaxInt64 {
+	if per == 0 || err != nil || n*per >= math.MaxInt64 {
 		e := &unitError{msg: "must be " + errSize.Error() + ", not " + strconv.Quote(shorten(s))}
-		if near := nearUnits[unit]; near != "" && digits != "" {
+		if near := nearSizeUnit(unit); near != "" && digits != "" {
 			e.hint = "did you mean " + digits + near + "?"
 		}
 		return 0, e
@@ -133,7 +186,7 @@ func parseSize(s string) (Size, error) {
 // parsePer splits 100/s into its amount and time.
 func parsePer(s, example string) (amount string, per time.Duration, err error) {
 	amount, unit, ok := strings.Cut(s, "/")
-	if per = timeUnits[unit]; ok && per != 0 {
+	if per = timeUnit(unit); ok && per != 0 {
 		return amount, per, nil
 	}
 	e := &unitError{msg: "must be a rate such as " + example + ", not " + strconv.Quote(shorten(s))}
