@@ -51,16 +51,16 @@ type pubFlags struct {
 }
 
 func (f *pubFlags) register(fs *pflag.FlagSet) {
-	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "topic to publish to")
-	fs.StringVarP(&f.message, "message", "m", "", "payload to send")
-	fs.StringVarP(&f.file, "file", "f", "", "send the contents of this file")
+	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "`TOPIC` to publish to")
+	fs.StringVarP(&f.message, "message", "m", "", "`PAYLOAD` to send")
+	fs.StringVarP(&f.file, "file", "f", "", "send the contents of `FILE`")
 	fs.BoolVarP(&f.stdin, "stdin-file", "s", false, "send all of standard input as one message")
 	fs.BoolVarP(&f.lines, "stdin-line", "l", false, "send each line of standard input as a message")
 	fs.BoolVarP(&f.null, "null-message", "n", false, "send an empty message")
 	fs.BoolVarP(&f.retain, "retain", "r", false, "make the message retained")
-	fs.IntVar(&f.repeat, "repeat", 1, "send the message this many times")
-	fs.Float64Var(&f.repeatDelay, "repeat-delay", 0, "seconds between repetitions")
-	fs.IntVarP(&f.inflight, "max-inflight", "M", 20, "unacknowledged QoS 1 and 2 messages at a time")
+	fs.IntVar(&f.repeat, "repeat", 1, "send the message `N` times")
+	fs.Float64Var(&f.repeatDelay, "repeat-delay", 0, "`SECONDS` between repetitions")
+	fs.IntVarP(&f.inflight, "max-inflight", "M", 20, "at most `N` unacknowledged QoS 1 and 2 messages")
 	f.mqttFlags.register(fs)
 }
 

@@ -56,14 +56,14 @@ type subFlags struct {
 }
 
 func (f *subFlags) register(fs *pflag.FlagSet) {
-	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "Topic Filter to subscribe to; may be repeated")
-	fs.StringArrayVarP(&f.filterOut, "filter-out", "T", nil, "do not show these topics; may be repeated")
-	fs.StringArrayVarP(&f.unsubscribe, "unsubscribe", "U", nil, "unsubscribe from this filter; may be repeated")
-	fs.IntVarP(&f.count, "count", "C", 0, "exit after this many messages")
-	fs.IntVarP(&f.timeout, "timeout", "W", 0, "exit after this many seconds, with code 27")
+	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "subscribe to this Topic `FILTER`; may be repeated")
+	fs.StringArrayVarP(&f.filterOut, "filter-out", "T", nil, "do not show topics that match `FILTER`; may be repeated")
+	fs.StringArrayVarP(&f.unsubscribe, "unsubscribe", "U", nil, "unsubscribe from `FILTER`; may be repeated")
+	fs.IntVarP(&f.count, "count", "C", 0, "exit after `N` messages")
+	fs.IntVarP(&f.timeout, "timeout", "W", 0, "exit after `N` seconds, with code 27")
 	fs.BoolVarP(&f.exitOnSub, "exit-after-sub", "E", false, "exit when the subscriptions are acknowledged")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show topic and payload")
-	fs.StringVarP(&f.format, "format", "F", "", "show messages in this format")
+	fs.StringVarP(&f.format, "format", "F", "", "show messages in this `FORMAT`")
 	fs.BoolVar(&f.pretty, "pretty", false, "JSON over several lines")
 	fs.BoolVarP(&f.noEOL, "no-eol", "N", false, "no line end after a payload")
 	fs.BoolVarP(&f.noRetained, "no-retained", "R", false, "do not show retained messages")
@@ -71,7 +71,7 @@ func (f *subFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.removeRetained, "remove-retained", false, "clear the retained messages that are shown")
 	fs.BoolVar(&f.retainAsPublished, "retain-as-published", false, "keep the RETAIN flag as published (MQTT 5)")
 	fs.BoolVar(&f.noLocal, "no-local", false, "not the messages of this client itself (MQTT 5)")
-	fs.Float64Var(&f.random, "random-filter", 100, "show only this percentage of the messages")
+	fs.Float64Var(&f.random, "random-filter", 100, "show only `PERCENT` of the messages")
 	f.mqttFlags.register(fs)
 }
 
@@ -86,7 +86,7 @@ func (f *subFlags) positive(name string, n int) error {
 func (f *subFlags) check(args []string) error {
 	f.topics = append(f.topics, args...)
 	if f.urlTopic != "" {
-		f.topics = append(f.topics, f.urlTopic)
+		f.topics = append([]string{f.urlTopic}, f.topics...)
 	}
 	if len(f.topics) == 0 {
 		return errors.New("name a topic to subscribe to: -t FILTER")

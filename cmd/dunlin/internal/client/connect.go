@@ -59,17 +59,23 @@ func Connect(ctx context.Context, o Options, s *Session) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	c, err := open(ctx, raw, o, s)
+	if err != nil && ctx.Err() != nil {
+		return nil, &UnreachableError{o.Target.Address, fmt.Errorf("no CONNACK: %w", context.Cause(ctx))}
+	}
+	return c, err
+}
+
+// open does all of Connect but the dialing.
+func open(ctx context.Context, raw net.Conn, o Options, s *Session) (*Conn, error) {
 	c := newConn(raw, o, s)
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
-	err = c.handshake()
+	err := c.handshake()
 	if !stop() && err == nil {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		raw.Close()
-		if ctx.Err() != nil {
-			return nil, &UnreachableError{o.Target.Address, fmt.Errorf("no CONNACK: %w", context.Cause(ctx))}
-		}
 		return nil, err
 	}
 	c.start()
