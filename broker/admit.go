@@ -16,7 +16,7 @@ import (
 // Connect implements conn.Server.
 func (h *hub) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err error) {
 	if r.ClientID == "" && (r.Version == mqtt.V31 || r.Version == mqtt.V311 && !r.CleanStart) { // [MQTT311-3.1.3-8]
-		return a, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "MQTT-3.1.3-8", "empty Client Identifier")
+		return a, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "empty Client Identifier")
 	}
 	a.User = r.Username
 	if h.opts.Authenticate != nil {

@@ -157,8 +157,11 @@ func (c *Client) take(now time.Time) (mqtt.Message, bool) {
 	n := &c.next
 	n.Lock()
 	defer n.Unlock()
+	if c.ended() != nil {
+		return mqtt.Message{}, false
+	}
 	c.acknowledge(now)
-	for c.ended() == nil {
+	for {
 		s, ok := c.peer.Next(now)
 		if !ok {
 			break

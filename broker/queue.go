@@ -43,6 +43,9 @@ type Queue struct {
 	state struct {
 		sync.Mutex
 		entries *store.Queue
+		// retained are the retained messages queued while the filters are
+		// subscribed one after the other; nil when that is over.
+		retained map[*mqtt.Message]struct{}
 	}
 }
 
@@ -64,9 +67,13 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
+	q.state.retained = make(map[*mqtt.Message]struct{})
 	for _, s := range o.Filters {
 		b.hub.router.Subscribe(time.Now(), q, s, false, true)
 	}
+	q.state.Lock()
+	q.state.retained = nil
+	q.state.Unlock()
 	return q, nil
 }
 
@@ -92,8 +99,8 @@ func (q *Queue) ClientID() string { return "\x00" + q.name }
 func (q *Queue) Online() bool { return true }
 
 // Deliver queues a message; the router calls it.
-func (q *Queue) Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, _ bool, _ []uint32) (kept bool) {
-	if q.skip != "" && m.Publisher == q.skip {
+func (q *Queue) Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, retained bool, _ []uint32) (kept bool) {
+	if q.skip != "" && m.Publisher == q.skip || retained && !q.first(m) {
 		return false
 	}
 	if qos != m.QoS {
@@ -109,6 +116,19 @@ func (q *Queue) Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, _ bool, _ 
 	default:
 	}
 	return true
+}
+
+// first reports whether a retained message comes for the first time: each
+// filter that matches it brings it along.
+func (q *Queue) first(m *mqtt.Message) bool {
+	q.state.Lock()
+	defer q.state.Unlock()
+	if q.state.retained == nil {
+		return true
+	}
+	_, again := q.state.retained[m]
+	q.state.retained[m] = struct{}{}
+	return !again
 }
 
 // Next waits for the next entry not yet handed out since the last Rewind, in

@@ -113,6 +113,10 @@ type Conn struct {
 	// The writer's own.
 	sentAliases map[string]uint16
 
+	// While a batch of input is worked off, messages that it brings back to
+	// this connection wait for its end: one write for both.
+	feeding, missed atomic.Bool
+
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
 	w       writer
 }
@@ -148,7 +152,12 @@ func (c *Conn) Kick(code mqtt.ReasonCode) {
 }
 
 // Wake tells the connection that its session may have something to send.
-func (c *Conn) Wake() { c.kickWriter() }
+func (c *Conn) Wake() {
+	c.missed.Store(true)
+	if !c.feeding.Load() {
+		c.kickWriter()
+	}
+}
 
 func remote(nc net.Conn) string {
 	if a := nc.RemoteAddr(); a != nil {

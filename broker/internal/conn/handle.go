@@ -18,8 +18,8 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 	}
 	v := &c.view
 	if err := packet.Decode(b, c.version(), v); err != nil {
-		if c.peer == nil && v.Connect.Version == mqtt.V5 {
-			c.know(&Request{Version: mqtt.V5})
+		if version := v.Connect.Version; c.peer == nil && version >= mqtt.V31 && version <= mqtt.V5 {
+			c.know(&Request{Version: version})
 		}
 		return err
 	}
@@ -172,7 +172,7 @@ func (c *Conn) subscribe(now time.Time, e *session.Effect) mqtt.ReasonCode {
 		return mqtt.TopicFilterInvalid
 	}
 	code := c.cfg.Router.Subscribe(now, c, e.Subscription)
-	c.recorded = c.recorded || !code.Failed()
+	c.recorded = c.recorded || !code.Failed() && c.peer.Durable()
 	return code
 }
 
@@ -181,6 +181,6 @@ func (c *Conn) unsubscribe(e *session.Effect) mqtt.ReasonCode {
 		return e.Reason
 	}
 	code := c.cfg.Router.Unsubscribe(c, e.Subscription.Filter)
-	c.recorded = c.recorded || code == mqtt.Success
+	c.recorded = c.recorded || code == mqtt.Success && c.peer.Durable()
 	return code
 }

@@ -77,6 +77,7 @@ func (c *Conn) readAll() (err error) {
 // feed works off the whole packets in b and returns how many bytes they had.
 // Their acknowledgements are settled together: one commit, one write.
 func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
+	c.feeding.Store(true)
 	for err == nil {
 		n, ferr := packet.Frame(b[used:], c.cfg.Limits.PacketSize)
 		if ferr != nil || n == 0 {
@@ -86,6 +87,10 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 		err = c.packet(now, b[used:used+n])
 		c.last = now
 		used += n
+	}
+	c.feeding.Store(false)
+	if c.missed.Swap(false) {
+		c.pending.wake = true
 	}
 	c.settle()
 	return used, err
