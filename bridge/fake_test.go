@@ -204,7 +204,7 @@ func (c *fakeConn) handle(v *packet.View) bool {
 		if d.after {
 			return false
 		}
-		delete(c.flight, v.ID)
+		c.landed(v.ID)
 		c.send(&packet.View{Type: packet.PUBCOMP, ID: v.ID})
 	case packet.PUBACK, packet.PUBREC, packet.PUBCOMP:
 		s.mu.Lock()
@@ -331,25 +331,26 @@ func (c *fakeConn) answer(w seen, code mqtt.ReasonCode) {
 	if w.qos == 2 {
 		a.Type = packet.PUBREC
 	}
-	if w.qos == 1 || code.Failed() {
-		delete(c.flight, w.id)
+	done := func() {
+		if w.qos == 1 || code.Failed() {
+			c.landed(w.id)
+		}
+		c.send(a)
 	}
 	if c.plan.delay == 0 {
-		c.send(a)
+		done()
 		return
-	}
-	if w.qos == 1 && !code.Failed() {
-		c.s.mu.Lock()
-		c.flight[w.id] = true
-		c.s.mu.Unlock()
 	}
 	c.deferred.Go(func() {
 		time.Sleep(c.plan.delay) // in a synctest bubble
-		c.s.mu.Lock()
-		delete(c.flight, w.id)
-		c.s.mu.Unlock()
-		c.send(a)
+		done()
 	})
+}
+
+func (c *fakeConn) landed(id uint16) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	delete(c.flight, id)
 }
 
 func (c *fakeConn) subscribe(v *packet.View) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,16 +29,25 @@ func TestModelRandomFaults(t *testing.T) {
 
 func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
-// faulty makes a quarter of the server's steps go wrong, up to a limit. It is
-// used under one connection at a time.
+// faulty makes a quarter of the server's steps go wrong, up to a limit. The
+// end of one connection and the beginning of the next overlap.
 type faulty struct {
-	*rand.Rand
+	mu      sync.Mutex
+	rand    *rand.Rand
 	left    int
 	orderly bool // only faults that keep the order
 }
 
+func (f *faulty) intn(n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.rand.IntN(n)
+}
+
 func (f *faulty) happens(oneIn int) bool {
-	if f.left == 0 || f.IntN(oneIn) != 0 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left == 0 || f.rand.IntN(oneIn) != 0 {
 		return false
 	}
 	f.left--
@@ -55,26 +65,26 @@ func (f *faulty) publish(int, *packet.View) verdict {
 	if f.orderly {
 		kinds = kinds[:3]
 	}
-	return kinds[f.IntN(len(kinds))]
+	return kinds[f.intn(len(kinds))]
 }
 
 func (f *faulty) pubrel(int) verdict {
 	if !f.happens(4) {
 		return verdict{}
 	}
-	first := f.IntN(2) == 0
+	first := f.intn(2) == 0
 	return verdict{kill: first, after: !first}
 }
 
 func (f *faulty) plan(int) plan {
 	return plan{
-		receiveMax: uint16(1 + f.IntN(8)), publish: f.publish, pubrel: f.pubrel, closes: f.happens(8),
+		receiveMax: uint16(1 + f.intn(8)), publish: f.publish, pubrel: f.pubrel, closes: f.happens(8),
 	}
 }
 
 func modelRun(t *testing.T, seed uint64) (faults int) {
 	const messages, most = 80, 30
-	f := &faulty{Rand: newRand(seed), left: most, orderly: seed%2 == 0}
+	f := &faulty{rand: newRand(seed), left: most, orderly: seed%2 == 0}
 	pace := newRand(seed + 1000)
 	s := newServer(t, f.plan)
 	r := start(t, s, func(o *Options) { o.RetryMax = 5 * time.Second })
