@@ -1,0 +1,117 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// sink writes down what it gets.
+type sink struct {
+	id      string
+	offline bool
+	durable bool
+	got     []string
+}
+
+func (s *sink) ClientID() string { return s.id }
+func (s *sink) Online() bool     { return !s.offline }
+func (s *sink) Deliver(_ time.Time, m *mqtt.Message, qos mqtt.QoS, retain bool, ids []uint32) bool {
+	slices.Sort(ids)
+	text := fmt.Sprintf("%s/%d%v", m.Payload, qos, ids)
+	if retain {
+		text += "r"
+	}
+	s.got = append(s.got, text)
+	return s.durable
+}
+
+func (s *sink) want(t *testing.T, want ...string) {
+	t.Helper()
+	if !slices.Equal(s.got, want) {
+		t.Errorf("%s got %q, want %q", s.id, s.got, want)
+	}
+	s.got = nil
+}
+
+func newRouter() *Router {
+	return New(new(store.Memory), Limits{RetainedMessages: 2, RetainedBytes: 1000})
+}
+
+func message(topic, payload string, retain bool) *mqtt.Message {
+	return &mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 2, Retain: retain, Publisher: "p"}
+}
+
+func TestOverlapIsDeliveredOnce(t *testing.T) {
+	r, a, b := newRouter(), &sink{id: "a"}, &sink{id: "b", durable: true}
+	now := time.Unix(1000, 0)
+	for i, f := range []string{"x/#", "x/+", "x/y"} {
+		r.Subscribe(now, a, mqtt.Subscription{Filter: f, QoS: mqtt.QoS(i % 2), Identifier: uint32(i + 1)}, false, false)
+	}
+	r.Subscribe(now, b, mqtt.Subscription{Filter: "x/y", QoS: 2}, false, false)
+	for range 2 { // twice: identifiers of a subscription must not grow
+		if got := r.Publish(now, message("x/y", "1", false)); !got.Matched || !got.Recorded {
+			t.Errorf("Publish = %+v", got)
+		}
+		a.want(t, "1/1[1 2 3]")
+		b.want(t, "1/2[]")
+	}
+	if got := r.Publish(now, message("x", "1", false)); !got.Matched || got.Recorded {
+		t.Errorf("without a durable sink: %+v", got)
+	}
+	a.want(t, "1/0[1]")
+	for _, f := range []string{"x/#", "x/+", "x/y", "nothing"} {
+		r.Unsubscribe(a, f, false)
+	}
+	r.Unsubscribe(b, "x/y", false)
+	if c := r.Counts(); c.Subscriptions != 0 || r.filters.Len() != 0 {
+		t.Errorf("%d subscriptions, %d filters left", c.Subscriptions, r.filters.Len())
+	}
+}
+
+func TestASharedAndAPlainSubscriptionDeliverBoth(t *testing.T) {
+	r, a, off := newRouter(), &sink{id: "a"}, &sink{id: "off", offline: true}
+	now := time.Unix(1000, 0)
+	for _, f := range []string{"$share/g/x", "x", "+"} {
+		r.Subscribe(now, a, mqtt.Subscription{Filter: f}, false, false)
+	}
+	r.Subscribe(now, off, mqtt.Subscription{Filter: "$share/g/x"}, false, false)
+	for range 2 {
+		r.Publish(now, message("x", "1", false))
+		a.want(t, "1/0[]", "1/0[]")
+	}
+	off.want(t)
+	r.Unsubscribe(a, "$share/g/x", false)
+	r.Publish(now, message("x", "2", false))
+	off.want(t, "2/0[]")
+}
+
+func TestRetainedLimits(t *testing.T) {
+	r, a := newRouter(), &sink{id: "a"}
+	now := time.Unix(1000, 0)
+	short := message("r/1", "1", true)
+	short.Expires = now.Add(time.Second)
+	r.Publish(now, short)
+	r.Publish(now, message("r/2", "2", true))
+	r.Publish(now, message("r/3", "3", true))
+	if c := r.Counts(); c.Retained != 2 || c.RetainedRefused != 1 {
+		t.Errorf("at the limit: %+v", c)
+	}
+	later := now.Add(time.Minute)
+	r.Publish(later, message("r/3", "3", true))
+	r.Subscribe(later, a, mqtt.Subscription{Filter: "r/+", QoS: 1}, false, false)
+	slices.Sort(a.got)
+	a.want(t, "2/1[]r", "3/1[]r")
+	r.Publish(later, message("r/2", string(make([]byte, 2000)), true))
+	if c := r.Counts(); c.Retained != 1 {
+		t.Errorf("an old value stays when the new one is refused: %+v", c)
+	}
+	r.Publish(later, message("r/3", "", true))
+	if c := r.Counts(); c.Retained != 0 || c.RetainedBytes != 0 {
+		t.Errorf("not cleared: %+v", c)
+	}
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// entry is what the dumb queue remembers.
+type entry struct {
+	seq            uint64
+	handed, inSent bool
+	received       bool
+	size           int
+}
+
+// FuzzQueue drives a Queue and a slice with the same operations.
+func FuzzQueue(f *testing.F) {
+	f.Add([]byte{0, 0, 1, 0, 0, 0, 1, 2, 3, 1, 4, 0, 0, 0, 1, 1, 3})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		const maxMessages, maxBytes = 4, 40
+		q := NewQueue(maxMessages, maxBytes)
+		var model []entry
+		var last, accepted, removed, dropped uint64
+		now := time.Unix(1000, 0)
+		for _, op := range ops {
+			arg := int(op >> 3)
+			switch op % 5 {
+			case 0: // push
+				q.Push(now, &mqtt.Message{Payload: make([]byte, arg)})
+				accepted++
+				if model = makeRoom(model, maxMessages, maxBytes, arg, &dropped); model == nil || !fits(model, maxMessages, maxBytes, arg) {
+					dropped++
+					break
+				}
+				last++
+				model = append(model, entry{seq: last, size: arg})
+			case 1: // next
+				i := 0
+				for i < len(model) && model[i].handed {
+					i++
+				}
+				e, ok := q.Next(now)
+				if ok != (i < len(model)) || ok && e.Seq != model[i].seq {
+					t.Fatalf("Next = %d %v, model has %v", e.Seq, ok, model)
+				}
+				if ok {
+					model[i].handed, model[i].inSent = true, true
+				}
+			case 2:
+				q.Rewind()
+				for i := range model {
+					model[i].handed = false
+				}
+			case 3: // remove one that was handed out
+				for i := range model {
+					if model[i].handed && i >= arg%len(model) {
+						if !q.Remove(model[i].seq) {
+							t.Fatalf("Remove(%d) = false", model[i].seq)
+						}
+						removed++
+						model = append(model[:i:i], model[i+1:]...)
+						break
+					}
+				}
+			case 4:
+				if got := q.Remove(last + 1); got {
+					t.Fatal("removed what was never there")
+				}
+			}
+			s := q.Stats(now)
+			if s.Messages != len(model) || s.Accepted != accepted || s.Removed != removed || s.Dropped != dropped ||
+				s.Accepted != s.Removed+s.Dropped+uint64(s.Messages) {
+				t.Fatalf("stats %+v, model %v accepted %d removed %d dropped %d", s, model, accepted, removed, dropped)
+			}
+		}
+	})
+}
+
+func fits(model []entry, maxMessages, maxBytes, size int) bool {
+	for _, e := range model {
+		size += e.size
+	}
+	return len(model)+1 <= maxMessages && size <= maxBytes
+}
+
+// makeRoom drops the oldest that was never handed out until size fits; it
+// never returns nil.
+func makeRoom(model []entry, maxMessages, maxBytes, size int, dropped *uint64) []entry {
+	if model == nil {
+		model = []entry{}
+	}
+	for !fits(model, maxMessages, maxBytes, size) {
+		i := 0
+		for i < len(model) && model[i].inSent {
+			i++
+		}
+		if i == len(model) {
+			break
+		}
+		model = append(model[:i:i], model[i+1:]...)
+		*dropped++
+	}
+	return model
+}
+
+func TestQueueKeepsWhatTheOtherSideOwns(t *testing.T) {
+	now := time.Unix(1000, 0)
+	q := NewQueue(10, 1000)
+	q.Push(now, &mqtt.Message{Topic: "a", Expires: now.Add(time.Second)})
+	q.Push(now, &mqtt.Message{Topic: "b", Expires: now.Add(time.Second)})
+	for range 2 {
+		q.Next(now)
+	}
+	if !q.Received(1) || q.Received(9) {
+		t.Error("Received does not find its entry")
+	}
+	q.Rewind()
+	e, ok := q.Next(now.Add(time.Minute))
+	if !ok || e.Seq != 1 || !e.Received || e.Sent != 1 {
+		t.Errorf("Next = %+v, want entry 1 received", e)
+	}
+}
