@@ -134,6 +134,31 @@ func TestCommands(t *testing.T) {
 			stop()
 		})
 	})
+	t.Run("a command that waits when the device fails is refused, not kept for later", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			release := make(chan struct{})
+			o.read = func(_ context.Context, n int) ([]sensors.Reading, error) {
+				if n == 2 {
+					<-release
+				}
+				return o.state()
+			}
+			_, stop := run(t, b, heater(o))
+			after(31 * time.Second)
+			b.send("dev:heater", set("relay", "ON"))
+			after(30 * time.Second)
+			if r := b.last("heater/relay/result"); !strings.Contains(r, "hung") {
+				t.Errorf("result is %q", r)
+			}
+			close(release)
+			after(time.Minute)
+			if o.on || b.last("heater/relay") != "OFF" {
+				t.Error("the command was carried out after the outage")
+			}
+			stop()
+		})
+	})
 	t.Run("a command that never returns is answered and the device is hung", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			b, o := newFakeBroker(), newFakeOutput()

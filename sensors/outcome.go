@@ -217,6 +217,7 @@ func (o *owner) down(ctx context.Context, err error, now time.Time) {
 	clear(o.health.Failed)
 	o.health.become(Offline, r, now)
 	o.publishHealth(ctx)
+	o.refuseWaiting(ctx, err) // carried out after the outage they would surprise
 	o.leave(now)
 	for _, e := range o.entities {
 		e.has, e.dirty, e.row = false, false, 0
