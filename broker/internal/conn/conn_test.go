@@ -1,0 +1,141 @@
+package conn
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// fakeBroker accepts everybody and panics at the topic "panic".
+type fakeBroker struct {
+	peer  *Peer
+	ended chan End
+}
+
+func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
+	f.peer = NewPeer(r.ClientID, session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1})
+	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c.Wake)
+	return Accepted{Peer: f.peer, ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
+}
+func (f *fakeBroker) Disconnect(_ *Conn, e End) {
+	f.peer.Detach()
+	f.ended <- e
+}
+func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) mqtt.ReasonCode {
+	if topic == "panic" {
+		panic("a bug")
+	}
+	return mqtt.Success
+}
+func (f *fakeBroker) Publish(time.Time, *mqtt.Message) (matched, recorded bool) { return true, false }
+func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonCode {
+	return mqtt.Success
+}
+func (f *fakeBroker) Unsubscribe(*Conn, string) mqtt.ReasonCode { return mqtt.Success }
+func (f *fakeBroker) Persist(*Peer, session.Change, uint16)     {}
+func (f *fakeBroker) Commit() uint64                            { return 0 }
+func (f *fakeBroker) Durable() (uint64, error)                  { return 0, nil }
+func (f *fakeBroker) Notify(_ uint64, wake func())              { wake() }
+
+// serve runs a connection of a 5.0 client that has sent CONNECT.
+func serve(t *testing.T) (client net.Conn, f *fakeBroker, cfg *Config) {
+	f = &fakeBroker{ended: make(chan End, 1)}
+	cfg = &Config{
+		Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters),
+		Limits: Limits{PacketSize: 1 << 20, ReceiveMaximum: 10, TopicAliasMaximum: 10, TopicLevels: 10, TopicLength: 100},
+	}
+	client, server := net.Pipe()
+	go New(cfg, server, "test").Serve() // ended is what the tests wait for
+	send(t, client, &packet.View{Type: packet.CONNECT, Connect: packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("c")}})
+	return client, f, cfg
+}
+
+func send(t *testing.T, client net.Conn, v *packet.View) {
+	t.Helper()
+	if _, err := client.Write(packet.Append(nil, mqtt.V5, v)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAPanicEndsItsConnectionOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, f, cfg := serve(t)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			io.Copy(io.Discard, client)
+		}()
+		send(t, client, &packet.View{Type: packet.PUBLISH, Publish: packet.Publish{Topic: []byte("panic")}})
+		if e := <-f.ended; e.Normal {
+			t.Error("the end passes for a normal one")
+		}
+		<-done
+		if n := cfg.Counters.Panics.Load(); n != 1 {
+			t.Errorf("%d panics counted", n)
+		}
+	})
+}
+
+func TestASlowConsumerMayBeSlowButNotStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, f, cfg := serve(t)
+		one := make([]byte, 1)
+		deliver := func() {
+			f.peer.Deliver(time.Now(), &mqtt.Message{Topic: "t", Payload: make([]byte, 1000)}, 0, false, nil)
+		}
+		read := func() {
+			t.Helper()
+			if _, err := client.Read(one); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read()
+		synctest.Wait()
+		deliver()
+		for range 100 { // a byte each 20 s: progress
+			time.Sleep(20 * time.Second)
+			read()
+		}
+		time.Sleep(29 * time.Second)
+		synctest.Wait()
+		if len(f.ended) != 0 {
+			t.Fatal("ended too early")
+		}
+		time.Sleep(2 * time.Second)
+		<-f.ended
+		if n := cfg.Counters.SlowConsumers.Load(); n != 1 {
+			t.Errorf("%d slow consumers counted", n)
+		}
+		client.Close()
+	})
+}
+
+func TestOneWriteForWhatIsThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, f, _ := serve(t)
+		buf := make([]byte, maxBuffer)
+		if _, err := client.Read(buf); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for range 50 {
+			f.peer.state.Lock()
+			f.peer.state.session.Deliver(&mqtt.Message{Topic: "t"}, 0, false, nil)
+			f.peer.state.Unlock()
+		}
+		f.peer.Deliver(time.Now(), &mqtt.Message{Topic: "t"}, 0, false, nil)
+		n, err := client.Read(buf)
+		if want := 51 * len(packet.Append(nil, mqtt.V5, &packet.View{Type: packet.PUBLISH, Publish: packet.Publish{Topic: []byte("t")}})); err != nil || n != want {
+			t.Errorf("one read gives %d bytes (%v), want all %d", n, err, want)
+		}
+		client.Close()
+		<-f.ended
+	})
+}
