@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"broker/internal/conn":    {"broker/mqtt", "broker/packet", "broker/topic", "broker/internal/session"},
 	"broker/internal/listen":  {},
 	"broker":                  {"broker/..."},
-	"broker/brokertest":       {"broker", "broker/mqtt", "broker/packet", "broker/topic"},
+	"broker/brokertest":       {"broker", "broker/internal/listen", "broker/mqtt", "broker/packet", "broker/topic"},
 	"config":                  {"broker/topic"},
 	"bridge":                  {"broker/mqtt", "broker/topic", "broker/packet"},
 	"bridge/bridgetest":       {"broker/mqtt", "broker/packet"},

@@ -12,12 +12,12 @@ import (
 
 // story prints what happens in the demo, one line an event.
 type story struct {
-	mu      sync.Mutex
-	w       io.Writer
-	count   int // messages that arrived in the cloud
-	last    int // count at the last report
-	at      time.Time
-	down    bool // the last change told was that the bridge is down
+	mu    sync.Mutex
+	w     io.Writer
+	count int // messages that arrived in the cloud
+	last  int // count at the last report
+	at    time.Time
+	down  bool // the last change told was that the bridge is down
 }
 
 // say prints one line.
@@ -33,7 +33,7 @@ func (s *story) line(what, format string, args ...any) {
 
 // welcome says where to connect, and which ports were taken.
 func (s *story) welcome(d *demo, wanted int, local net.Addr, wantedCloud int, cloud net.Addr) {
-	fmt.Fprintf(s.w, "dunlin %s demo: this machine's values and simulated sensors, as node %s\n\n", version, d.node)
+	fmt.Fprintf(s.w, "dunlin %s demo: this machine's values and simulated sensors, as node %s\n\n", readVersion().Version, d.node)
 	for _, p := range []struct{ wanted, got int }{{wanted, portOf(local)}, {wantedCloud, portOf(cloud)}} {
 		if p.wanted != p.got {
 			fmt.Fprintf(s.w, "  port %d is taken: using %d\n", p.wanted, p.got)

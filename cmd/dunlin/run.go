@@ -45,7 +45,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	}
 	stop := ignoreHangup()
 	defer stop()
-	log.Info("dunlin starts", "version", version, "node", cfg.Node, "devices", len(cfg.Devices), "bridges", len(cfg.Bridges))
+	log.Info("dunlin starts", "version", readVersion().Version, "node", cfg.Node, "devices", len(cfg.Devices), "bridges", len(cfg.Bridges))
 	if err := g.Run(ctx); err != nil {
 		log.Error("dunlin failed", "err", err)
 		return exitFailed

@@ -11,8 +11,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// version is set by the release build with -ldflags "-X main.version=1.2.3".
-var version string
+// version and revision are set by the build, as in
+// -ldflags "-X main.version=1.2.3 -X main.revision=0123456789ab"; without
+// them, what the go command recorded is used.
+var version, revision string
 
 // build says what this program was made from.
 type build struct {
@@ -25,21 +27,23 @@ type build struct {
 }
 
 func readVersion() build {
-	b := build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	b := build{Version: version, Revision: revision, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		changed := false
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				b.Revision = s.Value[:min(12, len(s.Value))]
+				if revision == "" {
+					b.Revision = s.Value[:min(12, len(s.Value))]
+				}
 			case "vcs.time":
 				b.Time = s.Value
 			case "vcs.modified":
 				changed = s.Value == "true"
 			}
 		}
-		if changed && b.Revision != "" {
+		if changed && revision == "" && b.Revision != "" {
 			b.Revision += "+"
 		}
 		if b.Version == "" && info.Main.Version != "(devel)" {

@@ -39,7 +39,7 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 		TLS: secured, KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
 		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
-		Log: d.logger("bridge").With("bridge", bc.Name), OnEvent: d.onEvent, Dial: d.dial, RetryMax: d.retryMax,
+		Log: d.logger("bridge"), OnEvent: d.onEvent, Dial: d.dial, RetryMax: d.retryMax,
 	}
 	local, err := g.broker.Attach(broker.ClientOptions{ID: bridge.LocalID(bc.Name), CleanStart: true})
 	if err != nil {

@@ -49,13 +49,17 @@ func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) 
 func isPermission(err error) bool   { return errors.Is(err, fs.ErrPermission) }
 
 func limits(l *config.Limits) broker.Limits {
+	expiry := l.SessionExpiryMax
+	if expiry == config.Never {
+		expiry = -1
+	}
 	return broker.Limits{
 		Connections:       l.Connections,
 		PacketSize:        uint32(l.PacketSize),
 		ReceiveMaximum:    uint16(l.ReceiveMaximum),
 		TopicAliasMaximum: uint16(l.TopicAliasMaximum),
 		KeepAliveMax:      l.KeepAliveMax,
-		SessionExpiryMax:  l.SessionExpiryMax,
+		SessionExpiryMax:  expiry,
 		QueueMessages:     l.QueueMessages,
 		QueueSize:         int(l.QueueSize),
 		RetainedMessages:  l.RetainedMessages,
