@@ -24,6 +24,7 @@
 // a settler (acknowledgements), the wire's flusher and paho's workers, all
 // waited for before the next connection starts.
 //
-// Locks: Bridge.status.mu, window.mu, receiver.mu and wire.mu are leaves; no
-// two are held together and none across I/O or a call to the Queue.
+// Locks: status, window, hold, suspect, receiver, session and wire each guard
+// their own fields. They are leaves: no two are held together, and none across
+// I/O or a call to the Queue.
 package bridge
