@@ -78,10 +78,8 @@ func describe(proc, pid string) string {
 
 // look reports whether path exists and whether this process may open it.
 func look(path string) (exists, usable bool) {
-	if unix.Access(path, unix.F_OK) != nil {
-		return false, false
-	}
-	return true, unix.Access(path, unix.R_OK|unix.W_OK) == nil
+	err := unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK|unix.W_OK, unix.AT_EACCESS)
+	return err == nil || err == unix.EACCES || err == unix.EPERM, err == nil
 }
 
 // whoMay says which group's members may open path, "" when nobody's may.

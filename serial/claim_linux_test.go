@@ -1,11 +1,14 @@
 package serial
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +42,20 @@ func TestHolderIsNamed(t *testing.T) {
 	}
 }
 
+// asNobody sends what f returns when it may not do what file modes forbid.
+func asNobody(result chan<- error, f func() error) {
+	if os.Geteuid() == 0 {
+		// Root may open anything. This thread stops being root for files; it
+		// ends with its goroutine, because it stays locked to it.
+		runtime.LockOSThread()
+		if _, err := unix.SetfsuidRetUid(65534); err != nil {
+			result <- err
+			return
+		}
+	}
+	result <- f()
+}
+
 func TestNoPermission(t *testing.T) {
 	d := serialtest.Pty(t)
 	if err := os.Chmod(d.Path(), 0); err != nil {
@@ -47,19 +64,10 @@ func TestNoPermission(t *testing.T) {
 	c := DefaultConfig()
 	c.Path = d.Path()
 	failed := make(chan error, 1)
-	go func() {
-		if os.Geteuid() == 0 {
-			// Root may open anything. This thread stops being root for files;
-			// it ends with its goroutine, because it stays locked to it.
-			runtime.LockOSThread()
-			if _, err := unix.SetfsuidRetUid(65534); err != nil {
-				failed <- err
-				return
-			}
-		}
+	go asNobody(failed, func() error {
 		_, err := Open(c)
-		failed <- err
-	}()
+		return err
+	})
 	err := <-failed
 	if !errors.Is(err, ErrPermission) || !errors.Is(err, os.ErrPermission) {
 		t.Fatal(err)
@@ -73,6 +81,27 @@ func TestNoPermission(t *testing.T) {
 	if got := whoMay(d.Path()); got == "" {
 		t.Error("the group that may open the port is not named")
 	}
+}
+
+func TestWaitForGivesPermissionsTime(t *testing.T) {
+	d := serialtest.Pty(t)
+	if err := os.Chmod(d.Path(), 0); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := DefaultConfig()
+		c.Path = d.Path()
+		start, done := time.Now(), make(chan error)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go asNobody(done, func() error { return WaitFor(ctx, c) })
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(start); waited != grace*rescan {
+			t.Errorf("waited %v for udev, want %v", waited, grace*rescan)
+		}
+	})
 }
 
 func TestErrorsOfOpen(t *testing.T) {
