@@ -41,14 +41,14 @@ func (h *hub) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err error
 	a.ExpiryMax = h.opts.Limits.SessionExpiryMax
 	a.SessionExpiry = min(r.SessionExpiry, a.ExpiryMax)
 	a.KeepAlive = h.keepAlive(r)
-	a.Peer, a.SessionPresent, err = h.attach(attachment{
+	got, err := h.attach(attachment{
 		id: a.ClientID, cleanStart: r.CleanStart, limits: h.opts.Limits.session(), will: r.Will, endpoint: c,
 		params: session.Params{
 			Version: r.Version, ReceiveMaximum: min(r.ReceiveMaximum, h.opts.Limits.ReceiveMaximum),
 			Expiry: a.SessionExpiry, AsBridge: r.Bridge,
 		},
 	})
-	a.Recorded = a.SessionExpiry > 0
+	a.Peer, a.SessionPresent, a.Recorded = got.peer, got.present, got.recorded
 	return a, err
 }
 

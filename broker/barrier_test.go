@@ -206,3 +206,18 @@ func TestClientPublishWaitsForTheStore(t *testing.T) {
 		}
 	})
 }
+
+func TestTheEndOfAKeptSessionIsRecorded(t *testing.T) {
+	bubble(t, func(t *testing.T, b *brokertest.Broker, s *slowStore) {
+		c := b.Client(mqtt.V5)
+		c.Connect("cid=keeper clean=0 se=60")
+		c.Send("DISCONNECT se=0")
+		c.ExpectClosed()
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if last := s.kinds[len(s.kinds)-1]; last != store.SessionEnded {
+			t.Errorf("the last record is of kind %d, want SessionEnded", last)
+		}
+	})
+}

@@ -63,14 +63,14 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 		}
 	}
 	c := &Client{hub: b.hub, id: o.ID, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	peer, _, err := b.hub.attach(attachment{
+	got, err := b.hub.attach(attachment{
 		id: o.ID, cleanStart: o.CleanStart, local: true, limits: l, will: o.Will, endpoint: c,
 		params: session.Params{Version: mqtt.V5, ReceiveMaximum: b.opts.Limits.ReceiveMaximum, Expiry: o.SessionExpiry},
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.peer = peer
+	c.peer = got.peer
 	return c, nil
 }
 

@@ -48,6 +48,7 @@ type client struct {
 	delay    *time.Timer // publishes will
 	expiry   *time.Timer // ends the session
 	local    bool        // made by Attach: its name is not for network clients
+	kept     bool        // the store has a record of the session
 }
 
 func newHub(o *Options, r *router.Router) *hub {
@@ -70,11 +71,11 @@ type attachment struct {
 
 // attach gives the session to a new endpoint. An endpoint that has it is ended
 // first [MQTT-3.1.4-3], and waited for: nothing of it is worked off later.
-func (h *hub) attach(a attachment) (peer *conn.Peer, present bool, err error) {
+func (h *hub) attach(a attachment) (attached, error) {
 	for {
 		got, old, gone, err := h.tryAttach(a)
 		if err != nil {
-			return nil, false, err
+			return got, err
 		}
 		if old != nil {
 			old.Kick(mqtt.SessionTakenOver)
@@ -82,19 +83,22 @@ func (h *hub) attach(a attachment) (peer *conn.Peer, present bool, err error) {
 			continue
 		}
 		if gone != nil {
+			got.recorded = gone.kept
 			h.end(gone)
 		}
-		if a.params.Expiry > 0 {
+		if a.params.Expiry > 0 || got.present { // resumed to end with this connection is a change too
 			h.router.Persist(store.Record{Kind: store.SessionKept, ClientID: a.id, Expiry: a.params.Expiry})
+			got.recorded = true
 		}
-		return got.peer, got.present, nil
+		return got, nil
 	}
 }
 
-// attached is a success of tryAttach.
+// attached is a success of attach.
 type attached struct {
-	peer    *conn.Peer
-	present bool
+	peer     *conn.Peer
+	present  bool // the session existed
+	recorded bool // a record was written
 }
 
 // tryAttach returns the endpoint in the way, or attaches. gone is a session
@@ -128,6 +132,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will = a.endpoint, a.will
+	cl.kept = cl.kept || a.params.Expiry > 0
 	cl.peer.Attach(a.params, a.endpoint.Wake)
 	ok.peer = cl.peer
 	return ok, nil, gone, nil
@@ -174,11 +179,10 @@ func (h *hub) detach(id string, e endpoint, normal bool) {
 // end removes what a session left in the router and publishes its will. The
 // session must be out of the registry.
 func (h *hub) end(cl *client) {
-	durable := cl.peer.Durable()
 	for _, s := range cl.peer.Subscriptions() {
-		h.router.Unsubscribe(cl.peer, s.Filter, durable)
+		h.router.Unsubscribe(cl.peer, s.Filter, false) // SessionEnded says it
 	}
-	if durable {
+	if cl.kept {
 		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
 	}
 	h.registry.Lock()

@@ -5,8 +5,8 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// parkedMax is how many acknowledgements may wait for the store before the
-// connection is no longer read.
+// parkedMax is how many acknowledgements may wait for the store, and bytes of
+// PINGRESP for the socket, before the connection is no longer read.
 const parkedMax = 4096
 
 // reply is one parked acknowledgement: its size in the buffer of replies and
@@ -77,7 +77,7 @@ func (c *Conn) settle() {
 	p.bytes, p.replies, p.urgent, p.wake = p.bytes[:0], p.replies[:0], p.urgent[:0], false
 	c.kickWriter()
 	w.Lock()
-	for len(w.parked) >= parkedMax && !w.closing {
+	for (len(w.parked) >= parkedMax || len(w.urgent) >= parkedMax) && !w.closing {
 		w.room.Wait()
 	}
 	w.Unlock()

@@ -156,7 +156,10 @@ func (c *Conn) fill(dst []byte) (_ []byte, closing bool, err error) {
 	w.Lock()
 	w.again = false
 	dst = append(dst, w.urgent...)
-	w.urgent = w.urgent[:0]
+	if len(w.urgent) > 0 {
+		w.urgent = w.urgent[:0]
+		w.room.Broadcast()
+	}
 	dst, waits := c.release(dst, durable)
 	closing = w.closing
 	if closing {

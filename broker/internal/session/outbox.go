@@ -54,7 +54,8 @@ func (s *Session) Deliver(m *mqtt.Message, qos mqtt.QoS, retain bool, identifier
 	o.counts.Accepted++
 	size := m.Size()
 	for len(o.inflight)+len(o.queue)+1 > s.limits.QueueMessages || o.bytes+size > s.limits.QueueBytes {
-		if qos == mqtt.AtMostOnce || len(o.queue) == 0 {
+		// What could not fit an empty queue must not empty this one.
+		if qos == mqtt.AtMostOnce || len(o.queue) == 0 || size > s.limits.QueueBytes {
 			o.counts.Dropped++
 			return false
 		}

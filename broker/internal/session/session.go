@@ -31,7 +31,7 @@ type Params struct {
 	// connection [MQTT-3.1.2-23].
 	Expiry time.Duration
 	// AsBridge is the mark of mosquitto's bridges in 3.1 and 3.1.1: their
-	// subscriptions keep the RETAIN flag as published.
+	// subscriptions are Retain As Published and No Local.
 	AsBridge bool
 }
 

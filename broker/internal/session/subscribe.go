@@ -20,7 +20,7 @@ func (s *Session) subscribe(p *packet.View, out []Effect) ([]Effect, error) {
 			RetainHandling: f.RetainHandling, Identifier: id,
 		}}
 		if s.params.AsBridge {
-			e.Subscription.RetainAsPublished = true
+			e.Subscription.RetainAsPublished, e.Subscription.NoLocal = true, true
 		}
 		if topic.ValidFilter(e.Subscription.Filter) != nil {
 			e.Reason = mqtt.TopicFilterInvalid

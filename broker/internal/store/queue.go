@@ -41,7 +41,7 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) {
 	q.dropExpired(now)
 	for len(q.entries)+1 > q.maxMessages || q.bytes+size > q.maxBytes {
 		i := q.firstNotSent()
-		if i < 0 {
+		if i < 0 || size > q.maxBytes { // what could not fit an empty queue must not empty this one
 			q.dropped++
 			return
 		}
