@@ -135,8 +135,10 @@ func TestGPIOOutMaxOn(t *testing.T) {
 		r.next(time.Second)
 		r.do("ON")
 		start := time.Now()
-		time.Sleep(90 * time.Minute)
-		r.do("ON") // does not extend it
+		for range 2 {
+			time.Sleep(45 * time.Minute)
+			r.do("ON") // does not extend it, however often
+		}
 		if got := r.next(24 * time.Hour); got != false || time.Since(start) != 2*time.Hour {
 			t.Errorf("reported %v after %v, want off after 2h", got, time.Since(start))
 		}
@@ -145,7 +147,7 @@ func TestGPIOOutMaxOn(t *testing.T) {
 		if got := r.next(24 * time.Hour); got != false || time.Since(start) != 2*time.Hour {
 			t.Errorf("reported %v after %v, want off after 2h again", got, time.Since(start))
 		}
-		r.line.happened(t, "request out low", "write high", "write high", "write low", "write high", "write low")
+		r.line.happened(t, "request out low", "write high", "write high", "write high", "write low", "write high", "write low")
 	})
 }
 
