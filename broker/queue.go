@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -63,7 +64,7 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	or(&o.MaxMessages, 10000)
 	or(&o.MaxBytes, 16<<20)
 	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	q.state.entries = store.NewQueue(o.MaxMessages, o.MaxBytes)
+	q.state.entries = store.NewQueue(o.MaxMessages, o.MaxBytes, rand.Uint64N(1<<52))
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}

@@ -18,11 +18,15 @@ type later struct {
 	// refuse, when set, is why the program must not start: leaving the key out
 	// would open what it closes, or promise what is not kept.
 	refuse string
+	// note is what holds instead, for a warning.
+	note string
 }
 
 const (
 	noTLS   = "this version cannot serve TLS, and would serve plain text instead"
 	noUsers = "this version cannot tell users apart, and would let everyone do everything"
+	noSenML = "this version does not write SenML"
+	noGuard = "this version would drive the output without it: remove it, and do not rely on it"
 	noBind  = "this version cannot listen there"
 )
 
@@ -47,6 +51,13 @@ func notYet() []later {
 		{path: "mqtt.features.subscription_identifiers", harmless: []string{"true"}},
 		{path: "mqtt.overlap", harmless: []string{"once"}},
 		{path: "mqtt.sys_interval", harmless: []string{"0", "0s"}},
+		{path: "mqtt.features.max_qos", harmless: []string{"2"}},
+		{path: "mqtt.features.retain", harmless: []string{"true"}},
+		{path: "mqtt.features.wildcard", harmless: []string{"true"}},
+		{path: "mqtt.features.shared", harmless: []string{"true"}},
+		{path: "mqtt.features.subscription_identifiers", harmless: []string{"true"}},
+		{path: "mqtt.overlap", harmless: []string{"once"}},
+		{path: "mqtt.sys_interval", harmless: []string{"0"}},
 		{path: "mqtt.client_events", harmless: []string{"false"}},
 		{path: "store.*"},
 		{path: "memory.*", harmless: []string{"auto"}},
@@ -54,13 +65,13 @@ func notYet() []later {
 		{path: "auth.jwt", refuse: noUsers},
 		{path: "auth.rules", refuse: noUsers},
 		{path: "auth.admins"},
-		{path: "gateway.payload", only: []string{"senml"}},
+		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},
 		{path: "buses.*.type", only: []string{"spi", "modbus_rtu", "modbus_tcp"}},
-		{path: "devices.*.payload", only: []string{"senml"}},
-		{path: "devices.*.require"},
-		{path: "devices.*.failsafe"},
+		{path: "devices.*.payload", only: []string{"senml"}, refuse: noSenML},
+		{path: "devices.*.require", refuse: noGuard},
+		{path: "devices.*.failsafe", refuse: noGuard},
 		{path: "bridges.*.servers.*", only: []string{"ws://", "wss://"}, refuse: "this version does not speak WebSocket to other servers"},
 		{path: "bridges.*.profile", harmless: []string{"generic"}},
 		{path: "bridges.*.protocol", harmless: []string{"5"}, refuse: "this version speaks only MQTT 5 to other servers"},
@@ -69,6 +80,7 @@ func notYet() []later {
 		{path: "bridges.*.out.*.lane", harmless: []string{"live"}},
 		{path: "bridges.*.out.*.while_offline", harmless: []string{"all"}},
 		{path: "bridges.*.out.*.ttl"},
+		{path: "bridges.*.spool.max_size", harmless: []string{"64KiB", "1MiB", "4MiB", "8MiB", "16MiB"}, note: "this version keeps what waits in memory, and at most 16 MiB of it"},
 		{path: "bridges.*.spool.max_age"},
 		{path: "bridges.*.spool.overflow", harmless: []string{"drop-oldest"}},
 		{path: "bridges.*.pace.messages", harmless: []string{"0/s"}},
@@ -85,7 +97,7 @@ func notYet() []later {
 func (c *Config) NotYet() []Error {
 	return c.later(func(at *node, p string, row later) (Error, bool) {
 		e := at.at()
-		e.Path, e.Warning = p, true
+		e.Path, e.Warning, e.Hint = p, true, row.note
 		e.Msg = p + " is read but not carried out by this version"
 		return e, row.refuse == ""
 	})

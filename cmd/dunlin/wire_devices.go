@@ -109,7 +109,7 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 func (g *gateway) attachDevice(id string, will *mqtt.Will) (sensors.Session, error) {
 	o := broker.ClientOptions{ID: id, Will: will}
 	if will != nil {
-		o.SessionExpiry = will.Delay + time.Minute
+		o.SessionExpiry = will.Delay + time.Second
 	}
 	c, err := g.broker.Attach(o)
 	if err != nil {

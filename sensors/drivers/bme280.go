@@ -223,6 +223,10 @@ func (d *bme280) Open(ctx context.Context, b sensors.Buses) error {
 // Close implements sensors.Driver. The bus is shared and stays open.
 func (d *bme280) Close() error { return nil }
 
+// Bus tells whom a hung transfer of this chip holds up; it implements
+// sensors.BusUser.
+func (d *bme280) Bus() string { return d.o.Bus }
+
 // Read implements sensors.Driver.
 func (d *bme280) Read(ctx context.Context) ([]sensors.Reading, error) {
 	var ctrl [4]byte

@@ -27,9 +27,11 @@ type Queue struct {
 }
 
 // NewQueue makes a queue that holds at most maxMessages entries of together
-// maxBytes bytes; both must be positive.
-func NewQueue(maxMessages int, maxBytes int64) *Queue {
-	return &Queue{maxMessages: maxMessages, maxBytes: maxBytes}
+// maxBytes bytes; both must be positive. The first entry's Seq is after+1: a
+// queue that forgets its entries with the process starts at a place of its own
+// each time, since a server upstream may remember what an earlier one sent.
+func NewQueue(maxMessages int, maxBytes int64, after uint64) *Queue {
+	return &Queue{maxMessages: maxMessages, maxBytes: maxBytes, last: after}
 }
 
 // Push adds a message and gives up the oldest entries that were never handed
