@@ -1,0 +1,83 @@
+package interop
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strconv"
+	"testing"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+)
+
+// link3 speaks 3.1 and 3.1.1.
+type link3 struct{ mqtt.Client }
+
+func dial31(t *testing.T, b *broker, o dialOptions) *peer  { return dial3(t, b, o, 3) }
+func dial311(t *testing.T, b *broker, o dialOptions) *peer { return dial3(t, b, o, 4) }
+
+func dial3(t *testing.T, b *broker, o dialOptions, protocol uint) *peer {
+	t.Helper()
+	p := newPeer(o.id, o.keep)
+	opts := mqtt.NewClientOptions().AddBroker("tcp://" + b.addr).SetProtocolVersion(protocol).
+		SetClientID(o.id).SetCleanSession(!o.keep).SetAutoReconnect(false).SetConnectTimeout(patience).
+		SetAutoAckDisabled(o.silent).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			p.inbox <- message{topic: m.Topic(), payload: string(m.Payload()), qos: m.Qos(), retain: m.Retained(), dup: m.Duplicate()}
+		}).
+		SetConnectionLostHandler(func(mqtt.Client, error) { p.ended <- 0 }).
+		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
+			c, err := b.dial(t.Context())
+			p.conn = c
+			return c, err
+		})
+	if o.will != nil {
+		opts.SetWill(o.will.topic, o.will.payload, o.will.qos, o.will.retain)
+	}
+	l := link3{mqtt.NewClient(opts)}
+	connect := l.Connect()
+	if err := wait(connect); err != nil {
+		t.Fatalf("%s connects: %v", o.id, err)
+	}
+	p.link, p.present = l, connect.(*mqtt.ConnectToken).SessionPresent()
+	t.Cleanup(p.disconnect)
+	return p
+}
+
+func wait(token mqtt.Token) error {
+	if !token.WaitTimeout(patience) {
+		return context.DeadlineExceeded
+	}
+	return token.Error()
+}
+
+func (l link3) publish(m message) error {
+	return wait(l.Publish(m.topic, m.qos, m.retain, m.payload))
+}
+
+func (l link3) stream(topic string, n int, qos byte) error {
+	tokens := make([]mqtt.Token, n)
+	for i := range tokens {
+		tokens[i] = l.Publish(topic, qos, false, strconv.Itoa(i))
+	}
+	var errs []error
+	for _, token := range tokens {
+		errs = append(errs, wait(token))
+	}
+	return errors.Join(errs...)
+}
+
+func (l link3) subscribe(filter string, qos byte) (byte, error) {
+	token := l.Subscribe(filter, qos, nil)
+	if err := wait(token); err != nil {
+		return 0, err
+	}
+	return token.(*mqtt.SubscribeToken).Result()[filter], nil
+}
+
+func (l link3) unsubscribe(filter string) error { return wait(l.Unsubscribe(filter)) }
+
+func (l link3) disconnect() {
+	l.Disconnect(uint(patience.Milliseconds()))
+}
