@@ -107,7 +107,7 @@ func TestRetained(t *testing.T) {
 			}
 			sub.nothing(t)
 		}
-		t.Run("MQTT-3.3.1-8 RETAIN is 0 for those who are subscribed already", func(t *testing.T) {
+		t.Run("MQTT-3.3.1-12 RETAIN is 0 for those who are subscribed already", func(t *testing.T) {
 			pub.mustPublish(t, set)
 			live.expect(t, message{topic: set.topic, payload: set.payload, qos: 1})
 		})
@@ -117,7 +117,7 @@ func TestRetained(t *testing.T) {
 			pub.mustPublish(t, set)
 			late(t, set)
 		})
-		t.Run("MQTT-3.3.1-12 a message without RETAIN replaces nothing", func(t *testing.T) {
+		t.Run("MQTT-3.3.1-8 a message without RETAIN replaces nothing", func(t *testing.T) {
 			pub.mustPublish(t, message{topic: set.topic, payload: "dimmed", qos: 1})
 			late(t, set)
 		})

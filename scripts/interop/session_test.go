@@ -43,7 +43,7 @@ func TestSessionResume(t *testing.T) {
 			sub.nothing(t)
 			sub.disconnect()
 		})
-		t.Run("MQTT-3.1.2-23 a session of one connection is not kept", func(t *testing.T) {
+		t.Run("MQTT-3.1.2-6 a session of one connection is not kept", func(t *testing.T) {
 			wantPresent(t, v, v.dial(t, b, keep), false)
 		})
 	})

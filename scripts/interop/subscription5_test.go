@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 
@@ -163,16 +164,17 @@ func TestDisconnectWithWill(t *testing.T) {
 	b := start(t)
 	watch, _ := client5(t, b, "watch")
 	watch.mustSubscribe(t, "status", 1)
+	user := paho.UserProperties{{Key: "why", Value: "asked"}, {Key: "at", Value: "noon"}, {Key: "why", Value: "again"}}
 	_, c := connect5(t, b, &paho.Connect{ClientID: "device", CleanStart: true, KeepAlive: 30,
 		WillMessage: &paho.WillMessage{Topic: "status", Payload: []byte("offline"), QoS: 1},
 		// Of the properties of a will, this client sends only these.
-		WillProperties: &paho.WillProperties{User: paho.UserProperties{{Key: "why", Value: "asked"}}},
+		WillProperties: &paho.WillProperties{User: user},
 	}, false)
 	if err := c.Disconnect(&paho.Disconnect{ReasonCode: withWill}); err != nil {
 		t.Fatal(err)
 	}
 	got := watch.expect(t, message{topic: "status", payload: "offline", qos: 1}).properties
-	if got == nil || got.User.Get("why") != "asked" {
-		t.Errorf("MQTT-3.1.3-10 the will's properties are %+v", got)
+	if got == nil || !slices.Equal(got.User, user) {
+		t.Errorf("MQTT-3.1.3-10 the will came with %+v, want User Properties %v", got, user)
 	}
 }
