@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestOutFilters(t *testing.T) {
 // The first route that matches is used, and a route matches what its filter
 // matches by the rules of broker/topic.
 func FuzzRemap(f *testing.F) {
-	for _, s := range []string{"a/b\na/+\nc/+", "a\n#\n#", "$SYS/a\n+/a\nx/+", "a//b\na/#\n#", "\n\n"} {
+	for _, s := range []string{"a/b\na/+\nc/+", "a\n#\n#", "$SYS/a\n+/a\nx/+", "a//b\na/#\n#", "a\na\n", "\n\n"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -89,7 +90,8 @@ func FuzzRemap(f *testing.F) {
 		if ok != topic.Match(p[1], p[0]) {
 			t.Fatalf("%q by %q: %v, topic.Match says otherwise", p[0], p[1], ok)
 		}
-		if ok && got != "" && got[0] != '$' && !topic.Match(p[2], got) {
+		to := cmp.Or(p[2], p[1]) // an empty To is From
+		if ok && got != "" && got[0] != '$' && !topic.Match(to, got) {
 			t.Fatalf("%q by %q -> %q gave %q", p[0], p[1], p[2], got)
 		}
 	})

@@ -164,27 +164,14 @@ func i2cNumber(path string) (int, error) {
 
 // Port implements sensors.Buses.
 func (b *Buses) Port(c serial.Config) (serial.Port, error) {
+	if c.Root == "" {
+		c.Root = b.root
+	}
 	p, err := serial.Open(c)
 	if err != nil {
-		return nil, portFault(err)
+		return nil, sensors.PortFault(err)
 	}
 	return p, nil
-}
-
-// portFault gives the error of opening a serial port its reason.
-func portFault(err error) error {
-	reason := sensors.IO
-	switch {
-	case errors.Is(err, serial.ErrNotFound):
-		reason = sensors.NotFound
-	case errors.Is(err, serial.ErrUnplugged):
-		reason = sensors.Unplugged
-	case errors.Is(err, serial.ErrBusy):
-		reason = sensors.Busy
-	case errors.Is(err, serial.ErrPermission):
-		reason = sensors.Permission
-	}
-	return &sensors.Fault{Reason: reason, Err: err}
 }
 
 // Close ends every bus and waits for transfers under way, a hung one for no

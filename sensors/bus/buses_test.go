@@ -121,7 +121,7 @@ func TestPortFaults(t *testing.T) {
 		serial.ErrBusy: sensors.Busy, serial.ErrPermission: sensors.Permission, serial.ErrUnplugged: sensors.Unplugged,
 		serial.ErrConfig: sensors.IO,
 	} {
-		if got := sensors.ReasonOf(portFault(&serial.Error{Op: "open", Port: "x", Kind: kind})); got != want {
+		if got := sensors.ReasonOf(sensors.PortFault(&serial.Error{Op: "open", Port: "x", Kind: kind})); got != want {
 			t.Errorf("%v: reason %q, want %q", kind, got, want)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -153,7 +152,7 @@ func newLines(o linesOptions, entities map[string]any) (*lines, error) {
 func (d *lines) Open(_ context.Context, b sensors.Buses) error {
 	port, err := b.Port(d.o.Port)
 	if err != nil {
-		return portFault(err)
+		return sensors.PortFault(err)
 	}
 	d.open.Lock()
 	d.open.port = port
@@ -215,7 +214,7 @@ func (d *lines) settle(ctx context.Context) error {
 	port := d.port()
 	if c, ok := port.(serial.Control); ok {
 		if err := c.Discard(true, false); err != nil && !errors.Is(err, serial.ErrUnsupported) {
-			return portFault(err)
+			return sensors.PortFault(err)
 		}
 	}
 	if port != nil {
@@ -246,7 +245,7 @@ func (d *lines) next(ctx context.Context) ([]lineField, []sensors.Reading, error
 		if ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
-		return nil, nil, portFault(err)
+		return nil, nil, sensors.PortFault(err)
 	}
 	at := time.Now()
 	fields, err := d.fields(line)
@@ -299,28 +298,4 @@ func (d *lines) OnSilence() error {
 		return &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("lines arrive, but none is %s", d.o.Format)}
 	}
 	return &sensors.Fault{Reason: sensors.NoData, Err: errors.New("no line arrived")}
-}
-
-// portFault gives an error of a port its reason.
-func portFault(err error) error {
-	var f *sensors.Fault
-	if err == nil || errors.As(err, &f) {
-		return err
-	}
-	reason := sensors.IO
-	switch {
-	case errors.Is(err, serial.ErrUnplugged):
-		reason = sensors.Unplugged
-	case errors.Is(err, serial.ErrNotFound):
-		reason = sensors.NotFound
-	case errors.Is(err, serial.ErrBusy):
-		reason = sensors.Busy
-	case errors.Is(err, serial.ErrPermission):
-		reason = sensors.Permission
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		reason = sensors.Timeout
-	case errors.Is(err, os.ErrClosed):
-		reason = sensors.Shutdown
-	}
-	return &sensors.Fault{Reason: reason, Err: err}
 }

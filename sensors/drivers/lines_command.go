@@ -180,13 +180,13 @@ func (d *lines) write(ctx context.Context, text string) error {
 		limit = at
 	}
 	if err := port.SetWriteDeadline(limit); err != nil {
-		return portFault(err)
+		return sensors.PortFault(err)
 	}
 	n, err := port.Write([]byte(text))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return &sensors.Fault{Reason: sensors.Timeout, Err: fmt.Errorf("the device took %d of %d bytes: %w", n, len(text), err)}
 	}
-	return portFault(err)
+	return sensors.PortFault(err)
 }
 
 // confirmed reads lines until one says what was asked for.
