@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/serial/serialtest"
@@ -200,6 +201,47 @@ bridges:
 	}
 	observer.line("sites/barn/host/availability offline", patience)
 	observer.line("sites/barn/status offline", patience)
+}
+
+// The bridge trusts its own authority and shows its certificate; a server of
+// another authority gets nothing.
+func TestEndToEndTLS(t *testing.T) {
+	up, a, port := secureUpstream(t)
+	observer := startViewer(t, up.Port(), "-t", "sites/#")
+	bridgeOver := func(ca string) string {
+		return fmt.Sprintf(`
+node: barn
+mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+devices: [{name: host, driver: system, interval: 1s}]
+bridges:
+  cloud:
+    servers: ["mqtts://localhost:%s"]
+    credentials: {cert: %s, key: %s}
+    tls: {ca: %s}
+    status_topic: ""
+    out: [{from: "dunlin/{node}/host/#", to: "sites/{node}/#"}]
+`, port, a.path("client.pem"), a.path("client.key"), ca)
+	}
+	down := make(chan bridge.Event, 16)
+	_, _, stop := startGateway(t, bridgeOver(a.path("client.pem")), deps{onEvent: func(e bridge.Event) {
+		if e.Kind == bridge.EventDown {
+			select {
+			case down <- e:
+			default:
+			}
+		}
+	}})
+	select {
+	case e := <-down:
+		if e.Class != bridge.ClassTLS {
+			t.Errorf("a server of another authority: class %q (%s), want %q", e.Class, e.Reason, bridge.ClassTLS)
+		}
+	case <-time.After(patience):
+		t.Error("the bridge did not refuse a server of another authority")
+	}
+	stop()
+	startGateway(t, bridgeOver(a.path("ca.pem")), deps{})
+	observer.line("sites/barn/load_1m ", patience)
 }
 
 // An unplugged serial device is offline with its reason a moment after

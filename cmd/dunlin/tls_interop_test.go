@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/bridgetest"
 )
 
 // authority signs certificates for a test.
@@ -74,8 +76,11 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 	}
 }
 
-func TestTLS(t *testing.T) {
-	a := newAuthority(t)
+// secureUpstream is a mosquitto with a second listener that speaks TLS as
+// localhost and wants a certificate of the authority, as client.pem is.
+func secureUpstream(t *testing.T) (s *bridgetest.Server, a *authority, port string) {
+	t.Helper()
+	a = newAuthority(t)
 	a.issue(t, "server", &x509.Certificate{
 		Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -87,10 +92,15 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secure := fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
+	port = fmt.Sprint(l.Addr().(*net.TCPAddr).Port)
 	l.Close()
-	s := upstream(t, "listener "+secure+" 127.0.0.1", "allow_anonymous true", "require_certificate true",
+	s = upstream(t, "listener "+port+" 127.0.0.1", "allow_anonymous true", "require_certificate true",
 		"cafile "+a.path("ca.pem"), "certfile "+a.path("server.pem"), "keyfile "+a.path("server.key"))
+	return s, a, port
+}
+
+func TestTLS(t *testing.T) {
+	s, a, secure := secureUpstream(t)
 	fill(t, s)
 	ca, cert := []string{"--cafile", a.path("ca.pem")}, []string{"--cert", a.path("client.pem"), "--key", a.path("client.key")}
 	for _, tc := range []struct {
