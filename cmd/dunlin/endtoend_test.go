@@ -247,6 +247,7 @@ bridges:
 // An unplugged serial device is offline with its reason a moment after
 // will_delay; plugged back, its values come before online.
 func TestEndToEndUnplug(t *testing.T) {
+	needClients(t)
 	pty := serialtest.Pty(t)
 	address, _, _ := startGateway(t, fmt.Sprintf(`
 node: barn
@@ -254,9 +255,6 @@ mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
 devices:
   - {name: scale, driver: lines, port: {path: %s, baud: 9600, settle: 0s}, format: json, stale_after: 10m, will_delay: 2s}
 `, pty.Path()), deps{})
-	if _, err := exec.LookPath("mosquitto_sub"); err != nil {
-		t.Skip("mosquitto's clients are not installed")
-	}
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)

@@ -60,10 +60,22 @@ func dunlin(t *testing.T, stdin string, args ...string) result {
 func upstream(t *testing.T, extra ...string) *bridgetest.Server {
 	t.Helper()
 	s := bridgetest.Mosquitto(t, extra...)
-	if _, err := exec.LookPath("mosquitto_sub"); err != nil {
+	needClients(t)
+	return s
+}
+
+// needClients skips where mosquitto's clients are not installed; in CI that
+// is a failure.
+func needClients(t *testing.T) {
+	t.Helper()
+	_, err := exec.LookPath("mosquitto_sub")
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("mosquitto's clients are needed here: %v", err)
+	default:
 		t.Skip("mosquitto's clients are not installed")
 	}
-	return s
 }
 
 func port(s *bridgetest.Server) []string { return []string{"-p", strconv.Itoa(s.Port())} }
