@@ -60,7 +60,7 @@ func notYet() []later {
 		{path: "mqtt.sys_interval", harmless: []string{"0"}},
 		{path: "mqtt.client_events", harmless: []string{"false"}},
 		{path: "store.*"},
-		{path: "memory.*", harmless: []string{"auto"}},
+		{path: "memory.budget", harmless: []string{"auto"}},
 		{path: "auth.users_file", refuse: noUsers},
 		{path: "auth.jwt", refuse: noUsers},
 		{path: "auth.rules", refuse: noUsers},

@@ -77,7 +77,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
-	g.parts = append(g.parts, part{"broker", g.broker.Run})
+	g.parts = append(g.parts, part{"broker", g.broker.Run}, part{"settle", settle})
 	if err := g.wireBridges(cfg, &d); err != nil {
 		return nil, err
 	}
