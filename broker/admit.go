@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/rand"
 	"math"
 	"strings"
@@ -13,38 +14,37 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
+// authTimeout is how long an Authenticator may take for one CONNECT.
+const authTimeout = 10 * time.Second
+
 // Connect implements conn.Server.
-func (h *hub) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err error) {
+func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err error) {
 	if r.ClientID == "" && (r.Version == mqtt.V31 || r.Version == mqtt.V311 && !r.CleanStart) { // [MQTT311-3.1.3-8]
 		return a, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "empty Client Identifier")
 	}
-	a.User = r.Username
-	if h.opts.Authenticate != nil {
-		user, code := h.opts.Authenticate(ConnectInfo{
-			ClientID: r.ClientID, Username: r.Username, HasUsername: r.HasUsername, Password: r.Password,
-			Version: r.Version, Listener: r.Listener, Remote: r.Remote,
-		})
-		if code.Failed() {
-			return a, mqtt.Errorf(code, "", "refused by authentication")
-		}
-		a.User = user
+	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
+	defer cancel()
+	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
+	if err != nil {
+		return a, err
 	}
+	a.Identity = &id
 	a.ClientID = r.ClientID
 	if a.ClientID == "" { // [MQTT-3.1.3-6]
 		a.ClientID = "auto-" + strings.ToLower(rand.Text())
 	}
 	if w := r.Will; w != nil {
-		if code := h.mayWrite(a.ClientID, a.User, w.Message.Topic, w.Message.QoS, w.Message.Retain); code.Failed() {
+		if code := l.mayPublish(a.ClientID, a.Identity, w.Message.Topic, w.Message.QoS, w.Message.Retain); code.Failed() {
 			return a, mqtt.Errorf(mqtt.NotAuthorized, "", "the will may not be published")
 		}
 	}
-	a.ExpiryMax = h.opts.Limits.SessionExpiryMax
+	a.ExpiryMax = l.limits.SessionExpiryMax
 	a.SessionExpiry = min(r.SessionExpiry, a.ExpiryMax)
-	a.KeepAlive = h.keepAlive(r)
-	got, err := h.attach(attachment{
-		id: a.ClientID, cleanStart: r.CleanStart, limits: h.opts.Limits.session(), will: r.Will, endpoint: c,
+	a.KeepAlive = l.keepAlive(r)
+	got, err := l.attach(attachment{
+		id: a.ClientID, cleanStart: r.CleanStart, limits: l.limits.session(), will: r.Will, endpoint: c,
 		params: session.Params{
-			Version: r.Version, ReceiveMaximum: min(r.ReceiveMaximum, h.opts.Limits.ReceiveMaximum),
+			Version: r.Version, ReceiveMaximum: min(r.ReceiveMaximum, l.limits.ReceiveMaximum),
 			Expiry: a.SessionExpiry, AsBridge: r.Bridge,
 		},
 	})
@@ -54,8 +54,8 @@ func (h *hub) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err error
 
 // keepAlive caps the Keep Alive of 5.0 clients, which learn of it
 // [MQTT-3.2.2-21]. Older clients cannot be told and keep theirs.
-func (h *hub) keepAlive(r *conn.Request) uint16 {
-	limit := uint16(min(h.opts.Limits.KeepAliveMax/time.Second, math.MaxUint16))
+func (l *listener) keepAlive(r *conn.Request) uint16 {
+	limit := uint16(min(l.limits.KeepAliveMax/time.Second, math.MaxUint16))
 	if r.Version == mqtt.V5 && limit > 0 && (r.KeepAlive == 0 || r.KeepAlive > limit) {
 		return limit
 	}
@@ -66,20 +66,19 @@ func (h *hub) keepAlive(r *conn.Request) uint16 {
 func (h *hub) Disconnect(c *conn.Conn, e conn.End) { h.detach(c.Peer().ClientID(), c, e.Normal) }
 
 // Admit implements conn.Router.
-func (h *hub) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) mqtt.ReasonCode {
-	return h.mayWrite(c.Peer().ClientID(), c.User(), name, qos, retain)
+func (l *listener) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) mqtt.ReasonCode {
+	return l.mayPublish(c.Peer().ClientID(), c.Identity(), name, qos, retain)
 }
 
-// mayWrite applies the rule that network clients do not publish to topics that
-// start with $ (4.7.2), and the hook.
-func (h *hub) mayWrite(id, user, name string, qos mqtt.QoS, retain bool) mqtt.ReasonCode {
+// mayPublish applies the rule that network clients do not publish to topics
+// that start with $ (4.7.2), and the rights of the identity.
+func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.QoS, retain bool) mqtt.ReasonCode {
 	if strings.HasPrefix(name, "$") {
 		return mqtt.NotAuthorized
 	}
-	if h.opts.Authorize == nil {
-		return mqtt.Success
-	}
-	return h.opts.Authorize(Access{ClientID: id, User: user, Topic: name, Write: true, QoS: qos, Retain: retain})
+	return l.auth.Authorize(&Access{
+		Identity: who, ClientID: id, Listener: l.name, Action: Publish, Topic: name, QoS: qos, Retain: retain,
+	}).Code
 }
 
 // Publish implements conn.Router.
@@ -89,18 +88,19 @@ func (h *hub) Publish(now time.Time, m *mqtt.Message) (matched, recorded bool) {
 }
 
 // Subscribe implements conn.Router.
-func (h *hub) Subscribe(now time.Time, c *conn.Conn, s mqtt.Subscription) mqtt.ReasonCode {
-	if h.opts.Authorize != nil {
-		_, filter, shared := topic.Share(s.Filter)
-		if !shared {
-			filter = s.Filter
-		}
-		code := h.opts.Authorize(Access{ClientID: c.Peer().ClientID(), User: c.User(), Topic: filter, QoS: s.QoS})
-		if code.Failed() {
-			return code
-		}
+func (l *listener) Subscribe(now time.Time, c *conn.Conn, s mqtt.Subscription) mqtt.ReasonCode {
+	_, filter, shared := topic.Share(s.Filter)
+	if !shared {
+		filter = s.Filter
 	}
-	return h.subscribe(now, c.Peer(), s)
+	d := l.auth.Authorize(&Access{
+		Identity: c.Identity(), ClientID: c.Peer().ClientID(), Listener: l.name, Action: Subscribe, Topic: filter, QoS: s.QoS,
+	})
+	if d.Code.Failed() {
+		return d.Code
+	}
+	s.QoS = min(s.QoS, d.MaxQoS)
+	return l.subscribe(now, c.Peer(), s)
 }
 
 // subscribe is for connections and in-process clients alike.

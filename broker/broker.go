@@ -17,10 +17,11 @@ import (
 
 // Broker is an MQTT server. Its methods may be called from any goroutine.
 type Broker struct {
-	opts Options
-	log  *slog.Logger
-	hub  *hub
-	conn conn.Config
+	opts      Options
+	log       *slog.Logger
+	hub       *hub
+	counters  *conn.Counters
+	listeners []*listener
 
 	serving struct {
 		sync.Mutex
@@ -39,13 +40,15 @@ func New(o Options) (*Broker, error) {
 	}
 	o.Limits.setDefaults()
 	l := &o.Limits
-	if l.Connections < 0 || l.QueueMessages < 0 || l.QueueSize < 0 || l.RetainedMessages < 0 || l.RetainedSize < 0 ||
-		l.Subscriptions < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 {
+	if l.negative() {
 		return nil, errors.New("broker: a limit is negative")
 	}
 	for i, ln := range o.Listeners {
 		if ln.Listener == nil {
 			return nil, fmt.Errorf("broker: listener %d (%q) is not bound", i, ln.Name)
+		}
+		if ln.Limits != nil && ln.Limits.negative() {
+			return nil, fmt.Errorf("broker: a limit of listener %q is negative", ln.Name)
 		}
 	}
 	if o.Store == nil {
@@ -54,7 +57,10 @@ func New(o Options) (*Broker, error) {
 	b := &Broker{opts: o, log: o.Log}
 	r := router.New(o.Store, router.Limits{RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize})
 	b.hub = newHub(&b.opts, r)
-	b.conn = conn.Config{Server: b.hub, Router: b.hub, Barrier: r, Limits: l.conn(), Log: o.Log, Counters: new(conn.Counters)}
+	b.counters = new(conn.Counters)
+	for i := range o.Listeners {
+		b.listeners = append(b.listeners, newListener(b, &o.Listeners[i]))
+	}
 	b.serving.conns = make(map[*conn.Conn]struct{})
 	return b, nil
 }
@@ -65,10 +71,10 @@ func New(o Options) (*Broker, error) {
 // be called once.
 func (b *Broker) Run(ctx context.Context) error {
 	var accepting sync.WaitGroup
-	for _, l := range b.opts.Listeners {
-		b.log.Info("listening", "listener", l.Name, "address", l.Listener.Addr().String())
+	for _, l := range b.listeners {
+		b.log.Info("listening", "listener", l.name, "address", l.socket.Addr().String())
 		accepting.Go(func() {
-			listen.Accept(ctx, l.Listener, b.log, func(nc net.Conn) { b.serve(nc, l.Name) })
+			listen.Accept(ctx, l.socket, b.log, func(nc net.Conn) { b.serve(nc, l) })
 		})
 	}
 	<-ctx.Done()
@@ -86,8 +92,8 @@ func (b *Broker) Run(ctx context.Context) error {
 }
 
 // serve runs one accepted connection, or closes it when there are too many.
-func (b *Broker) serve(nc net.Conn, listener string) {
-	c := conn.New(&b.conn, nc, listener)
+func (b *Broker) serve(nc net.Conn, l *listener) {
+	c := conn.New(&l.conn, nc)
 	s := &b.serving
 	s.Lock()
 	defer s.Unlock()

@@ -13,7 +13,7 @@
 // reports its sequence durable.
 //
 // It refuses to know configuration files, sensors and bridges, and to decide
-// who may do what: Options.Authenticate and Options.Authorize do.
+// who may do what: Options.Auth does.
 //
 // Locks, in this order: hub.registry; the router; one of Peer, Queue or
 // connection writer, which are leaves. None is held across I/O or a wait.

@@ -15,8 +15,8 @@ import (
 // hub keeps the sessions by Client Identifier and says who is attached to
 // each: at most one endpoint at a time.
 type hub struct {
-	opts   *Options
 	log    *slog.Logger
+	auth   Authenticator // never nil
 	router *router.Router
 
 	registry struct {
@@ -52,7 +52,10 @@ type client struct {
 }
 
 func newHub(o *Options, r *router.Router) *hub {
-	h := &hub{opts: o, log: o.Log, router: r}
+	h := &hub{log: o.Log, auth: o.Auth, router: r}
+	if h.auth == nil {
+		h.auth = everybody{}
+	}
 	h.registry.clients = make(map[string]*client)
 	h.registry.queues = make(map[string]*Queue)
 	return h

@@ -16,44 +16,43 @@ import (
 type Options struct {
 	Listeners []ListenerOptions
 	Limits    Limits
+	Features  *Features    // nil: all
 	Log       *slog.Logger // nil discards
-	// Authenticate decides who a client is: the user name it goes by, or a
-	// failure for CONNACK. nil lets everybody in under the User Name of CONNECT.
-	// It is called from the connection's goroutine and may wait.
-	Authenticate func(ConnectInfo) (user string, code mqtt.ReasonCode)
-	// Authorize decides about each PUBLISH, each will and each subscription.
-	// nil allows all. It must not wait.
-	Authorize func(Access) mqtt.ReasonCode
+	// Auth says who a client is and what it may do. nil lets everybody in
+	// under the User Name of CONNECT, to do everything.
+	Auth Authenticator
 	// Store makes state durable. nil keeps it in memory.
 	Store router.Store
 }
 
-// ListenerOptions name a listener that is bound already; see Listen. The
+// ListenerOptions describe a listener that is bound already; see Listen. The
 // broker closes it.
 type ListenerOptions struct {
-	Name     string // for the log and ConnectInfo
+	Name     string // for the log and Connect
 	Listener net.Listener
+	// Anonymous is handed to Auth: clients that prove nothing are let in.
+	Anonymous bool
+	Auth      Authenticator // nil: Options.Auth
+	Limits    *Limits       // nil: Options.Limits
+	Features  *Features     // nil: Options.Features
+	// TopicPrefix is put before every topic of the listener's clients, and
+	// taken off towards them.
+	TopicPrefix string
 }
 
-// ConnectInfo is what a client says about itself in CONNECT.
-type ConnectInfo struct {
-	ClientID    string // empty when the server will assign one
-	Username    string
-	HasUsername bool
-	Password    []byte
-	Version     mqtt.Version
-	Listener    string
-	Remote      string
+// Features are what clients may use. What is off is announced to 5.0 clients
+// and refused.
+type Features struct {
+	MaxQoS                  mqtt.QoS // of PUBLISH and wills
+	Retain                  bool
+	Wildcard                bool // wildcards in Topic Filters
+	Shared                  bool // Shared Subscriptions
+	SubscriptionIdentifiers bool
 }
 
-// Access is one thing a client wants to do.
-type Access struct {
-	ClientID string
-	User     string
-	Topic    string // a Topic Name if Write, else a Topic Filter without $share
-	Write    bool
-	QoS      mqtt.QoS
-	Retain   bool // of what is written
+// AllFeatures is what the standard has.
+func AllFeatures() Features {
+	return Features{MaxQoS: mqtt.ExactlyOnce, Retain: true, Wildcard: true, Shared: true, SubscriptionIdentifiers: true}
 }
 
 // Limits bound what clients may use. A zero value means the default; where a
@@ -97,6 +96,11 @@ func (l *Limits) setDefaults() {
 	if l.SessionExpiryMax < 0 {
 		l.SessionExpiryMax = session.NeverExpires
 	}
+}
+
+func (l *Limits) negative() bool {
+	return l.Connections < 0 || l.QueueMessages < 0 || l.QueueSize < 0 || l.RetainedMessages < 0 || l.RetainedSize < 0 ||
+		l.Subscriptions < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0
 }
 
 func (l *Limits) conn() conn.Limits {

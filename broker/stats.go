@@ -56,7 +56,7 @@ func (s *sessionCounts) add(p *conn.Peer) {
 
 // Stats returns the counters and gauges.
 func (b *Broker) Stats() Stats {
-	c, r := b.conn.Counters, b.hub.router.Counts()
+	c, r := b.counters, b.hub.router.Counts()
 	s := Stats{
 		Subscriptions: r.Subscriptions, Retained: r.Retained, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
 		PacketsReceived: c.PacketsReceived.Load(), PacketsSent: c.PacketsSent.Load(),

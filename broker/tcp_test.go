@@ -115,17 +115,14 @@ func TestConnectionsLimit(t *testing.T) {
 
 func TestHooksDecide(t *testing.T) {
 	b := brokertest.New(t, func(o *broker.Options) {
-		o.Authenticate = func(c broker.ConnectInfo) (string, mqtt.ReasonCode) {
-			if string(c.Password) != "secret" {
-				return "", mqtt.BadUserNameOrPassword
-			}
-			return c.Username, mqtt.Success
-		}
-		o.Authorize = func(a broker.Access) mqtt.ReasonCode {
-			if a.User != "alice" || a.Topic == "no" {
-				return mqtt.NotAuthorized
-			}
-			return mqtt.Success
+		o.Auth = &brokertest.Auth{
+			Users: map[string]string{"alice": "secret"},
+			May: func(a *broker.Access) broker.Decision {
+				if a.Identity.User != "alice" || a.Topic == "no" {
+					return broker.Decision{Code: mqtt.NotAuthorized}
+				}
+				return broker.Decision{MaxQoS: mqtt.ExactlyOnce}
+			},
 		}
 	})
 	c := b.Client(mqtt.V311)

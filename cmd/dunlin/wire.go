@@ -71,7 +71,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	g.broker, err = broker.New(broker.Options{
 		Listeners: listeners,
 		Limits:    limits(&cfg.MQTT.Limits),
-		Authorize: protectReadings(cfg.Gateway.Base),
+		Auth:      protectReadings{cfg.Gateway.Base},
 		Log:       d.logger("broker"),
 	})
 	if err != nil {

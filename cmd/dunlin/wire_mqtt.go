@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,7 +30,7 @@ func bindAll(cfg *config.Config, d *deps) ([]broker.ListenerOptions, error) {
 			}
 			return nil, fmt.Errorf("mqtt.listeners[%d]: %w%s", i, err, bindHint(err))
 		}
-		bound = append(bound, broker.ListenerOptions{Name: l.Bind, Listener: ln})
+		bound = append(bound, broker.ListenerOptions{Name: l.Bind, Listener: ln, Anonymous: l.Anonymous})
 	}
 	return bound, nil
 }
@@ -70,16 +71,26 @@ func limits(l *config.Limits) broker.Limits {
 	}
 }
 
-// protectReadings keeps network clients from publishing below base anything
-// but commands, so that no reading, health or availability can be forged.
-func protectReadings(base string) func(broker.Access) mqtt.ReasonCode {
-	return func(a broker.Access) mqtt.ReasonCode {
-		if a.Write && strings.HasPrefix(a.Topic, base+"/") && !strings.HasSuffix(a.Topic, "/set") {
-			return mqtt.NotAuthorized
-		}
-		return mqtt.Success
-	}
+// protectReadings lets everybody in and keeps network clients from publishing
+// below base anything but commands, so that no reading, health or availability
+// can be forged.
+type protectReadings struct{ base string }
+
+func (protectReadings) Authenticate(_ context.Context, c *broker.Connect) (broker.Identity, error) {
+	return broker.Identity{User: c.Username}, nil
 }
+
+func (protectReadings) Exchange(string, *broker.Connect) broker.Exchange { return nil }
+
+func (p protectReadings) Authorize(a *broker.Access) broker.Decision {
+	below, ok := strings.CutPrefix(a.Topic, p.base)
+	if a.Action == broker.Publish && ok && strings.HasPrefix(below, "/") && !strings.HasSuffix(below, "/set") {
+		return broker.Decision{Code: mqtt.NotAuthorized}
+	}
+	return broker.Decision{MaxQoS: mqtt.ExactlyOnce}
+}
+
+func (protectReadings) Generation() uint64 { return 0 }
 
 // listenNear binds bind, or, when its port is taken, one of the ports after
 // it, or any free one.

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/auth"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -56,8 +58,9 @@ type Limits struct {
 	TopicLength       int // bytes
 }
 
-// Config is shared by all connections of a broker.
+// Config is shared by all connections of a listener.
 type Config struct {
+	Listener string // its name
 	Server   Server
 	Router   Router
 	Barrier  Barrier
@@ -90,13 +93,13 @@ type Conn struct {
 	socket interface{ CloseWrite() error } // nil if nc cannot
 	log    *slog.Logger
 	done   chan struct{}
-	name   string // of the listener
+	far    listen.Peer // the other side; complete after the handshake
 
 	// What CONNECT fixed; set before Server.Connect is called, then constant.
-	request *Request
-	peer    *Peer
-	user    string
-	maxIn   int // Receive Maximum announced; 0 for 3.x
+	request  *Request
+	peer     *Peer
+	identity *auth.Identity
+	maxIn    int // Receive Maximum announced; 0 for 3.x
 
 	// The reader's own.
 	view     packet.View
@@ -122,9 +125,9 @@ type Conn struct {
 }
 
 // New makes a connection of an accepted socket; Serve runs it.
-func New(cfg *Config, nc net.Conn, listener string) *Conn {
+func New(cfg *Config, nc net.Conn) *Conn {
 	c := &Conn{
-		cfg: cfg, nc: nc, name: listener, done: make(chan struct{}),
+		cfg: cfg, nc: nc, far: listen.Peer{Remote: remote(nc)}, done: make(chan struct{}),
 		log: cfg.Log.With("remote", remote(nc)),
 	}
 	c.socket, _ = nc.(interface{ CloseWrite() error })
@@ -140,8 +143,11 @@ func (c *Conn) Peer() *Peer { return c.peer }
 // Request returns the CONNECT of this connection.
 func (c *Conn) Request() *Request { return c.request }
 
-// User is the name that the server gave the client.
-func (c *Conn) User() string { return c.user }
+// Identity is who the client proved to be; nil before Server.Connect.
+func (c *Conn) Identity() *auth.Identity { return c.identity }
+
+// Transport is what the transport knows about the other side.
+func (c *Conn) Transport() *listen.Peer { return &c.far }
 
 // Done is closed when the connection has ended and Server.Disconnect returned.
 func (c *Conn) Done() <-chan struct{} { return c.done }

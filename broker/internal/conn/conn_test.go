@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/auth"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -22,7 +23,7 @@ type fakeBroker struct {
 func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
 	f.peer = NewPeer(r.ClientID, session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1})
 	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c.Wake)
-	return Accepted{Peer: f.peer, ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
+	return Accepted{Peer: f.peer, Identity: new(auth.Identity), ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
 }
 func (f *fakeBroker) Disconnect(_ *Conn, e End) {
 	f.peer.Detach()
@@ -52,7 +53,7 @@ func serve(t *testing.T) (client net.Conn, f *fakeBroker, cfg *Config) {
 		Limits: Limits{PacketSize: 1 << 20, ReceiveMaximum: 10, TopicAliasMaximum: 10, TopicLevels: 10, TopicLength: 100},
 	}
 	client, server := net.Pipe()
-	go New(cfg, server, "test").Serve() // ended is what the tests wait for
+	go New(cfg, server).Serve() // ended is what the tests wait for
 	send(t, client, &packet.View{Type: packet.CONNECT, Connect: packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("c")}})
 	return client, f, cfg
 }

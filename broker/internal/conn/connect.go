@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/auth"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -19,6 +20,7 @@ type Request struct {
 	Username          string
 	HasUsername       bool
 	Password          []byte
+	HasPassword       bool
 	Will              *mqtt.Will
 	SessionExpiry     time.Duration
 	ReceiveMaximum    uint16
@@ -26,7 +28,6 @@ type Request struct {
 	MaximumPacketSize uint32 // 0: no limit
 	RequestProblem    bool
 	Bridge            bool
-	Listener, Remote  string
 
 	expiryLimit uint32 // seconds; DISCONNECT may not ask for more
 }
@@ -35,7 +36,7 @@ type Request struct {
 type Accepted struct {
 	Peer           *Peer
 	SessionPresent bool
-	User           string
+	Identity       *auth.Identity
 	ClientID       string        // differs from the Request's when it was assigned
 	SessionExpiry  time.Duration // granted
 	ExpiryMax      time.Duration
@@ -53,7 +54,7 @@ func (c *Conn) connect(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	c.peer, c.user, c.recorded = a.Peer, a.User, a.Recorded
+	c.peer, c.identity, c.recorded = a.Peer, a.Identity, a.Recorded
 	c.log = c.log.With("client_id", a.Peer.id)
 	r.expiryLimit = expirySeconds(a.ExpiryMax)
 	if r.Version == mqtt.V5 {
@@ -67,7 +68,7 @@ func (c *Conn) connect(now time.Time) error {
 		return err
 	}
 	c.connack(&a)
-	c.log.Info("client connected", "version", r.Version.String(), "user", a.User, "session_present", a.SessionPresent)
+	c.log.Info("client connected", "version", r.Version.String(), "user", a.Identity.User, "session_present", a.SessionPresent)
 	return nil
 }
 
@@ -76,9 +77,8 @@ func (c *Conn) newRequest() (*Request, error) {
 	k, p := &c.view.Connect, &c.view.Properties
 	r := &Request{
 		Version: k.Version, ClientID: string(k.ClientID), CleanStart: k.CleanStart, KeepAlive: k.KeepAlive,
-		Username: string(k.Username), HasUsername: k.HasUsername, Password: append([]byte(nil), k.Password...),
+		Username: string(k.Username), HasUsername: k.HasUsername, Password: append([]byte(nil), k.Password...), HasPassword: k.HasPassword,
 		ReceiveMaximum: math.MaxUint16, RequestProblem: true, Bridge: k.Bridge,
-		Listener: c.name, Remote: remote(c.nc),
 	}
 	if r.Version == mqtt.V5 {
 		r.fromProperties(p)

@@ -47,6 +47,9 @@ func (c *Conn) readAll() (err error) {
 	}()
 	c.last = time.Now()
 	c.silence = connectTimeout
+	if err := c.handshake(c.last.Add(connectTimeout)); err != nil {
+		return err
+	}
 	if err := c.arm(c.last); err != nil {
 		return err
 	}

@@ -1,0 +1,55 @@
+package broker
+
+import (
+	"net"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+)
+
+// listener is one listener's side of the hub: what its clients are asked and
+// what they may use. It is constant after New.
+type listener struct {
+	*hub
+	name      string
+	socket    net.Listener
+	anonymous bool
+	auth      Authenticator
+	limits    Limits
+	features  Features
+	conn      conn.Config
+}
+
+func newListener(b *Broker, o *ListenerOptions) *listener {
+	l := &listener{
+		hub: b.hub, name: o.Name, socket: o.Listener, anonymous: o.Anonymous,
+		auth: b.hub.auth, limits: b.opts.Limits, features: AllFeatures(),
+	}
+	if o.Auth != nil {
+		l.auth = o.Auth
+	}
+	if o.Limits != nil {
+		l.limits = *o.Limits
+		l.limits.setDefaults()
+	}
+	if f := b.opts.Features; f != nil {
+		l.features = *f
+	}
+	if o.Features != nil {
+		l.features = *o.Features
+	}
+	l.conn = conn.Config{
+		Listener: l.name, Server: l, Router: l, Barrier: b.hub.router,
+		Limits: l.limits.conn(), Log: b.log, Counters: b.counters,
+	}
+	return l
+}
+
+// ask words a CONNECT for the Authenticator.
+func (l *listener) ask(c *conn.Conn, r *conn.Request) *Connect {
+	t := c.Transport()
+	return &Connect{
+		ClientID: r.ClientID, Username: r.Username, HasUsername: r.HasUsername, Password: r.Password, HasPassword: r.HasPassword,
+		Version: r.Version, Listener: l.name, Remote: t.Remote, Anonymous: l.anonymous,
+		CertificateUser: t.CertificateUser, SocketUser: t.SocketUser,
+	}
+}
