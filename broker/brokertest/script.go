@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,73 +14,116 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// RunScript plays a wire script in a synctest bubble, once for each version
-// that its line "versions 3.1.1 5" names (all if there is none). Lines are:
+// RunScript plays a wire script. Each of its sections is a subtest of its own,
+// with a new broker in a synctest bubble, once for each version. Lines are:
 //
-//	a> PACKET words     client a, connected at its first line, sends
-//	a> hex 10 00        bytes as they are
-//	a< PACKET words     a receives exactly this packet next; "..." at the end
-//	                    leaves other words open
-//	a quiet             nothing has come that was not received
-//	a closed            the server closed the connection
-//	a kill              a cuts the connection; the name is free again
-//	+90m                time passes
-//	== statement        a subtest begins: same broker, new clients
+//	== MQTT-4.3.2-4 ...   a section begins; its name says what it proves
+//	versions 3.1.1 5      the versions of the script, or of one section; all if
+//	                      there is none
+//	a> PACKET words       client a, connected at its first line, sends
+//	a> hex 10 00          bytes as they are
+//	a< PACKET words       a receives exactly this packet next; "..." at the end
+//	                      leaves other words open
+//	a quiet               nothing has come that was not received
+//	a closed              the server closed the connection
+//	a kill                a cuts the connection; the name is free again
+//	+90m                  time passes
+//	[5] a> ...            a line for some versions only; [3] is 3.1 and 3.1.1
 func RunScript(t *testing.T, path string, change ...func(*broker.Options)) {
-	lines := readScript(t, path)
-	versions := []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5}
-	for _, l := range lines {
-		if rest, ok := strings.CutPrefix(l.text, "versions "); ok {
-			versions = parseVersions(t, rest)
-		}
-	}
-	for _, v := range versions {
+	sections := readScript(t, path)
+	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
 		t.Run(v.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &script{t: t, path: path, version: v, broker: New(t, change...), clients: make(map[string]*Client)}
-				for _, l := range lines {
-					s.play(l)
+			for _, section := range sections {
+				if !slices.Contains(section.versions, v) {
+					continue
 				}
-			})
+				t.Run(section.about, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						s := &script{t: t, path: path, version: v, broker: New(t, change...), clients: make(map[string]*Client)}
+						for _, l := range section.lines {
+							if slices.Contains(l.versions, v) {
+								s.play(l)
+							}
+						}
+					})
+				})
+			}
 		})
 	}
 }
 
+var allVersions = []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5}
+
+type section struct {
+	about    string
+	versions []mqtt.Version
+	lines    []line
+}
+
 type line struct {
-	number int
-	text   string
+	number   int
+	text     string
+	versions []mqtt.Version
 }
 
 type script struct {
 	t       *testing.T
 	path    string
-	about   string
 	version mqtt.Version
 	broker  *Broker
 	clients map[string]*Client
 }
 
-func readScript(t *testing.T, path string) (lines []line) {
+func readScript(t *testing.T, path string) (sections []section) {
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	versions := allVersions
 	s := bufio.NewScanner(f)
 	for n := 1; s.Scan(); n++ {
-		if text := strings.TrimSpace(s.Text()); text != "" && !strings.HasPrefix(text, "#") {
-			lines = append(lines, line{n, text})
+		text := strings.TrimSpace(s.Text())
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if about, ok := strings.CutPrefix(text, "=="); ok {
+			sections = append(sections, section{about: strings.TrimSpace(about), versions: versions})
+			continue
+		}
+		names, isVersions := strings.CutPrefix(text, "versions ")
+		switch {
+		case isVersions && sections == nil:
+			versions = parseVersions(t, names)
+		case sections == nil:
+			t.Fatalf("%s:%d: a line before the first section", path, n)
+		case isVersions:
+			sections[len(sections)-1].versions = parseVersions(t, names)
+		default:
+			last := &sections[len(sections)-1]
+			last.lines = append(last.lines, parseLine(t, n, text))
 		}
 	}
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return lines
+	return sections
+}
+
+// parseLine takes "[5]" from the front of a line.
+func parseLine(t *testing.T, n int, text string) line {
+	l := line{number: n, text: text, versions: allVersions}
+	if names, rest, ok := strings.Cut(text, "]"); ok && text[0] == '[' {
+		l.text, l.versions = strings.TrimSpace(rest), parseVersions(t, names[1:])
+	}
+	return l
 }
 
 func parseVersions(t *testing.T, names string) (all []mqtt.Version) {
 	for name := range strings.FieldsSeq(names) {
 		switch name {
+		case "3":
+			all = append(all, mqtt.V31, mqtt.V311)
 		case "3.1":
 			all = append(all, mqtt.V31)
 		case "3.1.1":
@@ -94,17 +138,7 @@ func parseVersions(t *testing.T, names string) (all []mqtt.Version) {
 }
 
 func (s *script) play(l line) {
-	switch {
-	case strings.HasPrefix(l.text, "versions "):
-		return
-	case strings.HasPrefix(l.text, "=="):
-		s.about = strings.TrimSpace(l.text[2:])
-		for name := range s.clients {
-			s.kill(name)
-		}
-		synctest.Wait()
-		return
-	case l.text[0] == '+':
+	if l.text[0] == '+' {
 		d, err := time.ParseDuration(l.text[1:])
 		if err != nil {
 			s.fail(l, err)
@@ -189,5 +223,5 @@ func (s *script) kill(name string) {
 
 func (s *script) fail(l line, err error) {
 	s.t.Helper()
-	s.t.Fatalf("%s:%d: %s: %v", s.path, l.number, s.about, err)
+	s.t.Fatalf("%s:%d: %v", s.path, l.number, err)
 }

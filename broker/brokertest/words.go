@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"strconv"
@@ -123,6 +124,14 @@ func setWord(v *packet.View, key string, text []byte) bool {
 		p.Has, p.CorrelationData = p.Has|packet.HasCorrelationData, text
 	case "method":
 		p.Has, p.AuthMethod = p.Has|packet.HasAuthMethod, text
+	case "data":
+		p.Has, p.AuthData = p.Has|packet.HasAuthData, text
+	case "reason":
+		p.Has, p.ReasonString = p.Has|packet.HasReasonString, text
+	case "wup":
+		name, val, _ := bytes.Cut(text, []byte(":"))
+		c.Will.Has |= packet.HasUser
+		c.Will.User = append(c.Will.User, packet.UserProperty{Name: name, Value: val})
 	default:
 		return false
 	}
@@ -148,6 +157,7 @@ func numbers(v *packet.View) map[string]func(uint32) {
 		"se":      has(packet.HasSessionExpiry, func(n uint32) { p.SessionExpiry = n }),
 		"ska":     has(packet.HasServerKeepAlive, func(n uint32) { p.ServerKeepAlive = uint16(n) }),
 		"rp":      has(packet.HasRequestProblem, func(n uint32) { p.RequestProblem = byte(n) }),
+		"rri":     has(packet.HasRequestResponse, func(n uint32) { p.RequestResponse = byte(n) }),
 		"rm":      has(packet.HasReceiveMaximum, func(n uint32) { p.ReceiveMaximum = uint16(n) }),
 		"tam":     has(packet.HasTopicAliasMaximum, func(n uint32) { p.TopicAliasMaximum = uint16(n) }),
 		"ta":      has(packet.HasTopicAlias, func(n uint32) { p.TopicAlias = uint16(n) }),
