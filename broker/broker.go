@@ -25,9 +25,9 @@ type Broker struct {
 
 	serving struct {
 		sync.Mutex
-		conns   map[*conn.Conn]struct{}
-		refused uint64
-		closed  bool
+		conns    map[*conn.Conn]struct{}
+		accounts map[string]*account // by listener
+		closed   bool
 	}
 	wg sync.WaitGroup // connections
 }
@@ -62,6 +62,10 @@ func New(o Options) (*Broker, error) {
 		b.listeners = append(b.listeners, newListener(b, &o.Listeners[i]))
 	}
 	b.serving.conns = make(map[*conn.Conn]struct{})
+	b.serving.accounts = make(map[string]*account, len(o.Listeners))
+	for _, ln := range o.Listeners {
+		b.serving.accounts[ln.Name] = new(account)
+	}
 	return b, nil
 }
 
@@ -98,11 +102,12 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	s.Lock()
 	defer s.Unlock()
 	if s.closed || len(s.conns) >= b.opts.Limits.Connections {
-		s.refused++
+		s.accounts[listener].refuse(mqtt.ServerBusy)
 		nc.Close()
 		return
 	}
 	s.conns[c] = struct{}{}
+	s.accounts[listener].accepted++
 	b.wg.Go(func() {
 		defer b.forget(c)
 		c.Serve()
@@ -113,4 +118,5 @@ func (b *Broker) forget(c *conn.Conn) {
 	b.serving.Lock()
 	defer b.serving.Unlock()
 	delete(b.serving.conns, c)
+	b.serving.accounts[c.Listener()].leave(c)
 }

@@ -4,20 +4,18 @@ import "github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 
 // Stats are counters since New and gauges of now.
 type Stats struct {
-	Connections        int // now
-	ConnectionsRefused uint64
-	Sessions           int // attached or waiting for their client
+	Connections        int    // now
+	ConnectionsRefused uint64 // never became a client: see ListenerStats
+	Sessions           int    // attached or waiting for their client
 	Subscriptions      int
 	Retained           int
 	RetainedBytes      int64
 	RetainedRefused    uint64 // messages not retained, because of a limit
 
-	PacketsReceived, PacketsSent uint64
-	BytesReceived, BytesSent     uint64
-	PublishReceived, PublishSent uint64
-	PublishRefused               uint64 // not authorized, illegal topic, beyond a limit
-	Published                    uint64 // messages routed, in-process ones and wills included
-	Unmatched                    uint64 // of these, delivered to nobody
+	Received, Sent Traffic
+	PublishRefused uint64 // not authorized, illegal topic, beyond a limit
+	Published      uint64 // messages routed, in-process ones and wills included
+	Unmatched      uint64 // of these, delivered to nobody
 
 	// Deliveries to sessions: Accepted = Done + Dropped + Waiting.
 	Accepted, Done, Dropped uint64
@@ -59,15 +57,17 @@ func (b *Broker) Stats() Stats {
 	c, r := b.counters, b.hub.router.Counts()
 	s := Stats{
 		Subscriptions: r.Subscriptions, Retained: r.Retained, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
-		PacketsReceived: c.PacketsReceived.Load(), PacketsSent: c.PacketsSent.Load(),
-		BytesReceived: c.BytesReceived.Load(), BytesSent: c.BytesSent.Load(),
-		PublishReceived: c.PublishReceived.Load(), PublishSent: c.PublishSent.Load(), PublishRefused: c.PublishRefused.Load(),
-		Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
+		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
 		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
 	}
-	b.serving.Lock()
-	s.Connections, s.ConnectionsRefused = len(b.serving.conns), b.serving.refused
-	b.serving.Unlock()
+	for _, l := range b.Listeners() {
+		s.Connections += l.Connections
+		s.Received.Add(l.Received)
+		s.Sent.Add(l.Sent)
+		for _, n := range l.Refused {
+			s.ConnectionsRefused += n
+		}
+	}
 	h := &b.hub.registry
 	h.Lock()
 	sum := h.ended

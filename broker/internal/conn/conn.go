@@ -69,11 +69,9 @@ type Config struct {
 	Counters *Counters
 }
 
-// Counters are shared by all connections of a broker.
+// Counters are shared by all connections of a broker: of what is rare. What
+// each packet changes is in Traffic.
 type Counters struct {
-	PacketsReceived, PacketsSent    atomic.Uint64
-	BytesReceived, BytesSent        atomic.Uint64
-	PublishReceived, PublishSent    atomic.Uint64
 	PublishRefused                  atomic.Uint64 // not authorized, illegal topic, beyond a limit
 	TooLarge                        atomic.Uint64 // outgoing, beyond a client's Maximum Packet Size
 	ProtocolErrors, Panics          atomic.Uint64
@@ -112,9 +110,13 @@ type Conn struct {
 	end      End
 	last     time.Time // when the last packet came
 	silence  time.Duration
+	in       Traffic // of this batch
 
 	// The writer's own.
 	sentAliases map[string]uint16
+	out         Traffic // of this write
+
+	received, sent meter
 
 	// While a batch of input is worked off, messages that it brings back to
 	// this connection wait for its end: one write for both.
@@ -148,6 +150,9 @@ func (c *Conn) Identity() *auth.Identity { return c.identity }
 
 // Transport is what the transport knows about the other side.
 func (c *Conn) Transport() *listen.Peer { return &c.far }
+
+// End says how the connection ended, once Done is closed.
+func (c *Conn) End() End { return c.end }
 
 // Done is closed when the connection has ended and Server.Disconnect returned.
 func (c *Conn) Done() <-chan struct{} { return c.done }

@@ -12,7 +12,7 @@ import (
 
 // packet works off one whole packet.
 func (c *Conn) packet(now time.Time, b []byte) error {
-	c.cfg.Counters.PacketsReceived.Add(1)
+	c.in.Packets++
 	if c.peer == nil && packet.Type(b[0]>>4) != packet.CONNECT {
 		return mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-1", "the first packet is not CONNECT")
 	}
@@ -79,7 +79,8 @@ func (c *Conn) step(now time.Time, m *mqtt.Message) (err error) {
 
 // publish judges a PUBLISH before the session sees it.
 func (c *Conn) publish(now time.Time) error {
-	c.cfg.Counters.PublishReceived.Add(1)
+	c.in.Publishes++
+	c.in.Payload += uint64(len(c.view.Publish.Payload))
 	name, err := c.topicName()
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func (c *Conn) release(dst []byte, durable uint64) (_ []byte, waits uint64) {
 	w.bytes = w.bytes[:copy(w.bytes, w.bytes[size:])]
 	w.parked = w.parked[:copy(w.parked, w.parked[n:])]
 	if n > 0 {
-		c.cfg.Counters.PacketsSent.Add(uint64(n))
+		c.out.Packets += uint64(n)
 		w.room.Broadcast()
 	}
 	if len(w.parked) > 0 {

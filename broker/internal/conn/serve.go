@@ -57,7 +57,7 @@ func (c *Conn) readAll() (err error) {
 	for {
 		m, err := c.nc.Read(buf[n:])
 		n += m
-		c.cfg.Counters.BytesReceived.Add(uint64(m))
+		c.in.Bytes += uint64(m)
 		used, ferr := c.feed(time.Now(), buf[:n])
 		if ferr != nil {
 			return ferr
@@ -92,6 +92,7 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 		used += n
 	}
 	c.feeding.Store(false)
+	c.received.take(&c.in)
 	if c.missed.Swap(false) {
 		c.pending.wake = true
 	}

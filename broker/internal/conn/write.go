@@ -157,6 +157,7 @@ func (c *Conn) fill(dst []byte) (_ []byte, closing bool, err error) {
 	w.again = false
 	dst = append(dst, w.urgent...)
 	if len(w.urgent) > 0 {
+		c.out.Packets += uint64(len(w.urgent) / 2) // PINGRESP has two bytes
 		w.urgent = w.urgent[:0]
 		w.room.Broadcast()
 	}
@@ -164,6 +165,9 @@ func (c *Conn) fill(dst []byte) (_ []byte, closing bool, err error) {
 	closing = w.closing
 	if closing {
 		dst = append(dst, w.final...)
+		if len(w.final) > 0 {
+			c.out.Packets++
+		}
 		w.final = nil
 	}
 	open, ask := w.open, waits != w.notified
@@ -204,7 +208,7 @@ func (c *Conn) pull(dst []byte) []byte {
 // takes is given up [MQTT-3.1.2-24], [MQTT-3.1.2-25].
 func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Session) []byte {
 	if m.Type == packet.PUBREL {
-		c.cfg.Counters.PacketsSent.Add(1)
+		c.out.Packets++
 		return packet.Append(dst, c.request.Version, &packet.View{Type: packet.PUBREL, ID: m.ID})
 	}
 	h := packet.PublishHeader{ID: m.ID, QoS: m.QoS, Dup: m.Dup, Retain: m.Retain, SubscriptionIdentifiers: m.Identifiers}
@@ -220,8 +224,9 @@ func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Ses
 		s.Discard(*m)
 		return dst[:n]
 	}
-	c.cfg.Counters.PacketsSent.Add(1)
-	c.cfg.Counters.PublishSent.Add(1)
+	c.out.Packets++
+	c.out.Publishes++
+	c.out.Payload += uint64(len(m.Message.Payload))
 	return dst
 }
 
@@ -250,12 +255,13 @@ func (c *Conn) flush(b []byte, closing bool) error {
 	if closing {
 		limit = closeTimeout
 	}
+	defer c.sent.take(&c.out)
 	for len(b) > 0 {
 		if err := c.nc.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 			return err
 		}
 		n, err := c.nc.Write(b)
-		c.cfg.Counters.BytesSent.Add(uint64(n))
+		c.out.Bytes += uint64(n)
 		b = b[n:]
 		if err == nil || n > 0 && !closing && errors.Is(err, os.ErrDeadlineExceeded) {
 			continue
