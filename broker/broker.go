@@ -25,9 +25,8 @@ type Broker struct {
 
 	serving struct {
 		sync.Mutex
-		conns    map[*conn.Conn]struct{}
-		accounts map[string]*account // by listener
-		closed   bool
+		conns  map[*conn.Conn]*listener
+		closed bool
 	}
 	wg sync.WaitGroup // connections
 }
@@ -61,11 +60,7 @@ func New(o Options) (*Broker, error) {
 	for i := range o.Listeners {
 		b.listeners = append(b.listeners, newListener(b, &o.Listeners[i]))
 	}
-	b.serving.conns = make(map[*conn.Conn]struct{})
-	b.serving.accounts = make(map[string]*account, len(o.Listeners))
-	for _, ln := range o.Listeners {
-		b.serving.accounts[ln.Name] = new(account)
-	}
+	b.serving.conns = make(map[*conn.Conn]*listener)
 	return b, nil
 }
 
@@ -102,12 +97,12 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	s.Lock()
 	defer s.Unlock()
 	if s.closed || len(s.conns) >= b.opts.Limits.Connections {
-		s.accounts[listener].refuse(mqtt.ServerBusy)
+		l.account.refuse(mqtt.ServerBusy)
 		nc.Close()
 		return
 	}
-	s.conns[c] = struct{}{}
-	s.accounts[listener].accepted++
+	s.conns[c] = l
+	l.account.accepted++
 	b.wg.Go(func() {
 		defer b.forget(c)
 		c.Serve()
@@ -117,6 +112,6 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 func (b *Broker) forget(c *conn.Conn) {
 	b.serving.Lock()
 	defer b.serving.Unlock()
+	b.serving.conns[c].account.leave(c)
 	delete(b.serving.conns, c)
-	b.serving.accounts[c.Listener()].leave(c)
 }

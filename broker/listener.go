@@ -7,7 +7,7 @@ import (
 )
 
 // listener is one listener's side of the hub: what its clients are asked and
-// what they may use. It is constant after New.
+// what they may use. It is constant after New, but for account.
 type listener struct {
 	*hub
 	name      string
@@ -17,6 +17,7 @@ type listener struct {
 	limits    Limits
 	features  Features
 	conn      conn.Config
+	account   account
 }
 
 func newListener(b *Broker, o *ListenerOptions) *listener {

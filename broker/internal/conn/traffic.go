@@ -45,6 +45,3 @@ func (c *Conn) Received() Traffic { return c.received.load() }
 
 // Sent is what the socket took so far. Any goroutine may ask.
 func (c *Conn) Sent() Traffic { return c.sent.load() }
-
-// Listener is the name of the listener that accepted the connection.
-func (c *Conn) Listener() string { return c.name }

@@ -54,29 +54,25 @@ func (a *account) leave(c *conn.Conn) {
 }
 
 // Listeners returns the counters of each listener, in the order of
-// Options.Listeners; listeners of one name are one.
+// Options.Listeners.
 func (b *Broker) Listeners() []ListenerStats {
 	s := &b.serving
 	s.Lock()
 	defer s.Unlock()
-	all := make([]ListenerStats, 0, len(b.opts.Listeners))
-	index := make(map[string]int, len(b.opts.Listeners))
-	for i := range b.opts.Listeners {
-		name := b.opts.Listeners[i].Name
-		if _, again := index[name]; again {
-			continue
+	all := make([]ListenerStats, len(b.listeners))
+	index := make(map[*listener]*ListenerStats, len(all))
+	for i, l := range b.listeners {
+		a := &l.account
+		all[i] = ListenerStats{
+			Name: l.name, Accepted: a.accepted, Received: a.received, Sent: a.sent, Refused: maps.Clone(a.refused),
 		}
-		a := s.accounts[name]
-		index[name] = len(all)
-		all = append(all, ListenerStats{
-			Name: name, Accepted: a.accepted, Received: a.received, Sent: a.sent, Refused: maps.Clone(a.refused),
-		})
+		index[l] = &all[i]
 	}
-	for c := range s.conns {
-		l := &all[index[c.Listener()]]
-		l.Connections++
-		l.Received.Add(c.Received())
-		l.Sent.Add(c.Sent())
+	for c, l := range s.conns {
+		n := index[l]
+		n.Connections++
+		n.Received.Add(c.Received())
+		n.Sent.Add(c.Sent())
 	}
 	return all
 }
