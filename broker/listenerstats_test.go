@@ -40,9 +40,9 @@ func TestListenersCountWhomTheyRefuse(t *testing.T) {
 		b := brokertest.New(t, func(o *broker.Options) { o.Limits.Connections = 2 })
 		silent := b.Client(mqtt.V5)
 		wrong := b.Client(mqtt.V31)
+		b.Client(mqtt.V5).ExpectClosed()
 		wrong.Send("CONNECT cid=")
 		wrong.Expect("CONNACK rc=0x85 ...")
-		b.Client(mqtt.V5).ExpectClosed()
 		silent.Close()
 		synctest.Wait()
 		got := b.Listeners()[0]
