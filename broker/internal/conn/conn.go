@@ -128,9 +128,10 @@ type Conn struct {
 
 // New makes a connection of an accepted socket; Serve runs it.
 func New(cfg *Config, nc net.Conn) *Conn {
+	far := listen.PeerOf(nc)
 	c := &Conn{
-		cfg: cfg, nc: nc, far: listen.Peer{Remote: remote(nc)}, done: make(chan struct{}),
-		log: cfg.Log.With("remote", remote(nc)),
+		cfg: cfg, nc: nc, far: far, done: make(chan struct{}),
+		log: cfg.Log.With("remote", far.Remote),
 	}
 	c.socket, _ = nc.(interface{ CloseWrite() error })
 	c.w.room = sync.NewCond(&c.w)
@@ -168,13 +169,6 @@ func (c *Conn) Wake() {
 	if !c.feeding.Load() {
 		c.kickWriter()
 	}
-}
-
-func remote(nc net.Conn) string {
-	if a := nc.RemoteAddr(); a != nil {
-		return a.String()
-	}
-	return ""
 }
 
 func (c *Conn) version() mqtt.Version {

@@ -47,10 +47,10 @@ func (c *Conn) readAll() (err error) {
 	}()
 	c.last = time.Now()
 	c.silence = connectTimeout
-	if err := c.handshake(c.last.Add(connectTimeout)); err != nil {
+	if err := c.arm(c.last); err != nil {
 		return err
 	}
-	if err := c.arm(c.last); err != nil {
+	if err := c.handshake(c.last.Add(connectTimeout)); err != nil {
 		return err
 	}
 	buf, n := make([]byte, firstBuffer), 0
