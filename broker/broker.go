@@ -76,6 +76,9 @@ func (b *Broker) Run(ctx context.Context) error {
 			listen.Accept(ctx, l.socket, b.log, func(nc net.Conn) { b.serve(nc, l) })
 		})
 	}
+	if b.opts.SysInterval > 0 {
+		accepting.Go(func() { b.runSys(ctx) })
+	}
 	<-ctx.Done()
 	accepting.Wait()
 	b.hub.close()

@@ -25,6 +25,7 @@ type hub struct {
 		queues  map[string]*Queue
 		closed  bool
 		ended   sessionCounts // of sessions that are gone
+		expired uint64        // sessions of the network that nobody came back to
 	}
 	timers sync.WaitGroup // callbacks of timers that are running
 }
@@ -206,6 +207,9 @@ func (h *hub) expired(id string, cl *client) {
 	}
 	h.stop(cl.delay)
 	delete(r.clients, id)
+	if !cl.local {
+		r.expired++
+	}
 	r.Unlock()
 	h.end(cl)
 }

@@ -21,6 +21,10 @@ type Options struct {
 	// Auth says who a client is and what it may do. nil lets everybody in
 	// under the User Name of CONNECT, to do everything.
 	Auth Authenticator
+	// SysInterval is the time between updates of $SYS; 0 publishes nothing
+	// there. Version is what $SYS/broker/version says.
+	SysInterval time.Duration
+	Version     string
 	// Store makes state durable. nil keeps it in memory.
 	Store router.Store
 }

@@ -4,13 +4,20 @@ import "github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 
 // Stats are counters since New and gauges of now.
 type Stats struct {
-	Connections        int    // now
-	ConnectionsRefused uint64 // never became a client: see ListenerStats
-	Sessions           int    // attached or waiting for their client
-	Subscriptions      int
-	Retained           int
-	RetainedBytes      int64
-	RetainedRefused    uint64 // messages not retained, because of a limit
+	Connections         int // now
+	ConnectionsAccepted uint64
+	ConnectionsRefused  uint64 // never became a client: see ListenerStats
+	Connects            uint64 // CONNECT packets
+	Sessions            int    // attached or waiting for their client
+	Clients             int    // of these, of clients of the network
+	ClientsConnected    int    // of these, with a connection
+	ClientsExpired      uint64 // sessions of the network ended by their Session Expiry Interval
+	Subscriptions       int    // shared ones included
+	SharedSubscriptions int
+	Retained            int // what $SYS holds is not included
+	RetainedSys         int // what $SYS holds
+	RetainedBytes       int64
+	RetainedRefused     uint64 // messages not retained, because of a limit
 
 	Received, Sent Traffic
 	PublishRefused uint64 // not authorized, illegal topic, beyond a limit
@@ -56,12 +63,14 @@ func (s *sessionCounts) add(p *conn.Peer) {
 func (b *Broker) Stats() Stats {
 	c, r := b.counters, b.hub.router.Counts()
 	s := Stats{
-		Subscriptions: r.Subscriptions, Retained: r.Retained, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
+		Connects: c.Connects.Load(), Subscriptions: r.Subscriptions, SharedSubscriptions: r.Shared,
+		Retained: r.Retained, RetainedSys: r.RetainedOwn, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
 		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
 		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
 	}
 	for _, l := range b.Listeners() {
 		s.Connections += l.Connections
+		s.ConnectionsAccepted += l.Accepted
 		s.Received.Add(l.Received)
 		s.Sent.Add(l.Sent)
 		for _, n := range l.Refused {
@@ -71,9 +80,15 @@ func (b *Broker) Stats() Stats {
 	h := &b.hub.registry
 	h.Lock()
 	sum := h.ended
-	s.Sessions = len(h.clients)
+	s.Sessions, s.ClientsExpired = len(h.clients), h.expired
 	for _, cl := range h.clients {
 		sum.addLive(cl.peer)
+		if !cl.local {
+			s.Clients++
+			if cl.endpoint != nil {
+				s.ClientsConnected++
+			}
+		}
 	}
 	h.Unlock()
 	s.Accepted, s.Done, s.Dropped, s.Waiting, s.WaitingBytes = sum.accepted, sum.done, sum.dropped, sum.waiting, sum.bytes

@@ -69,10 +69,12 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		g.addresses = append(g.addresses, l.Listener.Addr())
 	}
 	g.broker, err = broker.New(broker.Options{
-		Listeners: listeners,
-		Limits:    limits(&cfg.MQTT.Limits),
-		Auth:      protectReadings{cfg.Gateway.Base},
-		Log:       d.logger("broker"),
+		Listeners:   listeners,
+		Limits:      limits(&cfg.MQTT.Limits),
+		Auth:        protectReadings{cfg.Gateway.Base},
+		SysInterval: cfg.MQTT.SysInterval,
+		Version:     readVersion().Version,
+		Log:         d.logger("broker"),
 	})
 	if err != nil {
 		return nil, err

@@ -72,6 +72,7 @@ type Config struct {
 // Counters are shared by all connections of a broker: of what is rare. What
 // each packet changes is in Traffic.
 type Counters struct {
+	Connects                        atomic.Uint64 // CONNECT packets
 	PublishRefused                  atomic.Uint64 // not authorized, illegal topic, beyond a limit
 	TooLarge                        atomic.Uint64 // outgoing, beyond a client's Maximum Packet Size
 	ProtocolErrors, Panics          atomic.Uint64

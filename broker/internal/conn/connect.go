@@ -46,6 +46,7 @@ type Accepted struct {
 
 // connect works off the first CONNECT.
 func (c *Conn) connect(now time.Time) error {
+	c.cfg.Counters.Connects.Add(1)
 	r, err := c.newRequest()
 	if err != nil {
 		return err

@@ -12,6 +12,10 @@ import (
 // losing the last value is better than losing the live one. It reports whether
 // a record was written.
 func (r *Router) retain(now time.Time, m *mqtt.Message) (recorded bool) {
+	if own(m.Topic) {
+		r.retainOwn(m)
+		return false
+	}
 	old, had := r.retained.Get(m.Topic)
 	if len(m.Payload) == 0 { // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
 		if had {
@@ -42,7 +46,7 @@ func (r *Router) retain(now time.Time, m *mqtt.Message) (recorded bool) {
 }
 
 func (r *Router) retainable(m, old *mqtt.Message) bool {
-	n, size := r.retained.Len()+1, r.retainedBytes+int64(m.Size())
+	n, size := r.retained.Len()-r.ownRetained+1, r.retainedBytes+int64(m.Size())
 	if old != nil {
 		n, size = n-1, size-int64(old.Size())
 	}

@@ -43,8 +43,10 @@ type Counts struct {
 	Published       uint64 // messages routed
 	Unmatched       uint64 // of these, delivered to nobody
 	RetainedRefused uint64 // not retained, because a limit was reached
-	Subscriptions   int
-	Retained        int
+	Subscriptions   int    // shared ones included
+	Shared          int    // Shared Subscriptions
+	Retained        int    // below $SYS not included
+	RetainedOwn     int    // below $SYS
 	RetainedBytes   int64
 }
 
@@ -59,7 +61,9 @@ type Router struct {
 	filters       topic.Filters[*node]
 	retained      topic.Names[*mqtt.Message]
 	retainedBytes int64
+	ownRetained   int
 	subscriptions int
+	shared        int // of these
 }
 
 // New makes a router that has no subscriptions and no retained messages.
@@ -75,7 +79,9 @@ type Result struct {
 // from here on. Messages of one publisher reach each subscriber in the order
 // of the calls [MQTT-4.6.0-6].
 func (r *Router) Publish(now time.Time, m *mqtt.Message) Result {
-	r.published.Add(1)
+	if !own(m.Topic) {
+		r.published.Add(1)
+	}
 	d := deliveries.Get().(*delivery)
 	defer d.release()
 	if m.Retain {
@@ -94,7 +100,7 @@ func (r *Router) Publish(now time.Time, m *mqtt.Message) Result {
 		r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: append([]string(nil), d.kept...)})
 		d.recorded = true
 	}
-	if len(d.hits) == 0 {
+	if len(d.hits) == 0 && !own(m.Topic) {
 		r.unmatched.Add(1)
 	}
 	return Result{Matched: len(d.hits) > 0, Recorded: d.recorded}
@@ -121,6 +127,7 @@ func (r *Router) Counts() Counts {
 	defer r.mu.RUnlock()
 	return Counts{
 		Published: r.published.Load(), Unmatched: r.unmatched.Load(), RetainedRefused: r.refused.Load(),
-		Subscriptions: r.subscriptions, Retained: r.retained.Len(), RetainedBytes: r.retainedBytes,
+		Subscriptions: r.subscriptions, Shared: r.shared,
+		Retained: r.retained.Len() - r.ownRetained, RetainedOwn: r.ownRetained, RetainedBytes: r.retainedBytes,
 	}
 }

@@ -53,6 +53,9 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 	}
 	if added {
 		r.subscriptions++
+		if shared {
+			r.shared++
+		}
 	}
 	if durable {
 		r.store.Append(store.Record{Kind: store.Subscribed, ClientID: sink.ClientID(), Subscription: s})
@@ -87,6 +90,9 @@ func (r *Router) Unsubscribe(sink Sink, s string, durable bool) {
 		return
 	}
 	r.subscriptions--
+	if shared {
+		r.shared--
+	}
 	if n.empty() {
 		r.filters.Delete(filter)
 	}

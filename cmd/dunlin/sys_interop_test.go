@@ -1,0 +1,67 @@
+//go:build linux
+
+package main
+
+import (
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Each value that mosquitto publishes below $SYS is here, under the same name
+// and in the same format.
+func TestSysHasMosquittosNamesAndFormats(t *testing.T) {
+	theirs := upstream(t, "sys_interval 1")
+	address, _, _ := startGateway(t, `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}], sys_interval: 1s}`, deps{})
+	_, ours, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := readSys(t, port(theirs)[1]), readSys(t, ours)
+	if len(want) < 50 {
+		t.Fatalf("mosquitto published only %d values", len(want))
+	}
+	for name, value := range want {
+		own, ok := got[name]
+		if !ok {
+			t.Errorf("%s is missing; mosquitto says %q", name, value)
+		} else if shape(own) != shape(value) {
+			t.Errorf("%s is %q, mosquitto's is %q", name, own, value)
+		}
+	}
+	for name := range got {
+		if strings.HasPrefix(name, "$SYS/dunlin/") && strings.Count(name, "/") < 2 {
+			t.Errorf("%s is no value of a group", name)
+		}
+	}
+}
+
+var number = regexp.MustCompile(`\d+`)
+
+// shape is a value with its digits taken out; a version is any version.
+func shape(value string) string {
+	if _, _, ok := strings.Cut(value, " version "); ok {
+		return "NAME version NUMBER"
+	}
+	if before, after, ok := strings.Cut(value, "."); ok && len(after) == 2 {
+		return number.ReplaceAllString(before, "N") + ".NN"
+	}
+	return number.ReplaceAllString(value, "N")
+}
+
+// readSys reads what a server publishes below $SYS in three seconds.
+func readSys(t *testing.T, port string) map[string]string {
+	t.Helper()
+	out, err := exec.Command("mosquitto_sub", "-h", "127.0.0.1", "-p", port, "-t", "$SYS/#", "-F", "%t=%p", "-W", "3").Output()
+	if exit, ok := err.(*exec.ExitError); err != nil && (!ok || exit.ExitCode() != 27) { // 27: its time is over
+		t.Fatal(err)
+	}
+	values := make(map[string]string)
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		values[name] = value
+	}
+	return values
+}
