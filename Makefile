@@ -11,7 +11,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 FUZZTIME ?= 10s
 export VERSION REVISION LDFLAGS
 
-.PHONY: run build install test check deps-test vet fuzz cross e2e fresh clean help
+.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh clean help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
@@ -38,6 +38,12 @@ e2e: ## only the end-to-end tests against a real mosquitto
 fuzz: ## every fuzz target for FUZZTIME (10s each)
 	@scripts/fuzz.sh $(FUZZTIME)
 
+bench: ## compare with mosquitto and mochi; ROUNDS=5 SCALE=1 SCENARIOS="..." BROKER='name=command'
+	@scripts/bench.sh
+
+bench-smoke: ## a short run of the benchmark: nothing lost, doubled or out of order
+	@scripts/bench-smoke.sh
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 
@@ -49,4 +55,4 @@ clean: ## remove what was built
 	@rm -rf build/out
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

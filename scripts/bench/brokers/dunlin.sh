@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The dunlin of this checkout ($DUNLIN); limits lifted so that no scenario meets them.
+cat >"$DATA/dunlin.yaml" <<C
+node: bench
+data_dir: $DATA
+mqtt:
+  sys_interval: 0s
+  limits:
+    connections: 20000
+    connect_rate: 0/s
+    queue_messages: 1000000
+    queue_size: 1GiB
+    retained_messages: 1000000
+    retained_size: 1GiB
+    subscriptions: 20000
+  listeners:
+    - {bind: "127.0.0.1:$PORT", anonymous: true}
+C
+exec "$DUNLIN" run -c "$DATA/dunlin.yaml"
