@@ -11,6 +11,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
@@ -82,8 +83,8 @@ func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.Qo
 }
 
 // Publish implements conn.Router.
-func (h *hub) Publish(now time.Time, m *mqtt.Message) (matched, recorded bool) {
-	r := h.router.Publish(now, m)
+func (h *hub) Publish(now time.Time, p *packet.Publication) (matched, recorded bool) {
+	r := h.router.Publish(now, p)
 	return r.Matched, r.Recorded
 }
 

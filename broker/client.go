@@ -85,7 +85,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 		return err
 	}
 	m.Publisher = c.id
-	if r := c.hub.router.Publish(time.Now(), &m); r.Recorded {
+	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
 		return c.hub.barrier(ctx)
 	}
 	return nil

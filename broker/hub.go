@@ -10,6 +10,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // hub keeps the sessions by Client Identifier and says who is attached to
@@ -137,7 +138,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 	}
 	cl.endpoint, cl.will = a.endpoint, a.will
 	cl.kept = cl.kept || a.params.Expiry > 0
-	cl.peer.Attach(a.params, a.endpoint.Wake)
+	cl.peer.Attach(a.params, a.endpoint)
 	ok.peer = cl.peer
 	return ok, nil, gone, nil
 }
@@ -238,7 +239,7 @@ func (h *hub) publishWill(p *conn.Peer, w *mqtt.Will) {
 	if w.ExpiryInterval > 0 {
 		m.Expires = now.Add(w.ExpiryInterval)
 	}
-	h.router.Publish(now, &m)
+	h.router.Publish(now, new(packet.Publication).Own(&m))
 	h.log.Debug("will published", "client_id", p.ClientID(), "topic", m.Topic)
 }
 

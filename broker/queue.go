@@ -10,6 +10,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
@@ -100,10 +101,11 @@ func (q *Queue) ClientID() string { return "\x00" + q.name }
 func (q *Queue) Online() bool { return true }
 
 // Deliver queues a message; the router calls it.
-func (q *Queue) Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, retained bool, _ []uint32) (kept bool) {
-	if q.skip != "" && m.Publisher == q.skip || retained && !q.first(m) {
+func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retained bool, _ []uint32) (kept bool) {
+	if q.skip != "" && p.Peek().Publisher == q.skip || retained && !q.first(p.Message()) {
 		return false
 	}
+	m := p.Message()
 	if qos != m.QoS {
 		lower := *m
 		lower.QoS = qos

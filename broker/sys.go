@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // sysTree publishes the broker's state below $SYS: mosquitto's names and
@@ -160,7 +161,8 @@ func (t *sysTree) changed(topic string) {
 	}
 	value := string(t.text)
 	t.last[topic] = value
-	t.b.hub.router.Publish(time.Now(), &mqtt.Message{Topic: topic, Payload: []byte(value), Retain: true})
+	m := &mqtt.Message{Topic: topic, Payload: []byte(value), Retain: true}
+	t.b.hub.router.Publish(time.Now(), new(packet.Publication).Own(m))
 }
 
 const hexDigits = "0123456789ABCDEF"

@@ -36,7 +36,7 @@ type Server interface {
 type Router interface {
 	// Admit judges a PUBLISH before it changes any state.
 	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) mqtt.ReasonCode
-	Publish(now time.Time, m *mqtt.Message) (matched, recorded bool)
+	Publish(now time.Time, p *packet.Publication) (matched, recorded bool)
 	Subscribe(now time.Time, c *Conn, s mqtt.Subscription) mqtt.ReasonCode
 	Unsubscribe(c *Conn, filter string) mqtt.ReasonCode
 	Persist(p *Peer, c session.Change, id uint16)
@@ -101,11 +101,9 @@ type Conn struct {
 	maxIn    int // Receive Maximum announced; 0 for 3.x
 
 	// The reader's own.
-	view     packet.View
-	effects  []session.Effect
-	reasons  []mqtt.ReasonCode
+	*scratch
+	topics   *topics  // nil before the first PUBLISH
 	aliases  []string // by Topic Alias - 1
-	pending  pending  // acknowledgements of this batch of input
 	recorded bool     // a record was written since the last commit
 	sequence uint64   // of the last commit
 	end      End
@@ -113,10 +111,13 @@ type Conn struct {
 	silence  time.Duration
 	in       Traffic // of this batch
 
-	// The writer's own.
+	// Guarded by the state lock of peer.
 	sentAliases map[string]uint16
-	out         Traffic // of this write
+	passed      *[]byte // messages that went past the session, encoded; nil for none
+	passing     Traffic // of these
+	flowing     bool    // CONNACK has left, messages may follow
 
+	out            Traffic // of this write; the writer's own
 	received, sent meter
 
 	// While a batch of input is worked off, messages that it brings back to
@@ -127,12 +128,21 @@ type Conn struct {
 	w       writer
 }
 
+// scratch is what the work on one packet needs and the next one uses again.
+type scratch struct {
+	view        packet.View
+	publication packet.Publication
+	effects     []session.Effect
+	reasons     []mqtt.ReasonCode
+	pending     pending // acknowledgements of this batch of input
+}
+
 // New makes a connection of an accepted socket; Serve runs it.
 func New(cfg *Config, nc net.Conn) *Conn {
 	far := listen.PeerOf(nc)
 	c := &Conn{
 		cfg: cfg, nc: nc, far: far, done: make(chan struct{}),
-		log: cfg.Log.With("remote", far.Remote),
+		log: cfg.Log.With("remote", far.Remote), scratch: new(scratch),
 	}
 	c.socket, _ = nc.(interface{ CloseWrite() error })
 	c.w.room = sync.NewCond(&c.w)

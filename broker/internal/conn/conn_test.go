@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/auth"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -22,7 +23,7 @@ type fakeBroker struct {
 
 func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
 	f.peer = NewPeer(r.ClientID, session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1})
-	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c.Wake)
+	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c)
 	return Accepted{Peer: f.peer, Identity: new(auth.Identity), ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
 }
 func (f *fakeBroker) Disconnect(_ *Conn, e End) {
@@ -35,7 +36,9 @@ func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) mqtt.Reaso
 	}
 	return mqtt.Success
 }
-func (f *fakeBroker) Publish(time.Time, *mqtt.Message) (matched, recorded bool) { return true, false }
+func (f *fakeBroker) Publish(time.Time, *packet.Publication) (matched, recorded bool) {
+	return true, false
+}
 func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonCode {
 	return mqtt.Success
 }
@@ -89,7 +92,7 @@ func TestASlowConsumerMayBeSlowButNotStill(t *testing.T) {
 		client, f, cfg := serve(t)
 		one := make([]byte, 1)
 		deliver := func() {
-			f.peer.Deliver(time.Now(), &mqtt.Message{Topic: "t", Payload: make([]byte, 1000)}, 0, false, nil)
+			f.peer.Deliver(time.Now(), new(packet.Publication).Own(&mqtt.Message{Topic: "t", Payload: make([]byte, 1000)}), 0, false, nil)
 		}
 		read := func() {
 			t.Helper()
@@ -128,15 +131,72 @@ func TestOneWriteForWhatIsThere(t *testing.T) {
 		synctest.Wait()
 		for range 50 {
 			f.peer.state.Lock()
-			f.peer.state.session.Deliver(&mqtt.Message{Topic: "t"}, 0, false, nil)
+			f.peer.state.session.Deliver(new(packet.Publication).Own(&mqtt.Message{Topic: "t"}), 0, false, nil)
 			f.peer.state.Unlock()
 		}
-		f.peer.Deliver(time.Now(), &mqtt.Message{Topic: "t"}, 0, false, nil)
+		f.peer.Deliver(time.Now(), new(packet.Publication).Own(&mqtt.Message{Topic: "t"}), 0, false, nil)
 		n, err := client.Read(buf)
 		if want := 51 * len(packet.Append(nil, mqtt.V5, &packet.View{Type: packet.PUBLISH, Publish: packet.Publish{Topic: []byte("t")}})); err != nil || n != want {
 			t.Errorf("one read gives %d bytes (%v), want all %d", n, err, want)
 		}
 		client.Close()
 		<-f.ended
+	})
+}
+
+// shaking is a connection whose handshake is to read one byte.
+type shaking struct{ net.Conn }
+
+func (s *shaking) Handshake() (listen.Peer, error) {
+	_, err := s.Read(make([]byte, 1))
+	return listen.Peer{SocketUser: "alice"}, err
+}
+
+func TestHandshakeComesFirstAndHasTheTimeOfConnect(t *testing.T) {
+	start := func() (*Conn, net.Conn) {
+		client, server := net.Pipe()
+		f := &fakeBroker{ended: make(chan End, 1)}
+		c := New(&Config{Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 100}}, &shaking{server})
+		go c.Serve() // Done is what the tests wait for
+		return c, client
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c, client := start()
+		time.Sleep(connectTimeout - 1)
+		synctest.Wait()
+		select {
+		case <-c.Done():
+			t.Fatal("ended too early")
+		default:
+		}
+		<-c.Done()
+		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("after the time-out: %v", err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := start()
+		synctest.Wait()
+		c.Kick(mqtt.ServerShuttingDown)
+		before := time.Now()
+		<-c.Done()
+		if d := time.Since(before); d != 0 {
+			t.Errorf("Kick took %v", d)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c, client := start()
+		client.Write([]byte{0})
+		synctest.Wait()
+		if c.far.SocketUser != "alice" {
+			t.Errorf("transport %+v", c.far)
+		}
+		time.Sleep(9 * time.Second)
+		client.Write([]byte{0x10})
+		before := time.Now()
+		<-c.Done()
+		if d := time.Since(before); d != connectTimeout-9*time.Second {
+			t.Errorf("closed after %v more", d)
+		}
 	})
 }

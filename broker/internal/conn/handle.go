@@ -35,12 +35,11 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 	if v.Type == packet.DISCONNECT && v.Properties.Has&packet.HasSessionExpiry != 0 {
 		v.Properties.SessionExpiry = min(v.Properties.SessionExpiry, c.request.expiryLimit)
 	}
-	return c.step(now, nil)
+	return c.step(now)
 }
 
-// step asks the session and carries out the effects. m is the message of a
-// PUBLISH.
-func (c *Conn) step(now time.Time, m *mqtt.Message) (err error) {
+// step asks the session and carries out the effects.
+func (c *Conn) step(now time.Time) (err error) {
 	c.effects, err = c.peer.Step(now, &c.view, c.effects[:0])
 	if err != nil {
 		return err
@@ -51,7 +50,7 @@ func (c *Conn) step(now time.Time, m *mqtt.Message) (err error) {
 		switch e.Kind {
 		case session.Route:
 			var recorded bool
-			matched, recorded = c.cfg.Router.Publish(now, m)
+			matched, recorded = c.cfg.Router.Publish(now, &c.publication)
 			c.recorded = c.recorded || recorded
 		case session.Acknowledge:
 			if !matched {
@@ -99,9 +98,8 @@ func (c *Conn) publish(now time.Time) error {
 		c.refuse(code)
 		return nil
 	}
-	m := c.view.Message(now)
-	m.Topic, m.Publisher = name, c.peer.id
-	return c.step(now, &m)
+	c.publication.Borrow(now, &c.view, name, c.peer.id)
+	return c.step(now)
 }
 
 // topicName finds the Topic Name and keeps the Topic Alias mapping
@@ -124,10 +122,13 @@ func (c *Conn) topicName() (string, error) {
 		}
 		return c.aliases[alias-1], nil
 	}
-	if err := topic.ValidNameBytes(v.Publish.Topic); err != nil {
-		return "", err
+	name, known := c.topics.find(v.Publish.Topic)
+	if !known {
+		if err := topic.ValidNameBytes(v.Publish.Topic); err != nil {
+			return "", err
+		}
+		name = c.remember(v.Publish.Topic)
 	}
-	name := string(v.Publish.Topic)
 	if alias > 0 {
 		if c.aliases == nil {
 			c.aliases = make([]string, c.cfg.Limits.TopicAliasMaximum)

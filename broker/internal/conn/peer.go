@@ -19,9 +19,15 @@ type Peer struct {
 	state struct {
 		sync.Mutex
 		session *session.Session
-		wake    func() // tells who is attached that Next may have something
+		waker   Waker // who is attached
+		conn    *Conn // the same, if it is a network connection
 	}
 }
+
+// Waker is who is attached to a peer. Wake tells it that Next may have
+// something; it must not wait, and comes from any goroutine until Detach
+// returns, and once more after.
+type Waker interface{ Wake() }
 
 // NewPeer makes a peer without state for a Client Identifier.
 func NewPeer(id string, l session.Limits) *Peer {
@@ -36,13 +42,13 @@ func (p *Peer) ClientID() string { return p.id }
 // Online reports whether somebody is attached.
 func (p *Peer) Online() bool { return p.online.Load() }
 
-// Attach starts a Network Connection. wake must not wait and may be called
-// from any goroutine until Detach returns, and once more after.
-func (p *Peer) Attach(params session.Params, wake func()) {
+// Attach starts a Network Connection.
+func (p *Peer) Attach(params session.Params, w Waker) {
 	p.state.Lock()
 	defer p.state.Unlock()
 	p.state.session.Connect(params)
-	p.state.wake = wake
+	p.state.waker = w
+	p.state.conn, _ = w.(*Conn)
 	p.online.Store(true)
 }
 
@@ -51,19 +57,33 @@ func (p *Peer) Detach() time.Duration {
 	p.state.Lock()
 	defer p.state.Unlock()
 	p.online.Store(false)
-	p.state.wake = nil
+	if c := p.state.conn; c != nil {
+		c.flowing, c.passed = false, nil
+	}
+	p.state.waker, p.state.conn = nil, nil
 	p.state.session.Disconnect()
 	return p.state.session.Expiry()
 }
 
-// Deliver takes a message for the session; see router.Sink.
-func (p *Peer) Deliver(_ time.Time, m *mqtt.Message, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
-	p.state.Lock()
-	kept = p.state.session.Deliver(m, qos, retain, identifiers)
-	wake := p.state.wake
-	p.state.Unlock()
-	if wake != nil {
-		wake()
+// Deliver takes a message for the session; see router.Sink. A QoS 0 message
+// that has nothing to overtake goes straight into the connection's output.
+func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
+	s := &p.state
+	s.Lock()
+	passed := false
+	if qos == mqtt.AtMostOnce && s.conn != nil && s.session.MayPass() {
+		var sent bool
+		if sent, passed = s.conn.pass(now, m, retain, identifiers); passed {
+			s.session.Passed(sent)
+		}
+	}
+	if !passed {
+		kept = s.session.Deliver(m, qos, retain, identifiers)
+	}
+	w := s.waker
+	s.Unlock()
+	if w != nil {
+		w.Wake()
 	}
 	return kept
 }

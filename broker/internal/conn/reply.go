@@ -85,7 +85,7 @@ func (c *Conn) settle() {
 
 // release moves the parked replies that may leave to dst; it returns the
 // sequence the next one waits for, 0 if none does. The caller holds w.
-func (c *Conn) release(dst []byte, durable uint64) (_ []byte, waits uint64) {
+func (c *Conn) release(dst *[]byte, durable uint64) (waits uint64) {
 	w := &c.w
 	n, size := 0, 0
 	for n < len(w.parked) && w.parked[n].sequence <= durable {
@@ -99,7 +99,7 @@ func (c *Conn) release(dst []byte, durable uint64) (_ []byte, waits uint64) {
 		}
 		n++
 	}
-	dst = append(dst, w.bytes[:size]...)
+	*dst = append(*dst, w.bytes[:size]...)
 	w.bytes = w.bytes[:copy(w.bytes, w.bytes[size:])]
 	w.parked = w.parked[:copy(w.parked, w.parked[n:])]
 	if n > 0 {
@@ -109,5 +109,5 @@ func (c *Conn) release(dst []byte, durable uint64) (_ []byte, waits uint64) {
 	if len(w.parked) > 0 {
 		waits = w.parked[0].sequence
 	}
-	return dst, waits
+	return waits
 }

@@ -88,7 +88,9 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 			break
 		}
 		err = c.packet(now, b[used:used+n])
-		c.last = now
+		if c.peer != nil { // until then the clock that started at accept runs
+			c.last = now
+		}
 		used += n
 	}
 	c.feeding.Store(false)

@@ -12,8 +12,10 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// flushSize is where a write stops growing.
-const flushSize = 64 << 10
+const (
+	flushSize = 64 << 10  // where a write stops growing, in bytes
+	passMax   = flushSize // behind a socket that takes nothing, QoS 0 waits in the session
+)
 
 // writer is what the reader, the router and the writing goroutine share.
 type writer struct {
@@ -23,6 +25,7 @@ type writer struct {
 	again    bool       // it must look once more before it ends
 	open     bool       // CONNACK has left
 	closing  bool
+	shaking  bool   // the transport's handshake goes on: nothing may be written
 	finished bool   // the last write is over, the socket gives nothing more
 	final    []byte // the last packet
 	cause    error  // why the connection closes
@@ -41,6 +44,12 @@ func (c *Conn) kickWriter() {
 	w := &c.w
 	w.Lock()
 	defer w.Unlock()
+	if w.shaking {
+		if w.closing {
+			c.nc.SetDeadline(time.Unix(1, 0)) // a failure means it is closed already
+		}
+		return
+	}
 	if w.finished {
 		return
 	}
@@ -116,17 +125,17 @@ func hasReturnCode(code mqtt.ReasonCode) bool {
 // writeAll writes until there is nothing more to write.
 func (c *Conn) writeAll() {
 	defer c.recoverWriter()
-	p := buffers.Get().(*[]byte)
-	defer buffers.Put(p)
+	buf := buffers.Get().(*[]byte)
+	defer func() { recycle(buf) }()
 	for {
-		buf, closing, err := c.fill((*p)[:0])
-		*p = buf
+		*buf = (*buf)[:0]
+		closing, err := c.fill(buf)
 		if err != nil {
 			c.shut(err)
 			continue
 		}
-		if len(buf) > 0 {
-			if err := c.flush(buf, closing); err != nil {
+		if len(*buf) > 0 {
+			if err := c.flush(*buf, closing); err != nil {
 				c.finish(err)
 				return
 			}
@@ -135,7 +144,7 @@ func (c *Conn) writeAll() {
 			c.finish(nil)
 			return
 		}
-		if len(buf) > 0 {
+		if len(*buf) > 0 {
 			continue
 		}
 		c.w.Lock()
@@ -148,60 +157,97 @@ func (c *Conn) writeAll() {
 	}
 }
 
+// recycle gives a buffer back for other connections. One that a large packet
+// has grown is left to the collector.
+func recycle(buf *[]byte) {
+	if cap(*buf) <= 2*flushSize {
+		*buf = (*buf)[:0]
+		buffers.Put(buf)
+	}
+}
+
 // fill appends to dst what may leave now. An error says that what is parked
 // never will.
-func (c *Conn) fill(dst []byte) (_ []byte, closing bool, err error) {
+func (c *Conn) fill(dst *[]byte) (closing bool, err error) {
 	w := &c.w
 	durable, failed := c.cfg.Barrier.Durable()
 	w.Lock()
 	w.again = false
-	dst = append(dst, w.urgent...)
+	*dst = append(*dst, w.urgent...)
 	if len(w.urgent) > 0 {
 		c.out.Packets += uint64(len(w.urgent) / 2) // PINGRESP has two bytes
 		w.urgent = w.urgent[:0]
 		w.room.Broadcast()
 	}
-	dst, waits := c.release(dst, durable)
+	waits := c.release(dst, durable)
 	closing = w.closing
+	final := w.final
 	if closing {
-		dst = append(dst, w.final...)
-		if len(w.final) > 0 {
-			c.out.Packets++
-		}
 		w.final = nil
 	}
 	open, ask := w.open, waits != w.notified
 	w.notified = waits
 	w.Unlock()
+	if open {
+		c.pull(dst, closing)
+	}
 	if closing {
-		return dst, true, nil
+		*dst = append(*dst, final...)
+		if len(final) > 0 {
+			c.out.Packets++
+		}
+		return true, nil
 	}
 	if waits > 0 && failed != nil {
-		return dst, false, mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store failed")
+		return false, mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store failed")
 	}
 	if waits > 0 && ask {
 		c.cfg.Barrier.Notify(waits, c.kickWriter)
 	}
-	if open {
-		dst = c.pull(dst)
-	}
-	return dst, false, nil
+	return false, nil
 }
 
-// pull encodes what the session may send until dst is one write.
-func (c *Conn) pull(dst []byte) []byte {
+// pull takes what went past the session, and encodes what the session may send
+// until dst is one write.
+func (c *Conn) pull(dst *[]byte, closing bool) {
 	now := time.Now()
 	s := &c.peer.state
 	s.Lock()
 	defer s.Unlock()
-	for len(dst) < flushSize {
+	c.flowing = !closing
+	if passed := c.passed; passed != nil {
+		c.passed = nil
+		if len(*dst) == 0 {
+			*dst, *passed = *passed, *dst
+		} else {
+			*dst = append(*dst, *passed...)
+		}
+		recycle(passed)
+		c.out.Add(c.passing)
+		c.passing = Traffic{}
+	}
+	for !closing && len(*dst) < flushSize {
 		m, ok := s.session.Next(now)
 		if !ok {
 			break
 		}
-		dst = c.encode(dst, now, &m, s.session)
+		*dst = c.encode(*dst, now, &m, s.session)
 	}
-	return dst
+}
+
+// pass takes a QoS 0 message that has nothing to overtake, unless CONNACK has
+// not left yet or the socket is behind. sent is false for a message larger
+// than the client takes. The caller holds the state lock of c.peer.
+func (c *Conn) pass(now time.Time, p *packet.Publication, retain bool, identifiers []uint32) (sent, taken bool) {
+	if !c.flowing || c.passed != nil && len(*c.passed) >= passMax || p.Peek().Expired(now) {
+		return false, false
+	}
+	if c.passed == nil {
+		c.passed = buffers.Get().(*[]byte)
+	}
+	h := packet.PublishHeader{Retain: retain, SubscriptionIdentifiers: identifiers}
+	*c.passed, sent = c.appendPublish(*c.passed, now, p.Peek(), p, &h, &c.passing)
+	return sent, true
 }
 
 // encode appends one packet of the session. A PUBLISH larger than the client
@@ -212,22 +258,35 @@ func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Ses
 		return packet.Append(dst, c.request.Version, &packet.View{Type: packet.PUBREL, ID: m.ID})
 	}
 	h := packet.PublishHeader{ID: m.ID, QoS: m.QoS, Dup: m.Dup, Retain: m.Retain, SubscriptionIdentifiers: m.Identifiers}
-	h.Expiry, h.HasExpiry = m.Message.ExpirySeconds(now)
-	added := c.alias(m.Message.Topic, &h)
+	dst, sent := c.appendPublish(dst, now, m.Message, nil, &h, &c.out)
+	if !sent {
+		s.Discard(*m)
+	}
+	return dst
+}
+
+// appendPublish appends the PUBLISH that h describes, of p if there is one;
+// sent is false if the client does not take as large a packet. t counts it.
+func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *packet.Publication, h *packet.PublishHeader, t *Traffic) (_ []byte, sent bool) {
+	h.Expiry, h.HasExpiry = m.ExpirySeconds(now)
+	added := c.alias(m.Topic, h)
 	n := len(dst)
-	dst = packet.AppendPublish(dst, c.request.Version, m.Message, &h)
+	if p != nil {
+		dst = p.Append(dst, c.request.Version, h)
+	} else {
+		dst = packet.AppendPublish(dst, c.request.Version, m, h)
+	}
 	if limit := c.request.MaximumPacketSize; limit > 0 && len(dst)-n > int(limit) {
 		if added {
-			delete(c.sentAliases, m.Message.Topic)
+			delete(c.sentAliases, m.Topic)
 		}
 		c.cfg.Counters.TooLarge.Add(1)
-		s.Discard(*m)
-		return dst[:n]
+		return dst[:n], false
 	}
-	c.out.Packets++
-	c.out.Publishes++
-	c.out.Payload += uint64(len(m.Message.Payload))
-	return dst
+	t.Packets++
+	t.Publishes++
+	t.Payload += uint64(len(m.Payload))
+	return dst, true
 }
 
 // alias uses a Topic Alias for the first topics of the connection, as many as

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
@@ -88,9 +89,9 @@ func (d *delivery) add(s *subscriber, m *mqtt.Message, merge bool) {
 	d.hits = append(d.hits, hit{sink: s.sink, identifiers: s.identifiers, qos: s.QoS, retain: retain})
 }
 
-// send hands m to one receiver with the lower of both QoS [MQTT-3.8.4-8].
-func (d *delivery) send(now time.Time, m *mqtt.Message, h *hit) {
-	if h.sink.Deliver(now, m, min(m.QoS, h.qos), h.retain, h.identifiers) {
+// send hands p to one receiver with the lower of both QoS [MQTT-3.8.4-8].
+func (d *delivery) send(now time.Time, p *packet.Publication, h *hit) {
+	if h.sink.Deliver(now, p, min(p.Peek().QoS, h.qos), h.retain, h.identifiers) {
 		d.kept = append(d.kept, h.sink.ClientID())
 	}
 }

@@ -5,13 +5,15 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// retain sets or clears the retained message of m.Topic; the caller holds the
+// retain sets or clears the retained message of p's topic; the caller holds the
 // write lock. A message beyond the limits is still routed, but not retained:
 // losing the last value is better than losing the live one. It reports whether
 // a record was written.
-func (r *Router) retain(now time.Time, m *mqtt.Message) (recorded bool) {
+func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
+	m := p.Message()
 	if own(m.Topic) {
 		r.retainOwn(m)
 		return false
@@ -75,9 +77,10 @@ func (r *Router) dropExpired(now time.Time) {
 // sendRetained delivers the retained messages of a new subscription with
 // RETAIN set [MQTT-3.3.1-8]; the caller holds the write lock.
 func (r *Router) sendRetained(now time.Time, s *subscriber) {
+	var p packet.Publication
 	r.retained.Match(s.Filter, func(_ string, m *mqtt.Message) bool {
 		if !m.Expired(now) && !(s.NoLocal && s.sink.ClientID() == m.Publisher) {
-			kept := s.sink.Deliver(now, m, min(m.QoS, s.QoS), true, s.identifiers)
+			kept := s.sink.Deliver(now, p.Own(m), min(m.QoS, s.QoS), true, s.identifiers)
 			if kept {
 				r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: []string{s.sink.ClientID()}})
 			}

@@ -7,19 +7,20 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // Sink receives what was published. Deliver appends and returns: it never
 // waits for a network and never calls the router. kept reports that the sink
-// now answers for the message across a restart. m and identifiers are shared
-// and immutable.
+// now answers for the message across a restart. p is lent for the call; what a
+// sink keeps is p.Message(). That and identifiers are shared and immutable.
 type Sink interface {
 	ClientID() string
 	// Online reports whether somebody is there to take messages now; Shared
 	// Subscriptions prefer those who are.
 	Online() bool
-	Deliver(now time.Time, m *mqtt.Message, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool)
+	Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool)
 }
 
 // Store makes records durable. Append never waits; f of Notify is called once,
@@ -75,10 +76,11 @@ type Result struct {
 	Recorded bool // the store holds a record: Commit before acknowledging
 }
 
-// Publish routes m, which it keeps: m is owned by the router and its sinks
-// from here on. Messages of one publisher reach each subscriber in the order
-// of the calls [MQTT-4.6.0-6].
-func (r *Router) Publish(now time.Time, m *mqtt.Message) Result {
+// Publish routes p, which is the caller's again when it returns. Messages of
+// one publisher reach each subscriber in the order of the calls
+// [MQTT-4.6.0-6].
+func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
+	m := p.Peek()
 	if !own(m.Topic) {
 		r.published.Add(1)
 	}
@@ -87,17 +89,20 @@ func (r *Router) Publish(now time.Time, m *mqtt.Message) Result {
 	if m.Retain {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		d.recorded = r.retain(now, m)
+		d.recorded = r.retain(now, p)
 	} else {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 	}
 	d.match(&r.filters, m)
+	if len(d.hits) > 1 {
+		p.Share()
+	}
 	for i := range d.hits {
-		d.send(now, m, &d.hits[i])
+		d.send(now, p, &d.hits[i])
 	}
 	if len(d.kept) > 0 {
-		r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: append([]string(nil), d.kept...)})
+		r.store.Append(store.Record{Kind: store.MessageQueued, Message: p.Message(), Destinations: append([]string(nil), d.kept...)})
 		d.recorded = true
 	}
 	if len(d.hits) == 0 && !own(m.Topic) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // sink writes down what it gets.
@@ -20,9 +21,9 @@ type sink struct {
 
 func (s *sink) ClientID() string { return s.id }
 func (s *sink) Online() bool     { return !s.offline }
-func (s *sink) Deliver(_ time.Time, m *mqtt.Message, qos mqtt.QoS, retain bool, ids []uint32) bool {
+func (s *sink) Deliver(_ time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, ids []uint32) bool {
 	slices.Sort(ids)
-	text := fmt.Sprintf("%s/%d%v", m.Payload, qos, ids)
+	text := fmt.Sprintf("%s/%d%v", p.Peek().Payload, qos, ids)
 	if retain {
 		text += "r"
 	}
@@ -42,8 +43,8 @@ func newRouter() *Router {
 	return New(new(store.Memory), Limits{RetainedMessages: 2, RetainedBytes: 1000})
 }
 
-func message(topic, payload string, retain bool) *mqtt.Message {
-	return &mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 2, Retain: retain, Publisher: "p"}
+func message(topic, payload string, retain bool) *packet.Publication {
+	return new(packet.Publication).Own(&mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 2, Retain: retain, Publisher: "p"})
 }
 
 func TestOverlapIsDeliveredOnce(t *testing.T) {
@@ -93,9 +94,9 @@ func TestASharedAndAPlainSubscriptionDeliverBoth(t *testing.T) {
 func TestRetainedLimits(t *testing.T) {
 	r, a := newRouter(), &sink{id: "a"}
 	now := time.Unix(1000, 0)
-	short := message("r/1", "1", true)
+	short := message("r/1", "1", true).Message()
 	short.Expires = now.Add(time.Second)
-	r.Publish(now, short)
+	r.Publish(now, new(packet.Publication).Own(short))
 	r.Publish(now, message("r/2", "2", true))
 	r.Publish(now, message("r/3", "3", true))
 	if c := r.Counts(); c.Retained != 2 || c.RetainedRefused != 1 {

@@ -33,9 +33,9 @@ type delivery struct {
 // they were first sent, and behind them those that wait. QoS 0 waits in the
 // same line, so that a client sees what one publisher sent in that order.
 type outbox struct {
-	inflight []delivery
-	queue    []delivery
-	resend   int // inflight[resend:] was not yet sent in this connection
+	inflight ring
+	queue    ring
+	resend   int // what is in flight from here on was not yet sent in this connection
 	onWire   int
 	quota    int
 	bytes    int
@@ -46,32 +46,51 @@ type outbox struct {
 // Deliver takes a message for the client. kept reports that a durable session
 // now answers for it. A message that finds the queue full is dropped if it has
 // QoS 0; otherwise the oldest that waits makes room for it.
-func (s *Session) Deliver(m *mqtt.Message, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
+func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
 	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable()) {
 		return false
 	}
 	o := &s.out
 	o.counts.Accepted++
-	size := m.Size()
-	for len(o.inflight)+len(o.queue)+1 > s.limits.QueueMessages || o.bytes+size > s.limits.QueueBytes {
+	size := p.Peek().Size()
+	for o.waiting()+1 > s.limits.QueueMessages || o.bytes+size > s.limits.QueueBytes {
 		// What could not fit an empty queue must not empty this one.
-		if qos == mqtt.AtMostOnce || len(o.queue) == 0 || size > s.limits.QueueBytes {
+		if qos == mqtt.AtMostOnce || o.queue.len() == 0 || size > s.limits.QueueBytes {
 			o.counts.Dropped++
 			return false
 		}
-		o.drop(0)
+		o.drop()
 	}
 	o.bytes += size
-	o.queue = append(o.queue, delivery{message: m, identifiers: identifiers, qos: qos, retain: retain})
+	o.queue.push(delivery{message: p.Message(), identifiers: identifiers, qos: qos, retain: retain})
 	return qos > mqtt.AtMostOnce && s.Durable()
+}
+
+// MayPass reports whether a QoS 0 message may go straight to the connection:
+// somebody is there, and nothing older waits that it would overtake
+// [MQTT-4.6.0-6].
+func (s *Session) MayPass() bool {
+	o := &s.out
+	return s.online && o.queue.len() == 0 && o.resend == o.inflight.len()
+}
+
+// Passed counts a message that went straight; sent is false if it was given up
+// as larger than the client takes.
+func (s *Session) Passed(sent bool) {
+	s.out.counts.Accepted++
+	if sent {
+		s.out.counts.Done++
+	} else {
+		s.out.counts.Dropped++
+	}
 }
 
 // Next returns the next packet that Receive Maximum lets out [MQTT-3.3.4-9].
 // Messages whose expiry interval has passed are given up [MQTT-3.3.2-5].
 func (s *Session) Next(now time.Time) (Send, bool) {
 	o := &s.out
-	for o.resend < len(o.inflight) {
-		d := &o.inflight[o.resend]
+	for o.resend < o.inflight.len() {
+		d := o.inflight.at(o.resend)
 		if d.released {
 			o.resend++
 			return Send{Type: packet.PUBREL, ID: uint16(d.id)}, true
@@ -84,27 +103,27 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 		o.resend++
 		return o.send(d), true
 	}
-	for len(o.queue) > 0 {
-		d := &o.queue[0]
+	for o.queue.len() > 0 {
+		d := o.queue.at(0)
 		if d.message.Expired(now) {
-			o.drop(0)
+			o.drop()
 			continue
 		}
 		if d.qos == mqtt.AtMostOnce {
 			m := o.send(d)
 			o.bytes -= d.message.Size()
 			o.counts.Done++
-			o.pop(0)
+			o.queue.cut(0)
 			return m, true
 		}
 		if o.onWire >= o.quota {
 			return Send{}, false
 		}
 		d.id = o.identifier()
-		o.inflight = append(o.inflight, *d)
-		o.pop(0)
-		o.resend = len(o.inflight)
-		return o.send(&o.inflight[len(o.inflight)-1]), true
+		d = o.inflight.push(*d)
+		o.queue.cut(0)
+		o.resend = o.inflight.len()
+		return o.send(d), true
 	}
 	return Send{}, false
 }
@@ -140,15 +159,15 @@ func (o *outbox) send(d *delivery) Send {
 // rewind prepares for a new connection: quotas start anew [MQTT-4.9.0-1].
 func (o *outbox) rewind(quota int) {
 	o.resend, o.onWire, o.quota = 0, 0, quota
-	for i := range o.inflight {
-		o.inflight[i].onWire = false
+	for i := range o.inflight.len() {
+		o.inflight.at(i).onWire = false
 	}
 }
 
 // acknowledge ends a delivery of that QoS.
 func (o *outbox) acknowledge(id SentID, qos mqtt.QoS) bool {
 	i := o.find(id)
-	if i < 0 || o.inflight[i].qos != qos || o.inflight[i].released {
+	if i < 0 || o.inflight.at(i).qos != qos || o.inflight.at(i).released {
 		return false
 	}
 	o.remove(i)
@@ -160,16 +179,16 @@ func (o *outbox) acknowledge(id SentID, qos mqtt.QoS) bool {
 // again, as is one for a message that was never seen received.
 func (o *outbox) received(id SentID) bool {
 	i := o.find(id)
-	if i < 0 || o.inflight[i].qos != mqtt.ExactlyOnce {
+	if i < 0 || o.inflight.at(i).qos != mqtt.ExactlyOnce {
 		return false
 	}
-	o.inflight[i].released = true
+	o.inflight.at(i).released = true
 	return true
 }
 
 func (o *outbox) complete(id SentID) bool {
 	i := o.find(id)
-	if i < 0 || !o.inflight[i].released {
+	if i < 0 || !o.inflight.at(i).released {
 		return false
 	}
 	o.remove(i)
@@ -180,8 +199,8 @@ func (o *outbox) complete(id SentID) bool {
 // find is linear in what is in flight: Receive Maximum is small, and clients
 // acknowledge in order, so that the first is nearly always the one.
 func (o *outbox) find(id SentID) int {
-	for i := range o.inflight {
-		if o.inflight[i].id == id {
+	for i := range o.inflight.len() {
+		if o.inflight.at(i).id == id {
 			return i
 		}
 	}
@@ -200,7 +219,7 @@ func (o *outbox) identifier() SentID {
 }
 
 func (o *outbox) remove(i int) {
-	d := &o.inflight[i]
+	d := o.inflight.at(i)
 	o.bytes -= d.message.Size()
 	if d.onWire {
 		o.onWire--
@@ -208,43 +227,27 @@ func (o *outbox) remove(i int) {
 	if i < o.resend {
 		o.resend--
 	}
-	o.inflight = cut(o.inflight, i)
+	o.inflight.cut(i)
 }
 
-// drop gives up a delivery that waits.
-func (o *outbox) drop(i int) {
-	o.bytes -= o.queue[i].message.Size()
+// drop gives up the oldest delivery that waits.
+func (o *outbox) drop() {
+	o.bytes -= o.queue.at(0).message.Size()
 	o.counts.Dropped++
-	o.pop(i)
+	o.queue.cut(0)
 }
-
-func (o *outbox) pop(i int) { o.queue = cut(o.queue, i) }
 
 func (o *outbox) dropQoS0() {
-	kept := o.queue[:0]
-	for _, d := range o.queue {
+	for range o.queue.len() {
+		d := *o.queue.at(0)
 		if d.qos == mqtt.AtMostOnce {
-			o.bytes -= d.message.Size()
-			o.counts.Dropped++
+			o.drop()
 			continue
 		}
-		kept = append(kept, d)
+		o.queue.cut(0)
+		o.queue.push(d)
 	}
-	clear(o.queue[len(kept):])
-	o.queue = kept
 }
 
-// cut removes one element and gives what it held back to the collector. The
-// head is the usual case and moves nothing.
-func cut(s []delivery, i int) []delivery {
-	if i == 0 {
-		s[0] = delivery{}
-		if len(s) == 1 {
-			return s[:0]
-		}
-		return s[1:]
-	}
-	copy(s[i:], s[i+1:])
-	s[len(s)-1] = delivery{}
-	return s[:len(s)-1]
-}
+// waiting is how many messages wait or are in flight.
+func (o *outbox) waiting() int { return o.inflight.len() + o.queue.len() }

@@ -89,5 +89,5 @@ func (s *Session) Counts() Counts { return s.out.counts }
 
 // Waiting is the number and size of the messages waiting or in flight.
 func (s *Session) Waiting() (messages, bytes int) {
-	return len(s.out.inflight) + len(s.out.queue), s.out.bytes
+	return s.out.waiting(), s.out.bytes
 }

@@ -122,7 +122,7 @@ func TestNothingIsPersistedWithoutADurableSession(t *testing.T) {
 
 func TestIdentifiersOfBothSidesAreApart(t *testing.T) {
 	s := newSession(10, time.Hour)
-	s.Deliver(message("x"), 2, false, nil)
+	s.Deliver(new(packet.Publication).Own(message("x")), 2, false, nil)
 	want(t, sent(s, time.Time{}), "x/2#1")
 	s.Step(time.Time{}, &packet.View{Type: packet.PUBLISH, ID: 1, Publish: packet.Publish{QoS: 2}}, nil)
 	// PUBREL 1 of the client ends its own message, not the server's.
@@ -135,7 +135,7 @@ func TestIdentifiersOfBothSidesAreApart(t *testing.T) {
 func TestRedeliveryKeepsOrderAndQuota(t *testing.T) {
 	s := newSession(3, time.Hour)
 	for i, qos := range []mqtt.QoS{1, 2, 1, 1} {
-		s.Deliver(message(fmt.Sprint(i)), qos, false, nil)
+		s.Deliver(new(packet.Publication).Own(message(fmt.Sprint(i))), qos, false, nil)
 	}
 	want(t, sent(s, time.Time{}), "0/1#1", "1/2#2", "2/1#3")
 	s.Step(time.Time{}, &packet.View{Type: packet.PUBREC, ID: 2}, nil)
@@ -158,7 +158,7 @@ func TestWhatIsInFlightDoesNotExpire(t *testing.T) {
 	for _, p := range []string{"a", "b"} {
 		m := message(p)
 		m.Expires = now.Add(time.Second)
-		s.Deliver(m, 2, false, nil)
+		s.Deliver(new(packet.Publication).Own(m), 2, false, nil)
 	}
 	want(t, sent(s, now), "a/2#1")
 	s.Disconnect()
@@ -172,19 +172,19 @@ func TestWhatIsInFlightDoesNotExpire(t *testing.T) {
 func TestFullQueueDropsByQoS(t *testing.T) {
 	s := newSession(1, time.Hour)
 	for i, qos := range []mqtt.QoS{1, 1, 1, 1} {
-		s.Deliver(message(fmt.Sprint(i)), qos, false, nil)
+		s.Deliver(new(packet.Publication).Own(message(fmt.Sprint(i))), qos, false, nil)
 	}
 	want(t, sent(s, time.Time{}), "0/1#1")
-	s.Deliver(message("q0"), 0, false, nil)
+	s.Deliver(new(packet.Publication).Own(message("q0")), 0, false, nil)
 	if c := s.Counts(); c.Dropped != 1 {
 		t.Errorf("QoS 0: dropped %d, want 1", c.Dropped)
 	}
-	s.Deliver(message("new"), 1, false, nil)
+	s.Deliver(new(packet.Publication).Own(message("new")), 1, false, nil)
 	s.Step(time.Time{}, &packet.View{Type: packet.PUBACK, ID: 1}, nil)
 	want(t, sent(s, time.Time{}), "2/1#2")
 	t.Run("a message larger than the queue is itself dropped", func(t *testing.T) {
 		s := newSession(1, time.Hour)
-		if s.Deliver(message(string(make([]byte, 200))), 1, false, nil) {
+		if s.Deliver(new(packet.Publication).Own(message(string(make([]byte, 200)))), 1, false, nil) {
 			t.Error("kept")
 		}
 		if c := s.Counts(); c.Accepted != 1 || c.Dropped != 1 {
@@ -195,11 +195,11 @@ func TestFullQueueDropsByQoS(t *testing.T) {
 
 func TestIdentifiersWrapAroundThoseInUse(t *testing.T) {
 	s := newSession(2, time.Hour)
-	s.Deliver(message("stays"), 1, false, nil)
+	s.Deliver(new(packet.Publication).Own(message("stays")), 1, false, nil)
 	want(t, sent(s, time.Time{}), "stays/1#1")
 	s.out.last = 65534
 	for _, id := range []uint16{65535, 2} {
-		s.Deliver(message("x"), 1, false, nil)
+		s.Deliver(new(packet.Publication).Own(message("x")), 1, false, nil)
 		want(t, sent(s, time.Time{}), fmt.Sprintf("x/1#%d", id))
 		s.Step(time.Time{}, &packet.View{Type: packet.PUBACK, ID: id}, nil)
 	}

@@ -1,0 +1,179 @@
+package packet
+
+import (
+	"bytes"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Publication is one PUBLISH on its way to many receivers. Its payload and
+// properties are borrowed from the packet, so that a message nobody keeps
+// costs no memory; who keeps it takes Message, which is made once and shared.
+// What many receivers get alike is encoded once.
+//
+// A Publication is used by one goroutine, and again for the next PUBLISH; the
+// zero value is ready for Borrow or Own.
+type Publication struct {
+	message    mqtt.Message // Payload and Properties are borrowed while owned is nil
+	properties mqtt.Properties
+	owned      *mqtt.Message
+
+	shared bool      // many receivers are expected
+	images [4][]byte // encoded packets of QoS 0 by version and RETAIN; empty: not made yet
+}
+
+// maxImage bounds the memory that a Publication keeps for the next PUBLISH, in
+// bytes an image.
+const maxImage = 64 << 10
+
+// Borrow makes p the PUBLISH in v, received at now. topic and publisher are
+// kept by those who take Message; the rest is valid as long as v's buffer.
+func (p *Publication) Borrow(now time.Time, v *View, topic, publisher string) {
+	p.reset()
+	m := &p.message
+	m.Topic, m.Publisher, m.Payload = topic, publisher, v.Publish.Payload
+	m.QoS, m.Retain = v.Publish.QoS, v.Publish.Retain
+	m.Properties, m.Expires = nil, time.Time{}
+	if v.Properties.Has == 0 {
+		return
+	}
+	if v.Properties.Has&HasMessageExpiry != 0 {
+		m.Expires = now.Add(time.Duration(v.Properties.MessageExpiry) * time.Second)
+	}
+	if v.Properties.Has&(messageProperties&^HasMessageExpiry) != 0 {
+		v.Properties.lend(&p.properties)
+		m.Properties = &p.properties
+	}
+}
+
+// Own makes p the message m, which its sender gives away, and returns p.
+func (p *Publication) Own(m *mqtt.Message) *Publication {
+	p.reset()
+	p.message, p.owned = *m, m
+	return p
+}
+
+func (p *Publication) reset() {
+	p.owned, p.shared = nil, false
+	for i := range p.images {
+		if cap(p.images[i]) > maxImage {
+			p.images[i] = nil
+		}
+		p.images[i] = p.images[i][:0]
+	}
+}
+
+// Peek is the message to look at: it may be borrowed and must not be kept.
+func (p *Publication) Peek() *mqtt.Message { return &p.message }
+
+// Message is the message to keep, made at the first call.
+func (p *Publication) Message() *mqtt.Message {
+	if p.owned == nil {
+		p.owned = keep(&p.message)
+	}
+	return p.owned
+}
+
+// Share says that many receivers are expected, so that an encoded packet is
+// worth being kept for the next one.
+func (p *Publication) Share() { p.shared = true }
+
+// Append encodes the PUBLISH that h describes for a connection of version v
+// behind dst, as AppendPublish does.
+func (p *Publication) Append(dst []byte, v mqtt.Version, h *PublishHeader) []byte {
+	if !p.shared || h.QoS > mqtt.AtMostOnce || h.TopicAlias != 0 || len(h.SubscriptionIdentifiers) > 0 {
+		return AppendPublish(dst, v, &p.message, h)
+	}
+	i := 0 // 3.1 and 3.1.1 look alike
+	if v == mqtt.V5 {
+		i = 2
+	}
+	if h.Retain {
+		i++
+	}
+	if len(p.images[i]) == 0 {
+		p.images[i] = AppendPublish(p.images[i], v, &p.message, h)
+	}
+	return append(dst, p.images[i]...)
+}
+
+// lend fills m with the properties that travel with a message; its strings
+// borrow p's bytes.
+func (p *Properties) lend(m *mqtt.Properties) {
+	user := m.User[:0]
+	for _, u := range p.User {
+		user = append(user, mqtt.UserProperty{Name: borrow(u.Name), Value: borrow(u.Value)})
+	}
+	*m = mqtt.Properties{
+		PayloadFormat: p.PayloadFormat, HasFormat: p.Has&HasPayloadFormat != 0,
+		ContentType: borrow(p.ContentType), ResponseTopic: borrow(p.ResponseTopic),
+		CorrelationData: p.CorrelationData, User: user,
+	}
+}
+
+func borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// keep copies a borrowed message. Small payloads, the usual ones, lie behind
+// the message in the same piece of memory.
+func keep(b *mqtt.Message) *mqtt.Message {
+	m, room := withRoom(len(b.Payload))
+	*m = *b
+	if b.Payload != nil {
+		m.Payload = append(room, b.Payload...)
+	}
+	m.Properties = clone(b.Properties)
+	return m
+}
+
+// withRoom allocates a message and n bytes.
+func withRoom(n int) (*mqtt.Message, []byte) {
+	switch {
+	case n <= 16:
+		x := new(struct {
+			mqtt.Message
+			room [16]byte
+		})
+		return &x.Message, x.room[:0:n]
+	case n <= 32:
+		x := new(struct {
+			mqtt.Message
+			room [32]byte
+		})
+		return &x.Message, x.room[:0:n]
+	case n <= 64:
+		x := new(struct {
+			mqtt.Message
+			room [64]byte
+		})
+		return &x.Message, x.room[:0:n]
+	case n <= 128:
+		x := new(struct {
+			mqtt.Message
+			room [128]byte
+		})
+		return &x.Message, x.room[:0:n]
+	}
+	return new(mqtt.Message), make([]byte, 0, n)
+}
+
+// clone copies borrowed properties, nil if there are none.
+func clone(b *mqtt.Properties) *mqtt.Properties {
+	if b == nil {
+		return nil
+	}
+	p := &mqtt.Properties{
+		PayloadFormat: b.PayloadFormat, HasFormat: b.HasFormat,
+		ContentType: strings.Clone(b.ContentType), ResponseTopic: strings.Clone(b.ResponseTopic),
+		CorrelationData: bytes.Clone(b.CorrelationData),
+	}
+	if len(b.User) > 0 {
+		p.User = make([]mqtt.UserProperty, len(b.User))
+		for i, u := range b.User {
+			p.User[i] = mqtt.UserProperty{Name: strings.Clone(u.Name), Value: strings.Clone(u.Value)}
+		}
+	}
+	return p
+}
