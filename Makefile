@@ -11,7 +11,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 FUZZTIME ?= 10s
 export VERSION REVISION LDFLAGS
 
-.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh clean help
+.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh clean spec help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
@@ -43,6 +43,9 @@ bench: ## compare with mosquitto and mochi; ROUNDS=5 SCALE=1 SCENARIOS="..." BRO
 
 bench-smoke: ## a short run of the benchmark: nothing lost, doubled or out of order
 	@scripts/bench-smoke.sh
+
+spec: ## list what MQTT 5.0, 3.1.1 and 3.1 ask of a server, and demand a test for each
+	@go run ./scripts/spec
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh

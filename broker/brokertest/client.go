@@ -1,6 +1,7 @@
 package brokertest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -21,7 +22,7 @@ type Client struct {
 	tb      testing.TB
 	nc      net.Conn
 	version mqtt.Version
-	packets chan string // rendered; closed at the end of the stream
+	packets chan received // closed at the end of the stream
 
 	inbox struct {
 		sync.Mutex
@@ -29,10 +30,19 @@ type Client struct {
 	}
 }
 
+// received is one packet as wire scripts write it, and as it came.
+type received struct {
+	text string
+	raw  []byte
+}
+
+// end is what stands for the end of the stream.
+var end = received{text: "closed"}
+
 // NewClient speaks version v over nc. A goroutine reads until the connection
 // ends; Cleanup closes it and waits.
 func NewClient(tb testing.TB, nc net.Conn, v mqtt.Version) *Client {
-	c := &Client{tb: tb, nc: nc, version: v, packets: make(chan string, 1<<16)}
+	c := &Client{tb: tb, nc: nc, version: v, packets: make(chan received, 1<<16)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -68,7 +78,7 @@ func (c *Client) read() error {
 			if derr := v.FromServer(); derr != nil {
 				return derr
 			}
-			c.packets <- Render(&v)
+			c.packets <- received{Render(&v), bytes.Clone(buf[:size])}
 			copy(buf, buf[size:n])
 			n -= size
 		}
@@ -114,9 +124,9 @@ func (c *Client) Receive() string {
 	select {
 	case p, ok := <-c.packets:
 		if !ok {
-			return "closed"
+			return end.text
 		}
-		return p
+		return p.text
 	case <-timer.C:
 		c.tb.Fatal("no packet in time")
 		return ""
@@ -142,15 +152,17 @@ func (c *Client) ExpectClosed() {
 }
 
 // Pending returns a packet that has come already, or "".
-func (c *Client) Pending() string {
+func (c *Client) Pending() string { return c.pending().text }
+
+func (c *Client) pending() received {
 	select {
 	case p, ok := <-c.packets:
 		if !ok {
-			return "closed"
+			return end
 		}
 		return p
 	default:
-		return ""
+		return received{}
 	}
 }
 

@@ -2,6 +2,8 @@ package brokertest
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
@@ -21,9 +23,13 @@ import (
 //	versions 3.1.1 5      the versions of the script, or of one section; all if
 //	                      there is none
 //	a> PACKET words       client a, connected at its first line, sends
-//	a> hex 10 00          bytes as they are
+//	a> hex 10 00          bytes as they are, also as 'text'; $head is the protocol
+//	                      name and level of the version, $none its Property
+//	                      Length 0 if it has one
+//	a> raw 30 0001'a'     a packet of these bytes, its Remaining Length added
 //	a< PACKET words       a receives exactly this packet next; "..." at the end
 //	                      leaves other words open
+//	a< hex 30 03 00 ...   exactly these bytes
 //	a quiet               nothing has come that was not received
 //	a closed              the server closed the connection
 //	a kill                a cuts the connection; the name is free again
@@ -158,12 +164,12 @@ func (s *script) play(l line) {
 	case rest == "kill":
 		s.kill(name)
 	case rest == "quiet":
-		if got := s.next(name); got != "" {
-			err = fmt.Errorf("received %s, want nothing", got)
+		if got := s.next(name); got.text != "" {
+			err = fmt.Errorf("received %s, want nothing", got.text)
 		}
 	case rest == "closed":
-		if got := s.next(name); got != "closed" {
-			err = fmt.Errorf("received %q, want the end of the connection", got)
+		if got := s.next(name); got.text != end.text {
+			err = fmt.Errorf("received %q, want the end of the connection", got.text)
 		}
 		delete(s.clients, name)
 	default:
@@ -180,8 +186,8 @@ func (s *script) send(name, words string) error {
 		c = s.broker.Client(s.version)
 		s.clients[name] = c
 	}
-	if digits, ok := strings.CutPrefix(words, "hex "); ok {
-		b, err := Hex(digits)
+	if isBytes(words) {
+		b, err := s.bytes(words)
 		if err != nil {
 			return err
 		}
@@ -198,19 +204,45 @@ func (s *script) send(name, words string) error {
 
 func (s *script) receive(name, words string) error {
 	got := s.next(name)
-	if got == "" {
+	if got.text == "" {
 		return fmt.Errorf("received nothing, want %s", words)
 	}
-	return Compare(words, got)
+	if !isBytes(words) {
+		return Compare(words, got.text)
+	}
+	want, err := s.bytes(words)
+	if err == nil && !bytes.Equal(got.raw, want) {
+		return fmt.Errorf("received % x (%s)\n    want % x", got.raw, got.text, want)
+	}
+	return err
 }
 
-func (s *script) next(name string) string {
+func (s *script) next(name string) received {
 	synctest.Wait()
 	c := s.clients[name]
 	if c == nil {
-		return "no such client"
+		return received{text: "no such client"}
 	}
-	return c.Pending()
+	return c.pending()
+}
+
+func isBytes(words string) bool {
+	return strings.HasPrefix(words, "hex ") || strings.HasPrefix(words, "raw ")
+}
+
+// bytes reads what stands behind hex or raw.
+func (s *script) bytes(words string) ([]byte, error) {
+	head := map[mqtt.Version]string{mqtt.V31: "0006'MQIsdp'03", mqtt.V311: "0004'MQTT'04", mqtt.V5: "0004'MQTT'05"}
+	none := ""
+	if s.version == mqtt.V5 {
+		none = "00"
+	}
+	b, err := Hex(strings.NewReplacer("$head", head[s.version], "$none", none).Replace(words[4:]))
+	if err != nil || words[0] == 'h' {
+		return b, err
+	}
+	packet := binary.AppendUvarint(b[:1:1], uint64(len(b)-1))
+	return append(packet, b[1:]...), nil
 }
 
 func (s *script) kill(name string) {

@@ -188,5 +188,19 @@ func setFilter(v *packet.View, value string) error {
 	return nil
 }
 
-// Hex reads bytes as scripts write them: hex digits, spaces where one likes.
-func Hex(s string) ([]byte, error) { return hex.DecodeString(strings.ReplaceAll(s, " ", "")) }
+// Hex reads bytes as scripts write them: hex digits and 'text', spaces where
+// one likes.
+func Hex(s string) (b []byte, err error) {
+	for i, part := range strings.Split(s, "'") {
+		if i%2 == 1 {
+			b = append(b, part...)
+			continue
+		}
+		digits, err := hex.DecodeString(strings.ReplaceAll(part, " ", ""))
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, digits...)
+	}
+	return b, nil
+}
