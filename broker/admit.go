@@ -23,6 +23,9 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	if r.ClientID == "" && (r.Version == mqtt.V31 || r.Version == mqtt.V311 && !r.CleanStart) { // [MQTT311-3.1.3-8]
 		return a, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "empty Client Identifier")
 	}
+	if err := l.redirect; err != nil {
+		return a, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
 	defer cancel()
 	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
@@ -35,7 +38,7 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 		a.ClientID = "auto-" + strings.ToLower(rand.Text())
 	}
 	if w := r.Will; w != nil {
-		if code := l.mayPublish(a.ClientID, a.Identity, w.Message.Topic, w.Message.QoS, w.Message.Retain); code.Failed() {
+		if err := l.mayPublish(a.ClientID, a.Identity, w.Message.Topic, w.Message.QoS, w.Message.Retain); err != nil {
 			return a, mqtt.Errorf(mqtt.NotAuthorized, "", "the will may not be published")
 		}
 	}
@@ -67,19 +70,32 @@ func (l *listener) keepAlive(r *conn.Request) uint16 {
 func (h *hub) Disconnect(c *conn.Conn, e conn.End) { h.detach(c.Peer().ClientID(), c, e.Normal) }
 
 // Admit implements conn.Router.
-func (l *listener) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) mqtt.ReasonCode {
+func (l *listener) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
 	return l.mayPublish(c.Peer().ClientID(), c.Identity(), name, qos, retain)
 }
 
+// Refusals of PUBLISH by rights; made once.
+var (
+	errReserved     = mqtt.Errorf(mqtt.NotAuthorized, "MQTT-4.7.2-1", "topics that start with $ are the server's")
+	errUnauthorized = mqtt.Errorf(mqtt.NotAuthorized, "", "not authorized to publish to this topic")
+)
+
 // mayPublish applies the rule that network clients do not publish to topics
 // that start with $ (4.7.2), and the rights of the identity.
-func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.QoS, retain bool) mqtt.ReasonCode {
+func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
 	if strings.HasPrefix(name, "$") {
-		return mqtt.NotAuthorized
+		return errReserved
 	}
-	return l.auth.Authorize(&Access{
+	d := l.auth.Authorize(&Access{
 		Identity: who, ClientID: id, Listener: l.name, Action: Publish, Topic: name, QoS: qos, Retain: retain,
-	}).Code
+	})
+	switch {
+	case d.Code == mqtt.NotAuthorized:
+		return errUnauthorized
+	case d.Code.Failed():
+		return mqtt.Errorf(d.Code, "", "not authorized to publish like this")
+	}
+	return nil
 }
 
 // Publish implements conn.Router.

@@ -39,15 +39,15 @@ func New(o Options) (*Broker, error) {
 	}
 	o.Limits.setDefaults()
 	l := &o.Limits
-	if l.negative() {
-		return nil, errors.New("broker: a limit is negative")
+	if l.impossible() {
+		return nil, errors.New("broker: a limit is negative or too small")
 	}
 	for i, ln := range o.Listeners {
 		if ln.Listener == nil {
 			return nil, fmt.Errorf("broker: listener %d (%q) is not bound", i, ln.Name)
 		}
-		if ln.Limits != nil && ln.Limits.negative() {
-			return nil, fmt.Errorf("broker: a limit of listener %q is negative", ln.Name)
+		if ln.Limits != nil && ln.Limits.impossible() {
+			return nil, fmt.Errorf("broker: a limit of listener %q is negative or too small", ln.Name)
 		}
 	}
 	if o.Store == nil {

@@ -16,6 +16,7 @@ type listener struct {
 	auth      Authenticator
 	limits    Limits
 	features  Features
+	redirect  error // refuses every client; nil serves them
 	conn      conn.Config
 	account   account
 }
@@ -24,6 +25,7 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	l := &listener{
 		hub: b.hub, name: o.Name, socket: o.Listener, anonymous: o.Anonymous,
 		auth: b.hub.auth, limits: b.opts.Limits, features: AllFeatures(),
+		redirect: o.Redirect.refusal(),
 	}
 	if o.Auth != nil {
 		l.auth = o.Auth
@@ -40,7 +42,8 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	}
 	l.conn = conn.Config{
 		Listener: l.name, Server: l, Router: l, Barrier: b.hub.router,
-		Limits: l.limits.conn(), Log: b.log, Counters: b.counters,
+		Limits: l.limits.conn(), Features: conn.Features(l.features), ResponseInformation: b.opts.ResponseInformation,
+		CheckPayload: b.opts.CheckPayload, Log: b.log, Counters: b.counters,
 	}
 	return l
 }

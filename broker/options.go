@@ -25,6 +25,13 @@ type Options struct {
 	// there. Version is what $SYS/broker/version says.
 	SysInterval time.Duration
 	Version     string
+	// ResponseInformation answers 5.0 clients that ask for Response
+	// Information: the start of the Response Topics they should use, with
+	// {client} for the Client Identifier. Empty: no answer.
+	ResponseInformation string
+	// CheckPayload refuses payloads that are not the UTF-8 that their Payload
+	// Format Indicator says they are (0x99).
+	CheckPayload bool
 	// Store makes state durable. nil keeps it in memory.
 	Store router.Store
 }
@@ -42,6 +49,26 @@ type ListenerOptions struct {
 	// TopicPrefix is put before every topic of the listener's clients, and
 	// taken off towards them.
 	TopicPrefix string
+	// Redirect sends every client of the listener to another server; nil
+	// serves them.
+	Redirect *Redirect
+}
+
+// Redirect is where clients find another server (4.11).
+type Redirect struct {
+	Reference string // host:port of it, or several with spaces between
+	Permanent bool   // 0x9D Server moved instead of 0x9C Use another server
+}
+
+func (r *Redirect) refusal() error {
+	if r == nil {
+		return nil
+	}
+	e := mqtt.Errorf(mqtt.UseAnotherServer, "", "use another server")
+	if r.Permanent {
+		e = mqtt.Errorf(mqtt.ServerMoved, "", "the server has moved")
+	}
+	return &conn.Redirect{Err: e, Reference: r.Reference}
 }
 
 // Features are what clients may use. What is off is announced to 5.0 clients
@@ -75,9 +102,12 @@ type Limits struct {
 	Subscriptions     int           // per session; default 500
 	TopicLevels       int           // default 16
 	TopicLength       int           // bytes; default 1024
+	// KeepAliveFactor times Keep Alive is the silence that ends a connection,
+	// at least 1; default 1.5, the standard's [MQTT-3.1.2-22].
+	KeepAliveFactor float64
 }
 
-func or[T int | int64 | uint16 | uint32 | time.Duration](v *T, d T) {
+func or[T float64 | int | int64 | uint16 | uint32 | time.Duration](v *T, d T) {
 	if *v == 0 {
 		*v = d
 	}
@@ -97,20 +127,22 @@ func (l *Limits) setDefaults() {
 	or(&l.Subscriptions, 500)
 	or(&l.TopicLevels, 16)
 	or(&l.TopicLength, 1024)
+	or(&l.KeepAliveFactor, 1.5)
 	if l.SessionExpiryMax < 0 {
 		l.SessionExpiryMax = session.NeverExpires
 	}
 }
 
-func (l *Limits) negative() bool {
+// impossible reports a limit that cannot be meant.
+func (l *Limits) impossible() bool {
 	return l.Connections < 0 || l.QueueMessages < 0 || l.QueueSize < 0 || l.RetainedMessages < 0 || l.RetainedSize < 0 ||
-		l.Subscriptions < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0
+		l.Subscriptions < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 || l.KeepAliveFactor != 0 && l.KeepAliveFactor < 1
 }
 
 func (l *Limits) conn() conn.Limits {
 	return conn.Limits{
 		PacketSize: l.PacketSize, ReceiveMaximum: l.ReceiveMaximum, TopicAliasMaximum: l.TopicAliasMaximum,
-		TopicLevels: l.TopicLevels, TopicLength: l.TopicLength,
+		TopicLevels: l.TopicLevels, TopicLength: l.TopicLength, KeepAliveFactor: l.KeepAliveFactor,
 	}
 }
 

@@ -132,11 +132,11 @@ func TestHooksDecide(t *testing.T) {
 	c = b.Client(mqtt.V5)
 	c.Connect("cid=c user=alice pass=secret")
 	c.Send("SUBSCRIBE id=1 f=no@1 f=yes@1")
-	c.Expect("SUBACK id=1 rcs=0x87,0x01")
+	c.Expect("SUBACK id=1 rcs=0x87,0x01 reason=yes")
 	c.Send("PUBLISH topic=no qos=1 id=1")
-	c.Expect("PUBACK id=1 rc=0x87")
+	c.Expect("PUBACK id=1 rc=0x87 reason=yes")
 	c.Send("PUBLISH topic=no qos=2 id=2")
-	c.Expect("PUBREC id=2 rc=0x87")
+	c.Expect("PUBREC id=2 rc=0x87 reason=yes")
 	c.Send("PUBREL id=2")
 	c.Expect("PUBCOMP id=2 rc=0x92")
 	if s := b.Stats(); s.PublishRefused != 2 {
@@ -151,7 +151,7 @@ func TestLimitsOfSessions(t *testing.T) {
 	c := b.Client(mqtt.V5)
 	c.Connect("cid=c se=60")
 	c.Send("SUBSCRIBE id=1 f=t@1 f=u@1 f=a/b/c/d@1")
-	c.Expect("SUBACK id=1 rcs=0x01,0x97,0x8f")
+	c.Expect("SUBACK id=1 rcs=0x01,0x97,0x8f reason=yes")
 	c.Send("DISCONNECT")
 	c.ExpectClosed()
 	p := b.Client(mqtt.V5)
@@ -161,7 +161,7 @@ func TestLimitsOfSessions(t *testing.T) {
 		p.Expect(fmt.Sprintf("PUBACK id=%d", i))
 	}
 	p.Send("PUBLISH topic=a/b/c/d qos=1 id=9")
-	p.Expect("PUBACK id=9 rc=0x90")
+	p.Expect("PUBACK id=9 rc=0x90 reason=yes")
 	for _, topic := range []string{"r/1", "r/2"} {
 		p.Send("PUBLISH payload=x retain=1 topic=" + topic)
 	}

@@ -158,6 +158,7 @@ func numbers(v *packet.View) map[string]func(uint32) {
 		"ska":     has(packet.HasServerKeepAlive, func(n uint32) { p.ServerKeepAlive = uint16(n) }),
 		"rp":      has(packet.HasRequestProblem, func(n uint32) { p.RequestProblem = byte(n) }),
 		"rri":     has(packet.HasRequestResponse, func(n uint32) { p.RequestResponse = byte(n) }),
+		"rr":      has(packet.HasRequestResponse, func(n uint32) { p.RequestResponse = byte(n) }),
 		"rm":      has(packet.HasReceiveMaximum, func(n uint32) { p.ReceiveMaximum = uint16(n) }),
 		"tam":     has(packet.HasTopicAliasMaximum, func(n uint32) { p.TopicAliasMaximum = uint16(n) }),
 		"ta":      has(packet.HasTopicAlias, func(n uint32) { p.TopicAlias = uint16(n) }),

@@ -35,7 +35,7 @@ type Server interface {
 // Router carries out what a session asks for.
 type Router interface {
 	// Admit judges a PUBLISH before it changes any state.
-	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) mqtt.ReasonCode
+	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) *mqtt.Error
 	Publish(now time.Time, p *packet.Publication) (matched, recorded bool)
 	Subscribe(now time.Time, c *Conn, s mqtt.Subscription) mqtt.ReasonCode
 	Unsubscribe(c *Conn, filter string) mqtt.ReasonCode
@@ -56,6 +56,9 @@ type Limits struct {
 	TopicAliasMaximum uint16
 	TopicLevels       int
 	TopicLength       int // bytes
+	// KeepAliveFactor times Keep Alive is the silence that ends a connection;
+	// the standard says 1.5 [MQTT-3.1.2-22].
+	KeepAliveFactor float64
 }
 
 // Config is shared by all connections of a listener.
@@ -65,8 +68,14 @@ type Config struct {
 	Router   Router
 	Barrier  Barrier
 	Limits   Limits
-	Log      *slog.Logger
-	Counters *Counters
+	Features Features
+	// ResponseInformation is the answer to Request Response Information, with
+	// {client} for the Client Identifier; empty: none.
+	ResponseInformation string
+	// CheckPayload holds payloads to their Payload Format Indicator.
+	CheckPayload bool
+	Log          *slog.Logger
+	Counters     *Counters
 }
 
 // Counters are shared by all connections of a broker: of what is rare. What
@@ -134,6 +143,7 @@ type scratch struct {
 	publication packet.Publication
 	effects     []session.Effect
 	reasons     []mqtt.ReasonCode
+	why         string  // a filter of this packet was refused: for the Reason String
 	pending     pending // acknowledgements of this batch of input
 }
 

@@ -30,11 +30,11 @@ func (f *fakeBroker) Disconnect(_ *Conn, e End) {
 	f.peer.Detach()
 	f.ended <- e
 }
-func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) mqtt.ReasonCode {
+func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) *mqtt.Error {
 	if topic == "panic" {
 		panic("a bug")
 	}
-	return mqtt.Success
+	return nil
 }
 func (f *fakeBroker) Publish(time.Time, *packet.Publication) (matched, recorded bool) {
 	return true, false
@@ -53,7 +53,8 @@ func serve(t *testing.T) (client net.Conn, f *fakeBroker, cfg *Config) {
 	f = &fakeBroker{ended: make(chan End, 1)}
 	cfg = &Config{
 		Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters),
-		Limits: Limits{PacketSize: 1 << 20, ReceiveMaximum: 10, TopicAliasMaximum: 10, TopicLevels: 10, TopicLength: 100},
+		Limits:   Limits{PacketSize: 1 << 20, ReceiveMaximum: 10, TopicAliasMaximum: 10, TopicLevels: 10, TopicLength: 100, KeepAliveFactor: 1.5},
+		Features: Features{MaxQoS: 2, Retain: true, Wildcard: true, Shared: true, SubscriptionIdentifiers: true},
 	}
 	client, server := net.Pipe()
 	go New(cfg, server).Serve() // ended is what the tests wait for

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
@@ -10,17 +9,39 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
+// frame delimits the first packet of b; 0 while it is not whole. What can be
+// refused at the first byte is.
+func (c *Conn) frame(b []byte) (int, error) {
+	if c.peer == nil && len(b) > 0 && packet.Type(b[0]>>4) != packet.CONNECT {
+		return 0, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-1", "the first packet is not CONNECT")
+	}
+	n, err := packet.Frame(b, c.cfg.Limits.PacketSize)
+	if err != nil {
+		c.guess(b)
+	}
+	return n, err
+}
+
+// guess finds the version of a CONNECT that cannot be decoded, so that the
+// refusal has words [MQTT-3.1.4-1].
+func (c *Conn) guess(b []byte) {
+	if c.request != nil {
+		return
+	}
+	if v := packet.ConnectVersion(b); v != 0 {
+		c.know(&Request{Version: v, RequestProblem: true})
+	}
+}
+
 // packet works off one whole packet.
 func (c *Conn) packet(now time.Time, b []byte) error {
 	c.in.Packets++
-	if c.peer == nil && packet.Type(b[0]>>4) != packet.CONNECT {
-		return mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-1", "the first packet is not CONNECT")
-	}
 	v := &c.view
 	if err := packet.Decode(b, c.version(), v); err != nil {
-		if version := v.Connect.Version; c.peer == nil && version >= mqtt.V31 && version <= mqtt.V5 {
-			c.know(&Request{Version: version})
+		if version := v.Connect.Version; c.request == nil && version != 0 {
+			c.know(&Request{Version: version}) // that of the answer, if its own is not known
 		}
+		c.guess(b)
 		return err
 	}
 	if c.peer == nil {
@@ -56,9 +77,16 @@ func (c *Conn) step(now time.Time) (err error) {
 			if !matched {
 				e.Reason = mqtt.NoMatchingSubscribers
 			}
-			c.acknowledge(e.Type, e.ID, e.Reason)
+			if err := c.acknowledge(e.Type, e.ID, e.Reason, c.why); err != nil {
+				return err
+			}
+			c.why = ""
 		case session.Subscribe:
-			c.reasons = append(c.reasons, c.subscribe(now, e))
+			code, err := c.subscribe(now, e)
+			if err != nil {
+				return err
+			}
+			c.reasons = append(c.reasons, code)
 		case session.Unsubscribe:
 			c.reasons = append(c.reasons, c.unsubscribe(e))
 		case session.Persist:
@@ -85,18 +113,16 @@ func (c *Conn) publish(now time.Time) error {
 		return err
 	}
 	p := &c.view.Publish
+	if err := c.available(p); err != nil {
+		return err
+	}
 	if p.QoS > mqtt.AtMostOnce {
 		if n := c.unacked.Add(1); c.maxIn > 0 && int(n) > c.maxIn {
 			return mqtt.Errorf(mqtt.ReceiveMaximumExceeded, "MQTT-3.3.4-7", "more than %d PUBLISH without an acknowledgement", c.maxIn)
 		}
 	}
-	code := c.fits(name)
-	if !code.Failed() {
-		code = c.cfg.Router.Admit(c, name, p.QoS, p.Retain)
-	}
-	if code.Failed() {
-		c.refuse(code)
-		return nil
+	if no := c.judge(name); no != nil {
+		return c.refuse(no)
 	}
 	c.publication.Borrow(now, &c.view, name, c.peer.id)
 	return c.step(now)
@@ -138,51 +164,19 @@ func (c *Conn) topicName() (string, error) {
 	return name, nil
 }
 
-// fits applies the limits on topics.
-func (c *Conn) fits(name string) mqtt.ReasonCode {
-	l := &c.cfg.Limits
-	if len(name) > l.TopicLength || strings.Count(name, "/") >= l.TopicLevels {
-		return mqtt.TopicNameInvalid
-	}
-	return mqtt.Success
-}
-
 // refuse answers a PUBLISH that is not routed. 3.1 and 3.1.1 have no way to
 // say so: they get a plain acknowledgement (3.1.1, section 3.3.5).
-func (c *Conn) refuse(code mqtt.ReasonCode) {
+func (c *Conn) refuse(e *mqtt.Error) error {
 	c.cfg.Counters.PublishRefused.Add(1)
+	code := e.Code
 	if c.version() != mqtt.V5 {
 		code = mqtt.Success
 	}
 	switch c.view.Publish.QoS {
 	case mqtt.AtLeastOnce:
-		c.acknowledge(packet.PUBACK, c.view.ID, code)
+		return c.acknowledge(packet.PUBACK, c.view.ID, code, e.Msg)
 	case mqtt.ExactlyOnce:
-		c.acknowledge(packet.PUBREC, c.view.ID, code)
+		return c.acknowledge(packet.PUBREC, c.view.ID, code, e.Msg)
 	}
-}
-
-func (c *Conn) subscribe(now time.Time, e *session.Effect) mqtt.ReasonCode {
-	if e.Reason.Failed() {
-		return e.Reason
-	}
-	_, filter, shared := topic.Share(e.Subscription.Filter)
-	if !shared {
-		filter = e.Subscription.Filter
-	}
-	if c.fits(filter).Failed() {
-		return mqtt.TopicFilterInvalid
-	}
-	code := c.cfg.Router.Subscribe(now, c, e.Subscription)
-	c.recorded = c.recorded || !code.Failed() && c.peer.Durable()
-	return code
-}
-
-func (c *Conn) unsubscribe(e *session.Effect) mqtt.ReasonCode {
-	if e.Reason.Failed() {
-		return e.Reason
-	}
-	code := c.cfg.Router.Unsubscribe(c, e.Subscription.Filter)
-	c.recorded = c.recorded || code == mqtt.Success && c.peer.Durable()
-	return code
+	return nil
 }

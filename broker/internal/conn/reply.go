@@ -26,8 +26,9 @@ type pending struct {
 	wake    bool
 }
 
-// acknowledge encodes one acknowledgement.
-func (c *Conn) acknowledge(t packet.Type, id uint16, code mqtt.ReasonCode) {
+// acknowledge encodes one acknowledgement; why explains a failure to a client
+// that asked for it [MQTT-3.1.2-29].
+func (c *Conn) acknowledge(t packet.Type, id uint16, code mqtt.ReasonCode, why string) error {
 	v := packet.View{Type: t, ID: id, Reason: code}
 	var r reply
 	switch t {
@@ -38,16 +39,32 @@ func (c *Conn) acknowledge(t packet.Type, id uint16, code mqtt.ReasonCode) {
 	case packet.PUBREC:
 		r.frees = code.Failed()
 	}
-	c.reply(&v, r)
+	if why != "" && c.request.RequestProblem {
+		v.Properties.Has = packet.HasReasonString
+		v.Properties.ReasonString = []byte(why)
+	}
 	c.reasons = c.reasons[:0]
+	return c.reply(&v, r)
 }
 
-func (c *Conn) reply(v *packet.View, r reply) {
-	p := &c.pending
+// reply encodes a packet within the client's Maximum Packet Size, without its
+// Reason String if need be [MQTT-3.4.2-2]. What is too large without it cannot
+// be sent at all [MQTT-3.1.2-24]: the connection cannot go on.
+func (c *Conn) reply(v *packet.View, r reply) error {
+	p, limit := &c.pending, int(c.request.MaximumPacketSize)
 	n := len(p.bytes)
 	p.bytes = packet.Append(p.bytes, c.version(), v)
+	if limit > 0 && len(p.bytes)-n > limit {
+		v.Properties.Has &^= packet.HasReasonString
+		p.bytes = packet.Append(p.bytes[:n], c.version(), v)
+	}
 	r.size = len(p.bytes) - n
+	if limit > 0 && r.size > limit {
+		p.bytes = p.bytes[:n]
+		return mqtt.Errorf(mqtt.PacketTooLarge, "MQTT-3.1.2-24", "%d bytes to send, the client's Maximum Packet Size is %d", r.size, limit)
+	}
 	p.replies = append(p.replies, r)
+	return nil
 }
 
 func (c *Conn) pong() {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 const (
@@ -82,7 +81,7 @@ func (c *Conn) readAll() (err error) {
 func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 	c.feeding.Store(true)
 	for err == nil {
-		n, ferr := packet.Frame(b[used:], c.cfg.Limits.PacketSize)
+		n, ferr := c.frame(b[used:])
 		if ferr != nil || n == 0 {
 			err = ferr
 			break

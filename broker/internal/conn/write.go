@@ -74,54 +74,6 @@ func (c *Conn) shut(err error) {
 	c.kickWriter()
 }
 
-// lastPacket words the end for the client: CONNACK before the connection is
-// accepted, DISCONNECT after it, nothing if the client left or the version has
-// no words for it. The caller holds w.
-func (c *Conn) lastPacket(err error, open bool) []byte {
-	var e *mqtt.Error
-	if !errors.As(err, &e) {
-		return nil
-	}
-	v := packet.View{Type: packet.DISCONNECT, Reason: e.Code}
-	if !open {
-		v.Type = packet.CONNACK
-	}
-	switch {
-	case c.request == nil:
-		if e.Code != mqtt.UnsupportedProtocolVersion {
-			return nil
-		}
-		return packet.Append(nil, mqtt.V311, &v)
-	case c.request.Version != mqtt.V5:
-		if open || !hasReturnCode(e.Code) {
-			return nil
-		}
-		return packet.Append(nil, c.request.Version, &v)
-	case !open && (e.Code == mqtt.SessionTakenOver || e.Code == mqtt.ServerShuttingDown):
-		v.Reason = mqtt.ServerUnavailable // those two are for DISCONNECT only
-	}
-	if c.request.RequestProblem {
-		v.Properties.Has = packet.HasReasonString
-		v.Properties.ReasonString = []byte(e.Msg)
-	}
-	b := packet.Append(nil, mqtt.V5, &v)
-	if limit := c.request.MaximumPacketSize; limit > 0 && len(b) > int(limit) { // [MQTT-3.14.2-3]
-		v.Properties = packet.Properties{}
-		b = packet.Append(nil, mqtt.V5, &v)
-	}
-	return b
-}
-
-// hasReturnCode reports whether CONNACK of 3.1 and 3.1.1 can say this.
-func hasReturnCode(code mqtt.ReasonCode) bool {
-	switch code {
-	case mqtt.UnsupportedProtocolVersion, mqtt.ClientIdentifierNotValid, mqtt.ServerUnavailable, mqtt.ServerBusy,
-		mqtt.BadUserNameOrPassword, mqtt.NotAuthorized:
-		return true
-	}
-	return false
-}
-
 // writeAll writes until there is nothing more to write.
 func (c *Conn) writeAll() {
 	defer c.recoverWriter()
