@@ -4,27 +4,33 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
 // newLogger returns a logger to w as the configuration's log block says: text
-// on a terminal, JSON elsewhere unless the format is named.
-func newLogger(l config.Log, w io.Writer) (*slog.Logger, map[string]slog.Level) {
+// on a terminal, JSON elsewhere unless the format is named. Repeats are
+// counted, not repeated; stop says what was left out at the end.
+func newLogger(l config.Log, w io.Writer) (log *slog.Logger, levels map[string]slog.Level, stop func()) {
 	base := level(l.Level)
-	levels, lowest := map[string]slog.Level{}, base
+	lowest := base
+	levels = map[string]slog.Level{}
 	for part, name := range l.Levels {
 		levels[part] = level(name)
 		lowest = min(lowest, levels[part])
 	}
-	o := &slog.HandlerOptions{Level: lowest}
+	o := &slog.HandlerOptions{Level: lowest, ReplaceAttr: harmless}
 	var h slog.Handler
 	if l.Format == "json" || l.Format == "auto" && !isTerminal(w) {
 		h = slog.NewJSONHandler(w, o)
 	} else {
 		h = slog.NewTextHandler(w, o)
 	}
-	return slog.New(levelHandler{h, base}), levels
+	calm := newFloodHandler(h)
+	return slog.New(levelHandler{calm, base}), levels, calm.shared.close
 }
 
 func level(name string) slog.Level {
@@ -33,6 +39,26 @@ func level(name string) slog.Level {
 		return slog.LevelInfo // the configuration's enum lets nothing else through
 	}
 	return l
+}
+
+// harmless escapes what a terminal would obey instead of show: the formats'
+// own quoting leaves C1 controls and marks that turn the direction of text.
+func harmless(_ []string, a slog.Attr) slog.Attr {
+	text := ""
+	switch v := a.Value; v.Kind() {
+	case slog.KindString:
+		text = v.String()
+	case slog.KindAny:
+		err, ok := v.Any().(error)
+		if !ok {
+			return a
+		}
+		text = err.Error()
+	}
+	if i := strings.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !unicode.IsPrint(r) }); i >= 0 {
+		a.Value = slog.StringValue(strconv.Quote(text))
+	}
+	return a
 }
 
 // levelHandler is a handler with a level of its own.

@@ -35,7 +35,8 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	if cfg == nil {
 		return code
 	}
-	log, levels := newLogger(cfg.Log, s.err)
+	log, levels, calm := newLogger(cfg.Log, s.err)
+	defer calm()
 	if cfg.File == "" {
 		log.Info("no configuration found: serving this machine only", "bind", cfg.MQTT.Listeners[0].Bind)
 	}
