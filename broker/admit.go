@@ -26,13 +26,9 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	if err := l.redirect; err != nil {
 		return a, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
-	defer cancel()
-	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
-	if err != nil {
+	if a.Identity, err = l.identify(c, r); err != nil {
 		return a, err
 	}
-	a.Identity = &id
 	a.ClientID = r.ClientID
 	if a.ClientID == "" { // [MQTT-3.1.3-6]
 		a.ClientID = "auto-" + strings.ToLower(rand.Text())
@@ -46,7 +42,7 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	a.SessionExpiry = min(r.SessionExpiry, a.ExpiryMax)
 	a.KeepAlive = l.keepAlive(r)
 	got, err := l.attach(attachment{
-		id: a.ClientID, cleanStart: r.CleanStart, limits: l.limits.session(), will: r.Will, endpoint: c,
+		id: a.ClientID, owner: l.owner(a.Identity), door: l, who: a.Identity, cleanStart: r.CleanStart, limits: l.limits.session(), will: r.Will, endpoint: c,
 		params: session.Params{
 			Version: r.Version, ReceiveMaximum: min(r.ReceiveMaximum, l.limits.ReceiveMaximum),
 			Expiry: a.SessionExpiry, AsBridge: r.Bridge,
@@ -54,6 +50,30 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	})
 	a.Peer, a.SessionPresent, a.Recorded = got.peer, got.present, got.recorded
 	return a, err
+}
+
+// identify asks who the client is, unless an enhanced authentication told.
+func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
+	if r.Identity != nil {
+		return r.Identity, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
+	defer cancel()
+	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
+	if err != nil {
+		return nil, err
+	}
+	return &id, nil
+}
+
+// Exchange implements conn.Server.
+func (l *listener) Exchange(c *conn.Conn, r *conn.Request) Exchange {
+	return l.auth.Exchange(r.AuthMethod, l.ask(c, r))
+}
+
+// Reauthenticated implements conn.Server.
+func (l *listener) Reauthenticated(c *conn.Conn) {
+	l.proved(c.Peer().ClientID(), c, c.Identity())
 }
 
 // keepAlive caps the Keep Alive of 5.0 clients, which learn of it

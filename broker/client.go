@@ -64,7 +64,7 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 	}
 	c := &Client{hub: b.hub, id: o.ID, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	got, err := b.hub.attach(attachment{
-		id: o.ID, cleanStart: o.CleanStart, local: true, limits: l, will: o.Will, endpoint: c,
+		id: o.ID, cleanStart: o.CleanStart, owner: gateway, limits: l, will: o.Will, endpoint: c,
 		params: session.Params{Version: mqtt.V5, ReceiveMaximum: b.opts.Limits.ReceiveMaximum, Expiry: o.SessionExpiry},
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package broker
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
@@ -10,7 +11,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // hub keeps the sessions by Client Identifier and says who is attached to
@@ -25,9 +25,13 @@ type hub struct {
 		clients map[string]*client
 		queues  map[string]*Queue
 		closed  bool
+		keeping keeping
 		ended   sessionCounts // of sessions that are gone
 		expired uint64        // sessions of the network that nobody came back to
 	}
+
+	willsRefused, sessionsRefused atomic.Uint64
+
 	timers sync.WaitGroup // callbacks of timers that are running
 }
 
@@ -49,7 +53,10 @@ type client struct {
 	will     *mqtt.Will  // of the endpoint; after it left, waiting for its Will Delay Interval
 	delay    *time.Timer // publishes will
 	expiry   *time.Timer // ends the session
-	local    bool        // made by Attach: its name is not for network clients
+	owner    owner
+	door     *listener   // where who came in; nil for the gateway's own
+	who      *Identity   // of the endpoint, or the last one
+	proof    *time.Timer // ends the connection when the proof of who ends
 	kept     bool        // the store has a record of the session
 }
 
@@ -67,7 +74,9 @@ func newHub(o *Options, r *router.Router) *hub {
 type attachment struct {
 	id         string
 	cleanStart bool
-	local      bool
+	owner      owner
+	door       *listener
+	who        *Identity
 	params     session.Params
 	limits     session.Limits
 	will       *mqtt.Will
@@ -116,28 +125,37 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		return ok, nil, nil, mqtt.Errorf(mqtt.ServerUnavailable, "", "the server shuts down")
 	}
 	cl := r.clients[a.id]
-	if cl != nil && cl.local && !a.local {
-		return ok, nil, nil, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "", "the Client Identifier belongs to the gateway itself")
+	foreign := cl != nil && cl.owner != a.owner
+	if foreign && a.owner != gateway {
+		return ok, nil, nil, errForeign
 	}
 	if cl != nil && cl.endpoint != nil {
 		return ok, cl.endpoint, nil, nil
 	}
+	if !a.mayKeep(r.keeping, cl) {
+		h.sessionsRefused.Add(1)
+		return ok, nil, nil, mqtt.Errorf(mqtt.QuotaExceeded, "", "no more sessions that outlive their connection")
+	}
 	if cl != nil {
 		h.stop(cl.expiry)
 		h.stop(cl.delay)
-		if a.cleanStart {
+		if a.cleanStart || foreign {
 			gone, cl = cl, nil
+			r.keeping.remove(gone)
 		} else {
 			cl.will = nil // back before the delay has passed [MQTT-3.1.3-9]
 		}
 	}
 	ok.present = cl != nil
 	if cl == nil {
-		cl = &client{peer: conn.NewPeer(a.id, a.limits), local: a.local}
+		cl = &client{peer: conn.NewPeer(a.id, a.limits), owner: a.owner}
 		r.clients[a.id] = cl
 	}
-	cl.endpoint, cl.will = a.endpoint, a.will
-	cl.kept = cl.kept || a.params.Expiry > 0
+	cl.endpoint, cl.will, cl.door, cl.who = a.endpoint, a.will, a.door, a.who
+	h.expire(cl)
+	if a.params.Expiry > 0 {
+		r.keeping.add(cl)
+	}
 	cl.peer.Attach(a.params, a.endpoint)
 	ok.peer = cl.peer
 	return ok, nil, gone, nil
@@ -155,17 +173,20 @@ func (h *hub) detach(id string, e endpoint, normal bool) {
 	}
 	expiry := cl.peer.Detach()
 	cl.endpoint = nil
+	h.stop(cl.proof)
+	cl.proof = nil
 	if normal {
 		cl.will = nil
 	}
-	var now *mqtt.Will
+	var now bequest
 	var gone *client
 	switch {
 	case expiry == 0:
 		delete(r.clients, id)
+		r.keeping.remove(cl)
 		gone = cl
 	case cl.will != nil && (cl.will.Delay <= 0 || r.closed):
-		now, cl.will = cl.will, nil
+		now = cl.bequeath()
 	case cl.will != nil:
 		cl.delay = h.after(cl.will.Delay, func() { h.willDue(cl) })
 	}
@@ -173,7 +194,7 @@ func (h *hub) detach(id string, e endpoint, normal bool) {
 		cl.expiry = h.after(expiry, func() { h.expired(id, cl) })
 	}
 	r.Unlock()
-	h.publishWill(cl.peer, now)
+	h.publishWill(now)
 	if gone != nil {
 		h.end(gone)
 	} else {
@@ -191,11 +212,10 @@ func (h *hub) end(cl *client) {
 		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
 	}
 	h.registry.Lock()
-	will := cl.will
-	cl.will = nil
+	will := cl.bequeath()
 	h.registry.ended.add(cl.peer)
 	h.registry.Unlock()
-	h.publishWill(cl.peer, will)
+	h.publishWill(will)
 }
 
 // expired ends a session nobody came back to.
@@ -208,39 +228,12 @@ func (h *hub) expired(id string, cl *client) {
 	}
 	h.stop(cl.delay)
 	delete(r.clients, id)
-	if !cl.local {
+	r.keeping.remove(cl)
+	if cl.owner != gateway {
 		r.expired++
 	}
 	r.Unlock()
 	h.end(cl)
-}
-
-// willDue publishes a will whose delay has passed.
-func (h *hub) willDue(cl *client) {
-	r := &h.registry
-	r.Lock()
-	if cl.endpoint != nil || cl.will == nil {
-		r.Unlock()
-		return
-	}
-	will := cl.will
-	cl.will = nil
-	r.Unlock()
-	h.publishWill(cl.peer, will)
-}
-
-func (h *hub) publishWill(p *conn.Peer, w *mqtt.Will) {
-	if w == nil {
-		return
-	}
-	now := time.Now()
-	m := w.Message
-	m.Publisher = p.ClientID()
-	if w.ExpiryInterval > 0 {
-		m.Expires = now.Add(w.ExpiryInterval)
-	}
-	h.router.Publish(now, new(packet.Publication).Own(&m))
-	h.log.Debug("will published", "client_id", p.ClientID(), "topic", m.Topic)
 }
 
 // after is time.AfterFunc for callbacks that close waits for. The caller holds

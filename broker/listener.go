@@ -16,7 +16,9 @@ type listener struct {
 	auth      Authenticator
 	limits    Limits
 	features  Features
-	redirect  error // refuses every client; nil serves them
+	redirect  error  // refuses every client; nil serves them
+	realm     string // see owner
+	reach     string
 	conn      conn.Config
 	account   account
 }
@@ -25,10 +27,11 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	l := &listener{
 		hub: b.hub, name: o.Name, socket: o.Listener, anonymous: o.Anonymous,
 		auth: b.hub.auth, limits: b.opts.Limits, features: AllFeatures(),
-		redirect: o.Redirect.refusal(),
+		redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
 	}
 	if o.Auth != nil {
 		l.auth = o.Auth
+		l.realm += "\x00" + l.name // its users are its own
 	}
 	if o.Limits != nil {
 		l.limits = *o.Limits

@@ -99,6 +99,8 @@ type Limits struct {
 	QueueSize         int           // bytes; default 1 MiB
 	RetainedMessages  int           // default 20000
 	RetainedSize      int64         // bytes; default 4 MiB
+	Sessions          int           // that outlive their connections; default 5000
+	SessionsPerUser   int           // of these, of one user, or of all who are nobody in particular; default Sessions
 	Subscriptions     int           // per session; default 500
 	TopicLevels       int           // default 16
 	TopicLength       int           // bytes; default 1024
@@ -124,6 +126,8 @@ func (l *Limits) setDefaults() {
 	or(&l.QueueSize, 1<<20)
 	or(&l.RetainedMessages, 20000)
 	or(&l.RetainedSize, 4<<20)
+	or(&l.Sessions, 5000)
+	or(&l.SessionsPerUser, l.Sessions)
 	or(&l.Subscriptions, 500)
 	or(&l.TopicLevels, 16)
 	or(&l.TopicLength, 1024)
@@ -136,7 +140,7 @@ func (l *Limits) setDefaults() {
 // impossible reports a limit that cannot be meant.
 func (l *Limits) impossible() bool {
 	return l.Connections < 0 || l.QueueMessages < 0 || l.QueueSize < 0 || l.RetainedMessages < 0 || l.RetainedSize < 0 ||
-		l.Subscriptions < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 || l.KeepAliveFactor != 0 && l.KeepAliveFactor < 1
+		l.Subscriptions < 0 || l.Sessions < 0 || l.SessionsPerUser < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 || l.KeepAliveFactor != 0 && l.KeepAliveFactor < 1
 }
 
 func (l *Limits) conn() conn.Limits {

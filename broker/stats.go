@@ -19,10 +19,12 @@ type Stats struct {
 	RetainedBytes       int64
 	RetainedRefused     uint64 // messages not retained, because of a limit
 
-	Received, Sent Traffic
-	PublishRefused uint64 // not authorized, illegal topic, beyond a limit
-	Published      uint64 // messages routed, in-process ones and wills included
-	Unmatched      uint64 // of these, delivered to nobody
+	Received, Sent  Traffic
+	PublishRefused  uint64 // not authorized, illegal topic, beyond a limit
+	Published       uint64 // messages routed, in-process ones and wills included
+	Unmatched       uint64 // of these, delivered to nobody
+	WillsRefused    uint64 // not published: the right had gone
+	SessionsRefused uint64 // CONNECTs refused because of Limits.Sessions
 
 	// Deliveries to sessions: Accepted = Done + Dropped + Waiting.
 	Accepted, Done, Dropped uint64
@@ -67,6 +69,7 @@ func (b *Broker) Stats() Stats {
 		Retained: r.Retained, RetainedSys: r.RetainedOwn, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
 		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
 		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
+		WillsRefused: b.hub.willsRefused.Load(), SessionsRefused: b.hub.sessionsRefused.Load(),
 	}
 	for _, l := range b.Listeners() {
 		s.Connections += l.Connections
@@ -83,7 +86,7 @@ func (b *Broker) Stats() Stats {
 	s.Sessions, s.ClientsExpired = len(h.clients), h.expired
 	for _, cl := range h.clients {
 		sum.addLive(cl.peer)
-		if !cl.local {
+		if cl.owner != gateway {
 			s.Clients++
 			if cl.endpoint != nil {
 				s.ClientsConnected++

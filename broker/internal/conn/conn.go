@@ -27,6 +27,11 @@ type Server interface {
 	// c to it, ending another connection of the session first. It waits for
 	// that one to end. The error is an *mqtt.Error for CONNACK.
 	Connect(c *Conn, r *Request) (Accepted, error)
+	// Exchange starts the enhanced authentication that r asks for; nil if the
+	// method is not there.
+	Exchange(c *Conn, r *Request) auth.Exchange
+	// Reauthenticated is called when c's Identity was proved again.
+	Reauthenticated(c *Conn)
 	// Disconnect is called once for every successful Connect, after the last
 	// packet was worked off.
 	Disconnect(c *Conn, e End)
@@ -107,7 +112,8 @@ type Conn struct {
 	request  *Request
 	peer     *Peer
 	identity *auth.Identity
-	maxIn    int // Receive Maximum announced; 0 for 3.x
+	maxIn    int       // Receive Maximum announced; 0 for 3.x
+	exchange *exchange // an enhanced authentication under way
 
 	// The reader's own.
 	*scratch

@@ -26,6 +26,8 @@ func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
 	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c)
 	return Accepted{Peer: f.peer, Identity: new(auth.Identity), ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
 }
+func (f *fakeBroker) Exchange(*Conn, *Request) auth.Exchange { return nil }
+func (f *fakeBroker) Reauthenticated(*Conn)                  {}
 func (f *fakeBroker) Disconnect(_ *Conn, e End) {
 	f.peer.Detach()
 	f.ended <- e

@@ -30,7 +30,7 @@ func (c *Conn) connect(now time.Time) error {
 		return err
 	}
 	if r.AuthMethod != "" {
-		return mqtt.Errorf(mqtt.BadAuthenticationMethod, "MQTT-4.12.0-1", "Authentication Method not supported")
+		return c.authenticate(now)
 	}
 	return c.accept(now, r)
 }
@@ -120,6 +120,10 @@ func (c *Conn) answer(p *packet.Properties, a *Accepted) {
 	if a.KeepAlive != r.KeepAlive { // [MQTT-3.2.2-21]
 		p.Has |= packet.HasServerKeepAlive
 		p.ServerKeepAlive = a.KeepAlive
+	}
+	if x := c.exchange; x != nil {
+		c.proof(p, x.outcome)
+		c.exchange = nil
 	}
 	if r.RequestResponse && c.cfg.ResponseInformation != "" { // [MQTT-3.1.2-28]
 		p.Has |= packet.HasResponseInformation

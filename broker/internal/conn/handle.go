@@ -12,14 +12,28 @@ import (
 // frame delimits the first packet of b; 0 while it is not whole. What can be
 // refused at the first byte is.
 func (c *Conn) frame(b []byte) (int, error) {
-	if c.peer == nil && len(b) > 0 && packet.Type(b[0]>>4) != packet.CONNECT {
-		return 0, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-1", "the first packet is not CONNECT")
+	if c.peer == nil && len(b) > 0 {
+		if err := c.early(packet.Type(b[0] >> 4)); err != nil {
+			return 0, err
+		}
 	}
 	n, err := packet.Frame(b, c.cfg.Limits.PacketSize)
 	if err != nil {
 		c.guess(b)
 	}
 	return n, err
+}
+
+// early says what may come before the connection is accepted: CONNECT, and
+// behind it AUTH and DISCONNECT while it is authenticated.
+func (c *Conn) early(t packet.Type) error {
+	switch {
+	case c.exchange == nil && t != packet.CONNECT:
+		return mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-1", "the first packet is not CONNECT")
+	case c.exchange != nil && t != packet.AUTH && t != packet.DISCONNECT:
+		return mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.4-6", "packet type %d before CONNACK", t)
+	}
+	return nil
 }
 
 // guess finds the version of a CONNECT that cannot be decoded, so that the
@@ -44,11 +58,17 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 		c.guess(b)
 		return err
 	}
-	if c.peer == nil {
+	if v.Type == packet.CONNECT && c.peer == nil {
 		return c.connect(now)
 	}
 	if err := v.FromClient(); err != nil {
 		return err
+	}
+	if v.Type == packet.AUTH {
+		return c.auth(now)
+	}
+	if c.peer == nil { // DISCONNECT instead of AUTH
+		return errEnd
 	}
 	if v.Type == packet.PUBLISH {
 		return c.publish(now)

@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// willDue publishes a will whose delay has passed.
+func (h *hub) willDue(cl *client) {
+	r := &h.registry
+	r.Lock()
+	if cl.endpoint != nil || cl.will == nil {
+		r.Unlock()
+		return
+	}
+	will := cl.bequeath()
+	r.Unlock()
+	h.publishWill(will)
+}
+
+// bequest is a will with who left it.
+type bequest struct {
+	*mqtt.Will // nil for none
+	peer       *conn.Peer
+	door       *listener
+	who        *Identity
+}
+
+// bequeath takes the will from cl; the caller holds the registry.
+func (cl *client) bequeath() bequest {
+	b := bequest{cl.will, cl.peer, cl.door, cl.who}
+	cl.will = nil
+	return b
+}
+
+// publishWill publishes w, if who left it may still do so.
+func (h *hub) publishWill(w bequest) {
+	if w.Will == nil {
+		return
+	}
+	p := w.peer
+	if w.door != nil {
+		if err := w.door.mayPublish(p.ClientID(), w.who, w.Message.Topic, w.Message.QoS, w.Message.Retain); err != nil {
+			h.willsRefused.Add(1)
+			h.log.Warn("will not published", "client_id", p.ClientID(), "topic", w.Message.Topic, "err", err.Msg)
+			return
+		}
+	}
+	now := time.Now()
+	m := w.Message
+	m.Publisher = p.ClientID()
+	if w.ExpiryInterval > 0 {
+		m.Expires = now.Add(w.ExpiryInterval)
+	}
+	h.router.Publish(now, new(packet.Publication).Own(&m))
+	h.log.Debug("will published", "client_id", p.ClientID(), "topic", m.Topic)
+}
