@@ -61,9 +61,9 @@ func (c *Connect) decodeVersion(d *decoder) {
 		c.Version, c.Bridge = v, level&bridgeBit != 0
 	case bytes.Equal(name, []byte("MQTT")), bytes.Equal(name, []byte("MQIsdp")):
 		// The answer must be one the peer can read: a later protocol is more
-		// likely to know 5.0's CONNACK than 3.1.1's.
+		// likely to know 5.0's CONNACK than 3.1.1's. MQIsdp has no later one.
 		c.Version = mqtt.V311
-		if v >= mqtt.V5 {
+		if v >= mqtt.V5 && string(name) == "MQTT" {
 			c.Version = mqtt.V5
 		}
 		d.fail(mqtt.UnsupportedProtocolVersion, "MQTT-3.1.2-2", "unsupported protocol level")
