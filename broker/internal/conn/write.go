@@ -125,13 +125,13 @@ func (c *Conn) fill(dst *[]byte) (closing bool, err error) {
 	durable, failed := c.cfg.Barrier.Durable()
 	w.Lock()
 	w.again = false
-	*dst = append(*dst, w.urgent...)
-	if len(w.urgent) > 0 {
+	waits := c.release(dst, durable)
+	if w.open && len(w.urgent) > 0 { // not before CONNACK [MQTT-3.2.0-1]
+		*dst = append(*dst, w.urgent...)
 		c.out.Packets += uint64(len(w.urgent) / 2) // PINGRESP has two bytes
 		w.urgent = w.urgent[:0]
 		w.room.Broadcast()
 	}
-	waits := c.release(dst, durable)
 	closing = w.closing
 	final := w.final
 	if closing {
