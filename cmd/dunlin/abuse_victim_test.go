@@ -31,6 +31,7 @@ type victim struct {
 	process   *os.Process
 	addresses []string // of its listeners
 	budget    int64    // bytes of RSS that it may reach
+	calm      func()   // ends the healthy client
 	baseFDs   int
 
 	log struct {
@@ -48,7 +49,7 @@ type victimOptions struct {
 	budget  int64             // bytes; default 40 MiB
 	probe   string            // words of the healthy client's CONNECT
 	noProbe bool
-	limit   string   // as for ulimit: "-n 64"
+	shell   string   // run before it: "ulimit -n 64"
 	env     []string // added to the environment
 	self    bool     // run the test binary itself, with its race detector
 	dir     string   // of an earlier victim, for a restart
@@ -86,8 +87,8 @@ func programCommand(t *testing.T, o victimOptions, args ...string) *exec.Cmd {
 		}
 	}
 	cmd := exec.Command(path, args...)
-	if o.limit != "" {
-		cmd = exec.Command("sh", append([]string{"-c", "ulimit " + o.limit + `; exec "$0" "$@"`, path}, args...)...)
+	if o.shell != "" {
+		cmd = exec.Command("sh", append([]string{"-c", o.shell + `; exec "$0" "$@"`, path}, args...)...)
 	}
 	cmd.Env = append(os.Environ(), o.env...)
 	if o.self {
@@ -132,7 +133,7 @@ func startVictim(t *testing.T, o victimOptions) *victim {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &victim{t: t, dir: o.dir, process: cmd.Process, budget: o.budget, ended: make(chan struct{})}
+	s := &victim{t: t, dir: o.dir, process: cmd.Process, budget: o.budget, calm: func() {}, ended: make(chan struct{})}
 	if s.budget == 0 {
 		s.budget = 40 << 20
 	}
@@ -229,7 +230,14 @@ func (s *victim) fds() int {
 // stop asks the program to end and waits for it.
 func (s *victim) stop() *os.ProcessState {
 	s.t.Helper()
+	s.calm()
 	s.process.Signal(syscall.SIGTERM) // gone already is fine
+	return s.wait()
+}
+
+// wait waits for the end of a program that was asked to end.
+func (s *victim) wait() *os.ProcessState {
+	s.t.Helper()
 	select {
 	case <-s.ended:
 	case <-time.After(10 * time.Second):
@@ -291,7 +299,8 @@ func (s *victim) probe(words string) {
 			}
 		}
 	}()
-	s.t.Cleanup(func() { close(stop); <-done })
+	s.calm = sync.OnceFunc(func() { close(stop); <-done })
+	s.t.Cleanup(s.calm)
 }
 
 // dial opens a connection to the first listener.

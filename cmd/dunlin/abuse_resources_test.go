@@ -1,0 +1,102 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// I. Resources and the system.
+func attacksOnResources() []attack {
+	return []attack{
+		{number: 84, name: "a hundred subscribers that never read", run: slowConsumers},
+		{number: 85, name: "a full disk", elsewhere: "issue 4: state is kept in memory"},
+		{number: 86, name: "upstream certificates that are not right", elsewhere: "bridge TestClassesOfRealFailures"},
+		{number: 87, name: "a hostile upstream", elsewhere: "bridge TestBadServers"},
+		{number: 88, name: "routes that map to what is no topic", elsewhere: "bridge TestRouteErrors"},
+		{number: 89, name: "no descriptor left", run: noDescriptors},
+		{number: 90, name: "a panic in a handler", elsewhere: "broker/internal/conn TestAPanicEndsItsConnectionOnly"},
+		{number: 91, name: "signals under load, and restarts", run: signalStorms},
+		{number: 92, name: "hostile sensors", elsewhere: "sensors/drivers TestLinesPartialAndGarbage"},
+	}
+}
+
+func slowConsumers(t *testing.T) {
+	s := attackOn(t, victimOptions{config: open, budget: 56 << 20})
+	for n := range 100 {
+		nc := s.open()
+		nc.(*net.TCPConn).SetReadBuffer(4096)
+		a := newAttacker(t, nc, mqtt.V5)
+		a.connect(fmt.Sprintf("cid=deaf-%d", n))
+		a.send(fmt.Sprintf("SUBSCRIBE id=1 f=slow/#@%d", n%2))
+		a.expect("SUBACK ...")
+	}
+	p := s.dial(mqtt.V5)
+	p.connect("cid=publisher")
+	payload := strings.Repeat("x", 1000)
+	p.patient = 30 * time.Second
+	begin := time.Now()
+	p.flood(scale(20_000, 200_000), func(i int) string { return fmt.Sprintf("PUBLISH topic=slow/x payload=%d.%s", i, payload) })
+	t.Logf("published in %s, RSS is %d MiB, its peak was %d MiB", time.Since(begin).Round(time.Millisecond), s.status("VmRSS")>>20, s.status("VmHWM")>>20)
+}
+
+func noDescriptors(t *testing.T) {
+	s := attackOn(t, victimOptions{config: open, shell: "ulimit -n 48"})
+	stuck := s.dial(mqtt.V5)
+	stuck.connect("cid=before")
+	var crowd []net.Conn
+	for range 300 {
+		nc, err := net.DialTimeout("tcp", s.addresses[0], time.Second)
+		if err == nil {
+			crowd = append(crowd, nc)
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	stuck.alive()
+	for _, nc := range crowd {
+		nc.Close()
+	}
+	begin := time.Now()
+	fresh := s.dial(mqtt.V5)
+	fresh.connect("cid=fresh")
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("the first client after it was served after %s", took)
+	}
+}
+
+func signalStorms(t *testing.T) {
+	o := victimOptions{config: open, noProbe: true}
+	for n := range scale(10, 100) {
+		s := attackOn(t, o)
+		o.dir = s.dir // the next one starts where this one ended, on the same port
+		o.config = strings.Replace(o.config, "127.0.0.1:0", s.addresses[0], 1)
+		a, old := s.dial(mqtt.V5), s.dial(mqtt.V311)
+		a.connect("cid=load")
+		old.connect("cid=old")
+		a.send("SUBSCRIBE id=1 f=load@1")
+		a.expect("SUBACK ...")
+		for i := range 50 {
+			a.send(fmt.Sprintf("PUBLISH topic=load qos=1 id=%d payload=x", i+1))
+			s.process.Signal(syscall.SIGHUP)
+			a.until("PUBACK")
+		}
+		s.process.Signal(syscall.SIGTERM)
+		for i := range 10 {
+			a.send(fmt.Sprintf("PUBLISH topic=load qos=0 payload=%d", i))
+		}
+		a.closedWith(mqtt.ServerShuttingDown)
+		old.gone()
+		a.nc.Close()
+		old.nc.Close()
+		if state := s.wait(); state.ExitCode() != exitDone {
+			t.Fatalf("round %d: %v", n, state)
+		}
+	}
+}
