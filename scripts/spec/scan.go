@@ -49,7 +49,7 @@ func scan(root string) (map[string][]naming, error) {
 				return filepath.SkipDir
 			case strings.HasSuffix(path, "_test.go"):
 				return scanGo(path, rel, found)
-			case strings.HasSuffix(path, ".txt") && filepath.Base(filepath.Dir(path)) == "wire":
+			case strings.HasSuffix(path, ".txt") && strings.HasPrefix(filepath.Base(filepath.Dir(path)), "wire"):
 				return scanScript(path, rel, found)
 			}
 			return nil
@@ -94,7 +94,7 @@ func scanScript(path, rel string, found map[string][]naming) error {
 		return err
 	}
 	defer f.Close()
-	versions := []string{"3.1", "3.1.1", "5"}
+	versions := versionNames("3 5")
 	var about, place string
 	in := versions
 	flush := func() {
@@ -114,7 +114,7 @@ func scanScript(path, rel string, found map[string][]naming) error {
 			about, place, in = strings.TrimSpace(rest), fmt.Sprintf("%s:%d", rel, n), versions
 		}
 		if rest, ok := strings.CutPrefix(text, "versions "); ok {
-			in = strings.Fields(rest)
+			in = versionNames(rest)
 			if about == "" {
 				versions = in
 			}
@@ -132,4 +132,16 @@ func versionOf(id string) string {
 		return "3.1"
 	}
 	return "5"
+}
+
+// versionNames reads "3.1.1 5"; 3 is 3.1 and 3.1.1.
+func versionNames(text string) (all []string) {
+	for name := range strings.FieldsSeq(text) {
+		if name == "3" {
+			all = append(all, "3.1", "3.1.1")
+			continue
+		}
+		all = append(all, name)
+	}
+	return all
 }
