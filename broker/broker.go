@@ -28,7 +28,8 @@ type Broker struct {
 		conns  map[*conn.Conn]*listener
 		closed bool
 	}
-	wg sync.WaitGroup // connections
+	loops *conn.Loops
+	wg    sync.WaitGroup // connections
 }
 
 // New makes a broker. It opens nothing; Attach and AttachQueue work at once,
@@ -60,6 +61,7 @@ func New(o Options) (*Broker, error) {
 	for i := range o.Listeners {
 		b.listeners = append(b.listeners, newListener(b, &o.Listeners[i]))
 	}
+	b.loops = conn.NewLoops(b.forget)
 	b.serving.conns = make(map[*conn.Conn]*listener)
 	return b, nil
 }
@@ -89,6 +91,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.serving.Unlock()
 	b.wg.Wait()
+	b.loops.Close()
 	b.hub.detachAll()
 	return nil
 }
@@ -106,10 +109,13 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	}
 	s.conns[c] = l
 	l.account.accepted++
-	b.wg.Go(func() {
-		defer b.forget(c)
-		c.Serve()
-	})
+	b.wg.Add(1) // forget takes it back
+	if !b.loops.Take(c) {
+		go func() {
+			defer b.forget(c)
+			c.Serve()
+		}()
+	}
 }
 
 func (b *Broker) forget(c *conn.Conn) {
@@ -117,4 +123,5 @@ func (b *Broker) forget(c *conn.Conn) {
 	defer b.serving.Unlock()
 	b.serving.conns[c].account.leave(c)
 	delete(b.serving.conns, c)
+	b.wg.Done()
 }

@@ -93,7 +93,7 @@ func running() []byte {
 		buf = buf[:runtime.Stack(buf, true)]
 		var found []byte
 		for g := range bytes.SplitSeq(buf, []byte("\n\n")) {
-			if bytes.Contains(g, []byte("/broker/internal/conn.(*Conn)")) || bytes.Contains(g, []byte("/broker/internal/listen.Accept")) {
+			if bytes.Contains(g, []byte("/broker/internal/conn.(*")) || bytes.Contains(g, []byte("/broker/internal/listen.Accept")) {
 				found = g
 			}
 		}

@@ -3,7 +3,6 @@ package conn
 import (
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -101,12 +100,9 @@ type End struct {
 
 // Conn is one Network Connection.
 type Conn struct {
-	cfg    *Config
-	nc     net.Conn
-	socket interface{ CloseWrite() error } // nil if nc cannot
-	log    *slog.Logger
-	done   chan struct{}
-	far    listen.Peer // the other side; complete after the handshake
+	cfg *Config
+	nc  net.Conn
+	far listen.Peer // the other side; complete after the handshake
 
 	// What CONNECT fixed; set before Server.Connect is called, then constant.
 	request  *Request
@@ -139,8 +135,21 @@ type Conn struct {
 	// this connection wait for its end: one write for both.
 	feeding, missed atomic.Bool
 
+	loop driver // nil: goroutines of its own drive the connection
+	sock socket // the loop's own
+
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
 	w       writer
+}
+
+// driver is an event loop, seen from the connections it drives.
+type driver interface {
+	// mark asks for what is there to be written, soon and by the loop. It never
+	// waits and may be called from any goroutine.
+	mark(c *Conn)
+	// apart works off a packet that may wait for something, away from the loop;
+	// nothing else of c is worked off meanwhile. The bytes are borrowed.
+	apart(c *Conn, now time.Time, b []byte)
 }
 
 // scratch is what the work on one packet needs and the next one uses again.
@@ -149,21 +158,15 @@ type scratch struct {
 	publication packet.Publication
 	effects     []session.Effect
 	reasons     []mqtt.ReasonCode
-	why         string  // a filter of this packet was refused: for the Reason String
-	pending     pending // acknowledgements of this batch of input
+	why         string   // a filter of this packet was refused: for the Reason String
+	pending     *pending // acknowledgements of this batch of input
 }
 
-// New makes a connection of an accepted socket; Serve runs it.
+func newScratch() *scratch { return &scratch{pending: new(pending)} }
+
+// New makes a connection of an accepted socket; Serve runs it, or Loops.Take.
 func New(cfg *Config, nc net.Conn) *Conn {
-	far := listen.PeerOf(nc)
-	c := &Conn{
-		cfg: cfg, nc: nc, far: far, done: make(chan struct{}),
-		log: cfg.Log.With("remote", far.Remote), scratch: new(scratch),
-	}
-	c.socket, _ = nc.(interface{ CloseWrite() error })
-	c.w.room = sync.NewCond(&c.w)
-	c.w.ended = make(chan struct{})
-	return c
+	return &Conn{cfg: cfg, nc: nc, far: listen.PeerOf(nc)}
 }
 
 // Peer is the session's peer, Request what the client asked for; both are nil
@@ -183,7 +186,29 @@ func (c *Conn) Transport() *listen.Peer { return &c.far }
 func (c *Conn) End() End { return c.end }
 
 // Done is closed when the connection has ended and Server.Disconnect returned.
-func (c *Conn) Done() <-chan struct{} { return c.done }
+func (c *Conn) Done() <-chan struct{} {
+	w := &c.w
+	w.Lock()
+	defer w.Unlock()
+	if w.done == nil {
+		w.done = make(chan struct{})
+		if w.gone {
+			close(w.done)
+		}
+	}
+	return w.done
+}
+
+// leave makes Done report the end.
+func (c *Conn) leave() {
+	w := &c.w
+	w.Lock()
+	defer w.Unlock()
+	w.gone = true
+	if w.done != nil {
+		close(w.done)
+	}
+}
 
 // Kick ends the connection with a reason; it does not wait.
 func (c *Conn) Kick(code mqtt.ReasonCode) {
@@ -192,10 +217,23 @@ func (c *Conn) Kick(code mqtt.ReasonCode) {
 
 // Wake tells the connection that its session may have something to send.
 func (c *Conn) Wake() {
+	if c.loop != nil {
+		c.loop.mark(c)
+		return
+	}
 	c.missed.Store(true)
 	if !c.feeding.Load() {
 		c.kickWriter()
 	}
+}
+
+// about appends to the attributes of a log line what names the connection.
+func (c *Conn) about(args ...any) []any {
+	args = append(args, "remote", c.far.Remote)
+	if c.peer != nil {
+		args = append(args, "client_id", c.peer.id)
+	}
+	return args
 }
 
 func (c *Conn) version() mqtt.Version {

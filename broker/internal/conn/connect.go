@@ -42,7 +42,6 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 		return err
 	}
 	c.peer, c.identity, c.recorded = a.Peer, a.Identity, a.Recorded
-	c.log = c.log.With("client_id", a.Peer.id)
 	r.Password = nil
 	r.expiryLimit = expirySeconds(a.ExpiryMax)
 	if r.Version == mqtt.V5 {
@@ -58,7 +57,7 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 	if err := c.connack(&a); err != nil {
 		return err
 	}
-	c.log.Info("client connected", "version", r.Version.String(), "user", a.Identity.User, "session_present", a.SessionPresent)
+	c.cfg.Log.Info("client connected", c.about("version", r.Version.String(), "user", a.Identity.User, "session_present", a.SessionPresent)...)
 	return nil
 }
 

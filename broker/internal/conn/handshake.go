@@ -34,6 +34,5 @@ func (c *Conn) handshake(deadline time.Time) error {
 		return err
 	}
 	c.far = far
-	c.log = c.cfg.Log.With("remote", far.Remote)
 	return nil
 }

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"sync"
+
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -13,17 +15,30 @@ const parkedMax = 4096
 // what its leaving means.
 type reply struct {
 	sequence uint64
-	size     int
+	size     int32
 	frees    bool // the client may send one more PUBLISH [MQTT-4.9.0-2]
 	opens    bool // CONNACK: messages may follow
 }
 
-// pending is what one batch of input produced, not yet given to the writer.
+// pending is what batches of input produced: first the reader's own, then
+// given to the writer.
 type pending struct {
-	bytes   []byte
+	bytes   []byte // the replies, encoded
 	replies []reply
 	urgent  []byte // PINGRESP: promises nothing, waits for nothing
 	wake    bool
+}
+
+// pendings keeps those that are empty, so that an idle connection has none.
+var pendings = sync.Pool{New: func() any { return new(pending) }}
+
+func (p *pending) empty() bool { return len(p.replies) == 0 && len(p.urgent) == 0 }
+
+// full reports whether so much waits that the client is not read any more.
+func (p *pending) full() bool { return len(p.replies) >= parkedMax || len(p.urgent) >= parkedMax }
+
+func (p *pending) reset() {
+	p.bytes, p.replies, p.urgent, p.wake = p.bytes[:0], p.replies[:0], p.urgent[:0], false
 }
 
 // acknowledge encodes one acknowledgement; why explains a failure to a client
@@ -51,15 +66,15 @@ func (c *Conn) acknowledge(t packet.Type, id uint16, code mqtt.ReasonCode, why s
 // Reason String if need be [MQTT-3.4.2-2]. What is too large without it cannot
 // be sent at all [MQTT-3.1.2-24]: the connection cannot go on.
 func (c *Conn) reply(v *packet.View, r reply) error {
-	p, limit := &c.pending, int(c.request.MaximumPacketSize)
+	p, limit := c.pending, int(c.request.MaximumPacketSize)
 	n := len(p.bytes)
 	p.bytes = packet.Append(p.bytes, c.version(), v)
 	if limit > 0 && len(p.bytes)-n > limit {
 		v.Properties.Has &^= packet.HasReasonString
 		p.bytes = packet.Append(p.bytes[:n], c.version(), v)
 	}
-	r.size = len(p.bytes) - n
-	if limit > 0 && r.size > limit {
+	r.size = int32(len(p.bytes) - n)
+	if limit > 0 && int(r.size) > limit {
 		p.bytes = p.bytes[:n]
 		return mqtt.Errorf(mqtt.PacketTooLarge, "MQTT-3.1.2-24", "%d bytes to send, the client's Maximum Packet Size is %d", r.size, limit)
 	}
@@ -74,11 +89,10 @@ func (c *Conn) pong() {
 // settle commits what the batch changed and parks its acknowledgements behind
 // that sequence. This is one of the two call sites of the write barrier.
 func (c *Conn) settle() {
-	p := &c.pending
-	if len(p.replies) == 0 && len(p.urgent) == 0 && !p.wake {
+	p := c.pending
+	if p.empty() && !p.wake {
 		return
 	}
-	w := &c.w
 	if c.recorded && len(p.replies) > 0 {
 		c.sequence = c.cfg.Barrier.Commit()
 		c.recorded = false
@@ -86,28 +100,46 @@ func (c *Conn) settle() {
 	for i := range p.replies {
 		p.replies[i].sequence = c.sequence
 	}
-	w.Lock()
-	w.bytes = append(w.bytes, p.bytes...)
-	w.parked = append(w.parked, p.replies...)
-	w.urgent = append(w.urgent, p.urgent...)
-	w.Unlock()
-	p.bytes, p.replies, p.urgent, p.wake = p.bytes[:0], p.replies[:0], p.urgent[:0], false
+	c.park()
 	c.kickWriter()
-	w.Lock()
-	for (len(w.parked) >= parkedMax || len(w.urgent) >= parkedMax) && !w.closing {
-		w.room.Wait()
+	if w := &c.w; w.room != nil {
+		w.Lock()
+		for w.parked != nil && w.parked.full() && !w.closing {
+			w.room.Wait()
+		}
+		w.Unlock()
 	}
-	w.Unlock()
 }
 
-// release moves the parked replies that may leave to dst; it returns the
+// park gives the pending replies to the writer and leaves empty ones.
+func (c *Conn) park() {
+	w, p := &c.w, c.pending
+	w.Lock()
+	defer w.Unlock()
+	switch {
+	case p.empty():
+	case w.parked == nil:
+		w.parked, c.pending = p, pendings.Get().(*pending)
+	default:
+		w.parked.bytes = append(w.parked.bytes, p.bytes...)
+		w.parked.replies = append(w.parked.replies, p.replies...)
+		w.parked.urgent = append(w.parked.urgent, p.urgent...)
+	}
+	c.pending.reset()
+}
+
+// release moves what may leave of the parked replies to dst; it returns the
 // sequence the next one waits for, 0 if none does. The caller holds w.
 func (c *Conn) release(dst *[]byte, durable uint64) (waits uint64) {
 	w := &c.w
+	p := w.parked
+	if p == nil {
+		return 0
+	}
 	n, size := 0, 0
-	for n < len(w.parked) && w.parked[n].sequence <= durable {
-		r := &w.parked[n]
-		size += r.size
+	for n < len(p.replies) && p.replies[n].sequence <= durable {
+		r := &p.replies[n]
+		size += int(r.size)
 		w.open = w.open || r.opens
 		if r.frees && c.unacked.Add(-1) < 0 {
 			// A PUBREL from an earlier connection: its PUBLISH was never counted
@@ -116,15 +148,26 @@ func (c *Conn) release(dst *[]byte, durable uint64) (waits uint64) {
 		}
 		n++
 	}
-	*dst = append(*dst, w.bytes[:size]...)
-	w.bytes = w.bytes[:copy(w.bytes, w.bytes[size:])]
-	w.parked = w.parked[:copy(w.parked, w.parked[n:])]
-	if n > 0 {
-		c.out.Packets += uint64(n)
-		w.room.Broadcast()
+	c.out.Packets += uint64(n)
+	*dst = append(*dst, p.bytes[:size]...)
+	if n < len(p.replies) {
+		p.bytes = p.bytes[:copy(p.bytes, p.bytes[size:])]
+		p.replies = p.replies[:copy(p.replies, p.replies[n:])]
+		waits = p.replies[0].sequence
+	} else {
+		p.bytes, p.replies = p.bytes[:0], p.replies[:0]
 	}
-	if len(w.parked) > 0 {
-		waits = w.parked[0].sequence
+	if w.open { // not before CONNACK [MQTT-3.2.0-1]
+		*dst = append(*dst, p.urgent...)
+		c.out.Packets += uint64(len(p.urgent) / 2) // PINGRESP has two bytes
+		p.urgent = p.urgent[:0]
 	}
+	if p.empty() {
+		w.parked = nil
+		if cap(p.bytes) <= flushSize && cap(p.replies) <= parkedMax {
+			pendings.Put(p)
+		}
+	}
+	w.changed()
 	return waits
 }

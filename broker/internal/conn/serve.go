@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 const (
@@ -23,6 +25,9 @@ var errEnd = errors.New("DISCONNECT received")
 // Serve runs the connection until it ends and everything it started has
 // returned. A panic ends this connection only.
 func (c *Conn) Serve() {
+	c.scratch = newScratch()
+	c.w.room = sync.NewCond(&c.w)
+	c.w.ended = make(chan struct{})
 	err := c.readAll()
 	c.shut(err)
 	<-c.w.ended
@@ -30,7 +35,7 @@ func (c *Conn) Serve() {
 	if c.peer != nil {
 		c.cfg.Server.Disconnect(c, c.end)
 	}
-	close(c.done)
+	c.leave()
 	c.linger()
 	c.nc.Close()
 }
@@ -39,9 +44,7 @@ func (c *Conn) Serve() {
 func (c *Conn) readAll() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.cfg.Counters.Panics.Add(1)
-			c.log.Error("connection panicked", "err", p, "stack", string(debug.Stack()))
-			err = mqtt.Errorf(mqtt.UnspecifiedError, "", "internal error")
+			err = c.panicked(p)
 		}
 	}()
 	c.last = time.Now()
@@ -76,21 +79,31 @@ func (c *Conn) readAll() (err error) {
 	}
 }
 
+// panicked counts and logs a panic; the connection ends with the error.
+func (c *Conn) panicked(p any) error {
+	c.cfg.Counters.Panics.Add(1)
+	c.cfg.Log.Error("connection panicked", c.about("err", p, "stack", string(debug.Stack()))...)
+	return mqtt.Errorf(mqtt.UnspecifiedError, "", "internal error")
+}
+
 // feed works off the whole packets in b and returns how many bytes they had.
 // Their acknowledgements are settled together: one commit, one write.
 func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 	c.feeding.Store(true)
-	for err == nil {
+	var apart []byte
+	for err == nil && apart == nil {
 		n, ferr := c.frame(b[used:])
 		if ferr != nil || n == 0 {
 			err = ferr
 			break
 		}
-		err = c.packet(now, b[used:used+n])
-		if c.peer != nil { // until then the clock that started at accept runs
-			c.last = now
-		}
+		p := b[used : used+n]
 		used += n
+		if c.loop != nil && mayWait(packet.Type(p[0]>>4)) {
+			apart = p
+		} else {
+			err = c.work(now, p)
+		}
 	}
 	c.feeding.Store(false)
 	c.received.take(&c.in)
@@ -98,8 +111,24 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 		c.pending.wake = true
 	}
 	c.settle()
+	if apart != nil {
+		c.loop.apart(c, now, apart)
+	}
 	return used, err
 }
+
+// work works off one packet.
+func (c *Conn) work(now time.Time, b []byte) error {
+	err := c.packet(now, b)
+	if c.peer != nil { // until then the clock that started at accept runs
+		c.last = now
+	}
+	return err
+}
+
+// mayWait reports whether working off such a packet may wait for a password
+// hash, or for the end of the connection that has the session.
+func mayWait(t packet.Type) bool { return t == packet.CONNECT || t == packet.AUTH }
 
 // overslept decides what a failed read means. A deadline that passed while
 // packets came is moved: that is one system call per interval, not per packet.
@@ -110,6 +139,11 @@ func (c *Conn) overslept(err error) error {
 	if c.silence == 0 || time.Now().Before(c.last.Add(c.silence)) {
 		return c.arm(c.last)
 	}
+	return c.silent()
+}
+
+// silent is the end of a connection that silence has passed on.
+func (c *Conn) silent() error {
 	if c.peer == nil {
 		return errors.New("no CONNECT in time")
 	}
@@ -120,6 +154,9 @@ func (c *Conn) overslept(err error) error {
 // arm lets reads fail when silence has passed since from. It gives the reason
 // of the end instead if the writer has finished and woke the reader.
 func (c *Conn) arm(from time.Time) error {
+	if c.loop != nil { // it looks at silence itself
+		return nil
+	}
 	c.w.Lock()
 	defer c.w.Unlock()
 	if c.w.finished {
@@ -136,25 +173,25 @@ func (c *Conn) report(err error) {
 	c.w.Lock()
 	err = cmp.Or(c.w.cause, err)
 	c.w.Unlock()
-	say := c.log.Info
+	say := c.cfg.Log.Info
 	if c.peer == nil {
-		say = c.log.Debug // scanners and health checks
+		say = c.cfg.Log.Debug // scanners and health checks
 	}
 	var e *mqtt.Error
 	switch {
 	case errors.As(err, &e):
 		c.end.Reason = e.Code
 		if e.Spec != "" {
-			say = c.log.Warn
+			say = c.cfg.Log.Warn
 			c.cfg.Counters.ProtocolErrors.Add(1)
 		}
-		say("client disconnected", "reason", e.Code.String(), "err", e.Msg, "spec", e.Spec)
+		say("client disconnected", c.about("reason", e.Code.String(), "err", e.Msg, "spec", e.Spec)...)
 	case errors.Is(err, errEnd):
-		say("client disconnected", "reason", c.end.Reason.String())
+		say("client disconnected", c.about("reason", c.end.Reason.String())...)
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		say("client disconnected", "reason", "connection closed")
+		say("client disconnected", c.about("reason", "connection closed")...)
 	default:
-		say("client disconnected", "reason", "connection lost", "err", err)
+		say("client disconnected", c.about("reason", "connection lost", "err", err)...)
 	}
 }
 
@@ -162,7 +199,8 @@ func (c *Conn) report(err error) {
 // resets it, and the peer may lose what was sent just before.
 func (c *Conn) linger() {
 	var e *mqtt.Error
-	if c.socket == nil || !errors.As(c.w.cause, &e) || c.socket.CloseWrite() != nil {
+	s, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || !errors.As(c.w.cause, &e) || s.CloseWrite() != nil {
 		return
 	}
 	if c.nc.SetReadDeadline(time.Now().Add(closeTimeout)) != nil {

@@ -3,7 +3,6 @@ package conn
 import (
 	"errors"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,19 +19,19 @@ const (
 // writer is what the reader, the router and the writing goroutine share.
 type writer struct {
 	sync.Mutex
-	room     *sync.Cond // a parked reply left, or the connection closes
+	room     *sync.Cond // a parked reply left, or the connection closes; nil in a loop
 	running  bool       // a writing goroutine exists; there is at most one
 	again    bool       // it must look once more before it ends
 	open     bool       // CONNACK has left
 	closing  bool
-	shaking  bool   // the transport's handshake goes on: nothing may be written
-	finished bool   // the last write is over, the socket gives nothing more
-	final    []byte // the last packet
-	cause    error  // why the connection closes
-	bytes    []byte // the parked replies, encoded
-	parked   []reply
-	urgent   []byte
-	ended    chan struct{} // closed when finished is set
+	shaking  bool          // the transport's handshake goes on: nothing may be written
+	finished bool          // the last write is over, the socket gives nothing more
+	final    []byte        // the last packet
+	cause    error         // why the connection closes
+	parked   *pending      // acknowledgements that wait; nil for none
+	ended    chan struct{} // closed when finished is set; nil in a loop
+	done     chan struct{} // what Done returns; nil before its first call
+	gone     bool          // the connection has ended
 	notified uint64        // the sequence that a Notify is outstanding for
 }
 
@@ -41,6 +40,10 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 // kickWriter makes sure that what is there will be written. It never waits,
 // and costs a goroutine only when none is at work.
 func (c *Conn) kickWriter() {
+	if c.loop != nil {
+		c.loop.mark(c)
+		return
+	}
 	w := &c.w
 	w.Lock()
 	defer w.Unlock()
@@ -60,6 +63,13 @@ func (c *Conn) kickWriter() {
 	}
 }
 
+// changed tells a reader that waits for room. The caller holds w.
+func (w *writer) changed() {
+	if w.room != nil {
+		w.room.Broadcast()
+	}
+}
+
 // shut makes the writer send what may still leave and one last packet that
 // says why, and close. Only the first call counts.
 func (c *Conn) shut(err error) {
@@ -68,7 +78,7 @@ func (c *Conn) shut(err error) {
 	if !w.closing {
 		w.closing, w.cause = true, err
 		w.final = c.lastPacket(err, w.open)
-		w.room.Broadcast()
+		w.changed()
 	}
 	w.Unlock()
 	c.kickWriter()
@@ -81,7 +91,7 @@ func (c *Conn) writeAll() {
 	defer func() { recycle(buf) }()
 	for {
 		*buf = (*buf)[:0]
-		closing, err := c.fill(buf)
+		closing, err := c.fill(buf, time.Now())
 		if err != nil {
 			c.shut(err)
 			continue
@@ -120,18 +130,12 @@ func recycle(buf *[]byte) {
 
 // fill appends to dst what may leave now. An error says that what is parked
 // never will.
-func (c *Conn) fill(dst *[]byte) (closing bool, err error) {
+func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	w := &c.w
 	durable, failed := c.cfg.Barrier.Durable()
 	w.Lock()
 	w.again = false
 	waits := c.release(dst, durable)
-	if w.open && len(w.urgent) > 0 { // not before CONNACK [MQTT-3.2.0-1]
-		*dst = append(*dst, w.urgent...)
-		c.out.Packets += uint64(len(w.urgent) / 2) // PINGRESP has two bytes
-		w.urgent = w.urgent[:0]
-		w.room.Broadcast()
-	}
 	closing = w.closing
 	final := w.final
 	if closing {
@@ -141,7 +145,7 @@ func (c *Conn) fill(dst *[]byte) (closing bool, err error) {
 	w.notified = waits
 	w.Unlock()
 	if open {
-		c.pull(dst, closing)
+		c.pull(dst, now, closing)
 	}
 	if closing {
 		*dst = append(*dst, final...)
@@ -161,8 +165,7 @@ func (c *Conn) fill(dst *[]byte) (closing bool, err error) {
 
 // pull takes what went past the session, and encodes what the session may send
 // until dst is one write.
-func (c *Conn) pull(dst *[]byte, closing bool) {
-	now := time.Now()
+func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) {
 	s := &c.peer.state
 	s.Lock()
 	defer s.Unlock()
@@ -293,7 +296,7 @@ func (c *Conn) finish(err error) {
 	if w.cause == nil {
 		w.cause = err
 	}
-	w.room.Broadcast()
+	w.changed()
 	w.Unlock()
 	// The reader may still wait for input; its own loop closes the socket
 	// after the last packet had its time.
@@ -303,8 +306,6 @@ func (c *Conn) finish(err error) {
 
 func (c *Conn) recoverWriter() {
 	if p := recover(); p != nil {
-		c.cfg.Counters.Panics.Add(1)
-		c.log.Error("connection panicked", "err", p, "stack", string(debug.Stack()))
-		c.finish(mqtt.Errorf(mqtt.UnspecifiedError, "", "internal error"))
+		c.finish(c.panicked(p))
 	}
 }

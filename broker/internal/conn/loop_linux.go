@@ -1,0 +1,239 @@
+package conn
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// loop is one goroutine that reads and writes the sockets of many connections.
+// Whatever happens in one round is written at its end: one write for each
+// connection that has something to send.
+type loop struct {
+	*poller
+	ended func(*Conn)
+	epoch time.Time // deadlines are nanoseconds since then
+
+	// The loop's own.
+	conns     []*Conn // by file descriptor
+	deadlines deadlines
+	armed     int64  // the deadline that poller.file has; 0 for none
+	buf       []byte // what is read is worked off here
+	scratch   scratch
+	spare     []*Conn
+
+	sleeping atomic.Bool // a mark must wake it
+	stop     atomic.Bool
+	done     chan struct{}
+
+	box struct {
+		sync.Mutex
+		marked []*Conn
+	}
+}
+
+const readSize = 64 << 10 // bytes read at once
+
+func newLoop(ended func(*Conn)) (*loop, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{poller: p, ended: ended, epoch: time.Now(), buf: make([]byte, readSize), done: make(chan struct{})}
+	l.scratch.pending = new(pending)
+	go l.run() // close waits for done
+	return l, nil
+}
+
+func (l *loop) close() {
+	l.stop.Store(true)
+	l.wake()
+	<-l.done
+	l.poller.close()
+}
+
+func (l *loop) run() {
+	defer close(l.done)
+	var n int
+	poll := func(uintptr) bool {
+		n = l.poll()
+		if n > 0 {
+			return true
+		}
+		l.sleeping.Store(true)
+		// What was marked before sleeping was set woke nobody.
+		return l.waiting() || l.stop.Load()
+	}
+	for !l.stop.Load() {
+		err := l.raw.Read(poll)
+		l.sleeping.Store(false)
+		if err != nil { // the deadline
+			n = 0
+			l.armed = 0
+			l.file.SetReadDeadline(time.Time{}) // it was set before
+		}
+		now := time.Now()
+		for i := range n {
+			l.event(now, &l.events[i])
+		}
+		l.overdue(now)
+		l.flush(now)
+		l.arm()
+	}
+}
+
+// mark implements driver.
+func (l *loop) mark(c *Conn) {
+	if c.sock.marked.Load() || c.sock.marked.Swap(true) {
+		return
+	}
+	l.box.Lock()
+	l.box.marked = append(l.box.marked, c)
+	l.box.Unlock()
+	if l.sleeping.Load() && l.sleeping.CompareAndSwap(true, false) {
+		l.wake()
+	}
+}
+
+func (l *loop) waiting() bool {
+	l.box.Lock()
+	defer l.box.Unlock()
+	return len(l.box.marked) > 0
+}
+
+// flush serves the marked connections.
+func (l *loop) flush(now time.Time) {
+	l.box.Lock()
+	marked := l.box.marked
+	l.box.marked = l.spare[:0]
+	l.box.Unlock()
+	for i, c := range marked {
+		marked[i] = nil
+		c.sock.marked.Store(false) // before it is looked at: a mark from now on counts
+		l.guard(c, now, (*loop).serve)
+	}
+	l.spare = marked[:0]
+	if cap(l.spare) > 1024 {
+		l.spare = nil
+	}
+}
+
+// event works off what epoll reports. It is only a hint: a descriptor may have
+// been closed and given to another connection in the same round.
+func (l *loop) event(now time.Time, ev *syscall.EpollEvent) {
+	if ev.Fd == int32(l.wakeup) {
+		l.woken()
+		return
+	}
+	if int(ev.Fd) >= len(l.conns) || l.conns[ev.Fd] == nil {
+		return
+	}
+	c := l.conns[ev.Fd]
+	if ev.Events&syscall.EPOLLOUT != 0 {
+		l.guard(c, now, (*loop).writable)
+	}
+	if ev.Events&^syscall.EPOLLOUT != 0 && l.conns[ev.Fd] == c {
+		c.sock.hung = ev.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0
+		l.guard(c, now, (*loop).readable)
+	}
+}
+
+// guard calls f for c. A panic ends this connection only.
+func (l *loop) guard(c *Conn, now time.Time, f func(*loop, *Conn, time.Time)) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.scratch = scratch{pending: new(pending)}
+			l.fail(c, c.panicked(p))
+		}
+	}()
+	f(l, c, now)
+}
+
+// fail ends c after a panic; if that panics too, its socket is closed at least.
+func (l *loop) fail(c *Conn, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked(p)
+			l.release(c)
+		}
+	}()
+	if c.sock.failed {
+		l.end(c, err)
+		return
+	}
+	c.sock.failed = true
+	c.shut(err)
+}
+
+func (l *loop) since(t time.Time) int64 { return int64(t.Sub(l.epoch)) }
+
+// arm lets the poller return at the next deadline. A deadline that has moved
+// away is left to pass: that is cheaper than a timer for each packet.
+func (l *loop) arm() {
+	if next := l.deadlines.next(); next > 0 && (l.armed == 0 || next < l.armed) {
+		if l.file.SetReadDeadline(l.epoch.Add(time.Duration(next))) == nil {
+			l.armed = next
+		}
+	}
+}
+
+// overdue works off the deadlines that have passed.
+func (l *loop) overdue(now time.Time) {
+	at := l.since(now)
+	for next := l.deadlines.next(); next > 0 && next <= at; next = l.deadlines.next() {
+		c := l.deadlines.heap[0]
+		l.deadlines.set(c, 0)
+		l.guard(c, now, (*loop).expire)
+	}
+}
+
+// expire looks which deadline of c has passed, if it did not move meanwhile.
+func (l *loop) expire(c *Conn, now time.Time) {
+	s, at := &c.sock, l.since(now)
+	switch {
+	case s.lingers:
+		l.release(c)
+		return
+	case s.out != nil && at >= l.writeDue(c):
+		c.cfg.Counters.SlowConsumers.Add(1)
+		l.end(c, os.ErrDeadlineExceeded)
+		return
+	case at >= l.readDue(c):
+		c.silence = 0 // once
+		c.shut(c.silent())
+	}
+	l.schedule(c)
+}
+
+// schedule sets the next deadline of c.
+func (l *loop) schedule(c *Conn) {
+	due := l.readDue(c)
+	if c.sock.out != nil {
+		due = min(due, l.writeDue(c))
+	}
+	if due == never {
+		due = 0
+	}
+	l.deadlines.set(c, due)
+}
+
+const never = 1<<63 - 1
+
+// readDue is when the client has been silent for too long. Nobody is silent
+// who is not listened to.
+func (l *loop) readDue(c *Conn) int64 {
+	if c.sock.busy || c.sock.paused || c.silence == 0 {
+		return never
+	}
+	return l.since(c.last) + int64(c.silence)
+}
+
+// writeDue is when the socket has taken nothing for too long.
+func (l *loop) writeDue(c *Conn) int64 {
+	if c.sock.last {
+		return c.sock.progress + int64(closeTimeout)
+	}
+	return c.sock.progress + int64(writeTimeout)
+}

@@ -1,0 +1,396 @@
+package conn
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// socket is what a loop keeps of a connection. Only marked and returned are
+// touched by others.
+type socket struct {
+	fd     int32
+	place  int32  // in the heap of deadlines, from 1; 0 for none
+	events uint32 // that epoll watches; 0: it does not know the descriptor
+	off    int32  // of out: written already
+	due    int64
+	// progress is when the socket last took a byte, or when its end began to
+	// be waited for.
+	progress int64
+	in       []byte  // the start of a packet whose rest has not come
+	out      *[]byte // what the socket did not take yet; nil for nothing
+	result   error   // of the packet that was worked off apart
+
+	fresh   bool // not known to the loop yet
+	busy    bool // a packet is worked off apart: nothing is read or written
+	paused  bool // too many acknowledgements wait: nothing is read
+	last    bool // out is the last that is sent
+	deaf    bool // the socket takes nothing any more; what it has is still read
+	failed  bool // panicked already
+	lingers bool // everything was sent, the end of input is waited for
+	hung    bool // the last event said that nothing will come any more
+
+	marked   atomic.Bool // it is in the loop's box
+	returned atomic.Bool // result is there
+}
+
+const lingerMax = 1 << 20 // bytes of input thrown away at the end
+
+// watch sets what epoll watches.
+func (l *loop) watch(c *Conn, events uint32) {
+	s := &c.sock
+	op := syscall.EPOLL_CTL_MOD
+	switch {
+	case events == s.events:
+		return
+	case s.events == 0:
+		op = syscall.EPOLL_CTL_ADD
+	case events == 0:
+		op = syscall.EPOLL_CTL_DEL
+	}
+	s.events = events
+	if err := l.poller.watch(op, s.fd, events); err != nil {
+		c.shut(err)
+	}
+}
+
+// serve does what a mark may stand for.
+func (l *loop) serve(c *Conn, now time.Time) {
+	s := &c.sock
+	if s.fd < 0 { // ended since
+		return
+	}
+	if s.fresh {
+		l.adopt(c, now)
+	}
+	if s.returned.Swap(false) {
+		l.resume(c, now)
+	}
+	l.write(c, now)
+}
+
+// adopt begins to read a new connection.
+func (l *loop) adopt(c *Conn, now time.Time) {
+	s := &c.sock
+	s.fresh = false
+	for len(l.conns) <= int(s.fd) {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[s.fd] = c
+	c.last, c.silence = now, connectTimeout
+	l.watch(c, syscall.EPOLLIN)
+	l.schedule(c)
+}
+
+// apart implements driver: the short life of this goroutine ends with a mark,
+// and c does not end before.
+func (l *loop) apart(c *Conn, now time.Time, b []byte) {
+	b = append([]byte(nil), b...)
+	c.sock.busy = true
+	c.scratch = scratches.Get().(*scratch)
+	l.schedule(c)
+	go func() {
+		defer l.mark(c)
+		defer c.sock.returned.Store(true)
+		defer func() {
+			if p := recover(); p != nil {
+				c.scratch = newScratch()
+				c.sock.result = c.panicked(p)
+			}
+		}()
+		c.sock.result = c.work(now, b)
+		c.received.take(&c.in)
+		c.settle()
+	}()
+}
+
+var scratches = sync.Pool{New: func() any { return newScratch() }}
+
+// resume goes on after a packet that was worked off apart.
+func (l *loop) resume(c *Conn, now time.Time) {
+	s := &c.sock
+	scratches.Put(c.scratch)
+	c.scratch = &l.scratch
+	s.busy = false
+	err := s.result
+	s.result = nil
+	if err != nil {
+		c.shut(err)
+		return
+	}
+	if in := s.in; len(in) > 0 {
+		s.in = nil
+		l.feed(c, now, in)
+	}
+	if !s.busy {
+		l.listen(c)
+	}
+}
+
+// listen reads again, unless there is a reason not to.
+func (l *loop) listen(c *Conn) {
+	s := &c.sock
+	if !s.busy && !s.paused {
+		l.watch(c, s.events|syscall.EPOLLIN)
+		l.schedule(c)
+	}
+}
+
+// readable reads once; what is left makes the next round come at once.
+func (l *loop) readable(c *Conn, now time.Time) {
+	s := &c.sock
+	switch {
+	case s.lingers:
+		l.discard(c)
+		return
+	case (s.busy || s.paused) && s.hung:
+		l.watch(c, 0) // epoll reports a hang-up whatever it watches
+		return
+	case s.busy || s.paused:
+		l.watch(c, s.events&^syscall.EPOLLIN)
+		return
+	}
+	buf, kept := l.buf, len(s.in)
+	if kept > readSize/2 { // a large packet is read into memory of its own
+		if kept == cap(s.in) {
+			s.in = append(s.in, make([]byte, min(kept, 1<<20))...)[:kept]
+		}
+		buf = s.in[:cap(s.in)]
+	} else {
+		copy(buf, s.in)
+	}
+	n, errno := readSocket(s.fd, buf[kept:])
+	switch {
+	case errno != 0 && again(errno):
+	case errno != 0:
+		l.inputEnds(c, os.NewSyscallError("read", errno))
+	case n == 0:
+		l.inputEnds(c, io.EOF)
+	default:
+		c.in.Bytes += uint64(n)
+		l.feed(c, now, buf[:kept+n])
+	}
+}
+
+// inputEnds closes c when what it has to say was said.
+func (l *loop) inputEnds(c *Conn, err error) {
+	c.silence = 0
+	l.watch(c, c.sock.events&^syscall.EPOLLIN)
+	c.shut(err)
+}
+
+// feed works off what was read and keeps the start of a packet that is not
+// whole.
+func (l *loop) feed(c *Conn, now time.Time, b []byte) {
+	s := &c.sock
+	used, err := c.feed(now, b)
+	rest := b[used:]
+	switch {
+	case err != nil:
+		s.in = nil
+		c.shut(err)
+		return
+	case len(rest) == 0:
+		s.in = nil
+	default:
+		s.in = append(s.in[:0], rest...)
+	}
+	if c.crowded() {
+		s.paused = true
+	}
+}
+
+// crowded reports whether too many acknowledgements wait.
+func (c *Conn) crowded() bool {
+	c.w.Lock()
+	defer c.w.Unlock()
+	return c.w.parked != nil && c.w.parked.full()
+}
+
+// write sends what there is. What the socket does not take waits for writable.
+func (l *loop) write(c *Conn, now time.Time) {
+	s := &c.sock
+	if s.busy || s.out != nil || s.lingers || s.fd < 0 {
+		return
+	}
+	if s.deaf {
+		if cause, closing := c.cause(); closing {
+			l.end(c, cause)
+		}
+		return
+	}
+	for range 4 {
+		buf := buffers.Get().(*[]byte)
+		closing, err := c.fill(buf, now)
+		if err != nil {
+			recycle(buf)
+			c.shut(err)
+			continue
+		}
+		size := len(*buf)
+		s.last = closing
+		if !l.send(c, now, buf) {
+			return
+		}
+		if closing {
+			l.end(c, nil)
+			return
+		}
+		if s.paused && !c.crowded() {
+			s.paused = false
+			l.listen(c)
+		}
+		if size < flushSize {
+			return
+		}
+	}
+	l.mark(c) // others come first
+}
+
+// send writes buf, which is given away, and reports whether all of it went.
+func (l *loop) send(c *Conn, now time.Time, buf *[]byte) bool {
+	s := &c.sock
+	if len(*buf) == 0 {
+		recycle(buf)
+		return true
+	}
+	s.out, s.off = buf, 0
+	return l.push(c, now)
+}
+
+// push writes what is left of out.
+func (l *loop) push(c *Conn, now time.Time) bool {
+	s := &c.sock
+	n, errno := writeSocket(s.fd, (*s.out)[s.off:])
+	if errno != 0 && !again(errno) {
+		recycle(s.out)
+		s.out = nil
+		l.refused(c, os.NewSyscallError("write", errno))
+		return false
+	}
+	if errno == 0 {
+		s.off += int32(n)
+		s.progress = l.since(now)
+		c.out.Bytes += uint64(n)
+		c.sent.take(&c.out)
+	}
+	if int(s.off) == len(*s.out) {
+		recycle(s.out)
+		s.out = nil
+		return true
+	}
+	if s.events&syscall.EPOLLOUT == 0 {
+		s.progress = l.since(now)
+		l.watch(c, s.events|syscall.EPOLLOUT)
+		l.schedule(c)
+	}
+	return false
+}
+
+// refused goes on after a write that failed. What the client sent before it
+// left, a DISCONNECT for one, is still there to be read.
+func (l *loop) refused(c *Conn, err error) {
+	s := &c.sock
+	if _, closing := c.cause(); s.last || closing {
+		l.end(c, err)
+		return
+	}
+	s.deaf, s.paused = true, false
+	l.watch(c, syscall.EPOLLIN)
+	l.schedule(c)
+}
+
+// writable goes on with what the socket did not take.
+func (l *loop) writable(c *Conn, now time.Time) {
+	s := &c.sock
+	if s.out == nil {
+		l.watch(c, s.events&^syscall.EPOLLOUT)
+		return
+	}
+	if !l.push(c, now) {
+		return
+	}
+	l.watch(c, s.events&^syscall.EPOLLOUT)
+	if s.last {
+		l.end(c, nil)
+		return
+	}
+	l.write(c, now)
+}
+
+// end ends the connection after its last write.
+func (l *loop) end(c *Conn, err error) {
+	s := &c.sock
+	cause := c.finished(err)
+	if s.out != nil {
+		recycle(s.out)
+		s.out = nil
+	}
+	s.in = nil
+	c.report(cause)
+	if c.peer != nil {
+		c.cfg.Server.Disconnect(c, c.end)
+	}
+	c.leave()
+	var e *mqtt.Error
+	if err != nil || !errors.As(cause, &e) || syscall.Shutdown(int(s.fd), syscall.SHUT_WR) != nil {
+		l.release(c)
+		return
+	}
+	// Closing a socket with unread input resets it, and the client may lose
+	// what was sent just before.
+	s.lingers, s.off = true, 0
+	l.watch(c, syscall.EPOLLIN)
+	l.deadlines.set(c, l.since(time.Now())+int64(closeTimeout))
+}
+
+// discard throws input away until it ends.
+func (l *loop) discard(c *Conn) {
+	s := &c.sock
+	n, errno := readSocket(s.fd, l.buf)
+	s.off += int32(max(n, 0))
+	if errno != 0 && again(errno) {
+		return
+	}
+	if errno != 0 || n == 0 || s.off > lingerMax {
+		l.release(c)
+	}
+}
+
+// release closes the socket and forgets the connection.
+func (l *loop) release(c *Conn) {
+	s := &c.sock
+	if s.fd < 0 {
+		return
+	}
+	l.deadlines.set(c, 0)
+	l.conns[s.fd] = nil
+	syscall.Close(int(s.fd)) // which takes it out of epoll
+	s.fd = -1
+	l.ended(c)
+}
+
+// cause is why the connection closes, if it does.
+func (c *Conn) cause() (err error, closing bool) {
+	c.w.Lock()
+	defer c.w.Unlock()
+	return c.w.cause, c.w.closing
+}
+
+// finished ends the writing for good and returns why.
+func (c *Conn) finished(err error) error {
+	w := &c.w
+	w.Lock()
+	defer w.Unlock()
+	w.closing, w.finished = true, true
+	if w.cause == nil {
+		w.cause = err
+	}
+	return w.cause
+}
