@@ -12,7 +12,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
-	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // authTimeout is how long an Authenticator may take for one CONNECT.
@@ -48,6 +47,9 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 			Expiry: a.SessionExpiry, AsBridge: r.Bridge,
 		},
 	})
+	if err == nil && got.present {
+		admitted{l, a.Identity, got.peer}.review()
+	}
 	a.Peer, a.SessionPresent, a.Recorded = got.peer, got.present, got.recorded
 	return a, err
 }
@@ -103,7 +105,7 @@ var (
 // mayPublish applies the rule that network clients do not publish to topics
 // that start with $ (4.7.2), and the rights of the identity.
 func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
-	if strings.HasPrefix(name, "$") {
+	if strings.HasPrefix(name[len(l.conn.TopicPrefix):], "$") {
 		return errReserved
 	}
 	d := l.auth.Authorize(&Access{
@@ -126,18 +128,17 @@ func (h *hub) Publish(now time.Time, p *packet.Publication) (matched, recorded b
 
 // Subscribe implements conn.Router.
 func (l *listener) Subscribe(now time.Time, c *conn.Conn, s mqtt.Subscription) mqtt.ReasonCode {
-	_, filter, shared := topic.Share(s.Filter)
-	if !shared {
-		filter = s.Filter
-	}
-	d := l.auth.Authorize(&Access{
-		Identity: c.Identity(), ClientID: c.Peer().ClientID(), Listener: l.name, Action: Subscribe, Topic: filter, QoS: s.QoS,
-	})
+	l.notice()
+	x := admitted{l, c.Identity(), c.Peer()}
+	d := x.maySubscribe(&s)
 	if d.Code.Failed() {
 		return d.Code
 	}
+	if d.Each {
+		x.peer.Gate(x.mayReceive(), nil)
+	}
 	s.QoS = min(s.QoS, d.MaxQoS)
-	return l.subscribe(now, c.Peer(), s)
+	return l.subscribe(now, x.peer, s)
 }
 
 // subscribe is for connections and in-process clients alike.

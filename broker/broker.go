@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
@@ -13,6 +14,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // Broker is an MQTT server. Its methods may be called from any goroutine.
@@ -46,6 +48,9 @@ func New(o Options) (*Broker, error) {
 	for i, ln := range o.Listeners {
 		if ln.Listener == nil {
 			return nil, fmt.Errorf("broker: listener %d (%q) is not bound", i, ln.Name)
+		}
+		if p := ln.TopicPrefix; p != "" && (topic.ValidName(p) != nil || p[0] == '$' || len(p) > maxPrefix || !strings.HasSuffix(p, "/")) {
+			return nil, fmt.Errorf("broker: topic prefix %q of listener %q: it must end with / and be a topic", p, ln.Name)
 		}
 		if ln.Limits != nil && ln.Limits.impossible() {
 			return nil, fmt.Errorf("broker: a limit of listener %q is negative or too small", ln.Name)

@@ -84,6 +84,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
+	c.hub.notice()
 	m.Publisher = c.id
 	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
 		return c.hub.barrier(ctx)

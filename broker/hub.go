@@ -17,8 +17,9 @@ import (
 // each: at most one endpoint at a time.
 type hub struct {
 	log    *slog.Logger
-	auth   Authenticator // never nil
 	router *router.Router
+	// authorities are those of all listeners; constant after New.
+	authorities []*authority
 
 	registry struct {
 		sync.Mutex
@@ -30,7 +31,7 @@ type hub struct {
 		expired uint64        // sessions of the network that nobody came back to
 	}
 
-	willsRefused, sessionsRefused atomic.Uint64
+	willsRefused, sessionsRefused, receiveRefused atomic.Uint64
 
 	timers sync.WaitGroup // callbacks of timers that are running
 }
@@ -61,10 +62,7 @@ type client struct {
 }
 
 func newHub(o *Options, r *router.Router) *hub {
-	h := &hub{log: o.Log, auth: o.Auth, router: r}
-	if h.auth == nil {
-		h.auth = everybody{}
-	}
+	h := &hub{log: o.Log, router: r}
 	h.registry.clients = make(map[string]*client)
 	h.registry.queues = make(map[string]*Queue)
 	return h
@@ -81,6 +79,14 @@ type attachment struct {
 	limits     session.Limits
 	will       *mqtt.Will
 	endpoint   endpoint
+}
+
+// prefix is the part of the tree of topics that the session lives in.
+func (a *attachment) prefix() string {
+	if a.door == nil {
+		return ""
+	}
+	return a.door.conn.TopicPrefix
 }
 
 // attach gives the session to a new endpoint. An endpoint that has it is ended
@@ -148,7 +154,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 	}
 	ok.present = cl != nil
 	if cl == nil {
-		cl = &client{peer: conn.NewPeer(a.id, a.limits), owner: a.owner}
+		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits), owner: a.owner}
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will, cl.door, cl.who = a.endpoint, a.will, a.door, a.who

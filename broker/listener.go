@@ -6,6 +6,9 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 )
 
+// maxPrefix bounds a topic prefix, in bytes.
+const maxPrefix = 256
+
 // listener is one listener's side of the hub: what its clients are asked and
 // what they may use. It is constant after New, but for account.
 type listener struct {
@@ -13,7 +16,7 @@ type listener struct {
 	name      string
 	socket    net.Listener
 	anonymous bool
-	auth      Authenticator
+	auth      *authority
 	limits    Limits
 	features  Features
 	redirect  error  // refuses every client; nil serves them
@@ -26,13 +29,18 @@ type listener struct {
 func newListener(b *Broker, o *ListenerOptions) *listener {
 	l := &listener{
 		hub: b.hub, name: o.Name, socket: o.Listener, anonymous: o.Anonymous,
-		auth: b.hub.auth, limits: b.opts.Limits, features: AllFeatures(),
+		limits: b.opts.Limits, features: AllFeatures(),
 		redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
 	}
+	who := b.opts.Auth
 	if o.Auth != nil {
-		l.auth = o.Auth
+		who = o.Auth
 		l.realm += "\x00" + l.name // its users are its own
 	}
+	if who == nil {
+		who = everybody{}
+	}
+	l.auth = b.hub.authority(who)
 	if o.Limits != nil {
 		l.limits = *o.Limits
 		l.limits.setDefaults()
@@ -45,8 +53,9 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	}
 	l.conn = conn.Config{
 		Listener: l.name, Server: l, Router: l, Barrier: b.hub.router,
-		Limits: l.limits.conn(), Features: conn.Features(l.features), ResponseInformation: b.opts.ResponseInformation,
-		CheckPayload: b.opts.CheckPayload, Log: b.log, Counters: b.counters,
+		Limits: l.limits.conn(), Features: conn.Features(l.features), TopicPrefix: o.TopicPrefix,
+		ResponseInformation: b.opts.ResponseInformation,
+		CheckPayload:        b.opts.CheckPayload, Log: b.log, Counters: b.counters,
 	}
 	return l
 }

@@ -59,9 +59,14 @@ func (h *hub) expire(cl *client) {
 func (h *hub) proved(id string, e endpoint, who *Identity) {
 	r := &h.registry
 	r.Lock()
-	defer r.Unlock()
-	if cl := r.clients[id]; cl != nil && cl.endpoint == e {
-		cl.who = who
-		h.expire(cl)
+	cl := r.clients[id]
+	if cl == nil || cl.endpoint != e {
+		r.Unlock()
+		return
 	}
+	cl.who = who
+	h.expire(cl)
+	x := admitted{cl.door, who, cl.peer}
+	r.Unlock()
+	x.review()
 }

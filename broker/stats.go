@@ -23,6 +23,7 @@ type Stats struct {
 	PublishRefused  uint64 // not authorized, illegal topic, beyond a limit
 	Published       uint64 // messages routed, in-process ones and wills included
 	Unmatched       uint64 // of these, delivered to nobody
+	ReceiveRefused  uint64 // deliveries given up: no right to receive them
 	WillsRefused    uint64 // not published: the right had gone
 	SessionsRefused uint64 // CONNECTs refused because of Limits.Sessions
 
@@ -69,7 +70,7 @@ func (b *Broker) Stats() Stats {
 		Retained: r.Retained, RetainedSys: r.RetainedOwn, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
 		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
 		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
-		WillsRefused: b.hub.willsRefused.Load(), SessionsRefused: b.hub.sessionsRefused.Load(),
+		ReceiveRefused: b.hub.receiveRefused.Load(), WillsRefused: b.hub.willsRefused.Load(), SessionsRefused: b.hub.sessionsRefused.Load(),
 	}
 	for _, l := range b.Listeners() {
 		s.Connections += l.Connections

@@ -23,6 +23,9 @@ type Publication struct {
 
 	shared bool      // many receivers are expected
 	images [4][]byte // encoded packets of QoS 0 by version and RETAIN; empty: not made yet
+
+	inner  *Publication // see Behind
+	prefix string       // of inner
 }
 
 // maxImage bounds the memory that a Publication keeps for the next PUBLISH, in
@@ -57,7 +60,7 @@ func (p *Publication) Own(m *mqtt.Message) *Publication {
 }
 
 func (p *Publication) reset() {
-	p.owned, p.shared = nil, false
+	p.owned, p.shared, p.inner = nil, false, nil
 	for i := range p.images {
 		if cap(p.images[i]) > maxImage {
 			p.images[i] = nil
@@ -98,6 +101,26 @@ func (p *Publication) Append(dst []byte, v mqtt.Version, h *PublishHeader) []byt
 		p.images[i] = AppendPublish(p.images[i], v, &p.message, h)
 	}
 	return append(dst, p.images[i]...)
+}
+
+// Behind is p for clients that see only the topics behind prefix, and without
+// it: the Topic Name and the Response Topic. It is nil if p is not for them.
+func (p *Publication) Behind(prefix string) *Publication {
+	if p.inner != nil && p.prefix == prefix {
+		return p.inner
+	}
+	if !strings.HasPrefix(p.message.Topic, prefix) || len(p.message.Topic) == len(prefix) {
+		return nil
+	}
+	m := *p.Message()
+	m.Topic = m.Topic[len(prefix):]
+	if m.Properties != nil && m.Properties.ResponseTopic != "" {
+		inner := *m.Properties
+		inner.ResponseTopic = strings.TrimPrefix(inner.ResponseTopic, prefix)
+		m.Properties = &inner
+	}
+	p.inner, p.prefix = new(Publication).Own(&m), prefix
+	return p.inner
 }
 
 // lend fills m with the properties that travel with a message; its strings

@@ -38,6 +38,8 @@ type Server interface {
 
 // Router carries out what a session asks for.
 type Router interface {
+	// Generation changes when answers of Admit may have changed.
+	Generation() uint64
 	// Admit judges a PUBLISH before it changes any state.
 	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) *mqtt.Error
 	Publish(now time.Time, p *packet.Publication) (matched, recorded bool)
@@ -73,6 +75,8 @@ type Config struct {
 	Barrier  Barrier
 	Limits   Limits
 	Features Features
+	// TopicPrefix goes before every topic that the clients name.
+	TopicPrefix string
 	// ResponseInformation is the answer to Request Response Information, with
 	// {client} for the Client Identifier; empty: none.
 	ResponseInformation string

@@ -22,7 +22,7 @@ type fakeBroker struct {
 }
 
 func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
-	f.peer = NewPeer(r.ClientID, session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1})
+	f.peer = NewPeer(r.ClientID, "", session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1})
 	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c)
 	return Accepted{Peer: f.peer, Identity: new(auth.Identity), ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
 }
@@ -32,6 +32,7 @@ func (f *fakeBroker) Disconnect(_ *Conn, e End) {
 	f.peer.Detach()
 	f.ended <- e
 }
+func (f *fakeBroker) Generation() uint64 { return 0 }
 func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) *mqtt.Error {
 	if topic == "panic" {
 		panic("a bug")

@@ -34,6 +34,7 @@ func (c *Conn) subscribe(now time.Time, e *session.Effect) (mqtt.ReasonCode, err
 	}
 	// A client that cannot publish with a QoS may still ask for it
 	// [MQTT-3.2.2-10]; it is granted what there is.
+	e.Subscription.Filter = c.inside(e.Subscription.Filter)
 	e.Subscription.QoS = min(e.Subscription.QoS, c.cfg.Features.MaxQoS)
 	code := c.cfg.Router.Subscribe(now, c, e.Subscription)
 	switch {
@@ -65,7 +66,7 @@ func (c *Conn) unsubscribe(e *session.Effect) mqtt.ReasonCode {
 	if e.Reason.Failed() {
 		return c.decline(e.Reason, "a Topic Filter is not valid")
 	}
-	code := c.cfg.Router.Unsubscribe(c, e.Subscription.Filter)
+	code := c.cfg.Router.Unsubscribe(c, c.inside(e.Subscription.Filter))
 	c.recorded = c.recorded || code == mqtt.Success && c.peer.Durable()
 	return code
 }

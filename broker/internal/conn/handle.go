@@ -141,10 +141,12 @@ func (c *Conn) publish(now time.Time) error {
 			return mqtt.Errorf(mqtt.ReceiveMaximumExceeded, "MQTT-3.3.4-7", "more than %d PUBLISH without an acknowledgement", c.maxIn)
 		}
 	}
-	if no := c.judge(name); no != nil {
+	full, no := c.judge(name)
+	if no != nil {
 		return c.refuse(no)
 	}
-	c.publication.Borrow(now, &c.view, name, c.peer.id)
+	c.insideTopic(&c.view.Properties)
+	c.publication.Borrow(now, &c.view, full, c.peer.id)
 	return c.step(now)
 }
 

@@ -24,22 +24,37 @@ type Features struct {
 	SubscriptionIdentifiers bool
 }
 
-// judge says why a PUBLISH is not routed; nil lets it pass. The client gets
-// the reason in the acknowledgement and may go on.
-func (c *Conn) judge(name string) *mqtt.Error {
+// judge says why a PUBLISH to name is not routed; nil lets it pass. The client
+// gets the reason in the acknowledgement and may go on.
+func (c *Conn) judge(name string) (full string, _ *mqtt.Error) {
 	v := &c.view
-	if err := c.fits(name); err != nil {
-		return err
-	}
 	if v.Properties.Has != 0 {
 		if tooManyUserProperties(&v.Properties) {
-			return errUserProperties
+			return "", errUserProperties
 		}
 		if c.cfg.CheckPayload && !payloadFits(&v.Properties, v.Publish.Payload) {
-			return errPayloadFormat
+			return "", errPayloadFormat
 		}
 	}
-	return c.cfg.Router.Admit(c, name, v.Publish.QoS, v.Publish.Retain)
+	k, generation := c.topics.known(name), c.cfg.Router.Generation()
+	if k == nil {
+		k = &known{name: name, full: c.cfg.TopicPrefix + name}
+	}
+	if k.generation != generation {
+		k.generation, k.granted = generation, 0
+	}
+	bit := grant(v.Publish.QoS, v.Publish.Retain)
+	if k.granted&bit != 0 {
+		return k.full, nil
+	}
+	if err := c.fits(name); err != nil {
+		return "", err
+	}
+	if err := c.cfg.Router.Admit(c, k.full, v.Publish.QoS, v.Publish.Retain); err != nil {
+		return "", err
+	}
+	k.granted |= bit
+	return k.full, nil
 }
 
 // available checks a PUBLISH against what CONNACK said the server can do. A

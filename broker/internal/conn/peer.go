@@ -14,6 +14,7 @@ import (
 // the connection or in-process client that is attached at the moment.
 type Peer struct {
 	id     string
+	prefix string // taken off the topics towards the client
 	online atomic.Bool
 
 	state struct {
@@ -21,6 +22,8 @@ type Peer struct {
 		session *session.Session
 		waker   Waker // who is attached
 		conn    *Conn // the same, if it is a network connection
+		// gate judges each message by its topic; nil lets all pass.
+		gate func(topic string) bool
 	}
 }
 
@@ -29,9 +32,10 @@ type Peer struct {
 // returns, and once more after.
 type Waker interface{ Wake() }
 
-// NewPeer makes a peer without state for a Client Identifier.
-func NewPeer(id string, l session.Limits) *Peer {
-	p := &Peer{id: id}
+// NewPeer makes a peer without state for a Client Identifier whose topics are
+// behind prefix.
+func NewPeer(id, prefix string, l session.Limits) *Peer {
+	p := &Peer{id: id, prefix: prefix}
 	p.state.session = session.New(l)
 	return p
 }
@@ -70,6 +74,16 @@ func (p *Peer) Detach() time.Duration {
 func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
 	s := &p.state
 	s.Lock()
+	if s.gate != nil && !s.gate(m.Peek().Topic) {
+		s.Unlock()
+		return false
+	}
+	if p.prefix != "" {
+		if m = m.Behind(p.prefix); m == nil {
+			s.Unlock()
+			return false
+		}
+	}
 	passed := false
 	if qos == mqtt.AtMostOnce && s.conn != nil && s.session.MayPass() {
 		var sent bool
@@ -86,6 +100,18 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 		w.Wake()
 	}
 	return kept
+}
+
+// Gate lets may judge every message by its topic from now on; nil lets all
+// pass. It must not wait. With purge, what waits is judged too.
+func (p *Peer) Gate(may func(topic string) bool, purge func(topic string) bool) {
+	s := &p.state
+	s.Lock()
+	defer s.Unlock()
+	s.gate = may
+	if purge != nil {
+		s.session.Purge(func(m *mqtt.Message) bool { return purge(p.prefix + m.Topic) })
+	}
 }
 
 // Step gives a packet to the session.

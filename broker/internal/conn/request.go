@@ -74,7 +74,9 @@ func (c *Conn) newRequest() (*Request, error) {
 		if err := c.checkWill(k); err != nil {
 			return nil, err
 		}
+		c.insideTopic(&k.Will)
 		r.Will = c.view.Will()
+		r.Will.Message.Topic = c.cfg.TopicPrefix + r.Will.Message.Topic
 	}
 	return r, nil
 }

@@ -1,9 +1,23 @@
 package conn
 
-// topics keeps the last Topic Names of a connection as strings: a client that
-// publishes to a few topics again and again costs no allocation, and what was
-// found valid once is not looked at again.
-type topics [8]string
+import (
+	"unsafe"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// topics keeps the last Topic Names of a connection: a client that publishes
+// to a few topics again and again costs no allocation, and what was found
+// valid and granted once is not asked again.
+type topics [8]known
+
+// known is one Topic Name.
+type known struct {
+	name       string // as the client says it
+	full       string // behind the listener's prefix
+	generation uint64 // of the rights that granted was asked with
+	granted    uint8  // one bit for each QoS and RETAIN
+}
 
 // rememberMax bounds a remembered name, in bytes.
 const rememberMax = 256
@@ -13,7 +27,7 @@ func (t *topics) find(name []byte) (string, bool) {
 	if t == nil {
 		return "", false
 	}
-	s := t[slot(name)]
+	s := t[slot(name)].name
 	return s, s == string(name)
 }
 
@@ -26,8 +40,27 @@ func (c *Conn) remember(name []byte) string {
 	if c.topics == nil {
 		c.topics = new(topics)
 	}
-	c.topics[slot(name)] = s
+	c.topics[slot(name)] = known{name: s, full: c.cfg.TopicPrefix + s}
 	return s
+}
+
+// known returns what is known about a name; nil if nothing is.
+func (t *topics) known(name string) *known {
+	if t == nil {
+		return nil
+	}
+	if k := &t[slot(unsafe.Slice(unsafe.StringData(name), len(name)))]; k.name == name {
+		return k
+	}
+	return nil
+}
+
+// grant is the bit of granted for one kind of PUBLISH.
+func grant(qos mqtt.QoS, retain bool) uint8 {
+	if retain {
+		return 8 << qos
+	}
+	return 1 << qos
 }
 
 // slot is where a name belongs. Names of one client mostly differ at the end.
