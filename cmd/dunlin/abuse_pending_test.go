@@ -14,4 +14,3 @@ func pending(from, to int) (out []attack) {
 }
 func attacksOnAuthorization() []attack { return pending(40, 57) }
 func attacksOnCredentials() []attack   { return pending(58, 67) }
-func attacksOnTransport() []attack     { return pending(68, 75) }
