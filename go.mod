@@ -12,3 +12,5 @@ require (
 	periph.io/x/conn/v3 v3.7.2
 	periph.io/x/host/v3 v3.8.5
 )
+
+require golang.org/x/crypto v0.53.0 // indirect

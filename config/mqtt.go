@@ -114,6 +114,7 @@ func (l *Listener) Local() bool {
 
 func (m *MQTT) fill(c *Config) {
 	if !c.IsSet("mqtt.listeners") {
+		m.Listeners[0].Anonymous = !c.IsSet("auth")
 		return
 	}
 	for i := range m.Listeners {

@@ -24,7 +24,6 @@ type later struct {
 
 const (
 	noTLS   = "this version cannot serve TLS, and would serve plain text instead"
-	noUsers = "this version cannot tell users apart, and would let everyone do everything"
 	noSenML = "this version does not write SenML"
 	noGuard = "this version would drive the output without it: remove it, and do not rely on it"
 	noBind  = "this version cannot listen there"
@@ -34,8 +33,6 @@ const (
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.tls", refuse: noTLS},
-		{path: "mqtt.listeners.*.users_file", refuse: noUsers},
-		{path: "mqtt.listeners.*.acl", refuse: noUsers},
 		{path: "mqtt.listeners.*.protocol", only: []string{"websocket"}, refuse: "this version does not speak WebSocket, and would serve plain MQTT instead"},
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
 		{path: "mqtt.listeners.*.bind", only: []string{"systemd:"}, refuse: noBind},
@@ -59,10 +56,6 @@ func notYet() []later {
 		{path: "mqtt.client_events", harmless: []string{"false"}},
 		{path: "store.*"},
 		{path: "memory.budget", harmless: []string{"auto"}},
-		{path: "auth.users_file", refuse: noUsers},
-		{path: "auth.jwt", refuse: noUsers},
-		{path: "auth.rules", refuse: noUsers},
-		{path: "auth.admins"},
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},
@@ -112,17 +105,21 @@ func (c *Config) Runnable() Errors {
 		return e, row.refuse != ""
 	})
 	for i, li := range c.MQTT.Listeners {
-		p := index("mqtt.listeners", i)
-		if li.Anonymous || li.TLS != nil || li.UsersFile != "" || c.IsSet("auth") && len(errs) > 0 {
-			continue
+		if p := index("mqtt.listeners", i); !li.Anonymous && !c.letsIn(&li) {
+			errs = append(errs, c.Errorf(join(p, "bind"), "name a users_file under auth ('dunlin passwd' writes it), or write anonymous: true to let everyone in who can reach it",
+				"%s lets nobody in: it is not anonymous, and there are no users", p))
 		}
-		errs = append(errs, c.Errorf(join(p, "bind"), "this version cannot tell users apart: write anonymous: true to let everyone in who can reach it",
-			"%s lets nobody in: it is not anonymous, and there are no users", p))
 	}
 	if len(errs) == 0 {
 		return nil
 	}
 	return Errors(errs).sorted()
+}
+
+// letsIn reports whether somebody can prove a name at a listener.
+func (c *Config) letsIn(li *Listener) bool {
+	kind, _ := li.Kind()
+	return kind == "unix" || c.Auth.UsersFile != "" || c.Auth.JWT != nil || li.UsersFile != "" || li.TLS != nil && li.TLS.CA != ""
 }
 
 // later calls f for every place in the file that a row of the table is about.

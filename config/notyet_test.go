@@ -28,23 +28,39 @@ dunlin.yaml:4:17: warning: history.step is read but not carried out by this vers
 // What would be weaker than it says must not run.
 func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
 	for src, place := range map[string]string{
-		`mqtt: {listeners: [{bind: ":8883", anonymous: true, tls: {cert: a, key: b}}]}`:                     "mqtt.listeners[0].tls",
-		`mqtt: {listeners: [{bind: ":1883", anonymous: true, users_file: u}]}`:                              "mqtt.listeners[0].users_file",
-		`mqtt: {listeners: [{bind: ":1883", anonymous: true, acl: [{user: a, publish: [b]}]}]}`:             "mqtt.listeners[0].acl",
-		`mqtt: {listeners: [{bind: ":1883", anonymous: true, protocol: websocket}]}`:                        "mqtt.listeners[0].protocol",
-		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`:                                 "mqtt.listeners[0].bind",
-		`mqtt: {listeners: [{bind: "systemd:mqtt", anonymous: true}]}`:                                      "mqtt.listeners[0].bind",
-		`mqtt: {listeners: [{bind: ":1883", anonymous: true, proxy_protocol: [10.0.0.0/8]}]}`:               "mqtt.listeners[0].proxy_protocol",
-		`{mqtt: {listeners: [{bind: ":1883", anonymous: true}]}, auth: {users_file: u}}`:                    "auth.users_file",
-		`{mqtt: {listeners: [{bind: ":1883", anonymous: true}]}, auth: {jwt: {keys: k}}}`:                   "auth.jwt",
-		`{mqtt: {listeners: [{bind: ":1883", anonymous: true}]}, auth: {rules: [{user: a, publish: [b]}]}}`: "auth.rules",
-		`mqtt: {listeners: [{bind: ":1883"}]}`:                                                              "mqtt.listeners[0].bind",
-		`bridges: {a: {servers: ["wss://a.example"], out: [{from: x}]}}`:                                    "bridges.a.servers[0]",
-		`bridges: {a: {servers: ["mqtt://a.example"], protocol: 3.1.1, out: [{from: x}]}}`:                  "bridges.a.protocol",
-		`bridges: {a: {servers: ["mqtt://a.example"], credentials: {sas: "${K:-k}"}, out: [{from: x}]}}`:    "bridges.a.credentials.sas",
+		`mqtt: {listeners: [{bind: ":8883", anonymous: true, tls: {cert: a, key: b}}]}`:                  "mqtt.listeners[0].tls",
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true, protocol: websocket}]}`:                     "mqtt.listeners[0].protocol",
+		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`:                              "mqtt.listeners[0].bind",
+		`mqtt: {listeners: [{bind: "systemd:mqtt", anonymous: true}]}`:                                   "mqtt.listeners[0].bind",
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true, proxy_protocol: [10.0.0.0/8]}]}`:            "mqtt.listeners[0].proxy_protocol",
+		`mqtt: {listeners: [{bind: ":1883"}]}`:                                                           "mqtt.listeners[0].bind",
+		`bridges: {a: {servers: ["wss://a.example"], out: [{from: x}]}}`:                                 "bridges.a.servers[0]",
+		`bridges: {a: {servers: ["mqtt://a.example"], protocol: 3.1.1, out: [{from: x}]}}`:               "bridges.a.protocol",
+		`bridges: {a: {servers: ["mqtt://a.example"], credentials: {sas: "${K:-k}"}, out: [{from: x}]}}`: "bridges.a.credentials.sas",
 	} {
 		errs := load(t, src).Runnable()
 		if len(errs) != 1 || errs[0].Path != place || errs[0].Line != 1 || errs[0].Hint == "" {
+			t.Errorf("%s: %v", src, errs)
+		}
+	}
+}
+
+// A listener needs somebody who can prove a name, or the words anonymous: true.
+func TestRunnableNeedsSomebody(t *testing.T) {
+	for src, ok := range map[string]bool{
+		`mqtt: {listeners: [{bind: ":1883"}]}`:                                           false,
+		`{mqtt: {listeners: [{bind: ":1883"}]}, auth: {rules: [{user: a, publish: b}]}}`: false,
+		`auth: {admins: [a]}`:   false,
+		`auth: {users_file: u}`: true,
+		`{mqtt: {listeners: [{bind: ":1883"}]}, auth: {users_file: u}}`:        true,
+		`{mqtt: {listeners: [{bind: ":1883"}]}, auth: {jwt: {keys: k}}}`:       true,
+		`mqtt: {listeners: [{bind: ":1883", users_file: u}]}`:                  true,
+		`mqtt: {listeners: [{bind: ":1883", users_file: u}, {bind: ":1884"}]}`: false,
+		`{mqtt: {listeners: [{bind: "unix:/s"}]}, auth: {admins: [a]}}`:        true,
+		`mqtt: {listeners: [{bind: "127.0.0.1:1883"}]}`:                        true,
+		`mqtt: {listeners: [{bind: ":1883", anonymous: true}]}`:                true,
+	} {
+		if errs := load(t, src).Runnable(); (errs == nil) != ok {
 			t.Errorf("%s: %v", src, errs)
 		}
 	}

@@ -31,11 +31,21 @@ type Connect struct {
 // particular: an anonymous client.
 type Identity struct {
 	User string
-	// Roles name groups of rules that apply besides those of User.
-	Roles []string
 	// Expires ends the connection when the proof ends (a token's exp); zero
 	// never.
 	Expires time.Time
+
+	proof *proof
+}
+
+// Principal names the owner of what the identity makes: two identities are
+// the same person or thing when their Principals are equal. Anonymous clients
+// have "". A users file of one listener has people of its own.
+func (i *Identity) Principal() string {
+	if i.proof == nil || i.proof.realm == "" {
+		return i.User
+	}
+	return i.proof.realm + "\x00" + i.User
 }
 
 // Action is what a client wants to do with a topic.
