@@ -20,7 +20,7 @@ var gateway = owner{realm: "\x00gateway"} // no name contains U+0000
 
 // owner returns whose a session of id is.
 func (l *listener) owner(id *Identity) owner {
-	o := owner{user: id.User, realm: l.realm}
+	o := owner{user: id.Principal(), realm: l.realm}
 	if o.user == "" {
 		o.realm += "\x00" + l.reach
 	}

@@ -51,6 +51,7 @@ var doors = map[string][]string{
 	"go.bug.st/serial":                  {"serial"},
 	"github.com/goccy/go-yaml":          {"config"},
 	"github.com/spf13/pflag":            {"cmd/dunlin"},
+	"golang.org/x/crypto":               {"broker/internal/auth"},
 	"golang.org/x/sys":                  {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin"},
 }
 

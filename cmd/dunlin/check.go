@@ -97,7 +97,8 @@ func checkFile(file string) checkReport {
 		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)
 		r.warnings = cfg.NotYet()
 		_, r.errors = makeDevices(cfg)
-		r.errors = append(r.errors, cfg.Runnable()...)
+		_, wrong := makeAuth(cfg)
+		r.errors = append(append(r.errors, wrong...), cfg.Runnable()...)
 		r.config = cfg
 	}
 	r.Valid = len(r.errors) == 0

@@ -52,10 +52,15 @@ type gateway struct {
 // wire makes the parts of a checked configuration and binds its listeners. It
 // waits for nothing: hardware and upstream servers are approached by Run.
 func wire(cfg *config.Config, d deps) (g *gateway, err error) {
+	auth, errs := makeAuth(cfg)
+	if len(errs) > 0 {
+		return nil, errs
+	}
 	listeners, err := bindAll(cfg, &d)
 	if err != nil {
 		return nil, err
 	}
+	warnClearText(cfg, d.logger("broker"))
 	defer func() {
 		if err == nil {
 			return
@@ -71,7 +76,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	g.broker, err = broker.New(broker.Options{
 		Listeners:   listeners,
 		Limits:      limits(&cfg.MQTT.Limits),
-		Auth:        protectReadings{cfg.Gateway.Base},
+		Auth:        auth,
 		SysInterval: cfg.MQTT.SysInterval,
 		Version:     readVersion().Version,
 		Log:         d.logger("broker"),

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
-	"strings"
 	"syscall"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
-	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -70,27 +67,6 @@ func limits(l *config.Limits) broker.Limits {
 		TopicLength:       l.TopicLength,
 	}
 }
-
-// protectReadings lets everybody in and keeps network clients from publishing
-// below base anything but commands, so that no reading, health or availability
-// can be forged.
-type protectReadings struct{ base string }
-
-func (protectReadings) Authenticate(_ context.Context, c *broker.Connect) (broker.Identity, error) {
-	return broker.Identity{User: c.Username}, nil
-}
-
-func (protectReadings) Exchange(string, *broker.Connect) broker.Exchange { return nil }
-
-func (p protectReadings) Authorize(a *broker.Access) broker.Decision {
-	below, ok := strings.CutPrefix(a.Topic, p.base)
-	if a.Action == broker.Publish && ok && strings.HasPrefix(below, "/") && !strings.HasSuffix(below, "/set") {
-		return broker.Decision{Code: mqtt.NotAuthorized}
-	}
-	return broker.Decision{MaxQoS: mqtt.ExactlyOnce}
-}
-
-func (protectReadings) Generation() uint64 { return 0 }
 
 // listenNear binds bind, or, when its port is taken, one of the ports after
 // it, or any free one.
