@@ -40,6 +40,10 @@ var mayImport = map[string][]string{
 	"cmd/dunlin":              {"..."},
 	"cmd/dunlin/internal/...": {"broker/mqtt", "broker/packet", "broker/topic"},
 	"scripts/...":             {},
+
+	"broker/internal/store/disk":     {},
+	"broker/internal/store/disktest": {"broker/internal/store/disk"},
+	"broker/internal/store/journal":  {"broker/internal/store/disk"},
 }
 
 // doors says which packages may import a dependency: one dependency, one door.

@@ -1,0 +1,27 @@
+package disk
+
+import (
+	"os"
+	"syscall"
+)
+
+// noFollow keeps a name in the data directory from leading elsewhere.
+const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// Datasync implements File with fdatasync(2).
+func (f osFile) Datasync() error {
+	err := ignoringInterrupts(func() error { return syscall.Fdatasync(int(f.Fd())) })
+	if err != nil {
+		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// Free implements Disk.
+func (d *Dir) Free() (int64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(d.path, &s); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: d.path, Err: err}
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package disk
+
+import "math"
+
+const noFollow = 0
+
+// Datasync implements File.
+func (f osFile) Datasync() error { return f.Sync() }
+
+// Free implements Disk; off Linux it does not say.
+func (d *Dir) Free() (int64, error) { return math.MaxInt64, nil }

@@ -1,0 +1,181 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+)
+
+// lay puts a group into pages of a segment, from page at on.
+func lay(segment []byte, g *group, epoch uint64, at int) {
+	g.seal(0, epoch, uint64(at))
+	copy(segment[at*pageSize:], g.pages)
+}
+
+func numbered(from, to uint64) *group {
+	g := new(group)
+	for n := from; n <= to; n++ {
+		g.add(put, n, binary.LittleEndian.AppendUint64(make([]byte, 0, 500), n)[:500])
+	}
+	return g
+}
+
+func sequences(t *testing.T, d *disktest.Fake) (got []uint64, r Report) {
+	t.Helper()
+	_, r, err := Open(d, Options{}, func(rec Record) error { got = append(got, rec.Sequence); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got, r
+}
+
+func count(from, to uint64) (all []uint64) {
+	for n := from; n <= to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
+// A group whose sync failed was written again in the next segment. What the
+// first attempt left must not put later records in front of earlier ones.
+func TestAbandonedGroup(t *testing.T) {
+	first, second := make([]byte, 16*pageSize), make([]byte, 16*pageSize)
+	before, again := numbered(1, 5), numbered(6, 30)
+	lay(first, before, 1, 0)
+	lay(first, again, 1, len(before.heads))
+	clear(first[(len(before.heads)+1)*pageSize:][:pageSize]) // its second page never arrived
+	lay(second, again, 2, 0)
+	d := disktest.New(1 << 20)
+	d.Put(segmentName(1), first)
+	d.Put(segmentName(2), second)
+	if got, _ := sequences(t, d); !slices.Equal(got, count(1, 30)) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// One page that cannot be read loses the records on it, is counted, and is no
+// reason not to start.
+func TestDamagedPage(t *testing.T) {
+	file := make([]byte, 16*pageSize)
+	g := numbered(1, 60)
+	lay(file, g, 1, 0)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 200 {
+		d := disktest.New(1 << 20)
+		bad := slices.Clone(file)
+		at := rng.IntN((len(g.heads) - 1) * pageSize)
+		bad[at] ^= 1 << rng.IntN(8)
+		d.Put(segmentName(1), bad)
+		got, r := sequences(t, d)
+		lost := 60 - len(got)
+		if inBody := at%pageSize < headerSize+bodySize; lost > 10 || inBody && r.BadPages != 1 && lost > 0 {
+			t.Fatalf("a bit of byte %d flipped: %d records lost, %d bad pages", at, lost, r.BadPages)
+		}
+		if !slices.IsSorted(got) {
+			t.Fatalf("out of order: %v", got)
+		}
+	}
+}
+
+func TestCutFile(t *testing.T) {
+	file := make([]byte, 16*pageSize)
+	g := numbered(1, 60)
+	lay(file, g, 1, 0)
+	for size := 0; size < len(g.heads)*pageSize; size += 333 {
+		d := disktest.New(1 << 20)
+		d.Put(segmentName(1), file[:size])
+		got, r := sequences(t, d)
+		if whole := size / pageSize; len(got) < whole*7 || !slices.Equal(got, count(1, uint64(len(got)))) {
+			t.Errorf("cut at %d: %d records", size, len(got))
+		}
+		if r.BadPages > 0 {
+			t.Errorf("cut at %d: a torn end is no damage", size)
+		}
+	}
+}
+
+// A damaged checkpoint is not believed while an older one is there, is read as
+// far as it goes when it is the only one, and is kept for a person to look at.
+func TestDamagedCheckpoint(t *testing.T) {
+	l := &ledger{map[uint64][]byte{}}
+	for n := range uint64(200) {
+		l.entries[n] = value(n)
+	}
+	d := disktest.New(1 << 30)
+	if _, err := writeCheckpoint(d, coverage{number: 1, epoch: 1, sequence: 9}, l.snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeCheckpoint(d, coverage{number: 2, epoch: 1, sequence: 9}, l.snapshot); err != nil {
+		t.Fatal(err)
+	}
+	bad := slices.Clone(d.Files()[checkpointName(2)])
+	bad[3*pageSize+100] ^= 1
+	d.Put(checkpointName(2), bad)
+	got := &ledger{map[uint64][]byte{}}
+	if _, r, err := Open(d, Options{}, got.apply); err != nil || len(got.entries) != 200 || len(r.Damaged) != 0 {
+		t.Errorf("with an older one: %d entries, %v, %v", len(got.entries), r, err)
+	}
+	if err := d.Remove(checkpointName(1)); err != nil {
+		t.Fatal(err)
+	}
+	got = &ledger{map[uint64][]byte{}}
+	j, r, err := Open(d, Options{Snapshot: l.snapshot}, got.apply)
+	if err != nil || len(got.entries) < 150 || len(got.entries) == 200 || r.BadPages == 0 {
+		t.Errorf("alone: %d entries, %v, %v", len(got.entries), r, err)
+	}
+	if err := j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.Files()[checkpointName(2)+badSuffix]; !ok {
+		t.Error("the damaged file was not kept")
+	}
+}
+
+func TestNewerFormat(t *testing.T) {
+	file := make([]byte, 4*pageSize)
+	g := numbered(1, 3)
+	g.seal(0, 1, 0)
+	binary.LittleEndian.PutUint16(g.pages[28:], Version+1)
+	resum(g.pages[:pageSize])
+	copy(file, g.pages)
+	d := disktest.New(1 << 20)
+	d.Put(segmentName(1), file)
+	_, _, err := Open(d, Options{}, func(Record) error { return nil })
+	if !errors.Is(err, errNewer) || !strings.Contains(err.Error(), segmentName(1)) {
+		t.Errorf("Open = %v", err)
+	}
+	if d.Ops() != 0 {
+		t.Error("the file was touched")
+	}
+}
+
+// A full or read-only disk does not keep the gateway from starting, and what
+// cannot be kept is not promised.
+func TestFullDisk(t *testing.T) {
+	d := disktest.New(1 << 20)
+	file := make([]byte, 16*pageSize)
+	lay(file, numbered(1, 20), 1, 0)
+	d.Put(segmentName(1), file)
+	d.SetFree(0)
+	d.Fail(func(op, _ string) error {
+		if op == "write" || op == "create" || op == "rename" {
+			return errors.New("read-only file system")
+		}
+		return nil
+	})
+	if got, _ := sequences(t, d); len(got) != 20 {
+		t.Errorf("%d records", len(got))
+	}
+}
+
+// resum makes a page's checksum right again.
+func resum(p []byte) {
+	used := int(binary.LittleEndian.Uint16(p[2:]))
+	binary.LittleEndian.PutUint32(p[4:], crc32.Checksum(p[8:headerSize+used], castagnoli))
+}

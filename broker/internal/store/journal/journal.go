@@ -1,0 +1,294 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
+)
+
+// Options configure a Journal. Zero values take the defaults.
+type Options struct {
+	SegmentSize int64         // bytes, a multiple of 4096; default 1 MiB
+	Interval    time.Duration // from a record to its sync; default 1 s
+	MinFree     int64         // bytes of the file system that are left alone
+	Retry       time.Duration // from one try to leave the degraded mode to the next; default 60 s
+	// Snapshot gives the whole live state for a checkpoint, as records. It runs
+	// beside Append: what is appended meanwhile may be in it or not, so that
+	// applying a record twice must be as good as once.
+	Snapshot func(add func(kind byte, body []byte) error) error
+	Log      *slog.Logger // nil discards
+}
+
+// Journal is the log. Append, Commit, Status and Notify may be called from any
+// goroutine; Run has the disk.
+type Journal struct {
+	opts Options
+	log  *slog.Logger
+	w    writer        // Run's own
+	kick chan struct{} // there is something to write
+
+	// Run's own, too.
+	checkpoint struct {
+		last, previous uint64 // numbers; 0 for none
+		size           uint64 // bytes of the last
+	}
+	wantCheckpoint  bool      // a file is suspect
+	retryCheckpoint time.Time // not before this
+
+	mu struct {
+		sync.Mutex
+		bytes     []byte  // bodies that wait to be written
+		entries   []entry // their records
+		last      uint64  // sequence of the newest record
+		always    uint64  // of the newest that asked to be synced
+		written   uint64  // reached the page cache
+		synced    uint64  // reached the disk
+		oldest    time.Time
+		failed    struct{ from, to uint64 } // these sequences never will be durable
+		err       error                     // why; nil when all is well
+		waiting   []waiter
+		stats     Stats
+		committed uint64 // what Commit asked for
+	}
+}
+
+type entry struct {
+	sequence uint64
+	size     int
+	kind     byte
+	always   bool
+}
+
+type waiter struct {
+	sequence uint64
+	wake     func()
+}
+
+// Stats describe a journal now and since it was opened.
+type Stats struct {
+	Written
+	Mode            Mode
+	Unsynced        int           // records written but not synced, or not written
+	UnsyncedAge     time.Duration // of the oldest of them
+	LastSync        time.Duration // how long it took
+	LongestSync     time.Duration
+	Failures        uint64 // writes or syncs that failed
+	BadPages        int
+	Segments        int
+	CheckpointBytes uint64
+}
+
+// Mode says whether the journal keeps what it is given.
+type Mode uint8
+
+// The modes.
+const (
+	OK       Mode = iota
+	Degraded      // nothing is kept until a new file works
+)
+
+func (m Mode) String() string {
+	if m == Degraded {
+		return "degraded"
+	}
+	return "ok"
+}
+
+// Open reads what a directory holds and gives it to apply: the records of the
+// last checkpoint and those after it, in order. It writes nothing, so that it
+// also works on a disk that is full or read-only. Files with damage are read as
+// far as they go; the error is about a directory that cannot be read, or files
+// of a newer version.
+func Open(d disk.Disk, o Options, apply func(Record) error) (*Journal, Report, error) {
+	if o.SegmentSize == 0 {
+		o.SegmentSize = 1 << 20
+	}
+	if o.SegmentSize%pageSize != 0 || o.SegmentSize < 4*pageSize {
+		return nil, Report{}, fmt.Errorf("segment size %d is not a multiple of %d", o.SegmentSize, pageSize)
+	}
+	if o.Interval == 0 {
+		o.Interval = time.Second
+	}
+	if o.Retry == 0 {
+		o.Retry = time.Minute
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	j := &Journal{opts: o, log: o.Log, kick: make(chan struct{}, 1)}
+	j.w = writer{disk: d, size: o.SegmentSize, minFree: o.MinFree}
+	f, err := look(d)
+	if err != nil {
+		return nil, Report{}, fmt.Errorf("store: %w", err)
+	}
+	r := recovery{disk: d, apply: apply}
+	if err := r.base(f.checkpoints); err != nil {
+		return nil, r.report, err
+	}
+	var live []uint64
+	for _, epoch := range f.segments {
+		if epoch >= r.cover.epoch {
+			live = append(live, epoch)
+		}
+	}
+	if err := r.replay(live); err != nil {
+		return nil, r.report, err
+	}
+	j.adopt(&r, &f, live)
+	return j, r.report, nil
+}
+
+// adopt takes over what recovery found.
+func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
+	w := &j.w
+	w.live, w.damaged = live, r.report.Damaged
+	for _, epoch := range f.segments {
+		if !slices.Contains(live, epoch) && len(w.spare) < spares {
+			w.spare = append(w.spare, segmentName(epoch))
+		}
+		w.epoch = max(w.epoch, epoch)
+	}
+	w.epoch = max(w.epoch, r.cover.epoch)
+	if len(f.checkpoints) > 0 {
+		j.checkpoint.last = f.checkpoints[0]
+	}
+	j.checkpoint.previous = r.cover.number
+	j.mu.last = r.last
+	j.mu.written, j.mu.synced, j.mu.always = r.last, r.last, r.last
+	j.mu.stats.BadPages = r.report.BadPages
+}
+
+// Append takes a record; body is copied. always asks for a sync of its own,
+// else the record waits for the interval. It never waits. The record is written
+// after the next Commit.
+func (j *Journal) Append(kind byte, body []byte, always bool) (sequence uint64) {
+	m := &j.mu
+	m.Lock()
+	defer m.Unlock()
+	m.last++
+	if m.err != nil { // degraded: the state is in memory only, until the next checkpoint
+		m.written, m.synced = m.last, m.last
+		return m.last
+	}
+	if m.synced == m.last-1 {
+		m.oldest = time.Now()
+	}
+	if always {
+		m.always = m.last
+	}
+	m.bytes = append(m.bytes, body...)
+	m.entries = append(m.entries, entry{m.last, len(body), kind, always})
+	return m.last
+}
+
+// Commit has what was appended written, and returns the sequence that must be
+// durable before any of it is promised.
+func (j *Journal) Commit() (sequence uint64) {
+	m := &j.mu
+	m.Lock()
+	sequence = m.last
+	ask := len(m.entries) > 0 && m.committed < sequence
+	m.committed = sequence
+	m.Unlock()
+	if ask {
+		select {
+		case j.kick <- struct{}{}:
+		default:
+		}
+	}
+	return sequence
+}
+
+// Status reports whether everything up to sequence is as safe as it asked to
+// be. An error says that it never will be.
+func (j *Journal) Status(sequence uint64) (done bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.status(sequence)
+}
+
+func (j *Journal) status(sequence uint64) (bool, error) {
+	m := &j.mu
+	if sequence > m.failed.from && sequence <= m.failed.to {
+		return false, fmt.Errorf("store: %w", m.err)
+	}
+	return sequence <= j.durable(), nil
+}
+
+// durable is the sequence that may be promised; the caller holds mu. Records
+// that wait for the interval are as safe as they ask when they are written,
+// but not before those in front of them that ask for more.
+func (j *Journal) durable() uint64 {
+	m := &j.mu
+	if m.synced >= min(m.always, m.written) {
+		return m.written
+	}
+	return m.synced
+}
+
+// Notify calls wake once, from any goroutine and maybe at once, when Status of
+// sequence is decided.
+func (j *Journal) Notify(sequence uint64, wake func()) {
+	j.mu.Lock()
+	done, err := j.status(sequence)
+	if !done && err == nil {
+		j.mu.waiting = append(j.mu.waiting, waiter{sequence, wake})
+		j.mu.Unlock()
+		return
+	}
+	j.mu.Unlock()
+	wake()
+}
+
+// Stats describes the journal.
+func (j *Journal) Stats() Stats {
+	m := &j.mu
+	m.Lock()
+	defer m.Unlock()
+	s := m.stats
+	if m.err != nil {
+		s.Mode = Degraded
+	}
+	if s.Unsynced = int(m.last - m.synced); s.Unsynced > 0 {
+		s.UnsyncedAge = time.Since(m.oldest)
+	}
+	return s
+}
+
+// errStopped ends what waits when Run ends.
+var errStopped = errors.New("the store has stopped")
+
+// Run writes until ctx ends, then makes everything durable and closes its
+// files. It returns an error only if that fails.
+func (j *Journal) Run(ctx context.Context) error {
+	tick := time.NewTimer(j.opts.Interval)
+	tick.Stop()
+	defer tick.Stop()
+	ticking := false
+	for {
+		select {
+		case <-ctx.Done():
+			return j.close()
+		case <-j.kick:
+			j.cycle(false)
+		case <-tick.C:
+			ticking = false
+			j.beat()
+		}
+		if j.due() {
+			if err := j.Checkpoint(); err != nil {
+				j.log.Warn("store: no checkpoint", "err", err)
+			}
+		}
+		if d := j.waits(); !ticking && d > 0 {
+			tick.Reset(d)
+			ticking = true
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
+)
+
+// errFull says that a new file would leave less than the reserve.
+var errFull = errors.New("no space for another segment")
+
+// spares is how many segments are kept for the next life; one of them is the
+// reserve that lets acknowledgements be written on a full disk.
+const spares = 2
+
+// writer is the disk's side of a journal. One goroutine has it.
+type writer struct {
+	disk    disk.Disk
+	size    int64 // of a segment
+	minFree int64
+	epoch   uint64   // of the newest segment
+	current *segment // nil: taken when there is something to write
+	live    []uint64 // epochs whose records the last checkpoint does not cover, current included
+	spare   []string // files that may be overwritten
+	suspect []uint64 // epochs of files that failed: never used again
+	damaged []string // names of files that are kept for a person to look at
+	stats   Written
+
+	group   group
+	written int // pages of the group that are on their place and will not change
+	dirty   bool
+}
+
+// Written counts what went to the disk, in bytes by cause.
+type Written struct {
+	Journal, Checkpoint, NewSegments uint64
+	Syncs                            uint64
+}
+
+// put takes records into the group; write brings them to the disk.
+func (w *writer) put(kind byte, sequence uint64, body []byte) {
+	w.group.add(kind, sequence, body)
+	w.dirty = true
+}
+
+// write brings the group to the page cache: safe from a crash of the process.
+// The last page is written again until sync seals it.
+func (w *writer) write() error {
+	if !w.dirty {
+		return nil
+	}
+	for w.written < len(w.group.heads) {
+		if w.current != nil && w.current.room() == 0 {
+			if err := w.leave(); err != nil {
+				return err
+			}
+		}
+		if w.current == nil {
+			if err := w.take(); err != nil {
+				return err
+			}
+		}
+		s := w.current
+		n := min(len(w.group.heads)-w.written, s.room())
+		w.group.seal(w.written, s.epoch, uint64(s.at))
+		b := w.group.pages[w.written*pageSize : (w.written+n)*pageSize]
+		if _, err := s.file.WriteAt(b, int64(s.at)*pageSize); err != nil {
+			return fmt.Errorf("write %s: %w", segmentName(s.epoch), err)
+		}
+		w.stats.Journal += uint64(len(b))
+		if w.written+n == len(w.group.heads) {
+			w.written, s.at = w.written+n-1, s.at+n-1 // the last page may still grow
+			break
+		}
+		w.written, s.at = w.written+n, s.at+n
+	}
+	w.dirty = false
+	return nil
+}
+
+// sync makes everything that was put durable and ends the group.
+func (w *writer) sync() error {
+	if err := w.write(); err != nil {
+		return err
+	}
+	if len(w.group.heads) == 0 {
+		return nil
+	}
+	if err := w.datasync(); err != nil {
+		return err
+	}
+	w.current.at++ // the last page is sealed
+	w.group.reset()
+	w.written = 0
+	return nil
+}
+
+func (w *writer) datasync() error {
+	w.stats.Syncs++
+	return w.current.file.Datasync()
+}
+
+// leave makes a full segment durable and lets go of it.
+func (w *writer) leave() error {
+	if err := w.datasync(); err != nil {
+		return err
+	}
+	err := w.current.file.Close()
+	w.current = nil
+	return err
+}
+
+// take makes a segment the current one: a spare, or a new file. Its name is
+// durable before anything in it is promised.
+func (w *writer) take() error {
+	epoch := w.epoch + 1
+	name := segmentName(epoch)
+	from := ""
+	if n := len(w.spare); n > 0 {
+		from, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
+		var err error
+		if from, err = w.prepare(); err != nil {
+			return err
+		}
+	}
+	if err := w.disk.Rename(from, name); err != nil {
+		w.spare = append(w.spare, from)
+		return fmt.Errorf("take a segment: %w", err)
+	}
+	w.epoch = epoch
+	w.live = append(w.live, epoch)
+	if err := w.disk.SyncDir(); err != nil {
+		return fmt.Errorf("take a segment: %w", err)
+	}
+	f, err := w.disk.Open(name)
+	if err != nil {
+		return fmt.Errorf("take a segment: %w", err)
+	}
+	size, err := f.Size()
+	if err != nil {
+		return fmt.Errorf("take a segment: %w", err)
+	}
+	w.current = &segment{file: f, epoch: epoch, pages: int(size / pageSize)}
+	return nil
+}
+
+// prepare makes a file of a segment's size that was written once.
+func (w *writer) prepare() (name string, err error) {
+	free, err := w.disk.Free()
+	if err != nil {
+		return "", err
+	}
+	if free-w.size < w.minFree {
+		return "", errFull
+	}
+	name = fmt.Sprintf("%016x%s", w.epoch+1, temporarySuffix)
+	w.disk.Remove(name) // of an earlier try, mostly not there
+	f, err := w.disk.Create(name)
+	if err != nil {
+		return "", fmt.Errorf("make a segment: %w", err)
+	}
+	zeros := make([]byte, 16*pageSize)
+	for at := int64(0); at < w.size && err == nil; at += int64(len(zeros)) {
+		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), w.size-at)], at)
+	}
+	if err == nil {
+		err = f.Datasync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		// Half a segment is of no use; if it cannot be removed either, the next
+		// start does it.
+		return "", errors.Join(fmt.Errorf("make a segment: %w", err), w.disk.Remove(name))
+	}
+	w.stats.NewSegments += uint64(w.size)
+	return name, nil
+}
+
+// abandon leaves the current segment to what it is after a failed write or
+// sync, and makes the whole group wait to be written to another. The file is
+// live until a checkpoint covers it: what was synced before is good.
+func (w *writer) abandon() {
+	if w.current != nil {
+		w.current.file.Close() // nothing more is expected of it
+		w.suspect = append(w.suspect, w.current.epoch)
+		w.current = nil
+	}
+	w.written, w.dirty = 0, len(w.group.heads) > 0
+}
+
+// release gives the segments before epoch back, once a checkpoint covers them.
+func (w *writer) release(epoch uint64) error {
+	var errs []error
+	w.live = slices.DeleteFunc(w.live, func(e uint64) bool {
+		if e >= epoch {
+			return false
+		}
+		switch name := segmentName(e); {
+		case slices.Contains(w.damaged, name):
+			errs = append(errs, w.disk.Rename(name, name+badSuffix))
+		case slices.Contains(w.suspect, e) || len(w.spare) >= spares:
+			errs = append(errs, w.disk.Remove(name))
+		default:
+			w.spare = append(w.spare, name)
+		}
+		return true
+	})
+	return errors.Join(errs...)
+}
