@@ -36,7 +36,7 @@ func dialTCP(t *testing.T, change ...func(*broker.Options)) (b *brokertest.Broke
 func TestTCPKeepsOrderAtEachQoS(t *testing.T) {
 	const messages = 2000
 	for qos := range 3 {
-		t.Run(fmt.Sprintf("QoS %d", qos), func(t *testing.T) {
+		t.Run(fmt.Sprintf("MQTT-4.2-1 MQTT-4.6.0-5 MQTT311-7.1.1-1 MQTT311-4.6.0-6 over TCP in order, QoS %d", qos), func(t *testing.T) {
 			b, dial := dialTCP(t, func(o *broker.Options) { o.Limits.QueueMessages = messages + 1 })
 			sub, pub := dial(mqtt.V5), dial(mqtt.V311)
 			sub.Connect("cid=sub")

@@ -64,7 +64,7 @@ bridges:
 		t.Error("nothing was resent with DUP=1, although acknowledgements had been lost")
 	}
 	if len(wrong) > 0 {
-		t.Errorf("MQTT-3.3.1-1 sent with DUP=1 at the first attempt: %q", wrong)
+		t.Errorf("MQTT311-7.0.0-1 as a client the gateway keeps to MQTT-3.3.1-1; sent with DUP=1 at the first attempt: %q", wrong)
 	}
 	t.Logf("%d messages were sent again with DUP=1", len(again))
 
