@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
-	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -153,6 +152,3 @@ func (l *Limits) conn() conn.Limits {
 func (l *Limits) session() session.Limits {
 	return session.Limits{QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions}
 }
-
-// Listen binds "host:port" or "unix:/path" for ListenerOptions.
-func Listen(bind string) (net.Listener, error) { return listen.Bind(bind) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ type Listener struct {
 	TLS           *ListenerTLS    `yaml:"tls" doc:"serve MQTT over TLS"`
 	Protocol      string          `yaml:"protocol" enum:"mqtt|websocket" doc:"plain MQTT, or MQTT in WebSocket"`
 	Path          string          `yaml:"path" doc:"WebSocket: path of the URL"`
+	Origins       []string        `yaml:"origins" ex:"[\"https://panel.example.com\"]" doc:"WebSocket: web pages from other hosts that may connect; \"*\" is any"`
 	Anonymous     bool            `yaml:"anonymous" doc:"let clients in without a name; default: true on loopback and Unix sockets while auth is empty"`
 	UsersFile     Path            `yaml:"users_file" doc:"password file of this listener only"`
 	ACL           []Rule          `yaml:"acl" doc:"rules of this listener only, before auth.rules"`
@@ -48,10 +50,10 @@ func (l *Listener) setDefaults() {
 
 // ListenerTLS is the server's side of TLS.
 type ListenerTLS struct {
-	Cert              Path   `yaml:"cert" req:"1" ex:"server.pem" doc:"PEM certificate chain"`
-	Key               Path   `yaml:"key" req:"1" ex:"server.key" doc:"PEM private key"`
+	Cert              Path   `yaml:"cert" req:"1" ex:"server.pem" doc:"PEM certificate chain; an OCSP response beside it, named as it with .ocsp added, is stapled"`
+	Key               Path   `yaml:"key" req:"1" ex:"server.key" doc:"PEM private key; only its owner may read it"`
 	CA                Path   `yaml:"ca" doc:"PEM file with the authorities of client certificates"`
-	CRL               Path   `yaml:"crl" doc:"PEM file with revoked client certificates"`
+	CRL               Path   `yaml:"crl" doc:"PEM or DER file with revoked client certificates; past its next update it still revokes what it names"`
 	RequireClientCert bool   `yaml:"require_client_cert" doc:"refuse clients without a certificate signed by ca"`
 	Identity          string `yaml:"identity" enum:"cn|san|fingerprint" doc:"what of a client certificate is the user name"`
 }
@@ -120,7 +122,7 @@ func (m *MQTT) fill(c *Config) {
 	for i := range m.Listeners {
 		l := &m.Listeners[i]
 		if !c.IsSet(index("mqtt.listeners", i) + ".anonymous") {
-			l.Anonymous = l.Local() && !c.IsSet("auth") && l.UsersFile == ""
+			l.Anonymous = l.Local() && len(l.ProxyProtocol) == 0 && !c.IsSet("auth") && l.UsersFile == ""
 		}
 	}
 }
@@ -153,23 +155,47 @@ func (li *Listener) check(l *loader, p string) {
 			}
 		}
 	}
-	if li.Protocol != "websocket" && l.cfg.IsSet(join(p, "path")) {
-		l.failAt(join(p, "path"), "add protocol: websocket", "path is only for protocol: websocket")
-	}
-	if li.Protocol == "websocket" && !strings.HasPrefix(li.Path, "/") {
-		l.failIf("must start with /", join(p, "path"), "", "path %s")
-	}
-	for i, cidr := range li.ProxyProtocol {
-		if _, err := netip.ParsePrefix(cidr); err != nil {
-			l.failAt(index(join(p, "proxy_protocol"), i), "for example 10.0.0.0/8", "%q is not a network", shorten(cidr))
-		}
-	}
+	li.checkWebSocket(l, p)
+	li.checkProxies(l, p, kind)
 	if li.TopicPrefix != "" {
 		l.failIf(topicFault(li.TopicPrefix), join(p, "topic_prefix"), "", "topic_prefix %s")
 	}
 	checkRules(l, join(p, "acl"), li.ACL)
 	if li.Limits != nil {
 		li.Limits.check(l, join(p, "limits"))
+	}
+}
+
+func (li *Listener) checkWebSocket(l *loader, p string) {
+	if li.Protocol != "websocket" {
+		for _, key := range []string{"path", "origins"} {
+			if l.cfg.IsSet(join(p, key)) {
+				l.failAt(join(p, key), "add protocol: websocket", "%s is only for protocol: websocket", key)
+			}
+		}
+		return
+	}
+	if !strings.HasPrefix(li.Path, "/") {
+		l.failIf("must start with /", join(p, "path"), "", "path %s")
+	} else if strings.ContainsAny(li.Path, "?# ") {
+		l.failIf("must not have a query or a fragment", join(p, "path"), "", "path %s")
+	}
+	for i, o := range li.Origins {
+		u, err := url.Parse(o)
+		if o != "*" && o != "null" && (err != nil || u.Scheme == "" || u.Host == "" || o != u.Scheme+"://"+u.Host) {
+			l.failAt(index(join(p, "origins"), i), "for example https://panel.example.com", "%q is not the origin of a web page: scheme://host, with the port if it is not the usual one", shorten(o))
+		}
+	}
+}
+
+func (li *Listener) checkProxies(l *loader, p, kind string) {
+	if len(li.ProxyProtocol) > 0 && kind != "tcp" && kind != "systemd" {
+		l.failAt(join(p, "proxy_protocol"), "", "proxy_protocol is for TCP: a proxy is known by its address")
+	}
+	for i, cidr := range li.ProxyProtocol {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			l.failAt(index(join(p, "proxy_protocol"), i), "for example 10.0.0.0/8", "%q is not a network", shorten(cidr))
+		}
 	}
 }
 

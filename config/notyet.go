@@ -23,7 +23,6 @@ type later struct {
 }
 
 const (
-	noTLS   = "this version cannot serve TLS, and would serve plain text instead"
 	noSenML = "this version does not write SenML"
 	noGuard = "this version would drive the output without it: remove it, and do not rely on it"
 	noBind  = "this version cannot listen there"
@@ -32,11 +31,7 @@ const (
 // notYet is the table.
 func notYet() []later {
 	return []later{
-		{path: "mqtt.listeners.*.tls", refuse: noTLS},
-		{path: "mqtt.listeners.*.protocol", only: []string{"websocket"}, refuse: "this version does not speak WebSocket, and would serve plain MQTT instead"},
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "mqtt.listeners.*.bind", only: []string{"systemd:"}, refuse: noBind},
-		{path: "mqtt.listeners.*.proxy_protocol", refuse: "this version does not read the PROXY header, and would take it for MQTT"},
 		{path: "mqtt.listeners.*.topic_prefix", refuse: "this version does not add it, and would mix up the topics of different listeners"},
 		{path: "mqtt.listeners.*.limits"},
 		{path: "mqtt.limits.message_rate", harmless: []string{"0/s"}},
@@ -119,7 +114,7 @@ func (c *Config) Runnable() Errors {
 // letsIn reports whether somebody can prove a name at a listener.
 func (c *Config) letsIn(li *Listener) bool {
 	kind, _ := li.Kind()
-	return kind == "unix" || c.Auth.UsersFile != "" || c.Auth.JWT != nil || li.UsersFile != "" || li.TLS != nil && li.TLS.CA != ""
+	return kind == "unix" || c.Auth.UsersFile != "" || c.Auth.JWT != nil || li.UsersFile != "" || li.TLS != nil && li.TLS.CA != "" || len(li.ProxyProtocol) > 0
 }
 
 // later calls f for every place in the file that a row of the table is about.

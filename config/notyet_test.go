@@ -28,11 +28,7 @@ dunlin.yaml:4:17: warning: history.step is read but not carried out by this vers
 // What would be weaker than it says must not run.
 func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
 	for src, place := range map[string]string{
-		`mqtt: {listeners: [{bind: ":8883", anonymous: true, tls: {cert: a, key: b}}]}`:                  "mqtt.listeners[0].tls",
-		`mqtt: {listeners: [{bind: ":1883", anonymous: true, protocol: websocket}]}`:                     "mqtt.listeners[0].protocol",
 		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`:                              "mqtt.listeners[0].bind",
-		`mqtt: {listeners: [{bind: "systemd:mqtt", anonymous: true}]}`:                                   "mqtt.listeners[0].bind",
-		`mqtt: {listeners: [{bind: ":1883", anonymous: true, proxy_protocol: [10.0.0.0/8]}]}`:            "mqtt.listeners[0].proxy_protocol",
 		`mqtt: {listeners: [{bind: ":1883"}]}`:                                                           "mqtt.listeners[0].bind",
 		`bridges: {a: {servers: ["wss://a.example"], out: [{from: x}]}}`:                                 "bridges.a.servers[0]",
 		`bridges: {a: {servers: ["mqtt://a.example"], protocol: 3.1.1, out: [{from: x}]}}`:               "bridges.a.protocol",

@@ -3,11 +3,10 @@ package listen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,12 +25,19 @@ func Accept(ctx context.Context, ln net.Listener, log *slog.Logger, handle func(
 			ln.Close()
 		}
 	}()
+	var spare reserve
+	spare.fill()
+	defer spare.spend()
 	wait := firstBackOff
 	for {
 		nc, err := ln.Accept()
-		if err == nil {
-			wait = firstBackOff
-			tune(nc)
+		if exhausted(err) {
+			nc = spare.accept(ln)
+		}
+		if nc != nil {
+			if err == nil {
+				wait = firstBackOff
+			}
 			handle(nc)
 			continue
 		}
@@ -50,37 +56,40 @@ func Accept(ctx context.Context, ln net.Listener, log *slog.Logger, handle func(
 	}
 }
 
-// tune turns Nagle's algorithm off: writes are batched already, and waiting
-// for the peer's acknowledgement costs more than half of the throughput.
-func tune(nc net.Conn) {
-	if t, ok := nc.(*net.TCPConn); ok {
-		t.SetNoDelay(true) // the connection works without it, only slower
+// exhausted reports whether descriptors ran out.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// reserve is one descriptor kept back. When there is no other, it is given up
+// to accept a client and close it: a client that is refused knows, one that is
+// left in the kernel's queue waits.
+type reserve struct{ file *os.File }
+
+func (r *reserve) fill() {
+	r.file, _ = os.Open(os.DevNull) // without a reserve clients wait, that is all
+}
+
+func (r *reserve) spend() {
+	if r.file != nil {
+		r.file.Close()
+		r.file = nil
 	}
 }
 
-// Bind listens on "host:port" or "unix:/path". A socket file left by a
-// process that is gone is replaced.
-func Bind(bind string) (net.Listener, error) {
-	path, unix := strings.CutPrefix(bind, "unix:")
-	if !unix {
-		return net.Listen("tcp", bind)
+// accept takes the next client and closes it, unless descriptors have become
+// free meanwhile: then the client is returned.
+func (r *reserve) accept(ln net.Listener) net.Conn {
+	r.spend()
+	nc, err := ln.Accept()
+	r.fill()
+	if err != nil {
+		return nil
 	}
-	if err := removeStale(path); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", bind, err)
-	}
-	return net.Listen("unix", path)
-}
-
-// removeStale removes a socket nobody answers on; anything else stays.
-func removeStale(path string) error {
-	fi, err := os.Lstat(path)
-	if err != nil || fi.Mode()&os.ModeSocket == 0 {
-		return nil // missing, or for net.Listen to refuse
-	}
-	nc, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
+	if r.file == nil {
 		nc.Close()
-		return errors.New("another process listens there")
+		r.fill()
+		return nil
 	}
-	return os.Remove(path)
+	return nc
 }

@@ -1,8 +1,21 @@
-// Package listen accepts connections: it binds TCP and Unix sockets, hands
-// each accepted connection to a function, and survives what accept can return.
+// Package listen makes network connections that carry MQTT: it binds TCP and
+// Unix sockets or takes those of systemd, accepts, and puts layers over a
+// socket: PROXY header, TLS, WebSocket.
 //
-// Errors of accept never end a listener; it backs off and tries again. Memory
-// is a listener without sockets, for tests and for clients in the process.
+//	socket -> readProxy -> tls.Server -> WebSocket.upgrade -> newWebSocket -> MQTT
 //
-// It knows no protocol. No locks of its own but Memory's.
+// Accept hands each accepted connection to a function and never waits for a
+// client: a connection with layers is a Handshaker, whose Handshake runs in
+// the connection's own goroutine under the deadline of CONNECT. Until it is
+// done, memory grows only with bytes received, to 64 KiB at most. Errors of
+// accept never end a listener. Memory is a listener without sockets, for tests
+// and for clients in the process.
+//
+// An HTTP server that wants to share its address with MQTT answers the upgrade
+// as WebSocket.upgrade does and goes on with newWebSocket.
+//
+// It knows nothing of MQTT but the names of its subprotocols. Locks: Memory's,
+// a socket's deadlines, a notice's lines; none is held while another is taken,
+// nor across I/O. A one-slot channel orders the writes of a WebSocket
+// connection, and another lets one handshake at a time look at TLS's files.
 package listen

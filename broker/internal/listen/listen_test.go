@@ -3,8 +3,10 @@ package listen
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -15,20 +17,21 @@ import (
 // failing is a listener whose accept fails a few times first.
 type failing struct {
 	*Memory
+	err      error
 	failures int
 }
 
 func (f *failing) Accept() (net.Conn, error) {
 	if f.failures > 0 {
 		f.failures--
-		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+		return nil, &net.OpError{Op: "accept", Err: f.err}
 	}
 	return f.Memory.Accept()
 }
 
 func TestAcceptSurvivesErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ln := &failing{Memory: NewMemory(), failures: 20}
+		ln := &failing{Memory: NewMemory(), err: syscall.ENOBUFS, failures: 20}
 		ctx, cancel := context.WithCancel(t.Context())
 		accepted, done := make(chan net.Conn, 1), make(chan struct{})
 		go func() {
@@ -53,11 +56,59 @@ func TestAcceptSurvivesErrors(t *testing.T) {
 	})
 }
 
+// Without descriptors the client that waits is closed with the one kept back,
+// and those after it are served again as soon as there are some.
+func TestAcceptWithoutDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := &failing{Memory: NewMemory(), err: syscall.EMFILE, failures: 1}
+		ctx, cancel := context.WithCancel(t.Context())
+		accepted, done := make(chan net.Conn, 1), make(chan struct{})
+		go func() {
+			defer close(done)
+			Accept(ctx, ln, slog.New(slog.DiscardHandler), func(nc net.Conn) { accepted <- nc })
+		}()
+		for range 2 { // the reserve is there again
+			c, err := ln.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			(<-accepted).Close()
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestBindUnix(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
+	defer syscall.Umask(syscall.Umask(0))
 	ln, err := Bind("unix:" + path)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o660 {
+		t.Errorf("mode %v, %v", fi.Mode(), err)
+	}
+	if _, err := Bind("unix:" + filepath.Join(filepath.Dir(path), "none", "s")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the directory: %v", err)
+	}
+	for _, name := range []string{"file", "link"} {
+		other := filepath.Join(t.TempDir(), name)
+		if name == "link" {
+			err = os.Symlink(path, other)
+		} else {
+			err = os.WriteFile(other, []byte("x"), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Bind("unix:" + other); err == nil {
+			t.Errorf("a %s is replaced", name)
+		}
+		if _, err := os.Lstat(other); err != nil {
+			t.Errorf("a %s is removed", name)
+		}
 	}
 	if _, err := Bind("unix:" + path); err == nil {
 		t.Error("a socket that is served is taken away")
@@ -69,6 +120,9 @@ func TestBindUnix(t *testing.T) {
 		t.Fatalf("a stale socket is not replaced: %v", err)
 	}
 	ln.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket stays after Close: %v", err)
+	}
 }
 
 func TestBindTCP(t *testing.T) {

@@ -1,0 +1,41 @@
+package listen
+
+import (
+	"net"
+	"syscall"
+	"time"
+)
+
+// tcpConfig sets keep alive on the listening socket: Linux hands it on to the
+// accepted ones, which saves four system calls for each.
+func tcpConfig() net.ListenConfig {
+	return net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		set := func(fd uintptr) {
+			for _, o := range []struct{ level, name, value int }{
+				{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
+				{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(keepAlive.Idle / time.Second)},
+				{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(keepAlive.Interval / time.Second)},
+				{syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT, keepAlive.Count},
+			} {
+				if err == nil {
+					err = syscall.SetsockoptInt(int(fd), o.level, o.name, o.value)
+				}
+			}
+		}
+		if cerr := c.Control(set); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+}
+
+// early gives a Unix socket its mode before it has a name: Linux makes the
+// file with it, so that there is no moment in which others could connect.
+func early(c syscall.RawConn) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), uint32(socketMode)) }); cerr != nil {
+		return cerr
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+// bindAll binds the listeners; one that cannot be bound ends the start, with
+// the place in the configuration that asks for it.
+func bindAll(cfg *config.Config, d *deps) (bound []broker.ListenerOptions, err error) {
+	inherited, err := broker.Inherit()
+	if err != nil {
+		return nil, err
+	}
+	defer inherited.Close()
+	defer func() {
+		if err != nil {
+			closeAll(bound) // nothing was served yet
+			bound = nil
+		}
+	}()
+	log := d.logger("broker")
+	for i := range cfg.MQTT.Listeners {
+		l, place := &cfg.MQTT.Listeners[i], fmt.Sprintf("mqtt.listeners[%d]", i)
+		over, err := transport(cfg, l, place, log)
+		if err != nil {
+			return bound, err
+		}
+		sockets, err := bind(l, d, inherited)
+		if err != nil {
+			return bound, fmt.Errorf("%s: %w%s", place, err, bindHint(err))
+		}
+		for _, ln := range sockets {
+			bound = append(bound, broker.ListenerOptions{Name: l.Bind, Listener: over(ln), Anonymous: l.Anonymous})
+		}
+	}
+	if names := inherited.Names(); len(names) > 0 {
+		log.Warn("sockets of systemd that no listener names are closed", "names", strings.Join(names, ", "))
+	}
+	return bound, nil
+}
+
+func closeAll(listeners []broker.ListenerOptions) {
+	for _, l := range listeners {
+		l.Listener.Close()
+	}
+}
+
+// bind binds one listener of the configuration: several sockets if systemd
+// passed several under its name.
+func bind(l *config.Listener, d *deps, inherited *broker.Inherited) ([]net.Listener, error) {
+	if kind, name := l.Kind(); kind == "systemd" {
+		return inherited.Take(name)
+	}
+	listen := d.listen
+	if listen == nil {
+		listen = broker.Listen
+	}
+	ln, err := listen(l.Bind)
+	return []net.Listener{ln}, err
+}
+
+// transport makes what lies between a listener's sockets and MQTT. Files that
+// cannot be used are mistakes in the configuration, with their place.
+func transport(cfg *config.Config, l *config.Listener, place string, log *slog.Logger) (func(net.Listener) net.Listener, error) {
+	t := broker.Transport{Log: log.With("listener", l.Bind)}
+	for _, network := range l.ProxyProtocol {
+		p, err := netip.ParsePrefix(network)
+		if err != nil {
+			return nil, err // config has checked it
+		}
+		t.Proxies = append(t.Proxies, p)
+	}
+	if l.Protocol == "websocket" {
+		t.WebSocket = &broker.WebSocketOptions{Path: l.Path, Origins: l.Origins}
+	}
+	if s := l.TLS; s != nil {
+		t.TLS = &broker.TLSOptions{
+			Cert: string(s.Cert), Key: string(s.Key), CA: string(s.CA), CRL: string(s.CRL),
+			RequireClientCert: s.RequireClientCert, Identity: s.Identity,
+		}
+	}
+	over, err := t.Over()
+	var file *broker.TLSError
+	if errors.As(err, &file) {
+		return nil, config.Errors{cfg.Errorf(place+".tls."+strings.ToLower(file.Field), file.Cure, "%v", file)}
+	}
+	return over, err
+}
+
+// bindHint says what to do about the most frequent failure.
+func bindHint(err error) string {
+	switch {
+	case isAddressInUse(err):
+		return "; another server runs there: stop it ('systemctl disable --now mosquitto' if it is mosquitto), or choose another port"
+	case isPermission(err):
+		return "; ports below 1024 and directories of others need a privilege: choose another"
+	case errors.Is(err, fs.ErrNotExist):
+		return "; make the directory first"
+	}
+	return ""
+}
+
+func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+func isPermission(err error) bool   { return errors.Is(err, fs.ErrPermission) }
+
+// listenNear binds bind, or, when its port is taken, one of the ports after
+// it, or any free one.
+func listenNear(bind string) (net.Listener, error) {
+	l, err := broker.Listen(bind)
+	host, port, splitErr := net.SplitHostPort(bind)
+	if !isAddressInUse(err) || splitErr != nil {
+		return l, err
+	}
+	first, err := net.LookupPort("tcp", port)
+	if err != nil {
+		return nil, err
+	}
+	for p := first + 1; p <= min(first+10, 65535); p++ {
+		if l, err = broker.Listen(net.JoinHostPort(host, fmt.Sprint(p))); !isAddressInUse(err) {
+			return l, err
+		}
+	}
+	return broker.Listen(net.JoinHostPort(host, "0"))
+}
