@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+func main() {
+	length := flag.Duration("time", 10*time.Minute, "how long the clients live")
+	clients := flag.Int("clients", 500, "number of clients")
+	rate := flag.Float64("rate", 250, "actions a second, all clients together")
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "random seed")
+	binary := flag.String("binary", "build/out/dunlin", "the `program` to run")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	fmt.Printf("seed %d, %d clients, %v\n", *seed, *clients, *length)
+	if err := soak(ctx, *binary, *length, *clients, *rate, *seed); err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(1)
+	}
+}
+
+func soak(ctx context.Context, binary string, length time.Duration, clients int, rate float64, seed uint64) (err error) {
+	dir, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := startServer(binary, dir)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, s.stop())
+		if s.log.Len() > 0 {
+			fmt.Printf("the server's log:\n%.4000s\n", s.log.String())
+		}
+	}()
+	w := newWorld(s.address, seed, clients)
+	w.interval = time.Duration(float64(clients) / rate * float64(time.Second))
+	watcher, err := w.watchWills()
+	if err != nil {
+		return err
+	}
+	defer watcher.nc.Close()
+	time.Sleep(2500 * time.Millisecond) // two rounds of $SYS
+	before, err := s.sample()
+	if err != nil {
+		return err
+	}
+	fmt.Println("at the start:", before)
+	live(ctx, w, s, length)
+	settled, err := s.sample()
+	if err != nil {
+		return err
+	}
+	fmt.Println("settled:     ", settled)
+	w.each((*actor).quit)
+	time.Sleep(w.late + 5*time.Second) // wills and sessions that expire
+	for _, err := range w.wills.judge() {
+		w.fault(err.Error())
+	}
+	after, err := s.sample()
+	if err != nil {
+		return err
+	}
+	fmt.Println("at the end:  ", after)
+	return verdict(w, s, before, after)
+}
+
+// live runs the actors and says every ten seconds how it goes.
+func live(ctx context.Context, w *world, s *server, length time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	reported := make(chan struct{})
+	go func() {
+		defer close(reported)
+		for ctx.Err() == nil {
+			pause(ctx, 10*time.Second)
+			now, err := s.sample()
+			if err != nil {
+				w.fault("sample: " + err.Error())
+				cancel()
+				return
+			}
+			fmt.Printf("%6.0f s: %v, %d messages delivered, %d faults\n", time.Since(w.start).Seconds(), now, w.delivered.Load(), w.faults.Load())
+		}
+	}()
+	w.run(ctx)
+	<-reported
+	w.settle()
+}
+
+// slack is what may stay of 500 clients, in kB: memory that the runtime keeps
+// for the next burst.
+const slack = 32 << 10
+
+func verdict(w *world, s *server, before, after sample) error {
+	for what, n := range map[string][2]int{
+		"goroutines": {before.goroutines, after.goroutines}, "sessions": {before.sessions, after.sessions},
+		"descriptors": {before.descriptors, after.descriptors}, "kB of memory": {before.resident + slack, after.resident},
+	} {
+		if n[1] > n[0] {
+			w.fault(fmt.Sprintf("%s leaked: %d, at the start %d", what, n[1], n[0]))
+		}
+	}
+	for _, zero := range []string{
+		"dunlin/connections/panics", "dunlin/connections/slow_consumers", "dunlin/retained/refused", "dunlin/messages/refused",
+	} {
+		if n := s.value(zero); n != 0 {
+			w.fault(fmt.Sprintf("$SYS/%s is %d", zero, n))
+		}
+	}
+	fmt.Printf("%d messages delivered, %d wills\n", w.delivered.Load(), len(w.wills.all))
+	if n := w.faults.Load(); n > 0 {
+		return fmt.Errorf("%d faults", n)
+	}
+	return nil
+}

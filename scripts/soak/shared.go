@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+)
+
+// group is one Shared Subscription. It always has a member, so that each
+// message that was acknowledged must reach one of them.
+type group struct {
+	filter string // "$share/name/filter"
+
+	mu   sync.Mutex
+	owed map[message]bool // acknowledged to the publisher, not seen yet
+	seen map[message]*inbox
+}
+
+type message struct {
+	stream uint32
+	number uint64
+}
+
+func newGroup(filter string) *group {
+	return &group{filter: filter, owed: make(map[message]bool), seen: make(map[message]*inbox)}
+}
+
+// owe is called when the publisher was told that the message is safe.
+func (g *group) owe(s *stream, n uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := message{s.id, n}
+	if g.seen[m] == nil {
+		g.owed[m] = true
+	}
+}
+
+// take records that a member received the message. Another member may get it
+// only if the session of the first one has ended, as it may have left before
+// its acknowledgement arrived, or if the publisher sent it twice.
+func (g *group) take(s *stream, member *inbox, d delivery) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m := message{d.stream, d.number}
+	first := g.seen[m]
+	g.seen[m] = member
+	delete(g.owed, m)
+	if first == nil || s.wasRepeated(d.number) {
+		return nil
+	}
+	if first == member {
+		if d.qos == 1 && d.dup {
+			return nil
+		}
+		return fmt.Errorf("%s: number %d of stream %d came twice to one member", g.filter, d.number, d.stream)
+	}
+	if !first.over() {
+		return fmt.Errorf("%s: number %d of stream %d came to two members", g.filter, d.number, d.stream)
+	}
+	return nil
+}
+
+func (g *group) missing() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for m := range g.owed {
+		return fmt.Sprintf("%s: number %d of stream %d, and %d more", g.filter, m.number, m.stream, len(g.owed)-1)
+	}
+	return ""
+}
