@@ -108,13 +108,14 @@ func (a *actor) connected(l *link, v *packet.View) error {
 	}
 	now := time.Now()
 	must, mustNot := a.box != nil && now.Before(a.alive), a.box == nil || l.clean || l.asked.After(a.alive.Add(a.world.late))
-	if v.SessionPresent && mustNot {
+	present := v.SessionPresent || a.version == mqtt.V31 && must && !mustNot // 3.1 does not say
+	if present && mustNot {
 		a.fault("Session Present, but the session must be gone (clean start %v, known %v)", l.clean, a.box != nil)
 	}
-	if !v.SessionPresent && must && !mustNot {
+	if !present && must && !mustNot {
 		a.fault("the session is gone %v before its expiry", a.alive.Sub(now).Round(time.Millisecond))
 	}
-	if !v.SessionPresent {
+	if !present {
 		a.forget()
 		a.box = newInbox(a.world.streams)
 	}

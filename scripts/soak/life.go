@@ -363,6 +363,16 @@ func (a *actor) settle() {
 	a.link.paused.Store(false)
 }
 
+// ping keeps a settled connection.
+func (a *actor) ping() {
+	if a.link == nil {
+		return
+	}
+	if err := a.link.send(&packet.View{Type: packet.PINGREQ}); err != nil {
+		a.fault("connection lost at the end: %v, reason %v", err, a.link.reason)
+	}
+}
+
 // quit leaves for good.
 func (a *actor) quit() {
 	if a.link == nil {

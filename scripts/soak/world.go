@@ -153,6 +153,8 @@ func (w *world) await(what string, missing func() string) {
 // settle brings everybody back and waits for all that is owed.
 func (w *world) settle() {
 	w.each((*actor).settle)
+	stop := w.keepAlive()
+	defer stop()
 	for _, a := range w.actors {
 		w.await(a.name+" misses", a.missing)
 	}
@@ -160,6 +162,21 @@ func (w *world) settle() {
 		w.await("a group misses", g.missing)
 	}
 	w.judgeRetained()
+}
+
+// keepAlive pings for all actors until the function it returns is called.
+func (w *world) keepAlive() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ; ctx.Err() == nil; pause(ctx, silence/4) {
+			for _, a := range w.actors {
+				a.ping()
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 func (w *world) each(f func(*actor)) {
