@@ -197,7 +197,8 @@ func (a *actor) acknowledged(l *link, v *packet.View) error {
 		return nil
 	}
 	s := a.sent[i]
-	if v.Reason.Failed() {
+	// PUBREL that is sent again may come after it did its work.
+	if v.Reason.Failed() && !(v.Type == packet.PUBCOMP && v.Reason == mqtt.PacketIdentifierNotFound && a.box.connections > 1) {
 		a.fault("message refused: %v", v.Reason)
 	}
 	if v.Type == packet.PUBREC {
@@ -288,6 +289,9 @@ func (a *actor) answered(l *link, v *packet.View) error {
 func (a *actor) subscribe(s subscription) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.link.asks(s.filter) {
+		return nil
+	}
 	if s.group == nil {
 		a.box.asking(s.filter, s.qos)
 		a.box.expectRetained(s.filter, a.world.kept)
@@ -299,9 +303,23 @@ func (a *actor) subscribe(s subscription) error {
 func (a *actor) unsubscribe(filter string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.link.asks(filter) {
+		return nil
+	}
 	a.box.leaving(filter)
 	id := a.request(request{filter: filter, leave: true})
 	return a.link.send(&packet.View{Type: packet.UNSUBSCRIBE, ID: id, Filters: []packet.Filter{{Filter: []byte(filter)}}})
+}
+
+// asks reports whether an answer about the filter is on its way: a second
+// request would make it unclear what holds.
+func (l *link) asks(filter string) bool {
+	for _, r := range l.pending {
+		if r.filter == filter {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *actor) request(r request) uint16 {

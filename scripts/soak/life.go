@@ -14,7 +14,7 @@ import (
 
 const (
 	never   = 100 * 365 * 24 * time.Hour
-	silence = 2 * time.Second // Keep Alive of connections that will fall silent
+	silence = 6 * time.Second // Keep Alive of connections that will fall silent
 )
 
 // live connects, stays and leaves until ctx ends; then it stays connected.
@@ -198,7 +198,7 @@ func (a *actor) stay(ctx context.Context) bool {
 	}
 	for ctx.Err() == nil && time.Now().Before(until) {
 		wait := time.Duration(r.ExpFloat64() * float64(a.world.interval))
-		pause(ctx, min(wait, a.link.keepAlive/2, 10*time.Second))
+		pause(ctx, min(wait, a.link.keepAlive/6))
 		if ctx.Err() != nil {
 			break
 		}
