@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"sensors/drivers":         {"sensors", "serial", "broker/mqtt", "broker/topic"},
 	"cmd/dunlin":              {"..."},
 	"cmd/dunlin/internal/...": {"broker/mqtt", "broker/packet", "broker/topic"},
+	"scripts/soak":            {"broker/mqtt", "broker/packet", "broker/topic"},
 	"scripts/...":             {},
 
 	"broker/internal/store/disk":     {},

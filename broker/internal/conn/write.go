@@ -26,7 +26,7 @@ type writer struct {
 	closing  bool
 	shaking  bool          // the transport's handshake goes on: nothing may be written
 	finished bool          // the last write is over, the socket gives nothing more
-	final    []byte        // the last packet
+	worded   bool          // the last packet was encoded
 	cause    error         // why the connection closes
 	parked   *pending      // acknowledgements that wait; nil for none
 	ended    chan struct{} // closed when finished is set; nil in a loop
@@ -77,7 +77,6 @@ func (c *Conn) shut(err error) {
 	w.Lock()
 	if !w.closing {
 		w.closing, w.cause = true, err
-		w.final = c.lastPacket(err, w.open)
 		w.changed()
 	}
 	w.Unlock()
@@ -137,9 +136,10 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	w.again = false
 	waits := c.release(dst, durable)
 	closing = w.closing
-	final := w.final
-	if closing {
-		w.final = nil
+	var final []byte
+	if closing && !w.worded {
+		// Only now: whether the CONNACK has left decides what the last packet is.
+		final, w.worded = c.lastPacket(w.cause, w.open), true
 	}
 	open, ask := w.open, waits != w.notified
 	w.notified = waits
