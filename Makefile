@@ -9,9 +9,10 @@ endif
 REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 FUZZTIME ?= 10s
+SOAK     ?= 10m
 export VERSION REVISION LDFLAGS
 
-.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh clean spec help
+.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh soak clean spec help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
@@ -46,6 +47,10 @@ bench-smoke: ## a short run of the benchmark: nothing lost, doubled or out of or
 
 spec: ## list what MQTT 5.0, 3.1.1 and 3.1 ask of a server, and demand a test for each
 	@go run ./scripts/spec
+
+soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wills, leaks
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
+	@go run ./scripts/soak -time $(SOAK) -binary build/out/dunlin
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
