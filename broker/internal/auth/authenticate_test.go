@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -288,16 +289,19 @@ func TestStrangersCostAsMuch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var took [2]time.Duration
-	for i := range 300 {
+	var took [2][]time.Duration
+	for i := range 200 {
 		start := time.Now()
 		if _, err := a.Authenticate(t.Context(), login([]string{"ann", "eve"}[i%2], "wrong")); code(t, err) != mqtt.BadUserNameOrPassword {
 			t.Fatal(err)
 		}
-		took[i%2] += time.Since(start)
+		took[i%2] = append(took[i%2], time.Since(start))
 	}
-	// Shared machines are noisy: a missing dummy hash would be a factor of 100.
-	if r := float64(took[1]) / float64(took[0]); r < 0.5 || r > 2 {
+	slices.Sort(took[0])
+	slices.Sort(took[1])
+	// Shared machines are noisy; without a dummy hash it would be a factor of
+	// 100.
+	if r := float64(took[1][50]) / float64(took[0][50]); r < 0.5 || r > 2 {
 		t.Errorf("unknown users take %.2f times as long", r)
 	}
 }
