@@ -35,7 +35,9 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	who := b.opts.Auth
 	if o.Auth != nil {
 		who = o.Auth
-		l.realm += "\x00" + l.name // its users are its own
+	}
+	if o.Auth != nil || o.OwnUsers {
+		l.realm += "\x00" + l.name
 	}
 	if who == nil {
 		who = everybody{}

@@ -43,8 +43,11 @@ type ListenerOptions struct {
 	// Anonymous is handed to Auth: clients that prove nothing are let in.
 	Anonymous bool
 	Auth      Authenticator // nil: Options.Auth
-	Limits    *Limits       // nil: Options.Limits
-	Features  *Features     // nil: Options.Features
+	// OwnUsers says that a user here is not who has the same name elsewhere;
+	// so it is with an Auth of its own.
+	OwnUsers bool
+	Limits   *Limits   // nil: Options.Limits
+	Features *Features // nil: Options.Features
 	// TopicPrefix is put before every topic of the listener's clients, and
 	// taken off towards them.
 	TopicPrefix string
@@ -88,6 +91,9 @@ func AllFeatures() Features {
 // Limits bound what clients may use. A zero value means the default; where a
 // limit is announced to clients, it is enforced on them.
 type Limits struct {
+	// Exact makes a zero of TopicAliasMaximum, the queue and the retained
+	// messages a zero.
+	Exact             bool
 	Connections       int           // network connections at a time; default 1000
 	PacketSize        uint32        // bytes, both ways; default 256 KiB
 	ReceiveMaximum    uint16        // QoS 1 and 2 in flight, each way; default 20
@@ -118,13 +124,15 @@ func (l *Limits) setDefaults() {
 	or(&l.Connections, 1000)
 	or(&l.PacketSize, 256<<10)
 	or(&l.ReceiveMaximum, 20)
-	or(&l.TopicAliasMaximum, 10)
 	or(&l.KeepAliveMax, time.Hour)
 	or(&l.SessionExpiryMax, 7*24*time.Hour)
-	or(&l.QueueMessages, 1000)
-	or(&l.QueueSize, 1<<20)
-	or(&l.RetainedMessages, 20000)
-	or(&l.RetainedSize, 4<<20)
+	if !l.Exact {
+		or(&l.TopicAliasMaximum, 10)
+		or(&l.QueueMessages, 1000)
+		or(&l.QueueSize, 1<<20)
+		or(&l.RetainedMessages, 20000)
+		or(&l.RetainedSize, 4<<20)
+	}
 	or(&l.Sessions, 5000)
 	or(&l.SessionsPerUser, l.Sessions)
 	or(&l.Subscriptions, 500)
@@ -150,5 +158,10 @@ func (l *Limits) conn() conn.Limits {
 }
 
 func (l *Limits) session() session.Limits {
-	return session.Limits{QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions}
+	o := session.Limits{QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions}
+	// What is in flight to a client that is there needs room even where
+	// nothing is kept for those who are away.
+	or(&o.QueueMessages, int(l.ReceiveMaximum))
+	or(&o.QueueBytes, int(l.PacketSize))
+	return o
 }

@@ -158,7 +158,7 @@ func (li *Listener) check(l *loader, p string) {
 	li.checkWebSocket(l, p)
 	li.checkProxies(l, p, kind)
 	if li.TopicPrefix != "" {
-		l.failIf(topicFault(li.TopicPrefix), join(p, "topic_prefix"), "", "topic_prefix %s")
+		l.failIf(prefixFault(li.TopicPrefix), join(p, "topic_prefix"), "for example plant-2/", "topic_prefix %s")
 	}
 	checkRules(l, join(p, "acl"), li.ACL)
 	if li.Limits != nil {
@@ -197,6 +197,19 @@ func (li *Listener) checkProxies(l *loader, p, kind string) {
 			l.failAt(index(join(p, "proxy_protocol"), i), "for example 10.0.0.0/8", "%q is not a network", shorten(cidr))
 		}
 	}
+}
+
+// prefixFault says why a text cannot go before topics, "" when it can.
+func prefixFault(prefix string) string {
+	switch {
+	case len(prefix) > 256:
+		return "is longer than 256 bytes"
+	case !strings.HasSuffix(prefix, "/"):
+		return "must end with /, so that it is whole levels"
+	case prefix[0] == '$':
+		return "must not start with $: those topics are the server's"
+	}
+	return topicFault(prefix)
 }
 
 // bindFault says why an address cannot be listened on, "" when it can.

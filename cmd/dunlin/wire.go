@@ -75,7 +75,8 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	}
 	g.broker, err = broker.New(broker.Options{
 		Listeners:   listeners,
-		Limits:      limits(&cfg.MQTT.Limits),
+		Limits:      *limits(&cfg.MQTT.Limits),
+		Features:    features(&cfg.MQTT.Features),
 		Auth:        auth,
 		SysInterval: cfg.MQTT.SysInterval,
 		Version:     readVersion().Version,

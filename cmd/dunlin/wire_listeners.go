@@ -40,7 +40,7 @@ func bindAll(cfg *config.Config, d *deps) (bound []broker.ListenerOptions, err e
 			return bound, fmt.Errorf("%s: %w%s", place, err, bindHint(err))
 		}
 		for _, ln := range sockets {
-			bound = append(bound, broker.ListenerOptions{Name: l.Bind, Listener: over(ln), Anonymous: l.Anonymous})
+			bound = append(bound, listenerOptions(l, over(ln)))
 		}
 	}
 	if names := inherited.Names(); len(names) > 0 {

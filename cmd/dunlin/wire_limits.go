@@ -1,0 +1,52 @@
+package main
+
+import (
+	"net"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+func limits(l *config.Limits) *broker.Limits {
+	expiry := l.SessionExpiryMax
+	if expiry == config.Never {
+		expiry = -1
+	}
+	return &broker.Limits{
+		Exact:             true,
+		Connections:       l.Connections,
+		PacketSize:        uint32(l.PacketSize),
+		ReceiveMaximum:    uint16(l.ReceiveMaximum),
+		TopicAliasMaximum: uint16(l.TopicAliasMaximum),
+		KeepAliveMax:      l.KeepAliveMax,
+		SessionExpiryMax:  expiry,
+		QueueMessages:     l.QueueMessages,
+		QueueSize:         int(l.QueueSize),
+		RetainedMessages:  l.RetainedMessages,
+		RetainedSize:      int64(l.RetainedSize),
+		Subscriptions:     l.Subscriptions,
+		TopicLevels:       l.TopicLevels,
+		TopicLength:       l.TopicLength,
+	}
+}
+
+func features(f *config.Features) *broker.Features {
+	return &broker.Features{
+		MaxQoS:                  mqtt.QoS(f.MaxQoS),
+		Retain:                  f.Retain,
+		Wildcard:                f.Wildcard,
+		Shared:                  f.Shared,
+		SubscriptionIdentifiers: f.SubscriptionIdentifiers,
+	}
+}
+
+func listenerOptions(l *config.Listener, ln net.Listener) broker.ListenerOptions {
+	o := broker.ListenerOptions{
+		Name: l.Bind, Listener: ln, Anonymous: l.Anonymous, OwnUsers: l.UsersFile != "", TopicPrefix: l.TopicPrefix,
+	}
+	if l.Limits != nil {
+		o.Limits = limits(&l.Limits.Limits)
+	}
+	return o
+}
