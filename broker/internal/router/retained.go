@@ -43,6 +43,9 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
 	}
 	r.retained.Set(m.Topic, m)
 	r.retainedBytes += int64(m.Size())
+	if !m.Expires.IsZero() && (r.nextExpiry.IsZero() || m.Expires.Before(r.nextExpiry)) {
+		r.nextExpiry = m.Expires
+	}
 	r.store.Append(store.Record{Kind: store.RetainedSet, Message: m})
 	return true
 }
@@ -61,17 +64,27 @@ func (r *Router) forget(m *mqtt.Message) {
 }
 
 // dropExpired makes room when a limit is reached; until then an expired
-// message only takes its place and is never sent.
+// message only takes its place and is never sent. It looks through all of them
+// only when one must have expired, and at most once a second: a client that
+// publishes against a full store must not make each message cost that.
 func (r *Router) dropExpired(now time.Time) {
+	if r.nextExpiry.IsZero() || now.Before(r.nextExpiry) || now.Before(r.swept.Add(time.Second)) {
+		return
+	}
 	var expired []*mqtt.Message
+	var next time.Time
 	for _, m := range r.retained.All() {
-		if m.Expired(now) {
+		switch {
+		case m.Expired(now):
 			expired = append(expired, m)
+		case !m.Expires.IsZero() && (next.IsZero() || m.Expires.Before(next)):
+			next = m.Expires
 		}
 	}
 	for _, m := range expired {
 		r.forget(m)
 	}
+	r.nextExpiry, r.swept = next, now
 }
 
 // sendRetained delivers the retained messages of a new subscription with

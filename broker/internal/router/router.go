@@ -62,6 +62,8 @@ type Router struct {
 	filters       topic.Filters[*node]
 	retained      topic.Names[*mqtt.Message]
 	retainedBytes int64
+	nextExpiry    time.Time // no retained message expires before; zero: none does
+	swept         time.Time // when they were looked through last
 	ownRetained   int
 	subscriptions int
 	shared        int // of these

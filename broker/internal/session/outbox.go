@@ -27,6 +27,7 @@ type delivery struct {
 	sent        bool // in flight: a PUBLISH went out in some connection
 	released    bool // PUBREC came, PUBREL is what is left
 	onWire      bool // counts against Receive Maximum of this connection
+	stored      bool // a retained message, on an account of its own
 }
 
 // outbox is everything towards the client: deliveries in flight in the order
@@ -39,13 +40,16 @@ type outbox struct {
 	onWire   int
 	quota    int
 	bytes    int
+	stored   struct{ messages, bytes int } // of all that waits, what is retained
 	last     SentID
 	counts   Counts
 }
 
 // Deliver takes a message for the client. kept reports that a durable session
 // now answers for it. A message that finds the queue full is dropped if it has
-// QoS 0; otherwise the oldest that waits makes room for it.
+// QoS 0; otherwise the oldest that waits makes room for it. Retained messages
+// have room of their own, for as many as there can be: a new subscription gets
+// all of them at once, however slowly the client reads.
 func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
 	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable()) {
 		return false
@@ -53,7 +57,8 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, iden
 	o := &s.out
 	o.counts.Accepted++
 	size := p.Peek().Size()
-	for o.waiting()+1 > s.limits.QueueMessages || o.bytes+size > s.limits.QueueBytes {
+	stored := retain && o.stored.messages < s.limits.RetainedMessages && int64(o.stored.bytes+size) <= s.limits.RetainedBytes
+	for !stored && (o.waiting()-o.stored.messages+1 > s.limits.QueueMessages || o.bytes-o.stored.bytes+size > s.limits.QueueBytes) {
 		// What could not fit an empty queue must not empty this one.
 		if qos == mqtt.AtMostOnce || o.queue.len() == 0 || size > s.limits.QueueBytes {
 			o.counts.Dropped++
@@ -61,8 +66,7 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, iden
 		}
 		o.drop()
 	}
-	o.bytes += size
-	o.queue.push(delivery{message: p.Message(), identifiers: identifiers, qos: qos, retain: retain})
+	o.account(o.queue.push(delivery{message: p.Message(), identifiers: identifiers, qos: qos, retain: retain, stored: stored}), 1)
 	return qos > mqtt.AtMostOnce && s.Durable()
 }
 
@@ -111,7 +115,7 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 		}
 		if d.qos == mqtt.AtMostOnce {
 			m := o.send(d)
-			o.bytes -= d.message.Size()
+			o.account(d, -1)
 			o.counts.Done++
 			o.queue.cut(0)
 			return m, true
@@ -220,7 +224,7 @@ func (o *outbox) identifier() SentID {
 
 func (o *outbox) remove(i int) {
 	d := o.inflight.at(i)
-	o.bytes -= d.message.Size()
+	o.account(d, -1)
 	if d.onWire {
 		o.onWire--
 	}
@@ -230,9 +234,19 @@ func (o *outbox) remove(i int) {
 	o.inflight.cut(i)
 }
 
+// account adds a delivery to what waits, or takes it away with sign -1.
+func (o *outbox) account(d *delivery, sign int) {
+	size := sign * d.message.Size()
+	o.bytes += size
+	if d.stored {
+		o.stored.messages += sign
+		o.stored.bytes += size
+	}
+}
+
 // drop gives up the oldest delivery that waits.
 func (o *outbox) drop() {
-	o.bytes -= o.queue.at(0).message.Size()
+	o.account(o.queue.at(0), -1)
 	o.counts.Dropped++
 	o.queue.cut(0)
 }

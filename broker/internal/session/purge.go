@@ -13,7 +13,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 		if may(d.message) {
 			continue
 		}
-		o.bytes -= d.message.Size()
+		o.account(d, -1)
 		o.counts.Dropped++
 		o.queue.cut(i)
 	}
