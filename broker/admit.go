@@ -143,11 +143,24 @@ func (l *listener) Subscribe(now time.Time, c *conn.Conn, s mqtt.Subscription) m
 
 // subscribe is for connections and in-process clients alike.
 func (h *hub) subscribe(now time.Time, p *conn.Peer, s mqtt.Subscription) mqtt.ReasonCode {
+	old, had := p.Subscription(s.Filter)
 	existed, code := p.Subscribed(s)
-	if !code.Failed() {
-		h.router.Subscribe(now, p, s, existed, p.Durable())
+	if code.Failed() || h.router.Subscribe(now, p, s, existed, p.Durable()) {
+		return code
 	}
-	return code
+	if p.Unsubscribed(s.Filter); had {
+		p.Subscribed(old) // there was room for it before
+	}
+	return mqtt.QuotaExceeded
+}
+
+// Resume implements conn.Router.
+func (h *hub) Resume(now time.Time, p *conn.Peer) bool {
+	s, identifiers, messages := p.Page()
+	if len(messages) > 0 {
+		h.router.Resume(now, p, s, identifiers, messages)
+	}
+	return len(messages) > 0
 }
 
 // Unsubscribe implements conn.Router.

@@ -164,6 +164,9 @@ func (c *Client) take(now time.Time) (mqtt.Message, bool) {
 	c.acknowledge(now)
 	for {
 		s, ok := c.peer.Next(now)
+		if !ok && c.hub.Resume(now, c.peer) {
+			continue
+		}
 		if !ok {
 			break
 		}

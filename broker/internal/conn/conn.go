@@ -45,6 +45,9 @@ type Router interface {
 	Publish(now time.Time, p *packet.Publication) (matched, recorded bool)
 	Subscribe(now time.Time, c *Conn, s mqtt.Subscription) mqtt.ReasonCode
 	Unsubscribe(c *Conn, filter string) mqtt.ReasonCode
+	// Resume delivers the next of the retained messages that wait for p to have
+	// room; it reports whether there were any.
+	Resume(now time.Time, p *Peer) bool
 	Persist(p *Peer, c session.Change, id uint16)
 }
 

@@ -24,7 +24,10 @@ type Peer struct {
 		conn    *Conn // the same, if it is a network connection
 		// gate judges each message by its topic; nil lets all pass.
 		gate func(topic string) bool
+		// backlog are retained messages that wait until the session has room.
+		backlog []backlog
 	}
+	backlogMax int
 }
 
 // Waker is who is attached to a peer. Wake tells it that Next may have
@@ -35,7 +38,7 @@ type Waker interface{ Wake() }
 // NewPeer makes a peer without state for a Client Identifier whose topics are
 // behind prefix.
 func NewPeer(id, prefix string, l session.Limits) *Peer {
-	p := &Peer{id: id, prefix: prefix}
+	p := &Peer{id: id, prefix: prefix, backlogMax: l.QueueBytes / pointerSize}
 	p.state.session = session.New(l)
 	return p
 }
@@ -139,6 +142,7 @@ func (p *Peer) Subscribed(s mqtt.Subscription) (existed bool, code mqtt.ReasonCo
 func (p *Peer) Unsubscribed(filter string) bool {
 	p.state.Lock()
 	defer p.state.Unlock()
+	p.forget(filter)
 	return p.state.session.Unsubscribed(filter)
 }
 

@@ -144,8 +144,11 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	open, ask := w.open, waits != w.notified
 	w.notified = waits
 	w.Unlock()
-	if open {
+	for open {
 		c.pull(dst, now, closing)
+		if closing || len(*dst) >= flushSize || !c.cfg.Router.Resume(now, c.peer) {
+			break
+		}
 	}
 	if closing {
 		*dst = append(*dst, final...)

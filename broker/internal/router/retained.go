@@ -87,17 +87,50 @@ func (r *Router) dropExpired(now time.Time) {
 	r.nextExpiry, r.swept = next, now
 }
 
-// sendRetained delivers the retained messages of a new subscription with
-// RETAIN set [MQTT-3.3.1-8]; the caller holds the write lock.
-func (r *Router) sendRetained(now time.Time, s *subscriber) {
-	var p packet.Publication
+// Pacer is a Sink that takes a large number of retained messages at its own
+// pace: Later keeps them, if it has room, and the owner of the sink asks for
+// them with Resume. Without it they would all be in its queue at once, and what
+// does not fit would be lost.
+type Pacer interface {
+	Later(s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) bool
+}
+
+// directly is how many retained messages go into a sink's queue at once.
+const directly = 64
+
+// retainedFor collects the retained messages of a new subscription. The caller
+// holds the lock.
+func (r *Router) retainedFor(now time.Time, s *subscriber) (messages []*mqtt.Message) {
 	r.retained.Match(s.Filter, func(_ string, m *mqtt.Message) bool {
 		if !m.Expired(now) && !(s.NoLocal && s.sink.ClientID() == m.Publisher) {
-			kept := s.sink.Deliver(now, p.Own(m), min(m.QoS, s.QoS), true, s.identifiers)
-			if kept {
-				r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: []string{s.sink.ClientID()}})
-			}
+			messages = append(messages, m)
 		}
 		return true
 	})
+	return messages
+}
+
+// Resume delivers retained messages that a Pacer kept for later. One that was
+// replaced meanwhile is passed over: the subscriber got the newer one when it
+// was published, and the older must not follow it.
+func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	sub := subscriber{Subscription: s, sink: sink, identifiers: identifiers}
+	for _, m := range messages {
+		if current, ok := r.retained.Get(m.Topic); ok && current == m {
+			r.sendRetained(now, &sub, m)
+		}
+	}
+}
+
+// sendRetained delivers one retained message with RETAIN set [MQTT-3.3.1-8].
+func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
+	if m.Expired(now) {
+		return
+	}
+	var p packet.Publication
+	if s.sink.Deliver(now, p.Own(m), min(m.QoS, s.QoS), true, s.identifiers) {
+		r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: []string{s.sink.ClientID()}})
+	}
 }

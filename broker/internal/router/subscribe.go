@@ -28,17 +28,29 @@ func (n *node) empty() bool { return len(n.subscribers)+len(n.groups) == 0 }
 // that Retain Handling asks for. existed says whether the session had one with
 // this Topic Filter; durable asks for a record. Between the retained messages
 // and the first live one nothing is lost and nothing comes twice: both happen
-// under one lock.
-func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existed, durable bool) {
+// under one lock. It changes nothing and returns false if the sink has no room
+// for the retained messages.
+func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existed, durable bool) bool {
 	sub := subscriber{Subscription: s, sink: sink}
 	if s.Identifier != 0 {
 		sub.identifiers = []uint32{s.Identifier}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	group, filter, shared := topic.Share(s.Filter)
 	if !shared {
 		filter = s.Filter
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var retained []*mqtt.Message
+	// Shared Subscriptions get no retained messages when they are made (4.8.2).
+	if !shared && s.RetainHandling != mqtt.DoNotSendRetained && !(existed && s.RetainHandling == mqtt.SendRetainedIfNew) {
+		retained = r.retainedFor(now, &sub)
+	}
+	if pacer, ok := sink.(Pacer); ok && len(retained) > directly {
+		if !pacer.Later(s, sub.identifiers, retained) {
+			return false
+		}
+		retained = nil
 	}
 	n, ok := r.filters.Get(filter)
 	if !ok {
@@ -60,11 +72,10 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 	if durable {
 		r.store.Append(store.Record{Kind: store.Subscribed, ClientID: sink.ClientID(), Subscription: s})
 	}
-	// Shared Subscriptions get no retained messages when they are made (4.8.2).
-	if shared || s.RetainHandling == mqtt.DoNotSendRetained || existed && s.RetainHandling == mqtt.SendRetainedIfNew {
-		return
+	for _, m := range retained {
+		r.sendRetained(now, &sub, m)
 	}
-	r.sendRetained(now, &sub)
+	return true
 }
 
 // Unsubscribe removes the subscription of sink with exactly this Topic Filter

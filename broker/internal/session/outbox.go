@@ -78,6 +78,9 @@ func (s *Session) MayPass() bool {
 	return s.online && o.queue.len() == 0 && o.resend == o.inflight.len()
 }
 
+// Drained reports whether no message waits to be sent for the first time.
+func (s *Session) Drained() bool { return s.out.queue.len() == 0 }
+
 // Passed counts a message that went straight; sent is false if it was given up
 // as larger than the client takes.
 func (s *Session) Passed(sent bool) {

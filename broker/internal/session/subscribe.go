@@ -65,6 +65,12 @@ func (s *Session) Unsubscribed(filter string) bool {
 	return ok
 }
 
+// Subscription returns the one with exactly this Topic Filter.
+func (s *Session) Subscription(filter string) (mqtt.Subscription, bool) {
+	sub, ok := s.subs[filter]
+	return sub, ok
+}
+
 // Subscriptions returns all subscriptions in no particular order.
 func (s *Session) Subscriptions() []mqtt.Subscription {
 	all := make([]mqtt.Subscription, 0, len(s.subs))

@@ -1,0 +1,74 @@
+package conn
+
+import (
+	"slices"
+	"unsafe"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// pageMessages is how many retained messages enter a session at a time.
+const pageMessages = 64
+
+const pointerSize = int(unsafe.Sizeof(uintptr(0)))
+
+// backlog are the retained messages of one subscription that are still to be
+// delivered. They stay in the retained tree, or are passed over; here are
+// only pointers, as many as the session's queue may have bytes for.
+type backlog struct {
+	subscription mqtt.Subscription
+	identifiers  []uint32
+	messages     []*mqtt.Message
+}
+
+// Later keeps retained messages until the session has room; see router.Pacer.
+// A subscription that is made again starts anew.
+func (p *Peer) Later(s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) bool {
+	st := &p.state
+	st.Lock()
+	p.forget(s.Filter)
+	n := len(messages)
+	for _, b := range st.backlog {
+		n += len(b.messages)
+	}
+	room := n <= p.backlogMax
+	if room {
+		st.backlog = append(st.backlog, backlog{s, identifiers, messages})
+	}
+	w := st.waker
+	st.Unlock()
+	if w != nil {
+		w.Wake()
+	}
+	return room
+}
+
+// Page takes the next messages out of the backlog if nothing waits in the
+// session; none otherwise.
+func (p *Peer) Page() (s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) {
+	st := &p.state
+	st.Lock()
+	defer st.Unlock()
+	if len(st.backlog) == 0 || !st.session.Drained() {
+		return s, nil, nil
+	}
+	b := &st.backlog[0]
+	n := min(len(b.messages), pageMessages)
+	s, identifiers, messages = b.subscription, b.identifiers, b.messages[:n]
+	if b.messages = b.messages[n:]; len(b.messages) == 0 {
+		st.backlog = slices.Delete(st.backlog, 0, 1)
+	}
+	return s, identifiers, messages
+}
+
+// forget drops the backlog of a subscription; the caller holds the state.
+func (p *Peer) forget(filter string) {
+	p.state.backlog = slices.DeleteFunc(p.state.backlog, func(b backlog) bool { return b.subscription.Filter == filter })
+}
+
+// Subscription returns the subscription with exactly this Topic Filter.
+func (p *Peer) Subscription(filter string) (mqtt.Subscription, bool) {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.state.session.Subscription(filter)
+}
