@@ -46,10 +46,12 @@ func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonC
 	return mqtt.Success
 }
 func (f *fakeBroker) Unsubscribe(*Conn, string) mqtt.ReasonCode { return mqtt.Success }
-func (f *fakeBroker) Persist(*Peer, session.Change, uint16)     {}
-func (f *fakeBroker) Commit() uint64                            { return 0 }
-func (f *fakeBroker) Durable() (uint64, error)                  { return 0, nil }
-func (f *fakeBroker) Notify(_ uint64, wake func())              { wake() }
+func (f *fakeBroker) Resume(time.Time, *Peer) bool              { return false }
+
+func (f *fakeBroker) Persist(*Peer, session.Change, uint16) {}
+func (f *fakeBroker) Commit() uint64                        { return 0 }
+func (f *fakeBroker) Durable() (uint64, error)              { return 0, nil }
+func (f *fakeBroker) Notify(_ uint64, wake func())          { wake() }
 
 // serve runs a connection of a 5.0 client that has sent CONNECT.
 func serve(t *testing.T) (client net.Conn, f *fakeBroker, cfg *Config) {
