@@ -27,6 +27,7 @@ func commands() []command {
 		{"Start", "run", "run the gateway", runRun},
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
 		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
+		{"Care", "passwd", "users and passwords, as mosquitto_passwd", runPasswd},
 		{"Other", "version", "show version, revision and platform", runVersion},
 		{"Other", "help", "show this overview, or the help of a command", runHelp},
 	}
