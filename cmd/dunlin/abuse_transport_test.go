@@ -26,14 +26,14 @@ import (
 // G. Transport.
 func attacksOnTransport() []attack {
 	return []attack{
-		{number: 68, name: "old TLS, weak suites, heartbeats", run: weakTLS, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 69, name: "handshakes that are started and left", run: leftHandshakes, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 70, name: "WebSocket frames against the packets' borders", run: webSocketBorders, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 71, name: "WebSocket frames that cannot be", run: webSocketViolations, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 72, name: "requests that are no upgrade", run: wrongUpgrades, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 73, name: "a PROXY header of anybody", run: foreignProxies, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 74, name: "client certificates that are not right", run: wrongCertificates, waits: "TLS, WebSocket and PROXY listeners"},
-		{number: 75, name: "one protocol on the port of another", run: wrongPort, waits: "TLS, WebSocket and PROXY listeners"},
+		{number: 68, name: "old TLS, weak suites, heartbeats", run: weakTLS},
+		{number: 69, name: "handshakes that are started and left", run: leftHandshakes},
+		{number: 70, name: "WebSocket frames against the packets' borders", run: webSocketBorders},
+		{number: 71, name: "WebSocket frames that cannot be", run: webSocketViolations},
+		{number: 72, name: "requests that are no upgrade", run: wrongUpgrades},
+		{number: 73, name: "a PROXY header of anybody", run: foreignProxies},
+		{number: 74, name: "client certificates that are not right", run: wrongCertificates},
+		{number: 75, name: "one protocol on the port of another", run: wrongPort},
 	}
 }
 
