@@ -27,7 +27,7 @@ import (
 func attacksOnTransport() []attack {
 	return []attack{
 		{number: 68, name: "old TLS, weak suites, heartbeats", run: weakTLS},
-		{number: 69, name: "handshakes that are started and left", run: leftHandshakes},
+		{number: 69, name: "handshakes that are started and left", run: leftHandshakes, waits: "limit of connections before CONNECT"},
 		{number: 70, name: "WebSocket frames against the packets' borders", run: webSocketBorders},
 		{number: 71, name: "WebSocket frames that cannot be", run: webSocketViolations},
 		{number: 72, name: "requests that are no upgrade", run: wrongUpgrades},
@@ -46,7 +46,7 @@ func secured(t *testing.T, keys string) (*victim, *authority) {
 		Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
-	s := attackOn(t, victimOptions{config: strings.Replace(open, "}],", fmt.Sprintf("}, {bind: \"127.0.0.1:0\", anonymous: true, tls: {cert: %s, key: %s%s}}],",
+	s := attackOn(t, victimOptions{config: strings.Replace(open, "}],", fmt.Sprintf("}, {bind: \"127.0.0.1:0\", anonymous: true, tls: {cert: %q, key: %q%s}}],",
 		a.path("server.pem"), a.path("server.key"), strings.ReplaceAll(keys, "DIR/", a.dir+"/")), 1), budget: 48 << 20})
 	return s, a
 }
@@ -205,7 +205,7 @@ func wrongCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := attackOn(t, victimOptions{config: strings.Replace(open, "}],", fmt.Sprintf(
-		`}, {bind: "127.0.0.1:0", tls: {cert: %[1]s/server.pem, key: %[1]s/server.key, ca: %[1]s/ca.pem, crl: %[1]s/crl.pem, require_client_cert: true}}],`, a.dir), 1)})
+		`}, {bind: "127.0.0.1:0", tls: {cert: "%[1]s/server.pem", key: "%[1]s/server.key", ca: "%[1]s/ca.pem", crl: "%[1]s/crl.pem", require_client_cert: true}}],`, a.dir), 1)})
 	stranger := newAuthority(t)
 	good := a.certificate(t, func(*x509.Certificate) {})
 	long := good

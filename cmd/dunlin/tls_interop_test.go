@@ -31,7 +31,7 @@ func newAuthority(t *testing.T) *authority {
 	a := &authority{dir: t.TempDir()}
 	a.cert, a.key = a.issue(t, "ca", &x509.Certificate{
 		Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	})
 	return a
 }

@@ -64,6 +64,9 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 	if err := v.FromClient(); err != nil {
 		return err
 	}
+	if v.Type != packet.PUBLISH && tooManyUserProperties(&v.Properties) { // a PUBLISH is answered
+		return errUserProperties
+	}
 	if v.Type == packet.AUTH {
 		return c.auth(now)
 	}

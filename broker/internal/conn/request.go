@@ -62,6 +62,8 @@ func (c *Conn) newRequest() (*Request, error) {
 	}
 	c.know(r)
 	switch {
+	case tooManyUserProperties(&c.view.Properties):
+		return nil, errUserProperties
 	case len(k.ClientID) > maxClientID:
 		return nil, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "MQTT-3.1.3-8", "Client Identifier longer than %d bytes", maxClientID)
 	case len(k.Username) > maxUsername || len(k.Password) > maxPassword:

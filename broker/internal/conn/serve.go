@@ -120,10 +120,19 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 // work works off one packet.
 func (c *Conn) work(now time.Time, b []byte) error {
 	err := c.packet(now, b)
+	c.trim()
 	if c.peer != nil { // until then the clock that started at accept runs
 		c.last = now
 	}
 	return err
+}
+
+// trim gives back what an unusual packet made large: a connection may not hold
+// for ever what it needed once.
+func (c *Conn) trim() {
+	if cap(c.view.Properties.User) > maxUserProperties || cap(c.view.Connect.Will.User) > maxUserProperties || cap(c.view.Filters) > maxFilters {
+		c.view, c.effects, c.reasons = packet.View{}, nil, nil
+	}
 }
 
 // mayWait reports whether working off such a packet may wait for a password
