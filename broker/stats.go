@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+import (
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+)
 
 // Stats are counters since New and gauges of now.
 type Stats struct {
@@ -29,6 +32,7 @@ type Stats struct {
 
 	// Deliveries to sessions: Accepted = Done + Dropped + Waiting.
 	Accepted, Done, Dropped uint64
+	Drops                   Drops // Dropped by why
 	Waiting                 int
 	WaitingBytes            int
 
@@ -41,16 +45,20 @@ type Stats struct {
 
 // sessionCounts sums the accounts of sessions.
 type sessionCounts struct {
-	accepted, done, dropped uint64
-	waiting, bytes          int
+	accepted, done uint64
+	dropped        Drops
+	waiting, bytes int
 }
+
+// Drops are messages that were given up for a receiver, by why.
+type Drops = session.Drops
 
 // add adds a session that lives; what waits in one that is gone was dropped.
 func (s *sessionCounts) addLive(p *conn.Peer) {
 	c, waiting, bytes := p.Counts()
 	s.accepted += c.Accepted
 	s.done += c.Done
-	s.dropped += c.Dropped
+	s.dropped.Add(c.Dropped)
 	s.waiting += waiting
 	s.bytes += bytes
 }
@@ -59,7 +67,8 @@ func (s *sessionCounts) add(p *conn.Peer) {
 	c, waiting, _ := p.Counts()
 	s.accepted += c.Accepted
 	s.done += c.Done
-	s.dropped += c.Dropped + uint64(waiting)
+	s.dropped.Add(c.Dropped)
+	s.dropped.Left += uint64(waiting)
 }
 
 // Stats returns the counters and gauges.
@@ -95,6 +104,7 @@ func (b *Broker) Stats() Stats {
 		}
 	}
 	h.Unlock()
-	s.Accepted, s.Done, s.Dropped, s.Waiting, s.WaitingBytes = sum.accepted, sum.done, sum.dropped, sum.waiting, sum.bytes
+	s.Accepted, s.Done, s.Waiting, s.WaitingBytes = sum.accepted, sum.done, sum.waiting, sum.bytes
+	s.Dropped, s.Drops = sum.dropped.Total(), sum.dropped
 	return s
 }

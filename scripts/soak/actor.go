@@ -35,6 +35,8 @@ type actor struct {
 	sent   []*sending
 	lastID uint16
 	alive  time.Time // until when the server must keep the session
+	how    string    // how the last connection ended
+	idle   bool      // connected for good
 	will   *will     // of the last connection, while it may be published
 }
 
@@ -110,10 +112,11 @@ func (a *actor) connected(l *link, v *packet.View) error {
 	must, mustNot := a.box != nil && now.Before(a.alive), a.box == nil || l.clean || l.asked.After(a.alive.Add(a.world.late))
 	present := v.SessionPresent || a.version == mqtt.V31 && must && !mustNot // 3.1 does not say
 	if present && mustNot {
-		a.fault("Session Present, but the session must be gone (clean start %v, known %v)", l.clean, a.box != nil)
+		a.fault("Session Present, but the session must be gone (clean start %v, known %v, expired for %v, last end: %s)",
+			l.clean, a.box != nil, now.Sub(a.alive).Round(time.Millisecond), a.how)
 	}
 	if !present && must && !mustNot {
-		a.fault("the session is gone %v before its expiry", a.alive.Sub(now).Round(time.Millisecond))
+		a.fault("the session is gone %v before its expiry, last end: %s", a.alive.Sub(now).Round(time.Millisecond), a.how)
 	}
 	if !present {
 		a.forget()

@@ -19,6 +19,7 @@ const (
 
 // live connects, stays and leaves until ctx ends; then it stays connected.
 func (a *actor) live(ctx context.Context) {
+	defer a.setIdle(true)
 	for {
 		if a.link == nil {
 			if !a.faithful {
@@ -51,6 +52,9 @@ func (a *actor) connect(clean bool, old *link) error {
 	w, err := dial(a.world.address, a.version)
 	if err != nil {
 		return err
+	}
+	if old != nil {
+		a.how = "taken over"
 	}
 	l := &link{
 		wire: w, clean: clean, keepAlive: time.Minute, accepted: make(chan error, 1), done: make(chan struct{}),
@@ -292,6 +296,7 @@ func (a *actor) lost(l *link, how string, from, to time.Time) {
 		a.world.wills.expect(a.will, how, from, to)
 	}
 	<-l.done
+	a.how = how
 	a.ended(l, from)
 }
 
@@ -325,7 +330,9 @@ func (a *actor) fallSilent(l *link) {
 	time.Sleep(100 * time.Millisecond) // the reader may be acknowledging
 	from, to := l.lastWrite(), time.Now()
 	limit := l.keepAlive * 3 / 2
-	time.Sleep(limit)
+	// What is read afterwards is acknowledged, so that a server that is late by
+	// more than this is caught.
+	time.Sleep(limit + a.world.late/2)
 	l.paused.Store(false)
 	a.closed(l, "silence", mqtt.KeepAliveTimeout)
 	a.lost(l, "silence", from.Add(limit), to.Add(limit))
@@ -365,7 +372,9 @@ func (a *actor) settle() {
 
 // ping keeps a settled connection.
 func (a *actor) ping() {
-	if a.link == nil {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.link == nil || !a.idle {
 		return
 	}
 	if err := a.link.send(&packet.View{Type: packet.PINGREQ}); err != nil {
@@ -373,11 +382,18 @@ func (a *actor) ping() {
 	}
 }
 
+func (a *actor) setIdle(idle bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.idle = idle
+}
+
 // quit leaves for good.
 func (a *actor) quit() {
 	if a.link == nil {
 		return
 	}
+	a.setIdle(false)
 	a.disconnect(a.link, mqtt.NormalDisconnection)
 	a.durable, a.faithful = false, false
 	if a.box == nil {

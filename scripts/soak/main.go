@@ -92,6 +92,8 @@ func live(ctx context.Context, w *world, s *server, length time.Duration) {
 			fmt.Printf("%6.0f s: %v, %d messages delivered, %d faults\n", time.Since(w.start).Seconds(), now, w.delivered.Load(), w.faults.Load())
 		}
 	}()
+	stop := w.keepAlive()
+	defer stop()
 	w.run(ctx)
 	<-reported
 	w.settle()

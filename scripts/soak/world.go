@@ -153,8 +153,6 @@ func (w *world) await(what string, missing func() string) {
 // settle brings everybody back and waits for all that is owed.
 func (w *world) settle() {
 	w.each((*actor).settle)
-	stop := w.keepAlive()
-	defer stop()
 	for _, a := range w.actors {
 		w.await(a.name+" misses", a.missing)
 	}

@@ -61,10 +61,10 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, iden
 	for !stored && (o.waiting()-o.stored.messages+1 > s.limits.QueueMessages || o.bytes-o.stored.bytes+size > s.limits.QueueBytes) {
 		// What could not fit an empty queue must not empty this one.
 		if qos == mqtt.AtMostOnce || o.queue.len() == 0 || size > s.limits.QueueBytes {
-			o.counts.Dropped++
+			o.counts.Dropped.Full++
 			return false
 		}
-		o.drop()
+		o.drop(&o.counts.Dropped.Full)
 	}
 	o.account(o.queue.push(delivery{message: p.Message(), identifiers: identifiers, qos: qos, retain: retain, stored: stored}), 1)
 	return qos > mqtt.AtMostOnce && s.Durable()
@@ -88,7 +88,7 @@ func (s *Session) Passed(sent bool) {
 	if sent {
 		s.out.counts.Done++
 	} else {
-		s.out.counts.Dropped++
+		s.out.counts.Dropped.TooLarge++
 	}
 }
 
@@ -113,7 +113,7 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 	for o.queue.len() > 0 {
 		d := o.queue.at(0)
 		if d.message.Expired(now) {
-			o.drop()
+			o.drop(&o.counts.Dropped.Expired)
 			continue
 		}
 		if d.qos == mqtt.AtMostOnce {
@@ -142,12 +142,12 @@ func (s *Session) Discard(m Send) {
 	o := &s.out
 	if m.QoS == mqtt.AtMostOnce {
 		o.counts.Done--
-		o.counts.Dropped++
+		o.counts.Dropped.TooLarge++
 		return
 	}
 	if i := o.find(SentID(m.ID)); i >= 0 {
 		o.remove(i)
-		o.counts.Dropped++
+		o.counts.Dropped.TooLarge++
 	}
 }
 
@@ -247,10 +247,10 @@ func (o *outbox) account(d *delivery, sign int) {
 	}
 }
 
-// drop gives up the oldest delivery that waits.
-func (o *outbox) drop() {
+// drop gives up the oldest delivery that waits and counts it.
+func (o *outbox) drop(counter *uint64) {
 	o.account(o.queue.at(0), -1)
-	o.counts.Dropped++
+	*counter++
 	o.queue.cut(0)
 }
 
@@ -258,7 +258,7 @@ func (o *outbox) dropQoS0() {
 	for range o.queue.len() {
 		d := *o.queue.at(0)
 		if d.qos == mqtt.AtMostOnce {
-			o.drop()
+			o.drop(&o.counts.Dropped.Left)
 			continue
 		}
 		o.queue.cut(0)

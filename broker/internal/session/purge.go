@@ -14,7 +14,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 			continue
 		}
 		o.account(d, -1)
-		o.counts.Dropped++
+		o.counts.Dropped.Refused++
 		o.queue.cut(i)
 	}
 	for i := o.inflight.len() - 1; i >= 0; i-- {
@@ -25,7 +25,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 			d.released = true
 		default:
 			o.remove(i)
-			o.counts.Dropped++
+			o.counts.Dropped.Refused++
 		}
 	}
 }

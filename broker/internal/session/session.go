@@ -40,12 +40,33 @@ type Params struct {
 	AsBridge bool
 }
 
-// Counts is what a session did so far. Accepted = Done + Dropped + what
+// Counts is what a session did so far. Accepted = Done + Dropped.Total + what
 // Waiting returns.
 type Counts struct {
 	Accepted uint64 // messages taken by Deliver
 	Done     uint64 // sent (QoS 0) or acknowledged (QoS 1 and 2)
-	Dropped  uint64 // given up: overflow, expiry, too large for the client, QoS 0 at a disconnect
+	Dropped  Drops
+}
+
+// Drops are the messages that were given up, by why.
+type Drops struct {
+	Full     uint64 // the queue had no room
+	Expired  uint64 // their Message Expiry Interval passed in the queue
+	TooLarge uint64 // beyond the client's Maximum Packet Size
+	Left     uint64 // waited for a connection or a session that has ended
+	Refused  uint64 // the client may not receive them any more
+}
+
+// Total is the number of messages given up.
+func (d *Drops) Total() uint64 { return d.Full + d.Expired + d.TooLarge + d.Left + d.Refused }
+
+// Add adds the drops of another session.
+func (d *Drops) Add(o Drops) {
+	d.Full += o.Full
+	d.Expired += o.Expired
+	d.TooLarge += o.TooLarge
+	d.Left += o.Left
+	d.Refused += o.Refused
 }
 
 // Session is the state of one client. The zero value is not usable; see New.
@@ -91,6 +112,9 @@ func (s *Session) Durable() bool { return s.params.Expiry > 0 }
 
 // Counts returns the counters.
 func (s *Session) Counts() Counts { return s.out.counts }
+
+// InFlight is the number of messages sent and not acknowledged.
+func (s *Session) InFlight() int { return s.out.inflight.len() }
 
 // Waiting is the number and size of the messages waiting or in flight.
 func (s *Session) Waiting() (messages, bytes int) {

@@ -164,8 +164,8 @@ func TestWhatIsInFlightDoesNotExpire(t *testing.T) {
 	s.Disconnect()
 	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: 9, Expiry: time.Hour})
 	want(t, sent(s, now.Add(time.Minute)), "a/2#1!")
-	if c := s.Counts(); c.Dropped != 1 {
-		t.Errorf("dropped %d, want 1", c.Dropped)
+	if c := s.Counts(); c.Dropped.Total() != 1 {
+		t.Errorf("dropped %d, want 1", c.Dropped.Total())
 	}
 }
 
@@ -176,8 +176,8 @@ func TestFullQueueDropsByQoS(t *testing.T) {
 	}
 	want(t, sent(s, time.Time{}), "0/1#1")
 	s.Deliver(new(packet.Publication).Own(message("q0")), 0, false, nil)
-	if c := s.Counts(); c.Dropped != 1 {
-		t.Errorf("QoS 0: dropped %d, want 1", c.Dropped)
+	if c := s.Counts(); c.Dropped.Total() != 1 {
+		t.Errorf("QoS 0: dropped %d, want 1", c.Dropped.Total())
 	}
 	s.Deliver(new(packet.Publication).Own(message("new")), 1, false, nil)
 	s.Step(time.Time{}, &packet.View{Type: packet.PUBACK, ID: 1}, nil)
@@ -187,7 +187,7 @@ func TestFullQueueDropsByQoS(t *testing.T) {
 		if s.Deliver(new(packet.Publication).Own(message(string(make([]byte, 200)))), 1, false, nil) {
 			t.Error("kept")
 		}
-		if c := s.Counts(); c.Accepted != 1 || c.Dropped != 1 {
+		if c := s.Counts(); c.Accepted != 1 || c.Dropped.Total() != 1 {
 			t.Errorf("counts %+v", c)
 		}
 	})
@@ -205,12 +205,12 @@ func TestRetainedMessagesHaveRoomOfTheirOwn(t *testing.T) {
 	for i := range 3 {
 		deliver(fmt.Sprintf("l%d", i), 0, false)
 	}
-	if c := s.Counts(); c.Dropped != 1 {
-		t.Errorf("dropped %d, want 1: retained messages have room for 10, live ones for 2", c.Dropped)
+	if c := s.Counts(); c.Dropped.Total() != 1 {
+		t.Errorf("dropped %d, want 1: retained messages have room for 10, live ones for 2", c.Dropped.Total())
 	}
 	deliver("r10", 0, true)
-	if c := s.Counts(); c.Dropped != 2 {
-		t.Errorf("dropped %d: one retained message too many must go", c.Dropped)
+	if c := s.Counts(); c.Dropped.Total() != 2 {
+		t.Errorf("dropped %d: one retained message too many must go", c.Dropped.Total())
 	}
 	if got := sent(s, time.Time{}); len(got) != 12 {
 		t.Errorf("sent %q", got)
