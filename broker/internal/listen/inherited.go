@@ -22,7 +22,7 @@ type Inherited struct {
 // Inherit takes over the sockets passed on by the process that started this
 // one, as LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES name them. It unsets the
 // variables and marks the sockets close-on-exec: they are not for children.
-// It must be called once, before other files are opened and closed.
+// It must be called once.
 func Inherit() (*Inherited, error) {
 	defer func() {
 		for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
@@ -30,12 +30,13 @@ func Inherit() (*Inherited, error) {
 		}
 	}()
 	in := new(Inherited)
-	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() {
+	count := os.Getenv("LISTEN_FDS")
+	if pid, err := strconv.Atoi(os.Getenv("LISTEN_PID")); err != nil || pid != os.Getpid() || count == "" {
 		return in, nil // nothing, or not for this process
 	}
-	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	n, err := strconv.Atoi(count)
 	if err != nil || n < 0 || n > 1000 {
-		return in, fmt.Errorf("LISTEN_FDS=%q is not a number of sockets", os.Getenv("LISTEN_FDS"))
+		return in, fmt.Errorf("LISTEN_FDS=%q is not a number of sockets", count)
 	}
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	for i := range n {
