@@ -66,7 +66,7 @@ func (c *layered) Handshake() (Peer, error) {
 		err = c.socket().open()
 	}
 	if err != nil && !gone(err) {
-		c.l.notice.warn("connection refused before MQTT", "listener", c.l.Addr().String(), "remote", p.Remote, "err", err)
+		c.l.notice.warn("connection refused before MQTT", "remote", p.Remote, "err", err)
 	}
 	return p, err
 }
