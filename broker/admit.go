@@ -12,6 +12,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // authTimeout is how long an Authenticator may take for one CONNECT.
@@ -156,9 +157,9 @@ func (h *hub) subscribe(now time.Time, p *conn.Peer, s mqtt.Subscription) mqtt.R
 
 // Resume implements conn.Router.
 func (h *hub) Resume(now time.Time, p *conn.Peer) bool {
-	s, identifiers, messages := p.Page()
+	s, via, messages := p.Page()
 	if len(messages) > 0 {
-		h.router.Resume(now, p, s, identifiers, messages)
+		h.router.Resume(now, p, s, via, messages)
 	}
 	return len(messages) > 0
 }
@@ -169,7 +170,31 @@ func (h *hub) Unsubscribe(c *conn.Conn, filter string) mqtt.ReasonCode {
 		return mqtt.NoSubscriptionExisted
 	}
 	h.router.Unsubscribe(c.Peer(), filter, c.Peer().Durable())
+	if _, _, shared := topic.Share(filter); shared {
+		h.passOn(c.Peer().TakeShared(filter, false))
+	}
 	return mqtt.Success
+}
+
+// passOn gives what a member of a Shared Subscription left behind to the
+// others. What finds nobody is gone, as it would be with the last subscriber.
+func (h *hub) passOn(left []session.Unfinished) {
+	for len(left) > 0 {
+		filter := left[0].Share
+		var messages []*mqtt.Message
+		rest := left[:0:0]
+		for _, u := range left {
+			if u.Share == filter {
+				messages = append(messages, u.Message)
+			} else {
+				rest = append(rest, u)
+			}
+		}
+		if lost := h.router.Redeliver(time.Now(), filter, messages); lost > 0 {
+			h.log.Debug("messages of a shared subscription found no other member", "topic", filter, "messages", lost)
+		}
+		left = rest
+	}
 }
 
 // Persist implements conn.Router.

@@ -60,7 +60,7 @@ func New(o Options) (*Broker, error) {
 		o.Store = new(store.Memory)
 	}
 	b := &Broker{opts: o, log: o.Log}
-	r := router.New(o.Store, router.Limits{RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize})
+	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize})
 	b.hub = newHub(&b.opts, r)
 	b.counters = new(conn.Counters)
 	for i := range o.Listeners {

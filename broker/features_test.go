@@ -18,6 +18,7 @@ func TestWireOptions(t *testing.T) {
 		"moved": func(o *broker.Options) {
 			o.Listeners[0].Redirect = &broker.Redirect{Reference: "other:1883", Permanent: true}
 		},
+		"each":    func(o *broker.Options) { o.OverlapEach = true },
 		"connect": func(*broker.Options) {},
 	} {
 		t.Run(name, func(t *testing.T) { brokertest.RunScript(t, "testdata/wire-options/"+name+".txt", change) })

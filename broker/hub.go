@@ -214,6 +214,7 @@ func (h *hub) end(cl *client) {
 	for _, s := range cl.peer.Subscriptions() {
 		h.router.Unsubscribe(cl.peer, s.Filter, false) // SessionEnded says it
 	}
+	h.passOn(cl.peer.TakeShared("", true))
 	if cl.kept {
 		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
 	}

@@ -31,6 +31,9 @@ type Options struct {
 	// CheckPayload refuses payloads that are not the UTF-8 that their Payload
 	// Format Indicator says they are (0x99).
 	CheckPayload bool
+	// OverlapEach delivers a message once for each subscription of a client
+	// that matches, instead of once with the highest QoS.
+	OverlapEach bool
 	// Store makes state durable. nil keeps it in memory.
 	Store router.Store
 }

@@ -100,8 +100,11 @@ func (q *Queue) ClientID() string { return "\x00" + q.name }
 // Online reports true: a queue takes messages at any time.
 func (q *Queue) Online() bool { return true }
 
+// Takes reports true, likewise.
+func (q *Queue) Takes(*packet.Publication, mqtt.QoS) bool { return true }
+
 // Deliver queues a message; the router calls it.
-func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retained bool, _ []uint32) (kept bool) {
+func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retained bool, _ *packet.Via) (kept bool) {
 	if q.skip != "" && p.Peek().Publisher == q.skip || retained && !q.first(p.Message()) {
 		return false
 	}

@@ -115,6 +115,7 @@ func (x admitted) review() {
 		case d.Code.Failed():
 			if x.peer.Unsubscribed(s.Filter) {
 				h.router.Unsubscribe(x.peer, s.Filter, x.peer.Durable())
+				h.passOn(x.peer.TakeShared(s.Filter, false))
 				h.log.Warn("subscription ended", "client_id", x.peer.ClientID(), "topic", s.Filter, "reason", d.Code.String())
 			}
 			continue

@@ -77,6 +77,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		Listeners:   listeners,
 		Limits:      *limits(&cfg.MQTT.Limits),
 		Features:    features(&cfg.MQTT.Features),
+		OverlapEach: cfg.MQTT.Overlap == "each",
 		Auth:        auth,
 		SysInterval: cfg.MQTT.SysInterval,
 		Version:     readVersion().Version,

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // pageMessages is how many retained messages enter a session at a time.
@@ -17,13 +18,13 @@ const pointerSize = int(unsafe.Sizeof(uintptr(0)))
 // only pointers, as many as the session's queue may have bytes for.
 type backlog struct {
 	subscription mqtt.Subscription
-	identifiers  []uint32
+	via          *packet.Via
 	messages     []*mqtt.Message
 }
 
 // Later keeps retained messages until the session has room; see router.Pacer.
 // A subscription that is made again starts anew.
-func (p *Peer) Later(s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) bool {
+func (p *Peer) Later(s mqtt.Subscription, via *packet.Via, messages []*mqtt.Message) bool {
 	st := &p.state
 	st.Lock()
 	p.forget(s.Filter)
@@ -33,7 +34,7 @@ func (p *Peer) Later(s mqtt.Subscription, identifiers []uint32, messages []*mqtt
 	}
 	room := n <= p.backlogMax
 	if room {
-		st.backlog = append(st.backlog, backlog{s, identifiers, messages})
+		st.backlog = append(st.backlog, backlog{s, via, messages})
 	}
 	w := st.waker
 	st.Unlock()
@@ -45,7 +46,7 @@ func (p *Peer) Later(s mqtt.Subscription, identifiers []uint32, messages []*mqtt
 
 // Page takes the next messages out of the backlog if nothing waits in the
 // session; none otherwise.
-func (p *Peer) Page() (s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) {
+func (p *Peer) Page() (s mqtt.Subscription, via *packet.Via, messages []*mqtt.Message) {
 	st := &p.state
 	st.Lock()
 	defer st.Unlock()
@@ -54,11 +55,11 @@ func (p *Peer) Page() (s mqtt.Subscription, identifiers []uint32, messages []*mq
 	}
 	b := &st.backlog[0]
 	n := min(len(b.messages), pageMessages)
-	s, identifiers, messages = b.subscription, b.identifiers, b.messages[:n]
+	s, via, messages = b.subscription, b.via, b.messages[:n]
 	if b.messages = b.messages[n:]; len(b.messages) == 0 {
 		st.backlog = slices.Delete(st.backlog, 0, 1)
 	}
-	return s, identifiers, messages
+	return s, via, messages
 }
 
 // forget drops the backlog of a subscription; the caller holds the state.

@@ -74,7 +74,7 @@ func (p *Peer) Detach() time.Duration {
 
 // Deliver takes a message for the session; see router.Sink. A QoS 0 message
 // that has nothing to overtake goes straight into the connection's output.
-func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
+func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool) {
 	s := &p.state
 	s.Lock()
 	if s.gate != nil && !s.gate(m.Peek().Topic) {
@@ -90,12 +90,12 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 	passed := false
 	if qos == mqtt.AtMostOnce && s.conn != nil && s.session.MayPass() {
 		var sent bool
-		if sent, passed = s.conn.pass(now, m, retain, identifiers); passed {
+		if sent, passed = s.conn.pass(now, m, retain, via.IDs()); passed {
 			s.session.Passed(sent)
 		}
 	}
 	if !passed {
-		kept = s.session.Deliver(m, qos, retain, identifiers)
+		kept = s.session.Deliver(m, qos, retain, via)
 	}
 	w := s.waker
 	s.Unlock()
@@ -115,6 +115,24 @@ func (p *Peer) Gate(may func(topic string) bool, purge func(topic string) bool) 
 	if purge != nil {
 		s.session.Purge(func(m *mqtt.Message) bool { return purge(p.prefix + m.Topic) })
 	}
+}
+
+// Takes reports whether m would find a place in the session, and may; see
+// router.Sink.
+func (p *Peer) Takes(m *packet.Publication, qos mqtt.QoS) bool {
+	s := &p.state
+	s.Lock()
+	defer s.Unlock()
+	return s.session.HasRoom(m.Peek().Size(), qos) && (s.gate == nil || s.gate(m.Peek().Topic))
+}
+
+// TakeShared takes out what another member of a Shared Subscription may get
+// instead; see session.Session.
+func (p *Peer) TakeShared(filter string, ended bool) []session.Unfinished {
+	s := &p.state
+	s.Lock()
+	defer s.Unlock()
+	return s.session.TakeShared(filter, ended)
 }
 
 // Step gives a packet to the session.

@@ -13,11 +13,11 @@ import (
 // one hit with the highest QoS [MQTT-3.3.4-2] and all their Subscription
 // Identifiers [MQTT-3.3.4-4].
 type hit struct {
-	sink        Sink
-	identifiers []uint32
-	qos         mqtt.QoS
-	retain      bool
-	fromGroup   bool // through a Shared Subscription
+	sink      Sink
+	via       *packet.Via
+	qos       mqtt.QoS
+	retain    bool
+	fromGroup bool // through a Shared Subscription
 }
 
 // delivery is the scratch memory of one Publish.
@@ -38,19 +38,19 @@ func (d *delivery) release() {
 	deliveries.Put(d)
 }
 
-// match collects the receivers of m.
-func (d *delivery) match(filters *topic.Filters[*node], m *mqtt.Message) {
-	nodes := 0
+// match collects the receivers of p; with each, one for every subscription.
+func (d *delivery) match(filters *topic.Filters[*node], p *packet.Publication, each bool) {
+	m, nodes := p.Peek(), 0
 	filters.Match(m.Topic, func(_ string, n *node) {
 		nodes++
-		if nodes == 2 {
+		if nodes == 2 && !each {
 			d.reindex()
 		}
 		for i := range n.subscribers {
-			d.add(&n.subscribers[i], m, nodes > 1)
+			d.add(&n.subscribers[i], m, nodes > 1 && !each)
 		}
 		for _, g := range n.groups {
-			d.addShared(g, m)
+			d.addShared(g, p)
 		}
 	})
 }
@@ -79,19 +79,18 @@ func (d *delivery) add(s *subscriber, m *mqtt.Message, merge bool) {
 			h.qos = max(h.qos, s.QoS)
 			h.retain = h.retain || retain
 			if s.Identifier != 0 {
-				// The slice may be a subscription's own: never grow it in place.
-				h.identifiers = append(h.identifiers[:len(h.identifiers):len(h.identifiers)], s.Identifier)
+				h.via = h.via.With(s.Identifier) // it may be a subscription's own
 			}
 			return
 		}
 		d.index[s.sink] = len(d.hits)
 	}
-	d.hits = append(d.hits, hit{sink: s.sink, identifiers: s.identifiers, qos: s.QoS, retain: retain})
+	d.hits = append(d.hits, hit{sink: s.sink, via: s.via, qos: s.QoS, retain: retain})
 }
 
 // send hands p to one receiver with the lower of both QoS [MQTT-3.8.4-8].
 func (d *delivery) send(now time.Time, p *packet.Publication, h *hit) {
-	if h.sink.Deliver(now, p, min(p.Peek().QoS, h.qos), h.retain, h.identifiers) {
+	if h.sink.Deliver(now, p, min(p.Peek().QoS, h.qos), h.retain, h.via) {
 		d.kept = append(d.kept, h.sink.ClientID())
 	}
 }

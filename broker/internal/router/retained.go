@@ -92,7 +92,7 @@ func (r *Router) dropExpired(now time.Time) {
 // them with Resume. Without it they would all be in its queue at once, and what
 // does not fit would be lost.
 type Pacer interface {
-	Later(s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) bool
+	Later(s mqtt.Subscription, via *packet.Via, messages []*mqtt.Message) bool
 }
 
 // directly is how many retained messages go into a sink's queue at once.
@@ -113,10 +113,10 @@ func (r *Router) retainedFor(now time.Time, s *subscriber) (messages []*mqtt.Mes
 // Resume delivers retained messages that a Pacer kept for later. One that was
 // replaced meanwhile is passed over: the subscriber got the newer one when it
 // was published, and the older must not follow it.
-func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, identifiers []uint32, messages []*mqtt.Message) {
+func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, via *packet.Via, messages []*mqtt.Message) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	sub := subscriber{Subscription: s, sink: sink, identifiers: identifiers}
+	sub := subscriber{Subscription: s, sink: sink, via: via}
 	for _, m := range messages {
 		if current, ok := r.retained.Get(m.Topic); ok && current == m {
 			r.sendRetained(now, &sub, m)
@@ -130,7 +130,7 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 		return
 	}
 	var p packet.Publication
-	if s.sink.Deliver(now, p.Own(m), min(m.QoS, s.QoS), true, s.identifiers) {
+	if s.sink.Deliver(now, p.Own(m), min(m.QoS, s.QoS), true, s.via) {
 		r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: []string{s.sink.ClientID()}})
 	}
 }

@@ -14,13 +14,16 @@ import (
 // Sink receives what was published. Deliver appends and returns: it never
 // waits for a network and never calls the router. kept reports that the sink
 // now answers for the message across a restart. p is lent for the call; what a
-// sink keeps is p.Message(). That and identifiers are shared and immutable.
+// sink keeps is p.Message(). That and via are shared and immutable.
 type Sink interface {
 	ClientID() string
 	// Online reports whether somebody is there to take messages now; Shared
 	// Subscriptions prefer those who are.
 	Online() bool
-	Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool)
+	// Takes reports whether p would find a place with that QoS; Shared
+	// Subscriptions pass over those where it would not.
+	Takes(p *packet.Publication, qos mqtt.QoS) bool
+	Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool)
 }
 
 // Store makes records durable. Append never waits; f of Notify is called once,
@@ -33,8 +36,11 @@ type Store interface {
 	Notify(sequence uint64, f func())
 }
 
-// Limits bound the retained messages. Both must be positive.
+// Limits bound the retained messages.
 type Limits struct {
+	// Each delivers a message once for each subscription that matches; else
+	// overlapping ones of a receiver deliver it once [MQTT-3.3.4-2].
+	Each             bool
 	RetainedMessages int
 	RetainedBytes    int64
 }
@@ -96,7 +102,7 @@ func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 	}
-	d.match(&r.filters, m)
+	d.match(&r.filters, p, r.limits.Each)
 	if len(d.hits) > 1 {
 		p.Share()
 	}

@@ -16,13 +16,17 @@ type sink struct {
 	id      string
 	offline bool
 	durable bool
+	full    bool
 	got     []string
 }
 
 func (s *sink) ClientID() string { return s.id }
 func (s *sink) Online() bool     { return !s.offline }
-func (s *sink) Deliver(_ time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, ids []uint32) bool {
-	slices.Sort(ids)
+func (s *sink) Takes(*packet.Publication, mqtt.QoS) bool {
+	return !s.full && (s.durable || !s.offline)
+}
+func (s *sink) Deliver(_ time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) bool {
+	ids := slices.Sorted(slices.Values(via.IDs()))
 	text := fmt.Sprintf("%s/%d%v", p.Peek().Payload, qos, ids)
 	if retain {
 		text += "r"
@@ -115,4 +119,38 @@ func TestRetainedLimits(t *testing.T) {
 	if c := r.Counts(); c.Retained != 0 || c.RetainedBytes != 0 {
 		t.Errorf("not cleared: %+v", c)
 	}
+}
+
+func TestASharedSubscriptionPassesOver(t *testing.T) {
+	r := newRouter()
+	now := time.Unix(1000, 0)
+	a, b, c := &sink{id: "a"}, &sink{id: "b"}, &sink{id: "c"}
+	for _, s := range []*sink{a, b, c} {
+		r.Subscribe(now, s, mqtt.Subscription{Filter: "$share/g/t", QoS: 2}, false, false)
+	}
+	send := func(payload string) { r.Publish(now, message("t", payload, false)) }
+	b.full = true
+	for _, p := range []string{"1", "2", "3", "4"} { // their turns: a, b, c, a
+		send(p)
+	}
+	a.want(t, "1/2[]", "4/2[]")
+	b.want(t)
+	c.want(t, "2/2[]", "3/2[]")
+	a.offline, c.offline, c.durable = true, true, true
+	send("5") // b is there but full, c is away and has room
+	c.want(t, "5/2[]")
+	c.full = true
+	send("6") // the one who is there will have to drop something
+	b.want(t, "6/2[]")
+}
+
+func TestOverlapEachDeliversOncePerSubscription(t *testing.T) {
+	r := New(new(store.Memory), Limits{Each: true, RetainedMessages: 2, RetainedBytes: 1000})
+	a := &sink{id: "a"}
+	now := time.Unix(1000, 0)
+	r.Subscribe(now, a, mqtt.Subscription{Filter: "t", QoS: 1, Identifier: 7}, false, false)
+	r.Subscribe(now, a, mqtt.Subscription{Filter: "+", QoS: 2, Identifier: 8}, false, false)
+	r.Publish(now, message("t", "x", false))
+	slices.Sort(a.got)
+	a.want(t, "x/1[7]", "x/2[8]")
 }

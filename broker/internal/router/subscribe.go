@@ -6,14 +6,15 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // subscriber is one subscription of one sink.
 type subscriber struct {
 	mqtt.Subscription
-	sink        Sink
-	identifiers []uint32 // Subscription.Identifier as a slice, nil for none
+	sink Sink
+	via  *packet.Via // what deliveries say about it
 }
 
 // node holds everyone who subscribed to one Topic Filter.
@@ -33,7 +34,7 @@ func (n *node) empty() bool { return len(n.subscribers)+len(n.groups) == 0 }
 func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existed, durable bool) bool {
 	sub := subscriber{Subscription: s, sink: sink}
 	if s.Identifier != 0 {
-		sub.identifiers = []uint32{s.Identifier}
+		sub.via = &packet.Via{Identifiers: []uint32{s.Identifier}}
 	}
 	group, filter, shared := topic.Share(s.Filter)
 	if !shared {
@@ -47,7 +48,7 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 		retained = r.retainedFor(now, &sub)
 	}
 	if pacer, ok := sink.(Pacer); ok && len(retained) > directly {
-		if !pacer.Later(s, sub.identifiers, retained) {
+		if !pacer.Later(s, sub.via, retained) {
 			return false
 		}
 		retained = nil
@@ -59,6 +60,7 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 	}
 	added := false
 	if shared {
+		sub.via = &packet.Via{Identifiers: sub.via.IDs(), Share: s.Filter}
 		added = n.group(s.Filter, group).set(sub)
 	} else {
 		n.subscribers, added = set(n.subscribers, sub)

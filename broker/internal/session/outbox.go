@@ -19,15 +19,15 @@ type Send struct {
 
 // delivery is one message on its way to the client.
 type delivery struct {
-	message     *mqtt.Message
-	identifiers []uint32
-	id          SentID
-	qos         mqtt.QoS
-	retain      bool
-	sent        bool // in flight: a PUBLISH went out in some connection
-	released    bool // PUBREC came, PUBREL is what is left
-	onWire      bool // counts against Receive Maximum of this connection
-	stored      bool // a retained message, on an account of its own
+	message  *mqtt.Message
+	via      *packet.Via
+	id       SentID
+	qos      mqtt.QoS
+	retain   bool
+	sent     bool // in flight: a PUBLISH went out in some connection
+	released bool // PUBREC came, PUBREL is what is left
+	onWire   bool // counts against Receive Maximum of this connection
+	stored   bool // a retained message, on an account of its own
 }
 
 // outbox is everything towards the client: deliveries in flight in the order
@@ -50,7 +50,7 @@ type outbox struct {
 // QoS 0; otherwise the oldest that waits makes room for it. Retained messages
 // have room of their own, for as many as there can be: a new subscription gets
 // all of them at once, however slowly the client reads.
-func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, identifiers []uint32) (kept bool) {
+func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool) {
 	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable()) {
 		return false
 	}
@@ -66,7 +66,7 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, iden
 		}
 		o.drop(&o.counts.Dropped.Full)
 	}
-	o.account(o.queue.push(delivery{message: p.Message(), identifiers: identifiers, qos: qos, retain: retain, stored: stored}), 1)
+	o.account(o.queue.push(delivery{message: p.Message(), via: via, qos: qos, retain: retain, stored: stored}), 1)
 	return qos > mqtt.AtMostOnce && s.Durable()
 }
 
@@ -153,7 +153,7 @@ func (s *Session) Discard(m Send) {
 
 func (o *outbox) send(d *delivery) Send {
 	m := Send{
-		Type: packet.PUBLISH, ID: uint16(d.id), Message: d.message, Identifiers: d.identifiers,
+		Type: packet.PUBLISH, ID: uint16(d.id), Message: d.message, Identifiers: d.via.IDs(),
 		QoS: d.qos, Dup: d.sent, Retain: d.retain,
 	}
 	if d.qos > mqtt.AtMostOnce {
