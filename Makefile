@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION LDFLAGS
 
-.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh soak clean spec help
+.PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh soak clean spec spec-mutants help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
@@ -51,6 +51,9 @@ spec: ## list what MQTT 5.0, 3.1.1 and 3.1 ask of a server, and demand a test fo
 soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wills, leaks
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
 	@go run ./scripts/soak -time $(SOAK) -binary build/out/dunlin
+
+spec-mutants: ## break the server in many ways; a test that names the broken statement must fail
+	@go run ./scripts/mutants
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh

@@ -1,0 +1,10 @@
+// Mutants breaks the server in many small ways, one at a time, and demands
+// that a test which names the broken statement fails.
+//
+// mutants.txt says what to break: the statement, a file, a piece of it that
+// occurs exactly once, and what to put there instead. The tree is not touched:
+// each mutant is built with go test -overlay, and of the tests only those run
+// that name its statement, as scripts/spec finds them.
+//
+// A mutant that survives, or whose piece is not there any more, is a failure.
+package main

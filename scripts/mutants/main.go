@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// patience is how long the tests of one mutant may take.
+const patience = 2 * time.Minute
+
+func main() {
+	root := flag.String("root", ".", "the folder of the project")
+	only := flag.String("only", "", "only mutants whose statement or description contains this")
+	workers := flag.Int("j", runtime.GOMAXPROCS(0), "mutants at a time")
+	flag.Parse()
+	if err := run(*root, *only, *workers); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+func run(root, only string, workers int) error {
+	data := filepath.Join(root, "scripts", "mutants", "mutants.txt")
+	all, err := load(data)
+	if err != nil {
+		return err
+	}
+	s, err := survey(root, "broker", "cmd/dunlin")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "dunlin-mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	all = slices.DeleteFunc(all, func(m mutant) bool { return !strings.Contains(m.statement+" "+m.about, only) })
+	start := time.Now()
+	verdicts := make([]error, len(all))
+	next := make(chan int)
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			for i := range next {
+				m := &all[i]
+				verdicts[i] = s.kill(root, filepath.Join(dir, fmt.Sprint(i)), m)
+				if verdicts[i] == nil {
+					fmt.Printf("killed   %-20s %s\n", m.statement, m.about)
+				} else {
+					fmt.Printf("SURVIVED %-20s %s\n  %s:%d: %v\n", m.statement, m.about, data, m.line, verdicts[i])
+				}
+			}
+		})
+	}
+	for i := range all {
+		next <- i
+	}
+	close(next)
+	group.Wait()
+	survived := 0
+	for _, v := range verdicts {
+		if v != nil {
+			survived++
+		}
+	}
+	fmt.Printf("%d mutants, %d killed, %d survived, %s\n", len(all), len(all)-survived, survived, time.Since(start).Round(time.Second))
+	if survived > 0 {
+		return fmt.Errorf("%d of %d survived", survived, len(all))
+	}
+	return nil
+}
+
+// kill builds one mutant and runs the tests that name its statement. The error
+// says why it lives.
+func (s *suite) kill(root, dir string, m *mutant) error {
+	text, err := m.apply(root)
+	if err != nil {
+		return err
+	}
+	overlay, err := writeOverlay(root, dir, m.file, text)
+	if err != nil {
+		return err
+	}
+	found := s.naming(m.statement)
+	if len(found) == 0 {
+		return errors.New("no test names the statement")
+	}
+	var said []string
+	for _, pkg := range slices.Sorted(maps.Keys(found)) {
+		out, err := runTests(root, overlay, pkg, s.pattern(pkg, m.statement, found[pkg]))
+		switch {
+		case strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]"):
+			return fmt.Errorf("it does not compile:\n%s", out)
+		case err != nil && failed(out, m.statement):
+			return nil
+		case err != nil:
+			said = append(said, pkg+": another test failed:\n"+out)
+		default:
+			said = append(said, pkg+": all pass")
+		}
+	}
+	return errors.New(strings.Join(said, "; "))
+}
+
+var failure = regexp.MustCompile(`(?m)^\s*(?:--- FAIL: |panic: |\S+_test\.go:\d+: |\S+\.go:\d+: |\tTest).*$`)
+
+// failed reports whether what failed names the statement.
+func failed(out, statement string) bool {
+	is := bounded(statement)
+	for _, line := range failure.FindAllString(out, -1) {
+		if is.MatchString(strings.ReplaceAll(line, "_", " ")) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeOverlay writes the changed file and the description that go test reads.
+func writeOverlay(root, dir, file, text string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	changed := filepath.Join(dir, filepath.Base(file))
+	if err := os.WriteFile(changed, []byte(text), 0o644); err != nil {
+		return "", err
+	}
+	original, err := filepath.Abs(filepath.Join(root, file))
+	if err != nil {
+		return "", err
+	}
+	description, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "overlay.json")
+	return path, os.WriteFile(path, description, 0o644)
+}
+
+func runTests(root, overlay, pkg, pattern string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-vet=off", "-short", "-count=1",
+		"-timeout", "60s", "-run", pattern, "./"+pkg)
+	cmd.Dir = root
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
