@@ -7,15 +7,15 @@ ifeq ($(strip $(VERSION)),)
 VERSION  := 0.1.0-dev
 endif
 REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 FUZZTIME ?= 10s
 SOAK     ?= 10m
-export VERSION REVISION LDFLAGS
+export VERSION REVISION
 
 .PHONY: run build install test check deps-test vet fuzz cross e2e bench bench-smoke fresh soak clean spec spec-mutants help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
+	@mkdir -p build/out
+	@scripts/compile.sh build/out/dunlin
 	@exec build/out/dunlin demo
 
 build: ## cross-compile static binaries for every board into build/out/, with version and size
@@ -49,7 +49,7 @@ spec: ## list what MQTT 5.0, 3.1.1 and 3.1 ask of a server, and demand a test fo
 	@go run ./scripts/spec
 
 soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wills, leaks
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
+	@scripts/compile.sh build/out/dunlin
 	@go run ./scripts/soak -time $(SOAK) -binary build/out/dunlin
 
 spec-mutants: ## break the server in many ways; a test that names the broken statement must fail
@@ -59,7 +59,7 @@ fresh: ## clone into an empty folder, 'make run' there, and read it with mosquit
 	@scripts/fresh.sh
 
 install: ## install dunlin into DESTDIR/usr/bin
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/out/dunlin ./cmd/dunlin
+	@scripts/compile.sh build/out/dunlin
 	@install -D -m 0755 build/out/dunlin '$(DESTDIR)/usr/bin/dunlin'
 
 clean: ## remove what was built

@@ -7,7 +7,7 @@ mkdir -p build/out
 printf 'dunlin %s, revision %s, %s\n' "$VERSION" "$REVISION" "$(go env GOVERSION)"
 one() { # name goos goarch goarm
 	local out="build/out/dunlin-$1"
-	CGO_ENABLED=0 GOOS=$2 GOARCH=$3 GOARM=${4-} go build -trimpath -ldflags "$LDFLAGS" -o "$out" ./cmd/dunlin
+	GOOS=$2 GOARCH=$3 GOARM=${4-} scripts/compile.sh "$out"
 	local size
 	size=$(stat -c %s "$out")
 	printf '  %-28s %10d bytes  %5.2f MB\n' "$out" "$size" "$(awk "BEGIN{print $size/1000000}")"

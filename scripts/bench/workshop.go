@@ -34,7 +34,7 @@ func prepare(here string, brokers []broker, scenarios []scenario) (*workshop, er
 	w := &workshop{dir: dir, dunlin: os.Getenv("DUNLIN"), mochi: filepath.Join(dir, "mochi")}
 	if w.dunlin == "" {
 		w.dunlin = filepath.Join(dir, "dunlin")
-		err = build(filepath.Join(here, "../.."), w.dunlin, "./cmd/dunlin")
+		err = compile(here, w.dunlin)
 	}
 	for _, b := range brokers {
 		if b.name == "mochi" && err == nil {
@@ -52,9 +52,19 @@ func prepare(here string, brokers []broker, scenarios []scenario) (*workshop, er
 	return w, err
 }
 
-func build(module, out, pkg string, env ...string) error {
+// compile builds dunlin as it is released.
+func compile(here, out string, env ...string) error {
+	cmd := exec.Command(filepath.Join(here, "../compile.sh"), out)
+	cmd.Env = append(os.Environ(), env...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("compile.sh: %w\n%s", err, strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+func build(module, out, pkg string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
-	cmd.Dir, cmd.Env = module, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", pkg, err, strings.TrimSpace(string(text)))
 	}
@@ -63,7 +73,7 @@ func build(module, out, pkg string, env ...string) error {
 
 func armv6(here, dir string) (int64, error) {
 	out := filepath.Join(dir, "dunlin-armv6")
-	if err := build(filepath.Join(here, "../.."), out, "./cmd/dunlin", "GOOS=linux", "GOARCH=arm", "GOARM=6"); err != nil {
+	if err := compile(here, out, "GOOS=linux", "GOARCH=arm", "GOARM=6"); err != nil {
 		return 0, err
 	}
 	st, err := os.Stat(out)
