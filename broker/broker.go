@@ -30,8 +30,9 @@ type Broker struct {
 		conns  map[*conn.Conn]*listener
 		closed bool
 	}
-	loops *conn.Loops
-	wg    sync.WaitGroup // connections
+	loops   *conn.Loops
+	leavers leavers
+	wg      sync.WaitGroup // connections
 }
 
 // New makes a broker. It opens nothing; Attach and AttachQueue work at once,
@@ -96,6 +97,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.serving.Unlock()
 	b.wg.Wait()
+	b.leavers.stop()
 	b.loops.Close()
 	b.hub.detachAll()
 	return nil
@@ -128,5 +130,6 @@ func (b *Broker) forget(c *conn.Conn) {
 	defer b.serving.Unlock()
 	b.serving.conns[c].account.leave(c)
 	delete(b.serving.conns, c)
+	b.leavers.left(len(b.serving.conns), b.shrink)
 	b.wg.Done()
 }
