@@ -23,6 +23,7 @@ type Client struct {
 	nc      net.Conn
 	version mqtt.Version
 	packets chan received // closed at the end of the stream
+	sent    uint64        // bytes
 
 	inbox struct {
 		sync.Mutex
@@ -111,6 +112,7 @@ func (c *Client) SendBytes(b []byte) {
 	if err := c.nc.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return
 	}
+	c.sent += uint64(len(b))
 	if _, err := c.nc.Write(b); err != nil && !errors.Is(err, io.ErrClosedPipe) {
 		c.tb.Logf("write: %v", err)
 	}
@@ -119,17 +121,25 @@ func (c *Client) SendBytes(b []byte) {
 // Receive returns the next packet, rendered; "closed" at the end.
 func (c *Client) Receive() string {
 	c.tb.Helper()
+	p := c.take(patience)
+	if p.text == "" {
+		c.tb.Fatal("no packet in time")
+	}
+	return p.text
+}
+
+// take waits for the next packet; it is empty when there is none in time.
+func (c *Client) take(patience time.Duration) received {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case p, ok := <-c.packets:
 		if !ok {
-			return end.text
+			return end
 		}
-		return p.text
+		return p
 	case <-timer.C:
-		c.tb.Fatal("no packet in time")
-		return ""
+		return received{}
 	}
 }
 

@@ -78,6 +78,9 @@ type script struct {
 	version mqtt.Version
 	broker  *Broker
 	clients map[string]*Client
+
+	address string // of a TCP listener to use; "" in a bubble
+	sent    uint64 // bytes
 }
 
 func readScript(t *testing.T, path string) (sections []section) {
@@ -164,7 +167,7 @@ func (s *script) play(l line) {
 	case rest == "kill":
 		s.kill(name)
 	case rest == "quiet":
-		if got := s.next(name); got.text != "" {
+		if got := s.unexpected(name); got.text != "" {
 			err = fmt.Errorf("received %s, want nothing", got.text)
 		}
 	case rest == "closed":
@@ -183,9 +186,14 @@ func (s *script) play(l line) {
 func (s *script) send(name, words string) error {
 	c := s.clients[name]
 	if c == nil {
-		c = s.broker.Client(s.version)
+		if s.address != "" {
+			c = s.dialSocket()
+		} else {
+			c = s.broker.Client(s.version)
+		}
 		s.clients[name] = c
 	}
+	before := c.sent
 	if isBytes(words) {
 		b, err := s.bytes(words)
 		if err != nil {
@@ -198,8 +206,18 @@ func (s *script) send(name, words string) error {
 		}
 		c.Send(words)
 	}
-	synctest.Wait()
+	s.sent += c.sent - before
+	s.wait()
 	return nil
+}
+
+// wait waits until the broker has worked off what was sent.
+func (s *script) wait() {
+	if s.address != "" {
+		s.workedOff()
+		return
+	}
+	synctest.Wait()
 }
 
 func (s *script) receive(name, words string) error {
@@ -218,12 +236,24 @@ func (s *script) receive(name, words string) error {
 }
 
 func (s *script) next(name string) received {
-	synctest.Wait()
+	s.wait()
 	c := s.clients[name]
-	if c == nil {
+	switch {
+	case c == nil:
 		return received{text: "no such client"}
+	case s.address != "":
+		return c.take(patience)
 	}
 	return c.pending()
+}
+
+// unexpected is what has come without being received.
+func (s *script) unexpected(name string) received {
+	if c := s.clients[name]; c != nil && s.address != "" {
+		s.wait()
+		return c.pending()
+	}
+	return s.next(name)
 }
 
 func isBytes(words string) bool {
@@ -247,10 +277,13 @@ func (s *script) bytes(words string) ([]byte, error) {
 
 func (s *script) kill(name string) {
 	if c := s.clients[name]; c != nil {
+		if s.address != "" {
+			s.hangUp(c)
+		}
 		c.Close()
 	}
 	delete(s.clients, name)
-	synctest.Wait()
+	s.wait()
 }
 
 func (s *script) fail(l line, err error) {
