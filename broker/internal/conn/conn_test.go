@@ -17,8 +17,9 @@ import (
 
 // fakeBroker accepts everybody and panics at the topic "panic".
 type fakeBroker struct {
-	peer  *Peer
-	ended chan End
+	peer      *Peer // of the last CONNECT
+	ended     chan End
+	published int
 }
 
 func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
@@ -28,8 +29,8 @@ func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
 }
 func (f *fakeBroker) Exchange(*Conn, *Request) auth.Exchange { return nil }
 func (f *fakeBroker) Reauthenticated(*Conn)                  {}
-func (f *fakeBroker) Disconnect(_ *Conn, e End) {
-	f.peer.Detach()
+func (f *fakeBroker) Disconnect(c *Conn, e End) {
+	c.peer.Detach()
 	f.ended <- e
 }
 func (f *fakeBroker) Generation() uint64 { return 0 }
@@ -40,6 +41,7 @@ func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) *mqtt.Erro
 	return nil
 }
 func (f *fakeBroker) Publish(time.Time, *packet.Publication) (matched, recorded bool) {
+	f.published++
 	return true, false
 }
 func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonCode {

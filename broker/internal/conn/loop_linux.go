@@ -43,10 +43,10 @@ func newLoop(ended func(*Conn)) (*loop, error) {
 	}
 	l := &loop{poller: p, ended: ended, epoch: time.Now(), buf: make([]byte, readSize), done: make(chan struct{})}
 	l.scratch.pending = new(pending)
-	go l.run() // close waits for done
 	return l, nil
 }
 
+// close ends run and waits for it.
 func (l *loop) close() {
 	l.stop.Store(true)
 	l.wake()
@@ -74,14 +74,18 @@ func (l *loop) run() {
 			l.armed = 0
 			l.file.SetReadDeadline(time.Time{}) // it was set before
 		}
-		now := time.Now()
-		for i := range n {
-			l.event(now, &l.events[i])
-		}
-		l.overdue(now)
-		l.flush(now)
+		l.round(time.Now(), n)
 		l.arm()
 	}
+}
+
+// round works off n events, then what is due, then writes.
+func (l *loop) round(now time.Time, n int) {
+	for i := range n {
+		l.event(now, &l.events[i])
+	}
+	l.overdue(now)
+	l.flush(now)
 }
 
 // mark implements driver.

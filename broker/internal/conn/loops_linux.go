@@ -57,6 +57,7 @@ func (l *Loops) pick() *loop {
 			s.failed = len(s.loops) == 0
 			break
 		}
+		go lp.run() // Close waits
 		s.loops = append(s.loops, lp)
 	}
 	if s.failed {
