@@ -5,8 +5,12 @@
 // Bytes go out through Conn.fill: acknowledgements whose sequence is durable,
 // then what session.Next gives, up to one buffer; one buffer is one write.
 // Serve drives both with goroutines: one reads, a second one exists only while
-// there is something to write. An event loop can drive feed and fill instead;
-// nothing else here knows about sockets.
+// there is something to write. Loops drive both for plain sockets on Linux,
+// with one goroutine for many; loop_linux.go and socket_linux.go are theirs.
+// Nothing else here knows about sockets.
+//
+// QoS 0 that has nothing to overtake goes past the session: Peer.Deliver
+// encodes it into Conn.passed, and the next fill takes it along.
 //
 // Acknowledgements are parked with the sequence of router.Commit and leave in
 // order; publishing by others, PINGRESP and messages never wait for them.
@@ -17,6 +21,7 @@
 // The package does not know the broker: it asks it through Server, Router and
 // Barrier. It decides nothing about identities or topics.
 //
-// Locks: Peer.state and Conn.w, both leaves, never held together and never
-// across I/O or a call into another package but session and packet.
+// Locks: Peer.state, Conn.w and a loop's box, all leaves, never held together
+// and never across I/O or a call into another package but session and packet.
+// What is a loop's own is touched by its goroutine only.
 package conn
