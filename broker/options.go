@@ -161,10 +161,7 @@ func (l *Limits) conn() conn.Limits {
 }
 
 func (l *Limits) session() session.Limits {
-	o := session.Limits{
-		QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions,
-		RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize,
-	}
+	o := session.Limits{QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions}
 	// What is in flight to a client that is there needs room even where
 	// nothing is kept for those who are away.
 	or(&o.QueueMessages, int(l.ReceiveMaximum))

@@ -240,7 +240,9 @@ func wrongPublish(t *testing.T) {
 }
 
 func manyUserProperties(t *testing.T) {
-	s := attackOn(t, victimOptions{config: with("packet_size: 1MiB, queue_size: 2MiB"), budget: 64 << 20})
+	s := attackOn(t, victimOptions{
+		config: strings.Replace(withWebSocket, "connect_rate: 0/s", "connect_rate: 0/s, packet_size: 1MiB, queue_size: 2MiB", 1), budget: 96 << 20,
+	})
 	one := slices.Concat([]byte{38}, field("name"), field("value"))
 	crowd := bytes.Repeat(one, 60_000)
 	begin := time.Now()
@@ -267,13 +269,14 @@ func manyUserProperties(t *testing.T) {
 		t.Errorf("refusing them took %s", took)
 	}
 	before := s.status("VmRSS")
-	for n := range 60 { // what one packet needed is not kept
-		a := s.dial(mqtt.V5)
-		a.connect(fmt.Sprintf("cid=crowd-%d", n))
-		a.write(frame(0x32, field("t"), u16(1), props(crowd)))
+	for n := range 60 { // what one packet needed is not kept, with a goroutine a connection either
+		a, _ := s.webSocket(mqtt.V5)
+		a.write(wsFrame(0x82, rawConnect(2, props(), field(fmt.Sprintf("crowd-%d", n)))))
+		a.expect("CONNACK rc=0x00 ...")
+		a.write(wsFrame(0x82, frame(0x32, field("t"), u16(1), props(crowd))))
 		a.expect("PUBACK id=1 rc=0x97 ...")
 	}
-	if grown := s.status("VmRSS") - before; grown > 24<<20 {
+	if grown := s.status("VmRSS") - before; grown > 48<<20 {
 		t.Errorf("60 connections that sent one such packet hold %d MiB", grown>>20)
 	}
 	few := s.dial(mqtt.V5)

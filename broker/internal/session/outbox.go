@@ -27,7 +27,6 @@ type delivery struct {
 	sent     bool // in flight: a PUBLISH went out in some connection
 	released bool // PUBREC came, PUBREL is what is left
 	onWire   bool // counts against Receive Maximum of this connection
-	stored   bool // a retained message, on an account of its own
 }
 
 // outbox is everything towards the client: deliveries in flight in the order
@@ -40,16 +39,13 @@ type outbox struct {
 	onWire   int
 	quota    int
 	bytes    int
-	stored   struct{ messages, bytes int } // of all that waits, what is retained
 	last     SentID
 	counts   Counts
 }
 
 // Deliver takes a message for the client. kept reports that a durable session
 // now answers for it. A message that finds the queue full is dropped if it has
-// QoS 0; otherwise the oldest that waits makes room for it. Retained messages
-// have room of their own, for as many as there can be: a new subscription gets
-// all of them at once, however slowly the client reads.
+// QoS 0; otherwise the oldest that waits makes room for it.
 func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool) {
 	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable()) {
 		return false
@@ -57,8 +53,7 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 	o := &s.out
 	o.counts.Accepted++
 	size := p.Peek().Size()
-	stored := retain && o.stored.messages < s.limits.RetainedMessages && int64(o.stored.bytes+size) <= s.limits.RetainedBytes
-	for !stored && (o.waiting()-o.stored.messages+1 > s.limits.QueueMessages || o.bytes-o.stored.bytes+size > s.limits.QueueBytes) {
+	for o.waiting()+1 > s.limits.QueueMessages || o.bytes+size > s.limits.QueueBytes {
 		// What could not fit an empty queue must not empty this one.
 		if qos == mqtt.AtMostOnce || o.queue.len() == 0 || size > s.limits.QueueBytes {
 			o.counts.Dropped.Full++
@@ -66,7 +61,8 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 		}
 		o.drop(&o.counts.Dropped.Full)
 	}
-	o.account(o.queue.push(delivery{message: p.Message(), via: via, qos: qos, retain: retain, stored: stored}), 1)
+	o.bytes += size
+	o.queue.push(delivery{message: p.Message(), via: via, qos: qos, retain: retain})
 	return qos > mqtt.AtMostOnce && s.Durable()
 }
 
@@ -118,7 +114,7 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 		}
 		if d.qos == mqtt.AtMostOnce {
 			m := o.send(d)
-			o.account(d, -1)
+			o.bytes -= d.message.Size()
 			o.counts.Done++
 			o.queue.cut(0)
 			return m, true
@@ -227,7 +223,7 @@ func (o *outbox) identifier() SentID {
 
 func (o *outbox) remove(i int) {
 	d := o.inflight.at(i)
-	o.account(d, -1)
+	o.bytes -= d.message.Size()
 	if d.onWire {
 		o.onWire--
 	}
@@ -237,19 +233,9 @@ func (o *outbox) remove(i int) {
 	o.inflight.cut(i)
 }
 
-// account adds a delivery to what waits, or takes it away with sign -1.
-func (o *outbox) account(d *delivery, sign int) {
-	size := sign * d.message.Size()
-	o.bytes += size
-	if d.stored {
-		o.stored.messages += sign
-		o.stored.bytes += size
-	}
-}
-
 // drop gives up the oldest delivery that waits and counts it.
 func (o *outbox) drop(counter *uint64) {
-	o.account(o.queue.at(0), -1)
+	o.bytes -= o.queue.at(0).message.Size()
 	*counter++
 	o.queue.cut(0)
 }

@@ -13,7 +13,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 		if may(d.message) {
 			continue
 		}
-		o.account(d, -1)
+		o.bytes -= d.message.Size()
 		o.counts.Dropped.Refused++
 		o.queue.cut(i)
 	}

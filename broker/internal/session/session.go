@@ -21,11 +21,6 @@ type Limits struct {
 	QueueMessages int // waiting and in flight towards the client
 	QueueBytes    int
 	Subscriptions int
-	// RetainedMessages and RetainedBytes may wait besides, if they are sent
-	// with RETAIN set: as much as the broker retains. 0 gives them no room of
-	// their own.
-	RetainedMessages int
-	RetainedBytes    int64
 }
 
 // Params is what a CONNECT fixed for one Network Connection.

@@ -193,33 +193,6 @@ func TestFullQueueDropsByQoS(t *testing.T) {
 	})
 }
 
-func TestRetainedMessagesHaveRoomOfTheirOwn(t *testing.T) {
-	s := New(Limits{QueueMessages: 2, QueueBytes: 100, Subscriptions: 5, RetainedMessages: 10, RetainedBytes: 1000})
-	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: 65535, Expiry: time.Hour})
-	deliver := func(text string, qos mqtt.QoS, retain bool) {
-		s.Deliver(new(packet.Publication).Own(message(text)), qos, retain, nil)
-	}
-	for i := range 10 {
-		deliver(fmt.Sprintf("r%d", i), 0, true)
-	}
-	for i := range 3 {
-		deliver(fmt.Sprintf("l%d", i), 0, false)
-	}
-	if c := s.Counts(); c.Dropped.Total() != 1 {
-		t.Errorf("dropped %d, want 1: retained messages have room for 10, live ones for 2", c.Dropped.Total())
-	}
-	deliver("r10", 0, true)
-	if c := s.Counts(); c.Dropped.Total() != 2 {
-		t.Errorf("dropped %d: one retained message too many must go", c.Dropped.Total())
-	}
-	if got := sent(s, time.Time{}); len(got) != 12 {
-		t.Errorf("sent %q", got)
-	}
-	if n, bytes := s.Waiting(); n != 0 || bytes != 0 || s.out.stored.messages != 0 || s.out.stored.bytes != 0 {
-		t.Errorf("waiting after all was sent: %d, %d bytes; stored %+v", n, bytes, s.out.stored)
-	}
-}
-
 func TestIdentifiersWrapAroundThoseInUse(t *testing.T) {
 	s := newSession(2, time.Hour)
 	s.Deliver(new(packet.Publication).Own(message("stays")), 1, false, nil)

@@ -39,7 +39,7 @@ func (s *Session) TakeShared(filter string, ended bool) []Unfinished {
 			i++
 			continue
 		}
-		o.account(d, -1)
+		o.bytes -= d.message.Size()
 		o.queue.cut(i)
 	}
 	return all
@@ -53,5 +53,5 @@ func (s *Session) HasRoom(size int, qos mqtt.QoS) bool {
 		return false
 	}
 	o := &s.out
-	return o.waiting()-o.stored.messages+1 <= s.limits.QueueMessages && o.bytes-o.stored.bytes+size <= s.limits.QueueBytes
+	return o.waiting()+1 <= s.limits.QueueMessages && o.bytes+size <= s.limits.QueueBytes
 }
