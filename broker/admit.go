@@ -52,6 +52,9 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 		admitted{l, a.Identity, got.peer}.review()
 	}
 	a.Peer, a.SessionPresent, a.Recorded = got.peer, got.present, got.recorded
+	if err == nil {
+		l.events.connected(c, l, &a)
+	}
 	return a, err
 }
 
@@ -90,7 +93,10 @@ func (l *listener) keepAlive(r *conn.Request) uint16 {
 }
 
 // Disconnect implements conn.Server.
-func (h *hub) Disconnect(c *conn.Conn, e conn.End) { h.detach(c.Peer().ClientID(), c, e.Normal) }
+func (l *listener) Disconnect(c *conn.Conn, e conn.End) {
+	l.detach(c.Peer().ClientID(), c, e)
+	l.events.disconnected(c, l, e)
+}
 
 // Admit implements conn.Router.
 func (l *listener) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
@@ -139,7 +145,11 @@ func (l *listener) Subscribe(now time.Time, c *conn.Conn, s mqtt.Subscription) m
 		x.peer.Gate(x.mayReceive(), nil)
 	}
 	s.QoS = min(s.QoS, d.MaxQoS)
-	return l.subscribe(now, x.peer, s)
+	code := l.subscribe(now, x.peer, s)
+	if !code.Failed() {
+		l.events.subscribed(c, l, s.Filter, s.QoS)
+	}
+	return code
 }
 
 // subscribe is for connections and in-process clients alike.
@@ -165,14 +175,15 @@ func (h *hub) Resume(now time.Time, p *conn.Peer) bool {
 }
 
 // Unsubscribe implements conn.Router.
-func (h *hub) Unsubscribe(c *conn.Conn, filter string) mqtt.ReasonCode {
+func (l *listener) Unsubscribe(c *conn.Conn, filter string) mqtt.ReasonCode {
 	if !c.Peer().Unsubscribed(filter) {
 		return mqtt.NoSubscriptionExisted
 	}
-	h.router.Unsubscribe(c.Peer(), filter, c.Peer().Durable())
+	l.router.Unsubscribe(c.Peer(), filter, c.Peer().Durable())
 	if _, _, shared := topic.Share(filter); shared {
-		h.passOn(c.Peer().TakeShared(filter, false))
+		l.passOn(c.Peer().TakeShared(filter, false))
 	}
+	l.events.unsubscribed(c, l, filter)
 	return mqtt.Success
 }
 

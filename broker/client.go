@@ -266,7 +266,7 @@ func (c *Client) Wake() {
 func (c *Client) leave(code mqtt.ReasonCode, normal bool) {
 	c.once.Do(func() {
 		c.gone = mqtt.Errorf(code, "", "the client is not attached any more")
-		c.hub.detach(c.id, c, normal)
+		c.hub.detach(c.id, c, conn.End{Normal: normal, Reason: code})
 		close(c.done)
 	})
 }

@@ -18,6 +18,7 @@ import (
 type hub struct {
 	log    *slog.Logger
 	router *router.Router
+	events *events // nil: off
 	// authorities are those of all listeners; constant after New.
 	authorities []*authority
 
@@ -59,10 +60,15 @@ type client struct {
 	who      *Identity   // of the endpoint, or the last one
 	proof    *time.Timer // ends the connection when the proof of who ends
 	kept     bool        // the store has a record of the session
+	lastEnd  mqtt.ReasonCode
+	since    int64 // when endpoint came or left: Unix time, ns
 }
 
 func newHub(o *Options, r *router.Router) *hub {
 	h := &hub{log: o.Log, router: r}
+	if o.ClientEvents {
+		h.events = &events{hub: h}
+	}
 	h.registry.clients = make(map[string]*client)
 	h.registry.queues = make(map[string]*Queue)
 	return h
@@ -158,6 +164,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will, cl.door, cl.who = a.endpoint, a.will, a.door, a.who
+	cl.since = time.Now().UnixNano()
 	h.expire(cl)
 	if a.params.Expiry > 0 {
 		r.keeping.add(cl)
@@ -169,7 +176,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 
 // detach ends what attach began. A will is kept unless the end was normal; it
 // is published now, or when its delay or the session ends [MQTT-3.1.3-9].
-func (h *hub) detach(id string, e endpoint, normal bool) {
+func (h *hub) detach(id string, e endpoint, end conn.End) {
 	r := &h.registry
 	r.Lock()
 	cl := r.clients[id]
@@ -178,10 +185,13 @@ func (h *hub) detach(id string, e endpoint, normal bool) {
 		return
 	}
 	expiry := cl.peer.Detach()
-	cl.endpoint = nil
+	cl.endpoint, cl.since, cl.lastEnd = nil, time.Now().UnixNano(), end.Reason
+	if end.Lost {
+		cl.lastEnd = mqtt.UnspecifiedError
+	}
 	h.stop(cl.proof)
 	cl.proof = nil
-	if normal {
+	if end.Normal {
 		cl.will = nil
 	}
 	var now bequest

@@ -20,6 +20,10 @@ type Options struct {
 	// Auth says who a client is and what it may do. nil lets everybody in
 	// under the User Name of CONNECT, to do everything.
 	Auth Authenticator
+	// ClientEvents publishes what network clients do on
+	// $SYS/dunlin/clients/{id}/connected, disconnected, subscribed and
+	// unsubscribed.
+	ClientEvents bool
 	// SysInterval is the time between updates of $SYS; 0 publishes nothing
 	// there. Version is what $SYS/broker/version says.
 	SysInterval time.Duration

@@ -59,6 +59,9 @@ func (t *sysTree) publish(now time.Time) {
 	t.publishLoads(now, &s)
 	t.publishOwn(&s)
 	t.publishListeners()
+	if e := t.b.hub.events; e != nil {
+		t.count("$SYS/dunlin/clients/events_dropped", e.lost())
+	}
 }
 
 // publishClients counts clients of the network; those in the process are none

@@ -34,7 +34,6 @@ func notYet() []later {
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
 		{path: "mqtt.limits.message_rate", harmless: []string{"0/s"}},
 		{path: "mqtt.limits.connect_rate", harmless: []string{"0/s"}},
-		{path: "mqtt.client_events", harmless: []string{"false"}},
 		{path: "store.*"},
 		{path: "memory.budget", harmless: []string{"auto"}},
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},

@@ -74,14 +74,15 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		g.addresses = append(g.addresses, l.Listener.Addr())
 	}
 	g.broker, err = broker.New(broker.Options{
-		Listeners:   listeners,
-		Limits:      *limits(&cfg.MQTT.Limits),
-		Features:    features(&cfg.MQTT.Features),
-		OverlapEach: cfg.MQTT.Overlap == "each",
-		Auth:        auth,
-		SysInterval: cfg.MQTT.SysInterval,
-		Version:     readVersion().Version,
-		Log:         d.logger("broker"),
+		Listeners:    listeners,
+		Limits:       *limits(&cfg.MQTT.Limits),
+		Features:     features(&cfg.MQTT.Features),
+		OverlapEach:  cfg.MQTT.Overlap == "each",
+		Auth:         auth,
+		ClientEvents: cfg.MQTT.ClientEvents,
+		SysInterval:  cfg.MQTT.SysInterval,
+		Version:      readVersion().Version,
+		Log:          d.logger("broker"),
 	})
 	if err != nil {
 		return nil, err

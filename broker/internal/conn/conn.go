@@ -102,7 +102,8 @@ type Counters struct {
 // End says how a Network Connection ended.
 type End struct {
 	Normal bool            // DISCONNECT 0x00: the will is discarded [MQTT-3.14.4-3]
-	Reason mqtt.ReasonCode // for the log
+	Lost   bool            // the socket ended without a word
+	Reason mqtt.ReasonCode // unless Lost
 }
 
 // Conn is one Network Connection.

@@ -43,7 +43,7 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 	}
 	c.peer, c.identity, c.recorded = a.Peer, a.Identity, a.Recorded
 	r.Password = nil
-	r.expiryLimit = expirySeconds(a.ExpiryMax)
+	r.expiryLimit = ExpirySeconds(a.ExpiryMax)
 	if r.Version == mqtt.V5 {
 		c.maxIn = int(c.cfg.Limits.ReceiveMaximum)
 		if n := min(r.TopicAliasMaximum, c.cfg.Limits.TopicAliasMaximum); n > 0 {
@@ -114,7 +114,7 @@ func (c *Conn) answer(p *packet.Properties, a *Accepted) {
 	}
 	if a.SessionExpiry != r.SessionExpiry {
 		p.Has |= packet.HasSessionExpiry
-		p.SessionExpiry = expirySeconds(a.SessionExpiry)
+		p.SessionExpiry = ExpirySeconds(a.SessionExpiry)
 	}
 	if a.KeepAlive != r.KeepAlive { // [MQTT-3.2.2-21]
 		p.Has |= packet.HasServerKeepAlive

@@ -136,7 +136,8 @@ func expiry(s uint32) time.Duration {
 	return time.Duration(s) * time.Second
 }
 
-func expirySeconds(d time.Duration) uint32 {
+// ExpirySeconds is a Session Expiry Interval as packets carry it.
+func ExpirySeconds(d time.Duration) uint32 {
 	if d >= math.MaxUint32*time.Second {
 		return math.MaxUint32
 	}

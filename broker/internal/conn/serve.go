@@ -198,8 +198,10 @@ func (c *Conn) report(err error) {
 	case errors.Is(err, errEnd):
 		say("client disconnected", c.about("reason", c.end.Reason.String())...)
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		c.end.Lost = true
 		say("client disconnected", c.about("reason", "connection closed")...)
 	default:
+		c.end.Lost = true
 		say("client disconnected", c.about("reason", "connection lost", "err", err)...)
 	}
 }

@@ -108,6 +108,12 @@ func (s *Session) Durable() bool { return s.params.Expiry > 0 }
 // Counts returns the counters.
 func (s *Session) Counts() Counts { return s.out.counts }
 
+// Version is that of the last Network Connection.
+func (s *Session) Version() mqtt.Version { return s.params.Version }
+
+// Subscribing is the number of subscriptions.
+func (s *Session) Subscribing() int { return len(s.subs) }
+
 // InFlight is the number of messages sent and not acknowledged.
 func (s *Session) InFlight() int { return s.out.inflight.len() }
 
