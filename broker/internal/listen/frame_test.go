@@ -48,8 +48,8 @@ func TestFrames(t *testing.T) {
 		payload string
 		code    uint16 // 0: no end
 	}{
-		{"MQTT-6.0.0-2 packets split over frames", join(binaryFrame("ab"), binaryFrame("c")), "abc", 0},
-		{"MQTT-6.0.0-2 a fragmented message", join(clientFrame(opBinary, []byte("a")), clientFrame(opContinuation, []byte("b")), clientFrame(0x80, []byte("c"))), "abc", 0},
+		{"MQTT-6.0.0-2 MQTT311-6.0.0-2 packets split over frames", join(binaryFrame("ab"), binaryFrame("c")), "abc", 0},
+		{"MQTT-6.0.0-2 MQTT311-6.0.0-2 a fragmented message", join(clientFrame(opBinary, []byte("a")), clientFrame(opContinuation, []byte("b")), clientFrame(0x80, []byte("c"))), "abc", 0},
 		{"an empty frame", join(binaryFrame(""), binaryFrame("a")), "a", 0},
 		{"a Ping between fragments", join(clientFrame(opBinary, []byte("a")), clientFrame(0x89, []byte("p")), clientFrame(0x80, []byte("b"))), "ab", 0},
 		{"a Pong nobody asked for", join(clientFrame(0x8A, []byte("p")), binaryFrame("a")), "a", 0},

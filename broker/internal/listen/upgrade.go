@@ -145,8 +145,10 @@ func (w *WebSocket) judge(h *head, local net.Addr) (string, *refusal) {
 	if !w.welcome(h, local) {
 		return "", refuse("403 Forbidden", fmt.Sprintf("pages of %.100q may not connect", h.origin))
 	}
-	for _, p := range h.subprotocol {
-		if p == "mqtt" || p == "mqttv3.1" {
+	// mqtt wherever it stands in the list [MQTT-6.0.0-4]; the other name is
+	// that of 3.1, and of clients that know no better.
+	for _, p := range []string{"mqtt", "mqttv3.1"} {
+		if slices.Contains(h.subprotocol, p) {
 			return p, nil
 		}
 	}

@@ -73,7 +73,8 @@ func TestUpgrade(t *testing.T) {
 		name, request, status, protocol string
 	}{
 		{"MQTT-6.0.0-3 mqtt", upgradeRequest(get), "101 Switching Protocols", "mqtt"},
-		{"MQTT-6.0.0-4 the first of the client's list that is MQTT", upgradeRequest(get, "Sec-WebSocket-Protocol: chat, mqttv3.1", "Sec-WebSocket-Protocol: mqtt"), "101 Switching Protocols", "mqttv3.1"},
+		{"MQTT-6.0.0-4 MQTT311-6.0.0-4 mqtt, wherever it stands in the list", upgradeRequest(get, "Sec-WebSocket-Protocol: chat, mqttv3.1", "Sec-WebSocket-Protocol: mqtt"), "101 Switching Protocols", "mqtt"},
+		{"mqttv3.1 where it is all there is", upgradeRequest(get, "Sec-WebSocket-Protocol: mqttv3.1"), "101 Switching Protocols", "mqttv3.1"},
 		{"a query", upgradeRequest("GET /mqtt?a=/b HTTP/1.1"), "101 Switching Protocols", "mqtt"},
 		{"MQTT-6.0.0-3 no subprotocol", upgradeRequest(get, "Sec-WebSocket-Protocol:"), "400 Bad Request", ""},
 		{"MQTT-6.0.0-3 another subprotocol", upgradeRequest(get, "Sec-WebSocket-Protocol: chat"), "400 Bad Request", ""},
@@ -192,7 +193,7 @@ func wantFrame(t *testing.T, r *bufio.Reader, op byte, payload string) {
 }
 
 func TestWebSocket(t *testing.T) {
-	t.Run("MQTT-6.0.0-1 the server sends binary frames, of any size", func(t *testing.T) {
+	t.Run("MQTT-6.0.0-1 MQTT311-6.0.0-1 the server sends binary frames, of any size", func(t *testing.T) {
 		_, r, server := webSocketPair(t)
 		for _, size := range []int{1, 125, 126, joined, joined + 1, 65535, 65536, 1 << 20} {
 			want := strings.Repeat("x", size-1) + "y"
@@ -267,7 +268,7 @@ func TestWebSocket(t *testing.T) {
 			t.Errorf("a second Close frame, or %v", err)
 		}
 	})
-	t.Run("MQTT-6.0.0-1 text closes the connection, and the client learns why", func(t *testing.T) {
+	t.Run("MQTT-6.0.0-1 MQTT311-6.0.0-1 text closes the connection, and the client learns why", func(t *testing.T) {
 		client, r, server := webSocketPair(t)
 		if _, err := client.Write(append(binaryFrame("good"), clientFrame(0x81, []byte("text"))...)); err != nil {
 			t.Fatal(err)
