@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs from the machine's own apt sources what the tests need and what is
-# not there yet. Services that come along are never started: tests start their
+# not there yet; with "interop", also what make interop needs. Services that come along are never started: tests start their
 # own mosquitto on a loopback port.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -8,6 +8,11 @@ missing=()
 command -v mosquitto >/dev/null || missing+=(mosquitto)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+if [ "${1:-}" = interop ]; then
+	/usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
+	command -v node >/dev/null || missing+=(nodejs)
+	command -v npm >/dev/null || missing+=(npm)
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 command -v apt-get >/dev/null || {

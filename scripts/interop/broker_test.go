@@ -2,7 +2,6 @@ package interop
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +17,9 @@ import (
 // patience bounds every wait for the broker or a message.
 const patience = 10 * time.Second
 
-// program is the path of the dunlin under test; TestMain writes it once.
-var program string
+// program is the path of the dunlin under test and folder that of certificates;
+// TestMain writes them once.
+var program, folder string
 
 func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
@@ -32,8 +32,17 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "dunlin")
-	if out, err := exec.Command("go", "build", "-C", "../..", "-o", program, "./cmd/dunlin").CombinedOutput(); err != nil {
+	defer stopDrivers()
+	program, folder = filepath.Join(dir, "dunlin"), dir
+	if err := writeCertificates(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	args := []string{"build", "-C", "../..", "-o", program}
+	if os.Getenv("RACE") == "1" { // dunlin then ends with exit code 66 after a race, and stop wants 0
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "./cmd/dunlin")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
@@ -42,7 +51,7 @@ func buildAndRun(m *testing.M) int {
 
 // broker is one running dunlin.
 type broker struct {
-	addr string
+	addr [transports]string
 	cmd  *exec.Cmd
 	log  bytes.Buffer  // complete once done is closed
 	done chan struct{} // closed when the process has ended
@@ -53,9 +62,15 @@ type broker struct {
 // start runs a broker that ends with the test, by SIGTERM and with exit code 0.
 func start(t *testing.T) *broker {
 	t.Helper()
+	return startWith(t, "")
+}
+
+// startWith does so with a users file; without one, everybody is let in.
+func startWith(t *testing.T, users string) *broker {
+	t.Helper()
 	const attempts = 3 // the port was free, but somebody may be faster
 	for range attempts {
-		if b := tryStart(t); b != nil {
+		if b := tryStart(t, users); b != nil {
 			t.Cleanup(func() { b.stop(t) })
 			return b
 		}
@@ -64,15 +79,12 @@ func start(t *testing.T) *broker {
 	return nil
 }
 
-func tryStart(t *testing.T) *broker {
+func tryStart(t *testing.T, users string) *broker {
 	t.Helper()
-	b := &broker{addr: freeAddress(t), done: make(chan struct{})}
+	b := &broker{done: make(chan struct{})}
+	b.addr = freeAddresses(t)
 	file := filepath.Join(t.TempDir(), "dunlin.yaml")
-	config := fmt.Sprintf(`mqtt:
-  limits: {queue_messages: 5000, queue_size: 4MiB, connect_rate: 0/s}
-  listeners: [{bind: "%s", anonymous: true}]
-`, b.addr)
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(b.config(users)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.cmd = exec.Command(program, "run", "-c", file)
@@ -91,36 +103,47 @@ func tryStart(t *testing.T) *broker {
 	return nil
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddresses(t *testing.T) (free [transports]string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for i := range free {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // not before all are found, so that they differ
+		free[i] = l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return free
 }
 
-// ready waits until the broker accepts connections; false when it ended.
+// ready waits until the broker accepts connections everywhere; false when it
+// ended.
 func (b *broker) ready(t *testing.T) bool {
 	t.Helper()
 	deadline := time.After(patience)
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
-	for {
-		if c, err := net.DialTimeout("tcp", b.addr, patience); err == nil {
-			c.Close()
-			return true
-		}
-		select {
-		case <-again.C:
-		case <-b.done:
-			return false
-		case <-deadline:
-			b.kill()
-			t.Fatalf("dunlin does not listen on %s\n%s", b.addr, &b.log)
+	for _, addr := range b.addr {
+		for !answers(addr) {
+			select {
+			case <-again.C:
+			case <-b.done:
+				return false
+			case <-deadline:
+				b.kill()
+				t.Fatalf("dunlin does not listen on %s\n%s", addr, &b.log)
+			}
 		}
 	}
+	return true
+}
+
+func answers(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, patience)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
 }
 
 func (b *broker) kill() {
@@ -155,16 +178,6 @@ func (b *broker) stop(t *testing.T) {
 	if t.Failed() {
 		t.Logf("dunlin wrote:\n%s", &b.log)
 	}
-}
-
-// dial connects a socket to the broker.
-func (b *broker) dial(ctx context.Context) (socket, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", b.addr)
-	if err != nil {
-		return socket{}, err
-	}
-	return socket{c.(*net.TCPConn)}, nil
 }
 
 // socket is a connection whose Close returns when the broker has read all that

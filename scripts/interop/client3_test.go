@@ -12,7 +12,10 @@ import (
 )
 
 // link3 speaks 3.1 and 3.1.1.
-type link3 struct{ mqtt.Client }
+type link3 struct {
+	mqtt.Client
+	conn net.Conn
+}
 
 func dial31(t *testing.T, b *broker, o dialOptions) *peer  { return dial3(t, b, o, 3) }
 func dial311(t *testing.T, b *broker, o dialOptions) *peer { return dial3(t, b, o, 4) }
@@ -20,27 +23,40 @@ func dial311(t *testing.T, b *broker, o dialOptions) *peer { return dial3(t, b, 
 func dial3(t *testing.T, b *broker, o dialOptions, protocol uint) *peer {
 	t.Helper()
 	p := newPeer(o.id, o.keep)
-	opts := mqtt.NewClientOptions().AddBroker("tcp://" + b.addr).SetProtocolVersion(protocol).
+	var conn net.Conn // set while Connect runs; never with WebSocket
+	opts := mqtt.NewClientOptions().AddBroker(b.url(o.transport)).SetProtocolVersion(protocol).
 		SetClientID(o.id).SetCleanSession(!o.keep).SetAutoReconnect(false).SetConnectTimeout(patience).
 		SetAutoAckDisabled(o.silent).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			p.inbox <- message{topic: m.Topic(), payload: string(m.Payload()), qos: m.Qos(), retain: m.Retained(), dup: m.Duplicate()}
 		}).
-		SetConnectionLostHandler(func(mqtt.Client, error) { p.ended <- 0 }).
-		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
-			c, err := b.dial(t.Context())
-			p.conn = c
-			return c, err
+		SetConnectionLostHandler(func(mqtt.Client, error) { p.ended <- 0 })
+	if o.transport.tls() {
+		opts.SetTLSConfig(tlsConfig(t, o.transport))
+	}
+	if !o.transport.websocket() {
+		opts.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
+			var err error
+			conn, err = b.dial(t, o.transport)
+			return conn, err
 		})
+	}
 	if o.will != nil {
 		opts.SetWill(o.will.topic, o.will.payload, o.will.qos, o.will.retain)
 	}
-	l := link3{mqtt.NewClient(opts)}
-	connect := l.Connect()
-	if err := wait(connect); err != nil {
+	if o.user != "" {
+		opts.SetUsername(o.user).SetPassword(o.password)
+	}
+	c := mqtt.NewClient(opts)
+	connect := c.Connect()
+	err := wait(connect)
+	if o.refused {
+		return o.refusal(t, err)
+	}
+	if err != nil {
 		t.Fatalf("%s connects: %v", o.id, err)
 	}
-	p.link, p.present = l, connect.(*mqtt.ConnectToken).SessionPresent()
+	p.link, p.present = link3{c, conn}, connect.(*mqtt.ConnectToken).SessionPresent()
 	t.Cleanup(p.disconnect)
 	return p
 }
@@ -68,12 +84,15 @@ func (l link3) stream(topic string, n int, qos byte) error {
 	return errors.Join(errs...)
 }
 
-func (l link3) subscribe(filter string, qos byte) (byte, error) {
-	token := l.Subscribe(filter, qos, nil)
+func (l link3) subscribe(s subscription) (byte, error) {
+	token := l.Subscribe(s.filter, s.qos, nil)
 	if err := wait(token); err != nil {
 		return 0, err
 	}
-	return token.(*mqtt.SubscribeToken).Result()[filter], nil
+	for _, granted := range token.(*mqtt.SubscribeToken).Result() {
+		return granted, nil // under the filter, without $share and the name of the group
+	}
+	return 0, errors.New("SUBACK without a code")
 }
 
 func (l link3) unsubscribe(filter string) error { return wait(l.Unsubscribe(filter)) }
@@ -81,3 +100,5 @@ func (l link3) unsubscribe(filter string) error { return wait(l.Unsubscribe(filt
 func (l link3) disconnect() {
 	l.Disconnect(uint(patience.Milliseconds()))
 }
+
+func (l link3) cut() { _ = l.conn.Close() } // it may have ended

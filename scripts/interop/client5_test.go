@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"testing"
 
@@ -13,7 +14,8 @@ import (
 // no place for one.
 type link5 struct {
 	*paho.Client
-	t *testing.T
+	conn net.Conn
+	t    *testing.T
 }
 
 // sessionExpiry is the Session Expiry Interval of kept sessions, in seconds.
@@ -28,26 +30,24 @@ func dial50(t *testing.T, b *broker, o dialOptions) *peer {
 	if o.will != nil {
 		connect.WillMessage = &paho.WillMessage{Topic: o.will.topic, Payload: []byte(o.will.payload), QoS: o.will.qos, Retain: o.will.retain}
 	}
-	p, _ := connect5(t, b, connect, o.silent)
+	if o.user != "" {
+		connect.Username, connect.UsernameFlag = o.user, true
+		connect.Password, connect.PasswordFlag = []byte(o.password), true
+	}
+	p, _ := connect5(t, b, connect, o)
 	return p
 }
 
-// client5 connects a 5.0 client with its own words for what only 5.0 knows.
-func client5(t *testing.T, b *broker, id string) (*peer, *paho.Client) {
-	t.Helper()
-	return connect5(t, b, &paho.Connect{ClientID: id, CleanStart: true, KeepAlive: 30}, false)
-}
-
-func connect5(t *testing.T, b *broker, connect *paho.Connect, silent bool) (*peer, *paho.Client) {
+// connect5 connects with its own words for what only 5.0 knows.
+func connect5(t *testing.T, b *broker, connect *paho.Connect, o dialOptions) (*peer, *paho.Client) {
 	t.Helper()
 	p := newPeer(connect.ClientID, !connect.CleanStart)
-	conn, err := b.dial(t.Context())
+	conn, err := b.dial(t, o.transport)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.conn = conn
 	c := paho.NewClient(paho.ClientConfig{
-		Conn: packets.NewThreadSafeConn(conn), PacketTimeout: patience, EnableManualAcknowledgment: silent,
+		Conn: packets.NewThreadSafeConn(conn), PacketTimeout: patience, EnableManualAcknowledgment: o.silent,
 		OnServerDisconnect: func(d *paho.Disconnect) { p.ended <- d.ReasonCode },
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){func(r paho.PublishReceived) (bool, error) {
 			m := r.Packet
@@ -56,10 +56,13 @@ func connect5(t *testing.T, b *broker, connect *paho.Connect, silent bool) (*pee
 		}},
 	})
 	ack, err := c.Connect(t.Context(), connect)
+	if o.refused {
+		return o.refusal(t, err), nil
+	}
 	if err != nil {
 		t.Fatalf("%s connects: %v", connect.ClientID, err)
 	}
-	p.link, p.present = link5{c, t}, ack.SessionPresent
+	p.link, p.present = link5{c, conn, t}, ack.SessionPresent
 	p.id = c.ClientID()
 	t.Cleanup(p.disconnect)
 	return p, c
@@ -89,14 +92,16 @@ func (l link5) stream(topic string, n int, qos byte) error {
 	return l.publish(message{topic: topic, payload: strconv.Itoa(n - 1), qos: qos})
 }
 
-func (l link5) subscribe(filter string, qos byte) (byte, error) {
-	return l.subscribeWith(paho.SubscribeOptions{Topic: filter, QoS: qos}, nil)
-}
-
-func (l link5) subscribeWith(o paho.SubscribeOptions, p *paho.SubscribeProperties) (byte, error) {
+func (l link5) subscribe(s subscription) (byte, error) {
 	ctx, cancel := l.context()
 	defer cancel()
-	ack, err := l.Subscribe(ctx, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{o}, Properties: p})
+	packet := &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{
+		{Topic: s.filter, QoS: s.qos, NoLocal: s.noLocal, RetainAsPublished: s.retainAsPublished, RetainHandling: s.retainHandling},
+	}}
+	if s.identifier != 0 {
+		packet.Properties = &paho.SubscribeProperties{SubscriptionIdentifier: new(s.identifier)}
+	}
+	ack, err := l.Subscribe(ctx, packet)
 	if err != nil {
 		return 0, err
 	}
@@ -113,3 +118,5 @@ func (l link5) unsubscribe(filter string) error {
 func (l link5) disconnect() {
 	_ = l.Disconnect(&paho.Disconnect{}) // an error means that the connection has ended
 }
+
+func (l link5) cut() { _ = l.conn.Close() } // it may have ended

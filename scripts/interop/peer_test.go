@@ -2,7 +2,6 @@ package interop
 
 import (
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
@@ -32,18 +31,30 @@ type link interface {
 	// stream publishes the numbers from 0 to n-1 without waiting for one
 	// before the next, and returns when all are acknowledged.
 	stream(topic string, n int, qos byte) error
-	// subscribe returns the granted QoS.
-	subscribe(filter string, qos byte) (byte, error)
+	// subscribe returns the granted QoS, or the reason code of a refusal.
+	subscribe(s subscription) (byte, error)
 	unsubscribe(filter string) error
 	// disconnect sends DISCONNECT and waits for the client; twice does nothing.
 	disconnect()
+	// cut drops the connection without DISCONNECT.
+	cut()
+}
+
+// subscription is one entry of SUBSCRIBE; versions before 5.0 know filter and
+// qos.
+type subscription struct {
+	filter            string
+	qos               byte
+	noLocal           bool
+	retainAsPublished bool
+	retainHandling    byte
+	identifier        int // 0 for none
 }
 
 // peer is a connected client.
 type peer struct {
 	link
 	id      string
-	conn    net.Conn
 	keep    bool         // the session may have begun with an earlier connection
 	present bool         // Session Present
 	inbox   chan message // what came, in order
@@ -63,24 +74,19 @@ type dialOptions struct {
 	keep   bool     // Clean Session 0; in 5.0 Clean Start 0 and a Session Expiry Interval
 	will   *message // nil for none
 	silent bool     // does not acknowledge what it receives
+
+	transport      transport // 0 is that of the client
+	user, password string
+	refused        bool // the broker must refuse; there is no peer then
 }
 
-// version is a version of MQTT with the client that speaks it.
-type version struct {
-	name string
-	dial func(t *testing.T, b *broker, o dialOptions) *peer
-}
-
-func versions() []version {
-	return []version{{"3.1", dial31}, {"3.1.1", dial311}, {"5.0", dial50}}
-}
-
-// eachVersion runs test against a broker of its own for each version.
-func eachVersion(t *testing.T, test func(t *testing.T, b *broker, v version)) {
+// refusal checks how a connect went that had to be refused.
+func (o dialOptions) refusal(t *testing.T, err error) *peer {
 	t.Helper()
-	for _, v := range versions() {
-		t.Run(v.name, func(t *testing.T) { test(t, start(t), v) })
+	if err == nil {
+		t.Errorf("MQTT-3.1.4-2 %s (user %q) was let in", o.id, o.user)
 	}
+	return nil
 }
 
 // leave disconnects and returns when the broker has forgotten the connection:
@@ -91,9 +97,6 @@ func (p *peer) leave(t *testing.T, b *broker) {
 	dial311(t, b, dialOptions{id: p.id}).disconnect()
 }
 
-// cut drops the connection without DISCONNECT.
-func (p *peer) cut() { _ = p.conn.Close() }
-
 func (p *peer) mustPublish(t *testing.T, m message) {
 	t.Helper()
 	if err := p.publish(m); err != nil {
@@ -103,12 +106,17 @@ func (p *peer) mustPublish(t *testing.T, m message) {
 
 func (p *peer) mustSubscribe(t *testing.T, filter string, qos byte) {
 	t.Helper()
-	granted, err := p.subscribe(filter, qos)
+	p.mustSubscribeWith(t, subscription{filter: filter, qos: qos})
+}
+
+func (p *peer) mustSubscribeWith(t *testing.T, s subscription) {
+	t.Helper()
+	granted, err := p.subscribe(s)
 	if err != nil {
-		t.Fatalf("%s subscribes to %s: %v", p.id, filter, err)
+		t.Fatalf("%s subscribes to %s: %v", p.id, s.filter, err)
 	}
-	if granted != qos {
-		t.Fatalf("%s subscribes to %s with QoS %d: granted %#x", p.id, filter, qos, granted)
+	if granted != s.qos {
+		t.Fatalf("%s subscribes to %s with QoS %d: granted %#x", p.id, s.filter, s.qos, granted)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 
 func TestSessionResume(t *testing.T) {
 	const n = 20
-	eachVersion(t, func(t *testing.T, b *broker, v version) {
+	eachVersion(t, func(t *testing.T, b *broker, v client) {
 		keep := dialOptions{id: "sleeper", keep: true}
 		sub := v.dial(t, b, keep)
 		sub.mustSubscribe(t, "queue/+", 2)
@@ -50,17 +50,20 @@ func TestSessionResume(t *testing.T) {
 }
 
 // wantPresent looks at Session Present, which 3.1 does not have.
-func wantPresent(t *testing.T, v version, p *peer, want bool) {
+func wantPresent(t *testing.T, v client, p *peer, want bool) {
 	t.Helper()
-	if want = want && v.name != "3.1"; p.present != want {
+	if want = want && v.mqtt != "3.1"; p.present != want {
 		t.Errorf("%s: Session Present is %t, want %t", p.id, p.present, want)
 	}
 }
 
 func TestRedelivery(t *testing.T) {
-	eachVersion(t, func(t *testing.T, b *broker, v version) {
+	eachVersion(t, func(t *testing.T, b *broker, v client) {
 		for _, qos := range []byte{1, 2} {
 			t.Run(fmt.Sprintf("MQTT-4.4.0-1 unacknowledged QoS %d comes again with DUP", qos), func(t *testing.T) {
+				if qos > v.silentTo {
+					t.Skip("this client acknowledges it in any case")
+				}
 				id := fmt.Sprintf("forgetful-%d", qos)
 				sub := v.dial(t, b, dialOptions{id: id, keep: true, silent: true})
 				sub.mustSubscribe(t, "again", qos)
@@ -84,7 +87,7 @@ func TestRedelivery(t *testing.T) {
 }
 
 func TestWill(t *testing.T) {
-	eachVersion(t, func(t *testing.T, b *broker, v version) {
+	eachVersion(t, func(t *testing.T, b *broker, v client) {
 		watch := v.dial(t, b, dialOptions{id: "watch"})
 		watch.mustSubscribe(t, "status/+", 2)
 		for qos := range byte(3) {
@@ -109,12 +112,12 @@ func TestWill(t *testing.T) {
 func TestTakeOver(t *testing.T) {
 	statements := map[string]string{"3.1": "3.1", "3.1.1": "MQTT-3.1.4-2", "5.0": "MQTT-3.1.4-3"}
 	const sessionTakenOver = 0x8E
-	eachVersion(t, func(t *testing.T, b *broker, v version) {
-		t.Run(statements[v.name]+" take-over", func(t *testing.T) {
+	eachVersion(t, func(t *testing.T, b *broker, v client) {
+		t.Run(statements[v.mqtt]+" take-over", func(t *testing.T) {
 			first := v.dial(t, b, dialOptions{id: "twin", keep: true})
 			first.mustSubscribe(t, "to/twin", 1)
 			second := v.dial(t, b, dialOptions{id: "twin", keep: true})
-			if reason := first.end(t); v.name == "5.0" && reason != sessionTakenOver {
+			if reason := first.end(t); v.mqtt == "5.0" && reason != sessionTakenOver {
 				t.Errorf("DISCONNECT with %#x, want %#x", reason, sessionTakenOver)
 			}
 			wantPresent(t, v, second, true)
@@ -131,10 +134,10 @@ func TestTakeOver(t *testing.T) {
 
 func TestShutdown(t *testing.T) {
 	const serverShuttingDown = 0x8B
-	eachVersion(t, func(t *testing.T, b *broker, v version) {
+	eachVersion(t, func(t *testing.T, b *broker, v client) {
 		p := v.dial(t, b, dialOptions{id: "connected"})
 		b.terminate(t)
-		if reason := p.end(t); v.name == "5.0" && reason != serverShuttingDown {
+		if reason := p.end(t); v.mqtt == "5.0" && reason != serverShuttingDown {
 			t.Errorf("DISCONNECT with %#x, want %#x", reason, serverShuttingDown)
 		}
 	})

@@ -15,5 +15,6 @@ mqtt:
     subscriptions: 20000
   listeners:
     - {bind: "127.0.0.1:$PORT", anonymous: true}
+    - {bind: "127.0.0.1:$TLSPORT", anonymous: true, tls: {cert: $CERTS/cert.pem, key: $CERTS/key.pem}}
 C
 exec "$DUNLIN" run -c "$DATA/dunlin.yaml"
