@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha512"
 	"errors"
 	"os"
 	"path/filepath"
@@ -106,6 +107,24 @@ func TestAuthenticate(t *testing.T) {
 				t.Errorf("%v tells too much", err)
 			}
 		})
+	}
+}
+
+// Passwords that are too long or hold U+0000 are refused even where the hash
+// is theirs.
+func TestPasswordsThatNobodyMayHave(t *testing.T) {
+	for _, password := range []string{strings.Repeat("x", maxPassword), strings.Repeat("x", maxPassword+1), "a\x00b"} {
+		h := sha512.New()
+		h.Write([]byte(password + "saltsalt"))
+		line := "ann:$6$" + base64Padded.EncodeToString([]byte("saltsalt")) + "$" + base64Padded.EncodeToString(h.Sum(nil))
+		a, err := New(Options{UsersFile: file(t, line)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = a.Authenticate(t.Context(), login("ann", password))
+		if ok := err == nil; ok != (len(password) == maxPassword) {
+			t.Errorf("%d bytes: %v", len(password), err)
+		}
 	}
 }
 

@@ -64,6 +64,12 @@ func TestSCRAMExampleOfTheRFC(t *testing.T) {
 // answer is a client's side of the second half.
 func answer(t testing.TB, k kind, gs2, bare, serverFirst, password string) (final, signature string) {
 	t.Helper()
+	return answerWith(t, k, gs2, bare, serverFirst, password, func(without string) string { return without })
+}
+
+// answerWith lets change alter what the proof is made for.
+func answerWith(t testing.TB, k kind, gs2, bare, serverFirst, password string, change func(string) string) (final, signature string) {
+	t.Helper()
 	f := map[byte]string{}
 	for _, a := range strings.Split(serverFirst, ",") {
 		f[a[0]] = a[2:]
@@ -86,7 +92,7 @@ func answer(t testing.TB, k kind, gs2, bare, serverFirst, password string) (fina
 		h.Write([]byte(text))
 		return h.Sum(nil)
 	}
-	without := "c=" + base64.StdEncoding.EncodeToString([]byte(gs2)) + ",r=" + f['r']
+	without := change("c=" + base64.StdEncoding.EncodeToString([]byte(gs2)) + ",r=" + f['r'])
 	message := bare + "," + serverFirst + "," + without
 	key := mac(salted, "Client Key")
 	h := newHash()
@@ -192,6 +198,24 @@ func TestSCRAMRefusesForeignMessages(t *testing.T) {
 		final, _ := answer(t, scramSHA256, "n,,", "n=user,r=abc", first, "pencil")
 		if _, done, id, err := step(t, x, change(final)); err == nil || done || id.User != "" {
 			t.Errorf("%q was accepted", change(final))
+		}
+	}
+}
+
+// A proof that is right for a nonce or a header of the client's own choice.
+func TestSCRAMRefusesProofsForSomethingElse(t *testing.T) {
+	for _, change := range []func(string) string{
+		func(s string) string { return s[:strings.Index(s, ",r=")] + ",r=abc" },
+		func(s string) string { return strings.Replace(s, "c=biws", "c=eSws", 1) },
+	} {
+		x := scramUsers(t).Exchange("SCRAM-SHA-256", &Connect{})
+		first, _, _, err := step(t, x, "n,,n=user,r=abc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		final, _ := answerWith(t, scramSHA256, "n,,", "n=user,r=abc", first, "pencil", change)
+		if _, done, _, err := step(t, x, final); err == nil || done {
+			t.Errorf("%q was accepted", final)
 		}
 	}
 }

@@ -175,8 +175,11 @@ func TestUsersTextKeepsCommentsAndOrder(t *testing.T) {
 		t.Error("SCRAM or Delete")
 	}
 	u.Delete("eve")
+	if err := u.Set("old", "$7$hash"); err != nil {
+		t.Fatal(err)
+	}
 	n, err := u.HashAll(func(p []byte) (string, error) { return "$6$" + string(p), nil })
-	if got := string(u.Bytes()); n != 1 || err != nil || got != "# top\n\n# bob's\nbob:$6$plain\n" {
+	if got := string(u.Bytes()); n != 1 || err != nil || got != "# top\n\n# bob's\nbob:$6$plain\nold:$7$hash\n" {
 		t.Errorf("%d %v\n%s", n, err, got)
 	}
 }
