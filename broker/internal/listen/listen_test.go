@@ -67,13 +67,17 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 			defer close(done)
 			Accept(ctx, ln, slog.New(slog.DiscardHandler), func(nc net.Conn) { accepted <- nc })
 		}()
-		for range 2 { // the reserve is there again
+		start := time.Now()
+		for range 2 {
 			c, err := ln.Dial()
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.Close()
 			(<-accepted).Close()
+		}
+		if d := time.Since(start); d != 0 { // the first client was accepted with the reserve
+			t.Errorf("the clients waited %v", d)
 		}
 		cancel()
 		<-done
@@ -93,12 +97,18 @@ func TestBindUnix(t *testing.T) {
 	if _, err := Bind("unix:" + filepath.Join(filepath.Dir(path), "none", "s")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without the directory: %v", err)
 	}
-	for _, name := range []string{"file", "link"} {
+	for _, name := range []string{"file", "link", "datagram socket"} {
 		other := filepath.Join(t.TempDir(), name)
-		if name == "link" {
+		switch name {
+		case "link":
 			err = os.Symlink(path, other)
-		} else {
+		case "file":
 			err = os.WriteFile(other, []byte("x"), 0o600)
+		default:
+			var nc *net.UnixConn
+			if nc, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: other, Net: "unixgram"}); err == nil {
+				defer nc.Close()
+			}
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -215,3 +215,27 @@ func TestResumedSessionsAreJudgedAgain(t *testing.T) {
 		})
 	}
 }
+
+func TestResumedSessionsOfAFormerAuthority(t *testing.T) {
+	a, next := newAuthority(t), newAuthority(t)
+	me := a.client("me")
+	for version, max := range map[string]uint16{"1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12} {
+		t.Run("TLS "+version, func(t *testing.T) {
+			a.write("clients.pem", "CERTIFICATE", a.cert.Raw)
+			var log logged
+			address, arrived, s := secure(t, a, TLSOptions{CA: a.path("clients.pem")}, &log)
+			cfg := &tls.Config{
+				RootCAs: a.roots(), Certificates: []tls.Certificate{me}, MaxVersion: max, ClientSessionCache: tls.NewLRUClientSessionCache(1),
+			}
+			client, server := connect(t, address, arrived, cfg)
+			echo(t, client, server)
+			a.write("clients.pem", "CERTIFICATE", next.cert.Raw)
+			if err := s.Reload(); err != nil {
+				t.Fatal(err)
+			}
+			if _, server := connect(t, address, arrived, cfg); server.err == nil {
+				t.Errorf("let in as %q", server.peer.CertificateUser)
+			}
+		})
+	}
+}
