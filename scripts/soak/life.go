@@ -262,6 +262,9 @@ func (a *actor) inhabited() bool {
 // leave ends the connection in one of the ways that there are.
 func (a *actor) leave() {
 	l, r := a.link, a.rand
+	if l.expiry == 0 { // from now on the server may pass on what is unfinished
+		a.box.end(time.Time{})
+	}
 	if l.keepAlive == silence && r.IntN(2) == 0 {
 		a.fallSilent(l)
 		return
@@ -394,6 +397,7 @@ func (a *actor) quit() {
 		return
 	}
 	a.setIdle(false)
+	a.box.end(time.Time{})
 	a.disconnect(a.link, mqtt.NormalDisconnection)
 	a.durable, a.faithful = false, false
 	if a.box == nil {

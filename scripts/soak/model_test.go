@@ -119,7 +119,7 @@ func TestWillsAreJudged(t *testing.T) {
 }
 
 func TestGroupsAreJudged(t *testing.T) {
-	g := newGroup("$share/g/s")
+	g := newGroup("$share/g/s", 1)
 	s := newStream(0, "s", 1)
 	s.group = g
 	one, other := newInbox(nil), newInbox(nil)

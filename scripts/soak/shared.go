@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"sync"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
 // group is one Shared Subscription. It always has a member, so that each
 // message that was acknowledged must reach one of them.
 type group struct {
 	filter string // "$share/name/filter"
+	qos    mqtt.QoS
 
 	mu   sync.Mutex
 	owed map[message]bool // acknowledged to the publisher, not seen yet
@@ -20,12 +23,16 @@ type message struct {
 	number uint64
 }
 
-func newGroup(filter string) *group {
-	return &group{filter: filter, owed: make(map[message]bool), seen: make(map[message]*inbox)}
+func newGroup(filter string, qos mqtt.QoS) *group {
+	return &group{filter: filter, qos: qos, owed: make(map[message]bool), seen: make(map[message]*inbox)}
 }
 
-// owe is called when the publisher was told that the message is safe.
+// owe is called when the publisher was told that the message is safe. One of
+// QoS 2 may go with the session of the member it was sent to [MQTT-4.8.2-5].
 func (g *group) owe(s *stream, n uint64) {
+	if g.qos == mqtt.ExactlyOnce && s.qos == mqtt.ExactlyOnce {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := message{s.id, n}
@@ -35,8 +42,9 @@ func (g *group) owe(s *stream, n uint64) {
 }
 
 // take records that a member received the message. Another member may get it
-// only if the session of the first one has ended, as it may have left before
-// its acknowledgement arrived, or if the publisher sent it twice.
+// only if it has QoS 1 and the session of the first one has ended, as it may
+// have left before its acknowledgement arrived, or if the publisher sent it
+// twice.
 func (g *group) take(s *stream, member *inbox, d delivery) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -53,7 +61,7 @@ func (g *group) take(s *stream, member *inbox, d delivery) error {
 		}
 		return fmt.Errorf("%s: number %d of stream %d came twice to one member", g.filter, d.number, d.stream)
 	}
-	if !first.over() {
+	if !first.over() || d.qos == mqtt.ExactlyOnce {
 		return fmt.Errorf("%s: number %d of stream %d came to two members", g.filter, d.number, d.stream)
 	}
 	return nil

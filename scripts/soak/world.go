@@ -44,7 +44,7 @@ func newWorld(address string, seed uint64, n int) *world {
 	w.wills.late = w.late
 	r := rand.New(rand.NewPCG(seed, 0))
 	for g := range groups {
-		w.groups = append(w.groups, newGroup(fmt.Sprintf("$share/g%d/s/%d", g, g)))
+		w.groups = append(w.groups, newGroup(fmt.Sprintf("$share/g%d/s/%d", g, g), 1+mqtt.QoS(g%2)))
 	}
 	for i := range n {
 		a := &actor{
@@ -68,7 +68,7 @@ func (w *world) give(a *actor, r *rand.Rand, i int) {
 	}
 	if i < 3*groups || r.IntN(10) == 0 {
 		g := w.groups[i%groups]
-		a.filters = append(a.filters, subscription{filter: g.filter, qos: 1 + mqtt.QoS(r.IntN(2)), group: g})
+		a.filters = append(a.filters, subscription{filter: g.filter, qos: g.qos, group: g})
 	}
 	for range 2 {
 		add(fmt.Sprintf("t/%d/%d", r.IntN(rows), r.IntN(columns)), mqtt.QoS(r.IntN(3)))

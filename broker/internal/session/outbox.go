@@ -47,7 +47,10 @@ type outbox struct {
 // now answers for it. A message that finds the queue full is dropped if it has
 // QoS 0; otherwise the oldest that waits makes room for it.
 func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool) {
-	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable()) {
+	// A session that is about to end, because its connection just did, takes
+	// what a Shared Subscription gives it all the same: TakeShared will find it
+	// another member. It would be lost here.
+	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable() && via.Shared() == "") {
 		return false
 	}
 	o := &s.out
