@@ -20,6 +20,7 @@ type loop struct {
 	conns     []*Conn // by file descriptor
 	deadlines deadlines
 	armed     int64  // the deadline that poller.file has; 0 for none
+	more      bool   // not all was read that is there
 	buf       []byte // what is read is worked off here
 	scratch   scratch
 	spare     []*Conn
@@ -56,27 +57,35 @@ func (l *loop) close() {
 
 func (l *loop) run() {
 	defer close(l.done)
-	var n int
-	poll := func(uintptr) bool {
-		n = l.poll()
-		if n > 0 {
-			return true
-		}
-		l.sleeping.Store(true)
-		// What was marked before sleeping was set woke nobody.
-		return l.waiting() || l.stop.Load()
-	}
 	for !l.stop.Load() {
-		err := l.raw.Read(poll)
-		l.sleeping.Store(false)
-		if err != nil { // the deadline
-			n = 0
+		if l.raw.Read(l.turns) != nil { // the deadline has passed
 			l.armed = 0
 			l.file.SetReadDeadline(time.Time{}) // it was set before
 		}
+	}
+}
+
+// turns works until nothing is left to do. It reports false to be called again
+// when epoll has something: the runtime keeps what comes meanwhile, as long as
+// raw.Read does not return, so that there is no need to poll once more before
+// the goroutine parks.
+func (l *loop) turns(uintptr) bool {
+	for !l.stop.Load() {
+		l.sleeping.Store(false)
+		n := l.poll()
+		l.more = n == len(l.events)
 		l.round(time.Now(), n)
 		l.arm()
+		if l.more {
+			continue
+		}
+		l.sleeping.Store(true)
+		// What was marked before sleeping was set woke nobody.
+		if !l.waiting() && !l.stop.Load() {
+			return false
+		}
 	}
+	return true
 }
 
 // round works off n events, then what is due, then writes.

@@ -174,6 +174,7 @@ func (l *loop) readable(c *Conn, now time.Time) {
 		l.inputEnds(c, io.EOF)
 	default:
 		c.in.Bytes += uint64(n)
+		l.more = l.more || kept+n == len(buf)
 		l.feed(c, now, buf[:kept+n])
 	}
 }
@@ -355,6 +356,7 @@ func (l *loop) discard(c *Conn) {
 	s := &c.sock
 	n, errno := readSocket(s.fd, l.buf)
 	s.off += int32(max(n, 0))
+	l.more = l.more || n == len(l.buf)
 	if errno != 0 && again(errno) {
 		return
 	}
