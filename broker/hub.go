@@ -78,6 +78,7 @@ func newHub(o *Options, r *router.Router) *hub {
 type attachment struct {
 	id         string
 	cleanStart bool
+	noWait     bool // ErrWouldWait instead of waiting for another endpoint to end
 	owner      owner
 	door       *listener
 	who        *Identity
@@ -102,6 +103,9 @@ func (h *hub) attach(a attachment) (attached, error) {
 		got, old, gone, err := h.tryAttach(a)
 		if err != nil {
 			return got, err
+		}
+		if old != nil && a.noWait {
+			return got, conn.ErrWouldWait
 		}
 		if old != nil {
 			old.Kick(mqtt.SessionTakenOver)

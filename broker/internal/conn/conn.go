@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -20,11 +21,15 @@ const (
 	closeTimeout   = time.Second      // for the last packet
 )
 
+// ErrWouldWait is the answer to a Request that may not wait.
+var ErrWouldWait = errors.New("would wait for another connection")
+
 // Server keeps the sessions.
 type Server interface {
 	// Connect authenticates a client, finds or makes its session and attaches
 	// c to it, ending another connection of the session first. It waits for
-	// that one to end. The error is an *mqtt.Error for CONNACK.
+	// that one to end, or has done nothing and answers ErrWouldWait if the
+	// Request says so. Any other error is an *mqtt.Error for CONNACK.
 	Connect(c *Conn, r *Request) (Accepted, error)
 	// Exchange starts the enhanced authentication that r asks for; nil if the
 	// method is not there.
@@ -143,8 +148,11 @@ type Conn struct {
 	// this connection wait for its end: one write for both.
 	feeding, missed atomic.Bool
 
-	loop driver // nil: goroutines of its own drive the connection
-	sock socket // the loop's own
+	loop driver       // nil: goroutines of its own drive the connection
+	away func() error // what the loop has to do apart; nil for nothing
+	// patient: what is worked off is worked off apart and may wait.
+	patient bool
+	sock    socket // the loop's own
 
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
 	w       writer
@@ -155,9 +163,9 @@ type driver interface {
 	// mark asks for what is there to be written, soon and by the loop. It never
 	// waits and may be called from any goroutine.
 	mark(c *Conn)
-	// apart works off a packet that may wait for something, away from the loop;
-	// nothing else of c is worked off meanwhile. The bytes are borrowed.
-	apart(c *Conn, now time.Time, b []byte)
+	// apart calls f, which may wait for something, away from the loop; nothing
+	// else of c is worked off meanwhile. Its error ends c.
+	apart(c *Conn, f func() error)
 }
 
 // scratch is what the work on one packet needs and the next one uses again.

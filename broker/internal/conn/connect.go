@@ -37,7 +37,12 @@ func (c *Conn) connect(now time.Time) error {
 
 // accept asks the server and opens the connection.
 func (c *Conn) accept(now time.Time, r *Request) error {
+	r.NoWait = c.loop != nil && !c.patient
 	a, err := c.cfg.Server.Connect(c, r)
+	if err == ErrWouldWait {
+		c.away = func() error { return c.accept(now, r) }
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -50,6 +55,7 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 			c.sentAliases = make(map[string]uint16, n)
 		}
 	}
+	c.last = now
 	c.silence = time.Duration(float64(a.KeepAlive) * c.cfg.Limits.KeepAliveFactor * float64(time.Second))
 	if err := c.arm(now); err != nil {
 		return err

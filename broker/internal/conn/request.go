@@ -48,6 +48,7 @@ type Request struct {
 	// Identity is what an enhanced authentication proved; nil without one.
 	Identity *auth.Identity
 
+	NoWait      bool   // without a password; with one Connect may take its time
 	expiryLimit uint32 // seconds; DISCONNECT may not ask for more
 }
 

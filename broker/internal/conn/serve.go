@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -90,8 +91,7 @@ func (c *Conn) panicked(p any) error {
 // Their acknowledgements are settled together: one commit, one write.
 func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 	c.feeding.Store(true)
-	var apart []byte
-	for err == nil && apart == nil {
+	for err == nil && c.away == nil {
 		n, ferr := c.frame(b[used:])
 		if ferr != nil || n == 0 {
 			err = ferr
@@ -99,11 +99,12 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 		}
 		p := b[used : used+n]
 		used += n
-		if c.loop != nil && mayWait(packet.Type(p[0]>>4)) {
-			apart = p
-		} else {
-			err = c.work(now, p)
+		if c.loop != nil && c.mayCompute(p) {
+			p = bytes.Clone(p)
+			c.away = func() error { return c.work(now, p) }
+			break
 		}
+		err = c.work(now, p)
 	}
 	c.feeding.Store(false)
 	c.received.take(&c.in)
@@ -111,8 +112,9 @@ func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 		c.pending.wake = true
 	}
 	c.settle()
-	if apart != nil {
-		c.loop.apart(c, now, apart)
+	if away := c.away; away != nil {
+		c.away = nil
+		c.loop.apart(c, away)
 	}
 	return used, err
 }
@@ -135,9 +137,18 @@ func (c *Conn) trim() {
 	}
 }
 
-// mayWait reports whether working off such a packet may wait for a password
-// hash, or for the end of the connection that has the session.
-func mayWait(t packet.Type) bool { return t == packet.CONNECT || t == packet.AUTH }
+// mayCompute reports whether working off the packet p may take as long as a
+// password hash.
+func (c *Conn) mayCompute(p []byte) bool {
+	switch packet.Type(p[0] >> 4) {
+	case packet.AUTH:
+		return true
+	case packet.CONNECT:
+		v := &c.view
+		return packet.Decode(p, 0, v) == nil && (v.Connect.HasPassword || v.Properties.Has&packet.HasAuthMethod != 0)
+	}
+	return false
+}
 
 // overslept decides what a failed read means. A deadline that passed while
 // packets came is moved: that is one system call per interval, not per packet.

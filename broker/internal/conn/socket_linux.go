@@ -90,9 +90,8 @@ func (l *loop) adopt(c *Conn, now time.Time) {
 
 // apart implements driver: the short life of this goroutine ends with a mark,
 // and c does not end before.
-func (l *loop) apart(c *Conn, now time.Time, b []byte) {
-	b = append([]byte(nil), b...)
-	c.sock.busy = true
+func (l *loop) apart(c *Conn, f func() error) {
+	c.sock.busy, c.patient = true, true
 	c.scratch = scratches.Get().(*scratch)
 	l.schedule(c)
 	go func() {
@@ -104,7 +103,7 @@ func (l *loop) apart(c *Conn, now time.Time, b []byte) {
 				c.sock.result = c.panicked(p)
 			}
 		}()
-		c.sock.result = c.work(now, b)
+		c.sock.result = f()
 		c.received.take(&c.in)
 		c.settle()
 	}()
@@ -117,7 +116,7 @@ func (l *loop) resume(c *Conn, now time.Time) {
 	s := &c.sock
 	scratches.Put(c.scratch)
 	c.scratch = &l.scratch
-	s.busy = false
+	s.busy, c.patient = false, false
 	err := s.result
 	s.result = nil
 	if err != nil {
@@ -189,8 +188,11 @@ func (l *loop) inputEnds(c *Conn, err error) {
 // feed works off what was read and keeps the start of a packet that is not
 // whole.
 func (l *loop) feed(c *Conn, now time.Time, b []byte) {
-	s := &c.sock
+	s, known := &c.sock, c.peer != nil
 	used, err := c.feed(now, b)
+	if !known && c.peer != nil {
+		l.schedule(c)
+	}
 	rest := b[used:]
 	switch {
 	case err != nil:
