@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -45,7 +42,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	if err != nil {
 		return startError(err, s)
 	}
-	stop := ignoreHangup()
+	stop := reloadOnHangup(g, cfg, log)
 	defer stop()
 	log.Info("dunlin starts", "version", readVersion().Version, "node", cfg.Node, "devices", len(cfg.Devices), "bridges", len(cfg.Bridges))
 	if err := g.Run(ctx); err != nil {
@@ -62,8 +59,9 @@ func helpRun(fs *pflag.FlagSet) func(io.Writer) {
 
 Runs the gateway in the foreground and logs to standard error. SIGTERM stops
 it: outputs go to their on_stop state, devices offline, bridges get up to two
-seconds to send what waits. Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml
-and ./dunlin.yaml are tried; without any of them, only this machine is served.
+seconds to send what waits. SIGHUP reads the users files and acl_file again.
+Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml and ./dunlin.yaml are tried;
+without any of them, only this machine is served.
 
 Flags:
 `, fs.FlagUsages(), `
@@ -105,11 +103,4 @@ func startError(err error, s streams) int {
 	}
 	fmt.Fprintf(s.err, "dunlin run: %v\n", err)
 	return exitFailed
-}
-
-// ignoreHangup keeps the gateway alive when the terminal that started it
-// closes.
-func ignoreHangup() (stop func()) {
-	signal.Ignore(syscall.SIGHUP)
-	return func() { signal.Reset(os.Signal(syscall.SIGHUP)) }
 }

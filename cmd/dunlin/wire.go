@@ -43,6 +43,7 @@ type deps struct {
 // gateway is a wired configuration, ready to run.
 type gateway struct {
 	broker    *broker.Broker
+	auth      *broker.Auth
 	bridges   []*bridge.Bridge
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
@@ -69,7 +70,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 			l.Listener.Close() // the error that ends the start is the other one
 		}
 	}()
-	g = &gateway{}
+	g = &gateway{auth: auth}
 	for _, l := range listeners {
 		g.addresses = append(g.addresses, l.Listener.Addr())
 	}
