@@ -12,5 +12,4 @@ func pending(from, to int) (out []attack) {
 	}
 	return out
 }
-func attacksOnAuthorization() []attack { return pending(40, 57) }
-func attacksOnCredentials() []attack   { return pending(58, 67) }
+func attacksOnCredentials() []attack { return pending(58, 67) }

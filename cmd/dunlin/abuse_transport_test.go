@@ -292,3 +292,13 @@ func wrongPort(t *testing.T) {
 		t.Errorf("%d lines of log for 300 scans", loud)
 	}
 }
+
+// client is a TLS connection over nc that trusts the authority.
+func (a *authority) client(t *testing.T, nc net.Conn) *tls.Conn {
+	t.Helper()
+	c := tls.Client(nc, &tls.Config{RootCAs: a.pool(), ServerName: "localhost"})
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
