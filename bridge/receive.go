@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,9 +57,9 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		return 0, failf(ClassProtocol, "PUBLISH from the server: %w", err)
 	}
 	to, rt, ok := remap(r.routes, in.topic)
-	if !ok || hops(in.props) > maxHops {
-		// A subscription of an earlier configuration, or a loop: the server
-		// has done its part.
+	if !ok || hops(in.props) > maxHops || strings.HasPrefix(to, "$") {
+		// A subscription of an earlier configuration, a loop, or a topic that
+		// only this server itself publishes to: the other one has done its part.
 		r.status.update(func(s *Stats) { s.Rejected++ })
 		r.remember(in)
 		return mqtt.Success, nil

@@ -34,6 +34,18 @@ func TestReceive(t *testing.T) {
 		want(t, "acknowledgements", sorted(r.s.mu.acks), sorted([]string{"4 1 00", "5 2 00", "7 2 00", "4 4 00"}))
 		want(t, "filters", r.s.mu.filters, []string{"site/cmd/#"})
 	})
+	bubble(t, "nothing becomes a topic that starts with $", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{send: []mqtt.Message{
+			message("a/$SYS/broker", "forged", 1), message("a/b/broker", "1", 1),
+		}})), withIn(Route{From: "a/+/#", To: "+/#"}))
+		after(time.Second)
+		var got []string
+		for _, m := range r.local.messages() {
+			got = append(got, m.Topic)
+		}
+		want(t, "local", got, []string{"b/broker"})
+		want(t, "rejected", r.Stats().Rejected, 1)
+	})
 	bubble(t, "a message is acknowledged only after the local publish has succeeded", func(t *testing.T) {
 		s := newServer(t, always(plan{send: []mqtt.Message{message("site/cmd/a", "x", 1)}}))
 		r := start(t, s, cmd, func(o *Options) {

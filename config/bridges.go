@@ -198,7 +198,14 @@ func (b *Bridge) check(l *loader, p string) {
 		r.check(l, index(join(p, "out"), i))
 	}
 	for i, r := range b.In {
-		r.check(l, index(join(p, "in"), i))
+		at := index(join(p, "in"), i)
+		r.check(l, at)
+		if strings.HasPrefix(string(r.To), "$") {
+			if l.cfg.IsSet(join(at, "to")) {
+				at = join(at, "to")
+			}
+			l.failAt(at, "for example to: \"cloud/#\"", "topics that start with $ are this server's own: no other one can publish to them")
+		}
 	}
 	if len(b.Out)+len(b.In) == 0 {
 		l.failIf("carries nothing: give it out or in routes", p, "for example out: [{from: \"sensors/#\"}]", "bridge %s")

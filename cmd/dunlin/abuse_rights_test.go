@@ -237,9 +237,7 @@ func dollarTopics(t *testing.T) {
 	for _, who := range []*attacker{u, s.as("boss", "cid=boss2")} {
 		for _, name := range []string{"$SYS/broker/uptime", "$CONTROL/x", "$SYS/dunlin/x", "$x"} {
 			who.send("PUBLISH id=1 qos=1 retain=1 payload=forged topic=" + name)
-			if got := who.receive(); !strings.HasPrefix(got, "PUBACK id=1 rc=0x87") {
-				t.Errorf("PUBLISH to %s: %s", name, got)
-			}
+			who.until("PUBACK id=1 rc=0x87")
 		}
 	}
 	s.publishAll("")
@@ -255,8 +253,10 @@ func dollarTopics(t *testing.T) {
 	}
 }
 
+// What a route makes of a topic from upstream at run time is held to the same
+// by TestReceive of the bridge.
 func bridgeIntoSys(t *testing.T) {
-	for _, to := range []string{"$SYS/dunlin/#", "$CONTROL/#", "dunlin/{node}/status", "$SYS/x"} {
+	for _, to := range []string{"$SYS/dunlin/#", "$CONTROL/#", "$SYS/x"} {
 		from := "x/#"
 		if !strings.HasSuffix(to, "#") {
 			from = "x"
@@ -270,7 +270,7 @@ bridges:
     in: [{from: %q, to: %q}]
 `, from, to)}
 		out, err := programCommand(t, o, "check", layOut(t, &o)).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "bridges.cloud") && !strings.Contains(string(out), "to: ") {
+		if err == nil || !strings.Contains(string(out), "topics that start with $") {
 			t.Errorf("in to %s: %v\n%s", to, err, out)
 		}
 	}

@@ -245,7 +245,7 @@ func (l *loop) readDue(c *Conn) int64 {
 
 // writeDue is when the socket has taken nothing for too long.
 func (l *loop) writeDue(c *Conn) int64 {
-	if c.sock.last {
+	if c.sock.last || c.sock.hurries {
 		return c.sock.progress + int64(closeTimeout)
 	}
 	return c.sock.progress + int64(writeTimeout)

@@ -33,6 +33,7 @@ type socket struct {
 	last    bool // out is the last that is sent
 	deaf    bool // the socket takes nothing any more; what it has is still read
 	failed  bool // panicked already
+	hurries bool // it closes while out waits
 	lingers bool // everything was sent, the end of input is waited for
 	hung    bool // the last event said that nothing will come any more
 
@@ -219,6 +220,9 @@ func (c *Conn) crowded() bool {
 // write sends what there is. What the socket does not take waits for writable.
 func (l *loop) write(c *Conn, now time.Time) {
 	s := &c.sock
+	if s.out != nil && !s.hurries {
+		l.hurry(c, now)
+	}
 	if s.busy || s.out != nil || s.lingers || s.fd < 0 {
 		return
 	}
@@ -256,6 +260,15 @@ func (l *loop) write(c *Conn, now time.Time) {
 	l.mark(c) // others come first
 }
 
+// hurry gives a connection that closes little time for what its socket did not
+// take yet: a take-over waits for it.
+func (l *loop) hurry(c *Conn, now time.Time) {
+	if _, closing := c.cause(); closing {
+		c.sock.hurries, c.sock.progress = true, l.since(now)
+		l.schedule(c)
+	}
+}
+
 // send writes buf, which is given away, and reports whether all of it went.
 func (l *loop) send(c *Conn, now time.Time, buf *[]byte) bool {
 	s := &c.sock
@@ -279,7 +292,9 @@ func (l *loop) push(c *Conn, now time.Time) bool {
 	}
 	if errno == 0 {
 		s.off += int32(n)
-		s.progress = l.since(now)
+		if !s.hurries {
+			s.progress = l.since(now)
+		}
 		c.out.Bytes += uint64(n)
 		c.sent.take(&c.out)
 	}
@@ -378,13 +393,6 @@ func (l *loop) release(c *Conn) {
 	syscall.Close(int(s.fd)) // which takes it out of epoll
 	s.fd = -1
 	l.ended(c)
-}
-
-// cause is why the connection closes, if it does.
-func (c *Conn) cause() (err error, closing bool) {
-	c.w.Lock()
-	defer c.w.Unlock()
-	return c.w.cause, c.w.closing
 }
 
 // finished ends the writing for good and returns why.

@@ -78,6 +78,9 @@ func (c *Conn) shut(err error) {
 	if !w.closing {
 		w.closing, w.cause = true, err
 		w.changed()
+		if w.running && c.loop == nil { // it may be stuck in a write, with all the time of one
+			c.nc.SetWriteDeadline(time.Now().Add(closeTimeout)) // a failure means it is closed already
+		}
 	}
 	w.Unlock()
 	c.kickWriter()
@@ -267,20 +270,16 @@ func (c *Conn) alias(topic string, h *packet.PublishHeader) (added bool) {
 
 // flush writes all of b. The deadline is one of progress: a slow client may
 // take long, a client that takes nothing is given up.
-func (c *Conn) flush(b []byte, closing bool) error {
-	limit := writeTimeout
-	if closing {
-		limit = closeTimeout
-	}
+func (c *Conn) flush(b []byte, last bool) error {
 	defer c.sent.take(&c.out)
 	for len(b) > 0 {
-		if err := c.nc.SetWriteDeadline(time.Now().Add(limit)); err != nil {
+		if err := c.armWrite(last); err != nil {
 			return err
 		}
 		n, err := c.nc.Write(b)
 		c.out.Bytes += uint64(n)
 		b = b[n:]
-		if err == nil || n > 0 && !closing && errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, closing := c.cause(); err == nil || n > 0 && !closing && errors.Is(err, os.ErrDeadlineExceeded) {
 			continue
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -289,6 +288,25 @@ func (c *Conn) flush(b []byte, closing bool) error {
 		return err
 	}
 	return nil
+}
+
+// armWrite bounds the next write. It and shut cannot overtake each other: a
+// connection that closes has little time, whatever it is writing.
+func (c *Conn) armWrite(last bool) error {
+	c.w.Lock()
+	defer c.w.Unlock()
+	limit := writeTimeout
+	if last || c.w.closing {
+		limit = closeTimeout
+	}
+	return c.nc.SetWriteDeadline(time.Now().Add(limit))
+}
+
+// cause is why the connection closes, if it does.
+func (c *Conn) cause() (err error, closing bool) {
+	c.w.Lock()
+	defer c.w.Unlock()
+	return c.w.cause, c.w.closing
 }
 
 // finish ends the writing for good and makes the reader see it.
