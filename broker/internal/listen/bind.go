@@ -20,6 +20,10 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Minute, Interva
 // socketMode is that of a Unix socket: the owner and its group may connect.
 const socketMode fs.FileMode = 0o660
 
+// maxSocketPath is the longest name of a Unix socket, in bytes (unix(7); the
+// BSDs have four less).
+const maxSocketPath = 107
+
 // Bind listens on "host:port" or "unix:/path". A socket file left by a
 // process that is gone is replaced; the file is removed when the listener
 // closes. Nagle's algorithm is off, as Go has it: writes are batched already.
@@ -28,6 +32,9 @@ func Bind(bind string) (net.Listener, error) {
 	if !unix {
 		lc := tcpConfig()
 		return lc.Listen(context.Background(), "tcp", bind) // an address waits for nothing
+	}
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("listen on %s: the path has %d bytes, a socket's at most %d", bind, len(path), maxSocketPath)
 	}
 	if err := removeStale(path); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", bind, err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -96,6 +97,9 @@ func TestBindUnix(t *testing.T) {
 	}
 	if _, err := Bind("unix:" + filepath.Join(filepath.Dir(path), "none", "s")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without the directory: %v", err)
+	}
+	if _, err := Bind("unix:/" + strings.Repeat("x", 107)); err == nil || !strings.Contains(err.Error(), "at most 107") {
+		t.Errorf("a path that is too long: %v", err)
 	}
 	for _, name := range []string{"file", "link", "datagram socket"} {
 		other := filepath.Join(t.TempDir(), name)

@@ -149,18 +149,20 @@ func (w *webSocket) control(frame []byte, limit time.Duration) {
 	}
 }
 
-// sendClose sends a Close frame, once, unless somebody is stuck in a write.
-func (w *webSocket) sendClose(e *closeError) {
+// sendClose sends a Close frame, once, unless somebody is stuck in a write. It
+// reports whether it did.
+func (w *webSocket) sendClose(e *closeError) bool {
 	select {
 	case w.turn <- struct{}{}:
 	default:
-		return
+		return false
 	}
-	if !w.closed.Load() {
-		w.control(appendClose(nil, e), farewellTimeout)
-		w.closed.Store(true)
+	defer func() { <-w.turn }()
+	if w.closed.Load() {
+		return false
 	}
-	<-w.turn
+	w.control(appendClose(nil, e), farewellTimeout)
+	return !w.closed.Swap(true)
 }
 
 // CloseWrite starts the closing handshake (RFC 6455, 7.1.2): reads go on until
@@ -170,8 +172,11 @@ func (w *webSocket) CloseWrite() error {
 	return nil
 }
 
-// Close ends the connection, with a Close frame if none was sent.
+// Close ends the connection. If no Close frame was sent yet, it sends one and
+// gives the client a second to read it.
 func (w *webSocket) Close() error {
-	w.sendClose(&closeError{code: closeNormal})
+	if w.sendClose(&closeError{code: closeNormal}) {
+		farewell(w.Conn)
+	}
 	return w.Conn.Close()
 }

@@ -153,7 +153,10 @@ func webSocketPair(t *testing.T) (client net.Conn, r *bufio.Reader, server arriv
 	if server.err != nil {
 		t.Fatal(server.err)
 	}
-	t.Cleanup(func() { server.Close() })
+	t.Cleanup(func() {
+		client.Close() // or the server gives it a second to answer Close
+		server.Close()
+	})
 	got := make([]byte, 5)
 	if _, err := io.ReadFull(server, got); err != nil || string(got) != "first" {
 		t.Fatalf("%q, %v", got, err)
