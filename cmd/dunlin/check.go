@@ -97,7 +97,7 @@ func checkFile(file string) checkReport {
 		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)
 		r.warnings = cfg.NotYet()
 		_, r.errors = makeDevices(cfg)
-		_, wrong := makeAuth(cfg)
+		_, wrong := makeAuth(cfg, os.Geteuid() == 0)
 		r.errors = append(append(r.errors, wrong...), cfg.Runnable()...)
 		r.config = cfg
 	}

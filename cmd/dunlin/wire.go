@@ -53,7 +53,7 @@ type gateway struct {
 // wire makes the parts of a checked configuration and binds its listeners. It
 // waits for nothing: hardware and upstream servers are approached by Run.
 func wire(cfg *config.Config, d deps) (g *gateway, err error) {
-	auth, errs := makeAuth(cfg)
+	auth, errs := makeAuth(cfg, false)
 	if len(errs) > 0 {
 		return nil, errs
 	}

@@ -10,9 +10,12 @@ import (
 )
 
 // makeAuth reads the files that say who may connect and what they may do, and
-// reports every mistake in them at its line.
-func makeAuth(cfg *config.Config) (*broker.Auth, config.Errors) {
-	a, err := broker.NewAuth(authOptions(cfg))
+// reports every mistake in them at its line. anyOwner is for a root who only
+// checks what another user will run.
+func makeAuth(cfg *config.Config, anyOwner bool) (*broker.Auth, config.Errors) {
+	o := authOptions(cfg)
+	o.AnyOwner = anyOwner
+	a, err := broker.NewAuth(o)
 	var faults broker.AuthFaults
 	switch {
 	case err == nil:

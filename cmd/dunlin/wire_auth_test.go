@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -244,5 +245,103 @@ func TestPasswdOnATerminal(t *testing.T) {
 	time.AfterFunc(50*time.Millisecond, func() { cancel(errInterrupted) })
 	if code, said := ask(ctx, ""); code != exitInterrupted {
 		t.Errorf("code %d, %s", code, said)
+	}
+}
+
+// The same acl_file, here and in mosquitto: who may publish what, and who
+// gets what.
+func TestACLFileAsInMosquitto(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts some 300 processes")
+	}
+	needClients(t)
+	acl := secretFile(t, "acl", `topic read public/#
+user ann
+topic a/#
+topic deny a/secret
+topic write out
+topic read $SYS/broker/version
+user root
+topic #
+topic readwrite $SYS/#
+pattern write dev/%u/%c/#
+pattern read cmd/%c
+pattern deny dev/+/no/#
+`)
+	users := filepath.Join(t.TempDir(), "users")
+	for _, name := range []string{"ann", "eve", "root"} {
+		if r := dunlin(t, "", "passwd", "--format", "mosquitto", "-b", users, name, backwards(name)); r.code != exitDone {
+			t.Fatal(r.err)
+		}
+	}
+	theirs := bridgetest.Mosquitto(t, "password_file "+users, "acl_file "+acl)
+	address, _, _ := startGateway(t, fmt.Sprintf(`
+mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}], limits: {connect_rate: 0/s}}
+auth: {users_file: %q, acl_file: %q}
+`, users, acl), deps{})
+	_, ours, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"", "ann", "eve", "root"}
+	topics := []string{"public/x", "a", "a/b", "a/secret", "out", "dev/ann/c-ann/t", "dev/eve/c-ann/t", "dev/eve/c-eve/t", "dev/ann/no/x", "dev/c-eve", "cmd/c-ann", "cmd/c-eve", "other"}
+	login := func(name, id string, args ...string) []string {
+		if name != "" {
+			args = append(args, "-u", name, "-P", backwards(name))
+		}
+		return append(args, "-h", "127.0.0.1", "-i", id)
+	}
+	for _, name := range names {
+		t.Run("as "+name, func(t *testing.T) {
+			t.Parallel()
+			var may, gets [2]string
+			id := "c-" + name
+			for i, port := range []string{fmt.Sprint(theirs.Port()), ours} {
+				publish := func(as, id, topic, payload string, more ...string) {
+					mosquitto(t, "pub", "", login(as, id, append(more, "-p", port, "-q", "1", "-t", topic, "-m", payload)...)...)
+				}
+				publish("root", "p-"+name, "cmd/"+id, "ready", "-r")
+				// seen returns the topics of payload until the end, which
+				// everybody may see.
+				seen := func(w *viewer, payload string) string {
+					t.Helper()
+					publish("root", "p-"+name, "cmd/"+id, "end of "+payload)
+					w.line("cmd/"+id+" end of "+payload, toolTimeout)
+					var topics []string
+					for _, line := range w.seen {
+						if topic, is := strings.CutSuffix(line, " "+payload); is {
+							topics = append(topics, topic)
+						}
+					}
+					return strings.Join(topics, " ")
+				}
+				subscribe := func(as, client string) *viewer {
+					t.Helper()
+					n, err := strconv.Atoi(port)
+					if err != nil {
+						t.Fatal(err)
+					}
+					w := startViewer(t, n, login(as, client, "-t", "#")...)
+					w.line("cmd/"+id+" ready", toolTimeout)
+					return w
+				}
+				root := subscribe("root", "r-"+name)
+				for _, topic := range topics {
+					publish(name, id, topic, "by:"+name)
+				}
+				may[i] = seen(root, "by:"+name)
+				mine := subscribe(name, id)
+				for _, topic := range topics {
+					publish("root", "p-"+name, topic, "to:"+name)
+				}
+				gets[i] = seen(mine, "to:"+name)
+			}
+			if may[0] != may[1] || gets[0] != gets[1] {
+				t.Errorf("may publish:\nmosquitto %s\ndunlin    %s\ngets:\nmosquitto %s\ndunlin    %s", may[0], may[1], gets[0], gets[1])
+			}
+			if may[1] == "" && name == "ann" || gets[1] == "" {
+				t.Error("the test shows nothing")
+			}
+		})
 	}
 }

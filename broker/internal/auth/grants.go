@@ -13,8 +13,8 @@ type grants struct {
 	state            *state
 	listener, client string
 	admin            bool
-	// open: nothing is configured, everything is allowed but what protects the
-	// gateway itself.
+	// open: nothing is configured, everybody may do everything but what protects
+	// the gateway itself.
 	open               bool
 	publish, subscribe []grant
 	receive            []grant
@@ -37,6 +37,9 @@ type grant struct {
 
 // compile collects what the rules say about one client.
 func (s *state) compile(user, client, listener string) *grants {
+	if !s.configured {
+		return s.open
+	}
 	g := &grants{state: s, client: client, listener: listener, admin: user != "" && s.admins[user]}
 	own, ruled := s.listeners[listener].rules, s.ruled(listener)
 	for _, rules := range [][]Rule{own, s.rules} {
@@ -46,11 +49,8 @@ func (s *state) compile(user, client, listener string) *grants {
 			}
 		}
 	}
-	everything := grant{filter: "#", retain: true, maxQoS: mqtt.ExactlyOnce}
-	switch {
-	case !s.configured:
-		g.open = true
-	case !ruled:
+	if !ruled {
+		everything := grant{filter: "#", retain: true, maxQoS: mqtt.ExactlyOnce}
 		g.publish = append(g.publish, everything)
 		g.subscribe = append(g.subscribe, everything)
 		g.receive = append(g.receive, everything)

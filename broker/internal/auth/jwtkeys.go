@@ -20,8 +20,8 @@ const (
 )
 
 // read reads the key file.
-func (j *JWT) read() (*keys, error) {
-	b, err := readFile(j.Keys, maxKeysFile, false)
+func (j *JWT) read(anyOwner bool) (*keys, error) {
+	b, err := readFile(j.Keys, maxKeysFile, false, anyOwner)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (j *JWT) read() (*keys, error) {
 	}
 	for _, key := range k.list {
 		if key.secret != nil { // it signs as well as it verifies
-			if _, err := readFile(j.Keys, maxKeysFile, true); err != nil {
+			if _, err := readFile(j.Keys, maxKeysFile, true, anyOwner); err != nil {
 				return nil, err
 			}
 		}

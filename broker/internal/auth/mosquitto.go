@@ -12,8 +12,8 @@ import (
 const maxACLFile = 4 << 20
 
 // readACL reads a file in the format of mosquitto's acl_file.
-func readACL(file string) ([]Rule, error) {
-	b, err := readFile(file, maxACLFile, false)
+func readACL(file string, anyOwner bool) ([]Rule, error) {
+	b, err := readFile(file, maxACLFile, false, anyOwner)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func TestUsersFileAccepts(t *testing.T) {
 // A file that others may change or choose is refused, with the cure.
 func TestReadFileRefusesWhatOthersMayChange(t *testing.T) {
 	good := file(t, "x")
-	if _, err := readFile(good, 10, true); err != nil {
+	if _, err := readFile(good, 10, true, false); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -136,19 +136,22 @@ func TestReadFileRefusesWhatOthersMayChange(t *testing.T) {
 		{filepath.Join(dir, "none"), 10, true, "no such file"},
 		{good, 0, true, "larger than"},
 	} {
-		_, err := readFile(c.path, c.most, c.secret)
+		_, err := readFile(c.path, c.most, c.secret, false)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %s", c.path, err, c.says)
 		}
 	}
-	if _, err := readFile(open, 10, false); err != nil {
+	if _, err := readFile(open, 10, false, false); err != nil {
 		t.Error(err)
 	}
 	if os.Geteuid() == 0 {
 		if err := os.Chown(good, 12345, -1); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readFile(good, 10, true); err == nil || !strings.Contains(err.Error(), "uid 12345") {
+		if _, err := readFile(good, 10, true, false); err == nil || !strings.Contains(err.Error(), "uid 12345") {
+			t.Error(err)
+		}
+		if _, err := readFile(good, 10, true, true); err != nil {
 			t.Error(err)
 		}
 	}
