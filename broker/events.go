@@ -119,7 +119,7 @@ func (e *events) publish(id, what string, c *conn.Conn, who *Identity, l *listen
 	if err != nil {
 		panic(err) // nothing in it cannot be marshaled
 	}
-	m := mqtt.Message{Topic: "$SYS/dunlin/clients/" + level(id) + "/" + what, Payload: text}
+	m := mqtt.Message{Topic: "$SYS/dunlin/clients/" + TopicLevel(id) + "/" + what, Payload: text}
 	e.hub.router.Publish(now, new(packet.Publication).Own(&m))
 }
 

@@ -112,6 +112,7 @@ func (t *sysTree) publishOwn(s *Stats) {
 	t.number(base+"goroutines", runtime.NumGoroutine())
 	t.number(base+"sessions", s.Sessions)
 	t.count(base+"connections/refused", s.ConnectionsRefused)
+	t.count(base+"connections/sessions_refused", s.SessionsRefused)
 	t.count(base+"connections/protocol_errors", s.ProtocolErrors)
 	t.count(base+"connections/slow_consumers", s.SlowConsumers)
 	t.count(base+"connections/keep_alive_expired", s.KeepAliveExpired)
@@ -123,7 +124,8 @@ func (t *sysTree) publishOwn(s *Stats) {
 	t.count(base+"messages/dropped/expired", s.Drops.Expired)
 	t.count(base+"messages/dropped/too_large", s.Drops.TooLarge)
 	t.count(base+"messages/dropped/left", s.Drops.Left)
-	t.count(base+"messages/dropped/refused", s.Drops.Refused)
+	t.count(base+"messages/dropped/refused", s.Drops.Refused+s.ReceiveRefused)
+	t.count(base+"messages/wills_refused", s.WillsRefused)
 	t.number(base+"messages/waiting", s.Waiting)
 	t.count(base+"retained/bytes", uint64(s.RetainedBytes))
 	t.count(base+"retained/refused", s.RetainedRefused)
@@ -132,7 +134,7 @@ func (t *sysTree) publishOwn(s *Stats) {
 func (t *sysTree) publishListeners() {
 	var unauthorized uint64
 	for _, l := range t.b.Listeners() {
-		base := "$SYS/dunlin/listener/" + level(l.Name) + "/"
+		base := "$SYS/dunlin/listener/" + TopicLevel(l.Name) + "/"
 		var refused uint64
 		for code, n := range l.Refused {
 			refused += n
@@ -174,9 +176,9 @@ func (t *sysTree) changed(topic string) {
 
 const hexDigits = "0123456789ABCDEF"
 
-// level makes one topic level of any text: what a level must not have, and %,
+// TopicLevel makes one topic level of any text: what a level must not have, and %,
 // becomes %XX.
-func level(s string) string {
+func TopicLevel(s string) string {
 	safe := func(c byte) bool { return c > ' ' && c != '/' && c != '+' && c != '#' && c != '%' && c != 0x7f }
 	var escaped []byte
 	for i := range len(s) {

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each value that mosquitto publishes below $SYS is here, under the same name
@@ -36,6 +39,30 @@ func TestSysHasMosquittosNamesAndFormats(t *testing.T) {
 			t.Errorf("%s is no value of a group", name)
 		}
 	}
+}
+
+// A bridge's state is where mosquitto's is, and as it writes it.
+func TestSysTellsTheStateOfABridge(t *testing.T) {
+	up := upstream(t)
+	address, _, _ := startGateway(t, fmt.Sprintf(`
+mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+bridges: {cloud: {servers: ["mqtt://%s"], client_id: "barn/1", out: [{from: "a/#"}]}}
+`, up.Addr()), deps{retryMax: time.Second})
+	const topic = "$SYS/broker/connection/barn%2F1/state "
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startViewer(t, n, "-t", "$SYS/broker/connection/#")
+	w.line(topic+"1", patience)
+	up.Stop()
+	w.line(topic+"0", patience)
+	up.Start()
+	w.line(topic+"1", patience)
 }
 
 var number = regexp.MustCompile(`\d+`)

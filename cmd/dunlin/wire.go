@@ -36,6 +36,8 @@ type deps struct {
 	onEvent func(bridge.Event)
 	// retryMax caps the back-off of bridges; 0 is the bridge's own cap.
 	retryMax time.Duration
+	// sys is whether anything is published below $SYS; set by wire.
+	sys bool
 	// levels are the log levels of parts.
 	levels map[string]slog.Level
 }
@@ -88,6 +90,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	if err != nil {
 		return nil, err
 	}
+	d.sys = cfg.MQTT.SysInterval > 0
 	g.parts = append(g.parts, part{"broker", g.broker.Run}, part{"settle", settle})
 	if err := g.wireBridges(cfg, &d); err != nil {
 		return nil, err

@@ -46,6 +46,9 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 		return err
 	}
 	o.Local = local
+	if d.sys {
+		o.OnEvent = bridgeState(local, bc.ClientID, d.onEvent)
+	}
 	if len(o.Out) > 0 {
 		q, err := g.broker.AttachQueue(broker.QueueOptions{
 			Name: bc.Name, Filters: bridge.OutFilters(o.Out), Skip: bridge.LocalID(bc.Name),
