@@ -128,18 +128,20 @@ type Conn struct {
 	*scratch
 	topics   *topics  // nil before the first PUBLISH
 	aliases  []string // by Topic Alias - 1
-	recorded bool     // a record was written since the last commit
 	sequence uint64   // of the last commit
+	recorded bool     // a record was written since the last commit
+	patient  bool     // what is worked off is worked off apart and may wait
 	end      End
 	last     time.Time // when the last packet came
 	silence  time.Duration
-	in       Traffic // of this batch
 
 	// Guarded by the state lock of peer.
 	sentAliases map[string]uint16
 	passed      *[]byte // messages that went past the session, encoded; nil for none
 	passing     Traffic // of these
 	flowing     bool    // CONNACK has left, messages may follow
+
+	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
 
 	out            Traffic // of this write; the writer's own
 	received, sent meter
@@ -150,12 +152,8 @@ type Conn struct {
 
 	loop driver       // nil: goroutines of its own drive the connection
 	away func() error // what the loop has to do apart; nil for nothing
-	// patient: what is worked off is worked off apart and may wait.
-	patient bool
-	sock    socket // the loop's own
-
-	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
-	w       writer
+	sock socket       // the loop's own
+	w    writer
 }
 
 // driver is an event loop, seen from the connections it drives.
@@ -175,6 +173,7 @@ type scratch struct {
 	effects     []session.Effect
 	reasons     []mqtt.ReasonCode
 	why         string   // a filter of this packet was refused: for the Reason String
+	in          Traffic  // of this batch of input
 	pending     *pending // acknowledgements of this batch of input
 }
 

@@ -70,7 +70,7 @@ type Session struct {
 	params   Params
 	online   bool
 	received map[ReceivedID]struct{}
-	subs     map[string]mqtt.Subscription
+	subs     subscriptions
 	out      outbox
 }
 
@@ -112,7 +112,7 @@ func (s *Session) Counts() Counts { return s.out.counts }
 func (s *Session) Version() mqtt.Version { return s.params.Version }
 
 // Subscribing is the number of subscriptions.
-func (s *Session) Subscribing() int { return len(s.subs) }
+func (s *Session) Subscribing() int { return s.subs.len() }
 
 // InFlight is the number of messages sent and not acknowledged.
 func (s *Session) InFlight() int { return s.out.inflight.len() }

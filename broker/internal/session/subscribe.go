@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
@@ -47,35 +49,29 @@ func (s *Session) unsubscribe(p *packet.View, out []Effect) []Effect {
 // whether one with the same Topic Filter existed; QuotaExceeded when the
 // session has as many as it may have.
 func (s *Session) Subscribed(sub mqtt.Subscription) (existed bool, code mqtt.ReasonCode) {
-	_, existed = s.subs[sub.Filter]
-	if !existed && len(s.subs) >= s.limits.Subscriptions {
+	existed = s.subs.find(sub.Filter) >= 0
+	if !existed && s.subs.len() >= s.limits.Subscriptions {
 		return false, mqtt.QuotaExceeded
 	}
-	if s.subs == nil {
-		s.subs = make(map[string]mqtt.Subscription)
-	}
-	s.subs[sub.Filter] = sub
+	s.subs.set(sub)
 	return existed, mqtt.ReasonCode(sub.QoS)
 }
 
 // Unsubscribed removes a subscription and reports whether it existed.
 func (s *Session) Unsubscribed(filter string) bool {
-	_, ok := s.subs[filter]
-	delete(s.subs, filter)
-	return ok
+	return s.subs.remove(filter)
 }
 
 // Subscription returns the one with exactly this Topic Filter.
 func (s *Session) Subscription(filter string) (mqtt.Subscription, bool) {
-	sub, ok := s.subs[filter]
-	return sub, ok
+	i := s.subs.find(filter)
+	if i < 0 {
+		return mqtt.Subscription{}, false
+	}
+	return s.subs.list[i], true
 }
 
 // Subscriptions returns all subscriptions in no particular order.
 func (s *Session) Subscriptions() []mqtt.Subscription {
-	all := make([]mqtt.Subscription, 0, len(s.subs))
-	for _, sub := range s.subs {
-		all = append(all, sub)
-	}
-	return all
+	return slices.Clone(s.subs.list)
 }
