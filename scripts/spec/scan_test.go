@@ -33,3 +33,11 @@ func TestTheDataIsRead(t *testing.T) {
 		}
 	}
 }
+
+// The tree must be complete at all times: a statement without a test, or a
+// test that names what is no statement, fails here as it does in make spec.
+func TestEveryStatementForServersIsNamed(t *testing.T) {
+	if err := run("../..", false); err != nil {
+		t.Error(err)
+	}
+}
