@@ -21,14 +21,14 @@ type tests struct {
 
 // suite knows the tests of all packages.
 type suite struct {
-	runners map[string][]string            // functions that play wire scripts, by package
+	runners map[string]map[string]string   // what plays wire scripts, by package: functions, and what of -run is above the sections
 	strings map[string]map[string][]string // strings of test functions, by package and function
 	headers map[string][]string            // of wire scripts, by package
 }
 
 // survey reads the tests below the folders given.
 func survey(root string, folders ...string) (*suite, error) {
-	s := &suite{make(map[string][]string), make(map[string]map[string][]string), make(map[string][]string)}
+	s := &suite{make(map[string]map[string]string), make(map[string]map[string][]string), make(map[string][]string)}
 	for _, folder := range folders {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -61,7 +61,7 @@ func (s *suite) source(path, pkg string) error {
 		return err
 	}
 	if s.strings[pkg] == nil {
-		s.strings[pkg] = make(map[string][]string)
+		s.strings[pkg], s.runners[pkg] = make(map[string][]string), make(map[string]string)
 	}
 	for _, d := range file.Decls {
 		f, ok := d.(*ast.FuncDecl)
@@ -71,9 +71,11 @@ func (s *suite) source(path, pkg string) error {
 		name := f.Name.Name
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
-			case *ast.SelectorExpr:
-				if n.Sel.Name == "RunScript" && !slices.Contains(s.runners[pkg], name) {
-					s.runners[pkg] = append(s.runners[pkg], name)
+			case *ast.CallExpr:
+				if calls(n, "Run") && mentions(n, "RunScript") {
+					s.runners[pkg][name] = "/.*/.*/" // the script, the version
+				} else if calls(n, "RunScript") && s.runners[pkg][name] == "" {
+					s.runners[pkg][name] = "/.*/" // the version
 				}
 			case *ast.BasicLit:
 				if text, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING {
@@ -84,6 +86,22 @@ func (s *suite) source(path, pkg string) error {
 		})
 	}
 	return nil
+}
+
+// calls reports whether c calls a function or method of that name.
+func calls(c *ast.CallExpr, name string) bool {
+	sel, ok := c.Fun.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == name
+}
+
+// mentions reports whether there is a selector of that name in n.
+func mentions(n ast.Node, name string) (found bool) {
+	ast.Inspect(n, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		found = found || ok && sel.Sel.Name == name
+		return !found
+	})
+	return found
 }
 
 func (s *suite) script(path, pkg string) error {
@@ -136,8 +154,8 @@ func (s *suite) pattern(pkg, statement string, t tests) string {
 	}
 	if t.scripts {
 		section := `(^|_)` + regexp.QuoteMeta(statement) + `(_|$)`
-		for _, name := range s.runners[pkg] {
-			any = append(any, "^"+name+"$/.*/"+section, "^"+name+"$/.*/.*/"+section)
+		for name, above := range s.runners[pkg] {
+			any = append(any, "^"+name+"$"+above+section)
 		}
 	}
 	slices.Sort(any)
