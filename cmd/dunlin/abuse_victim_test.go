@@ -61,7 +61,10 @@ type victimOptions struct {
 func attackOn(t *testing.T, o victimOptions) *victim {
 	t.Helper()
 	s := startVictim(t, o)
-	if !o.noProbe {
+	if o.noProbe {
+		s.open().Close() // what the first connection makes stays
+		time.Sleep(50 * time.Millisecond)
+	} else {
 		s.probe(o.probe)
 	}
 	s.baseFDs = s.fds()
