@@ -3,7 +3,6 @@ package broker
 import (
 	"log/slog"
 	"net"
-	"net/netip"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 )
@@ -12,6 +11,8 @@ import (
 type (
 	// TLSOptions name the files of a TLS server.
 	TLSOptions = listen.TLSOptions
+	// TLS is a TLS server's side that follows its files.
+	TLS = listen.TLS
 	// TLSError says which of them cannot be used.
 	TLSError = listen.TLSError
 	// WebSocketOptions say what a WebSocket listener answers to.
@@ -27,26 +28,11 @@ func Listen(bind string) (net.Listener, error) { return listen.Bind(bind) }
 // once.
 func Inherit() (*Inherited, error) { return listen.Inherit() }
 
+// NewTLS loads the files of a TLS server, for Transport. Changed files are
+// loaded again while it is in use, and by its Reload. The error of a file is a
+// *TLSError.
+func NewTLS(o TLSOptions, log *slog.Logger) (*TLS, error) { return listen.NewTLS(o, log) }
+
 // Transport says what lies between the sockets of a listener and MQTT; the
 // zero value is nothing.
-type Transport struct {
-	// Proxies are the networks whose PROXY header is required and believed.
-	Proxies   []netip.Prefix
-	TLS       *TLSOptions
-	WebSocket *WebSocketOptions
-	Log       *slog.Logger // required
-}
-
-// Over loads the files of TLS and returns a function that puts the transport
-// over bound listeners. Changed files are loaded again while it is in use. The
-// error of a file is a *TLSError.
-func (t Transport) Over() (func(net.Listener) net.Listener, error) {
-	l := listen.Layers{Proxies: t.Proxies, WebSocket: t.WebSocket, Log: t.Log}
-	if t.TLS != nil {
-		var err error
-		if l.TLS, err = listen.NewTLS(*t.TLS, t.Log); err != nil {
-			return nil, err
-		}
-	}
-	return l.Over, nil
-}
+type Transport = listen.Layers

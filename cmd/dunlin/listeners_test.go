@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -239,6 +241,48 @@ func TestListenersThatCannotBe(t *testing.T) {
 				t.Error("the listener before it stays open")
 			}
 		})
+	}
+}
+
+// What SIGHUP does: a client whose certificate was revoked stays out at once.
+func TestReloadOfTLS(t *testing.T) {
+	a := serverAuthority(t)
+	me := a.clientConfig(t)
+	revoke := func(serials ...*big.Int) {
+		t.Helper()
+		list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+		for _, n := range serials {
+			list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: time.Now()})
+		}
+		der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writePEM(t, a.path("crl.pem"), "X509 CRL", der)
+	}
+	revoke()
+	text := fmt.Sprintf(`mqtt: {listeners: [{bind: "127.0.0.1:0", tls: {cert: %[1]s/server.pem, key: %[1]s/server.key, ca: %[1]s/ca.pem, crl: %[1]s/crl.pem, require_client_cert: true}}]}`, a.dir)
+	address, g, _ := startGateway(t, text, deps{})
+	connect := func() error {
+		nc, err := tls.Dial("tcp", address, me)
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := nc.Write([]byte("\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a")); err != nil {
+			return err
+		}
+		_, err = nc.Read(make([]byte, 4))
+		return err
+	}
+	if err := connect(); err != nil {
+		t.Fatal(err)
+	}
+	revoke(me.Certificates[0].Leaf.SerialNumber)
+	g.reload(load(t, text), slog.New(slog.DiscardHandler))
+	if err := connect(); err == nil {
+		t.Error("a revoked client is let in")
 	}
 }
 

@@ -59,9 +59,9 @@ func helpRun(fs *pflag.FlagSet) func(io.Writer) {
 
 Runs the gateway in the foreground and logs to standard error. SIGTERM stops
 it: outputs go to their on_stop state, devices offline, bridges get up to two
-seconds to send what waits. SIGHUP reads the users files and acl_file again.
-Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml and ./dunlin.yaml are tried;
-without any of them, only this machine is served.
+seconds to send what waits. SIGHUP reads the users files, the acl_file and the
+files of TLS again. Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml and
+./dunlin.yaml are tried; without any of them, only this machine is served.
 
 Flags:
 `, fs.FlagUsages(), `

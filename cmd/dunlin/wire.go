@@ -46,6 +46,7 @@ type deps struct {
 type gateway struct {
 	broker    *broker.Broker
 	auth      *broker.Auth
+	tls       []*broker.TLS // of the listeners that have it
 	bridges   []*bridge.Bridge
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
@@ -59,25 +60,22 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	listeners, err := bindAll(cfg, &d)
+	bound, err := bindAll(cfg, &d)
 	if err != nil {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
 	defer func() {
-		if err == nil {
-			return
-		}
-		for _, l := range listeners {
-			l.Listener.Close() // the error that ends the start is the other one
+		if err != nil {
+			bound.close()
 		}
 	}()
-	g = &gateway{auth: auth}
-	for _, l := range listeners {
+	g = &gateway{auth: auth, tls: bound.tls}
+	for _, l := range bound.options {
 		g.addresses = append(g.addresses, l.Listener.Addr())
 	}
 	g.broker, err = broker.New(broker.Options{
-		Listeners:    listeners,
+		Listeners:    bound.options,
 		Limits:       *limits(&cfg.MQTT.Limits),
 		Features:     features(&cfg.MQTT.Features),
 		OverlapEach:  cfg.MQTT.Overlap == "each",

@@ -14,43 +14,56 @@ import (
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
+// listeners are bound, but not served yet.
+type listeners struct {
+	options []broker.ListenerOptions
+	tls     []*broker.TLS // of those that have it
+}
+
 // bindAll binds the listeners; one that cannot be bound ends the start, with
 // the place in the configuration that asks for it.
-func bindAll(cfg *config.Config, d *deps) (bound []broker.ListenerOptions, err error) {
+func bindAll(cfg *config.Config, d *deps) (all *listeners, err error) {
 	inherited, err := broker.Inherit()
 	if err != nil {
 		return nil, err
 	}
 	defer inherited.Close()
-	defer func() {
-		if err != nil {
-			closeAll(bound) // nothing was served yet
-			bound = nil
-		}
-	}()
 	log := d.logger("broker")
+	all = new(listeners)
 	for i := range cfg.MQTT.Listeners {
-		l, place := &cfg.MQTT.Listeners[i], fmt.Sprintf("mqtt.listeners[%d]", i)
-		over, err := transport(cfg, l, place, log)
-		if err != nil {
-			return bound, err
-		}
-		sockets, err := bind(l, d, inherited)
-		if err != nil {
-			return bound, fmt.Errorf("%s: %w%s", place, err, bindHint(err))
-		}
-		for _, ln := range sockets {
-			bound = append(bound, listenerOptions(l, over(ln)))
+		if err := all.add(cfg, i, d, inherited, log); err != nil {
+			all.close()
+			return nil, err
 		}
 	}
 	if names := inherited.Names(); len(names) > 0 {
 		log.Warn("sockets of systemd that no listener names are closed", "names", strings.Join(names, ", "))
 	}
-	return bound, nil
+	return all, nil
 }
 
-func closeAll(listeners []broker.ListenerOptions) {
-	for _, l := range listeners {
+// add binds one listener of the configuration.
+func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.Inherited, log *slog.Logger) error {
+	l, place := &cfg.MQTT.Listeners[i], fmt.Sprintf("mqtt.listeners[%d]", i)
+	t, err := transport(cfg, l, place, log)
+	if err != nil {
+		return err
+	}
+	sockets, err := bind(l, d, inherited)
+	if err != nil {
+		return fmt.Errorf("%s: %w%s", place, err, bindHint(err))
+	}
+	for _, ln := range sockets {
+		all.options = append(all.options, listenerOptions(l, t.Over(ln)))
+	}
+	if t.TLS != nil {
+		all.tls = append(all.tls, t.TLS)
+	}
+	return nil
+}
+
+func (all *listeners) close() {
+	for _, l := range all.options {
 		l.Listener.Close()
 	}
 }
@@ -71,30 +84,30 @@ func bind(l *config.Listener, d *deps, inherited *broker.Inherited) ([]net.Liste
 
 // transport makes what lies between a listener's sockets and MQTT. Files that
 // cannot be used are mistakes in the configuration, with their place.
-func transport(cfg *config.Config, l *config.Listener, place string, log *slog.Logger) (func(net.Listener) net.Listener, error) {
-	t := broker.Transport{Log: log.With("listener", l.Bind)}
+func transport(cfg *config.Config, l *config.Listener, place string, log *slog.Logger) (t broker.Transport, err error) {
+	t.Log = log.With("listener", l.Bind)
 	for _, network := range l.ProxyProtocol {
 		p, err := netip.ParsePrefix(network)
 		if err != nil {
-			return nil, err // config has checked it
+			return t, err // config has checked it
 		}
 		t.Proxies = append(t.Proxies, p)
 	}
 	if l.Protocol == "websocket" {
 		t.WebSocket = &broker.WebSocketOptions{Path: l.Path, Origins: l.Origins}
 	}
-	if s := l.TLS; s != nil {
-		t.TLS = &broker.TLSOptions{
-			Cert: string(s.Cert), Key: string(s.Key), CA: string(s.CA), CRL: string(s.CRL),
-			RequireClientCert: s.RequireClientCert, Identity: s.Identity,
-		}
+	if l.TLS == nil {
+		return t, nil
 	}
-	over, err := t.Over()
+	t.TLS, err = broker.NewTLS(broker.TLSOptions{
+		Cert: string(l.TLS.Cert), Key: string(l.TLS.Key), CA: string(l.TLS.CA), CRL: string(l.TLS.CRL),
+		RequireClientCert: l.TLS.RequireClientCert, Identity: l.TLS.Identity,
+	}, t.Log)
 	var file *broker.TLSError
 	if errors.As(err, &file) {
-		return nil, config.Errors{cfg.Errorf(place+".tls."+strings.ToLower(file.Field), file.Cure, "%v", file)}
+		return t, config.Errors{cfg.Errorf(place+".tls."+strings.ToLower(file.Field), file.Cure, "%v", file)}
 	}
-	return over, err
+	return t, err
 }
 
 // bindHint says what to do about the most frequent failure.
