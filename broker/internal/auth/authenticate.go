@@ -17,9 +17,9 @@ const (
 )
 
 // Authenticate implements Authenticator. What a transport proved comes first:
-// a client certificate stands for its user whatever CONNECT says. Then the
-// User Name and Password of CONNECT; then the system user of a Unix socket;
-// then nothing, where the listener lets that in.
+// a client certificate stands for its user whatever CONNECT says, a Unix socket
+// for the system user when CONNECT has no password. Then the User Name and
+// Password of CONNECT; then nothing, where the listener lets that in.
 func (a *Auth) Authenticate(ctx context.Context, c *Connect) (Identity, error) {
 	s := a.state.Load()
 	id, err := a.identify(ctx, s, c)
@@ -44,21 +44,16 @@ func (a *Auth) identify(ctx context.Context, s *state, c *Connect) (Identity, er
 	switch {
 	case c.CertificateUser != "":
 		return known(c.CertificateUser)
+	case c.SocketUser != "" && !c.Anonymous && !c.HasPassword && (!c.HasUsername || c.Username == c.SocketUser):
+		return known(c.SocketUser)
 	case c.HasPassword && s.keys != nil && looksLikeJWT(c.Password):
 		return a.byJWT(ctx, s, c)
-	case c.HasUsername || c.HasPassword:
-		if s.usersOf(c.Listener) != nil {
-			return a.byPassword(ctx, s, c)
-		}
-		if s.keys != nil || s.configured && !c.Anonymous {
-			return Identity{}, errWrong
-		}
-	}
-	switch {
+	case (c.HasUsername || c.HasPassword) && s.usersOf(c.Listener) != nil:
+		return a.byPassword(ctx, s, c)
+	case (c.HasUsername || c.HasPassword) && (s.keys != nil || !c.Anonymous):
+		return Identity{}, errWrong
 	case c.Anonymous: // what it says about itself is no proof
 		return Identity{proof: &proof{}}, nil
-	case c.SocketUser != "" && (!c.HasUsername || c.Username == c.SocketUser):
-		return known(c.SocketUser)
 	}
 	return Identity{}, errNobody
 }
@@ -74,9 +69,6 @@ func known(name string) (Identity, error) {
 // byPassword looks into the users file. A user who does not exist costs as
 // much as a wrong password.
 func (a *Auth) byPassword(ctx context.Context, s *state, c *Connect) (Identity, error) {
-	if !c.HasPassword && c.HasUsername && c.SocketUser != "" && c.Username == c.SocketUser && !c.Anonymous {
-		return known(c.SocketUser)
-	}
 	if len(c.Password) == 0 || len(c.Password) > maxPassword || bytes.IndexByte(c.Password, 0) >= 0 || validUser(c.Username) != nil {
 		return Identity{}, errWrong
 	}

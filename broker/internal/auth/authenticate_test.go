@@ -96,7 +96,9 @@ func TestAuthenticate(t *testing.T) {
 		{"socket, a login", a, with(login("ann", "secret"), func(c *Connect) { c.SocketUser = "pi" }), 0, "ann"},
 		{"no users: anonymous", none, &Connect{Anonymous: true}, 0, ""},
 		{"no users: a name is no proof", none, with(login("root", "x"), func(c *Connect) { c.Anonymous = true }), 0, ""},
-		{"no users: not anonymous", none, login("ann", "x"), nobody, ""},
+		{"no users: not anonymous", none, login("ann", "x"), wrong, ""},
+		{"no users: socket, its user name", none, &Connect{SocketUser: "pi", Username: "pi", HasUsername: true}, 0, "pi"},
+		{"anonymous socket", none, &Connect{SocketUser: "pi", Anonymous: true}, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id, err := c.auth.Authenticate(t.Context(), c.connect)
@@ -226,6 +228,44 @@ func TestReload(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Questions go on while the rules change under them.
+func TestReloadUnderQuestions(t *testing.T) {
+	a, _, o := people(t)
+	ann, err := a.Authenticate(t.Context(), login("ann", "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 3 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				a.Authorize(&Access{Identity: &ann, Listener: "l", Action: Publish, Topic: "a"})
+				a.Generation()
+			}
+		})
+	}
+	for i := range 50 {
+		o.Rules = nil
+		if i%2 == 0 {
+			o.Rules = []Rule{allow("bob", list("a"), nil)}
+		}
+		if err := a.Reload(o); err != nil {
+			t.Error(err)
+		}
+		if got := a.Authorize(&Access{Identity: &ann, Listener: "l", Action: Publish, Topic: "a"}).Code.Failed(); got != (i%2 == 0) {
+			t.Errorf("after Reload %d: refused %v", i, got)
+		}
+	}
+	close(stop)
+	all.Wait()
 }
 
 // One hash at a time; a bounded line; the rest hears that the server is busy.
