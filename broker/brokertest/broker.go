@@ -88,11 +88,15 @@ func (b *Broker) check() {
 // running returns the stack of a goroutine that still serves a connection. One
 // that is about to return is given a moment.
 func running() []byte {
+	buf := make([]byte, 64<<10)
 	for deadline := time.Now().Add(2 * time.Second); ; {
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
+		n := runtime.Stack(buf, true)
+		if n == len(buf) {
+			buf = make([]byte, 2*n)
+			continue
+		}
 		var found []byte
-		for g := range bytes.SplitSeq(buf, []byte("\n\n")) {
+		for g := range bytes.SplitSeq(buf[:n], []byte("\n\n")) {
 			if bytes.Contains(g, []byte("/broker/internal/conn.(*")) || bytes.Contains(g, []byte("/broker/internal/listen.Accept")) {
 				found = g
 			}

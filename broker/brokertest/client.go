@@ -22,12 +22,13 @@ type Client struct {
 	tb      testing.TB
 	nc      net.Conn
 	version mqtt.Version
-	packets chan received // closed at the end of the stream
+	arrived chan struct{} // something came since it was last looked
 	sent    uint64        // bytes
 
 	inbox struct {
 		sync.Mutex
-		err error
+		packets []received
+		ended   bool
 	}
 }
 
@@ -43,14 +44,12 @@ var end = received{text: "closed"}
 // NewClient speaks version v over nc. A goroutine reads until the connection
 // ends; Cleanup closes it and waits.
 func NewClient(tb testing.TB, nc net.Conn, v mqtt.Version) *Client {
-	c := &Client{tb: tb, nc: nc, version: v, packets: make(chan received, 1<<16)}
+	c := &Client{tb: tb, nc: nc, version: v, arrived: make(chan struct{}, 1)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer close(c.packets)
-		c.inbox.Lock()
-		defer c.inbox.Unlock()
-		c.inbox.err = c.read()
+		c.read() // why the stream ended is for the test to tell from what came
+		c.put(received{}, true)
 	}()
 	tb.Cleanup(func() {
 		nc.Close()
@@ -60,7 +59,7 @@ func NewClient(tb testing.TB, nc net.Conn, v mqtt.Version) *Client {
 }
 
 func (c *Client) read() error {
-	buf, n := make([]byte, 64<<10), 0
+	buf, n := make([]byte, 4<<10), 0
 	var v packet.View
 	for {
 		m, err := c.nc.Read(buf[n:])
@@ -79,7 +78,7 @@ func (c *Client) read() error {
 			if derr := v.FromServer(); derr != nil {
 				return derr
 			}
-			c.packets <- received{Render(&v), bytes.Clone(buf[:size])}
+			c.put(received{Render(&v), bytes.Clone(buf[:size])}, false)
 			copy(buf, buf[size:n])
 			n -= size
 		}
@@ -90,6 +89,35 @@ func (c *Client) read() error {
 			buf = append(buf, make([]byte, len(buf))...)
 		}
 	}
+}
+
+// put adds a packet, or the end of the stream, to the inbox.
+func (c *Client) put(p received, last bool) {
+	c.inbox.Lock()
+	if c.inbox.ended = last; !last {
+		c.inbox.packets = append(c.inbox.packets, p)
+	}
+	c.inbox.Unlock()
+	select {
+	case c.arrived <- struct{}{}:
+	default: // it is marked already
+	}
+}
+
+// pending takes the next packet, end behind the last one, nothing if none has
+// come yet.
+func (c *Client) pending() received {
+	c.inbox.Lock()
+	defer c.inbox.Unlock()
+	if len(c.inbox.packets) > 0 {
+		p := c.inbox.packets[0]
+		c.inbox.packets = c.inbox.packets[1:]
+		return p
+	}
+	if c.inbox.ended {
+		return end
+	}
+	return received{}
 }
 
 // Send writes one packet given in the words of wire scripts.
@@ -132,14 +160,15 @@ func (c *Client) Receive() string {
 func (c *Client) take(patience time.Duration) received {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	select {
-	case p, ok := <-c.packets:
-		if !ok {
-			return end
+	for {
+		if p := c.pending(); p.text != "" {
+			return p
 		}
-		return p
-	case <-timer.C:
-		return received{}
+		select {
+		case <-c.arrived:
+		case <-timer.C:
+			return received{}
+		}
 	}
 }
 
@@ -163,18 +192,6 @@ func (c *Client) ExpectClosed() {
 
 // Pending returns a packet that has come already, or "".
 func (c *Client) Pending() string { return c.pending().text }
-
-func (c *Client) pending() received {
-	select {
-	case p, ok := <-c.packets:
-		if !ok {
-			return end
-		}
-		return p
-	default:
-		return received{}
-	}
-}
 
 // Connect sends CONNECT with these words and expects to be accepted.
 func (c *Client) Connect(words string) {
