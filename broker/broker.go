@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
@@ -27,8 +28,9 @@ type Broker struct {
 
 	serving struct {
 		sync.Mutex
-		conns  map[*conn.Conn]*listener
-		closed bool
+		conns     map[*conn.Conn]*listener
+		strangers strangers
+		closed    bool
 	}
 	loops   *conn.Loops
 	leavers leavers
@@ -98,6 +100,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.serving.Unlock()
 	b.wg.Wait()
 	b.leavers.stop()
+	b.serving.strangers.stop(&b.serving.Mutex)
 	b.loops.Close()
 	b.hub.detachAll()
 	return nil
@@ -115,6 +118,7 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 		return
 	}
 	s.conns[c] = l
+	b.meet(c, time.Now())
 	l.account.accepted++
 	b.wg.Add(1) // forget takes it back
 	if !b.loops.Take(c) {

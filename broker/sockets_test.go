@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -162,4 +163,50 @@ func TestClientsInTheProcessReachSockets(t *testing.T) {
 		}
 		c.Expect(fmt.Sprintf("PUBLISH topic=t payload=%d qos=0", i))
 	}
+}
+
+func TestStrangers(t *testing.T) {
+	dial := func(t *testing.T, address string) net.Conn {
+		nc, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		return nc
+	}
+	t.Run("of many that say nothing the last 64 stay", func(t *testing.T) {
+		b, address := listenTCP(t)
+		var silent []net.Conn
+		for range 300 {
+			silent = append(silent, dial(t, address))
+		}
+		waitFor(t, "64 are left", func() bool { return b.Stats().Connections == 64 })
+		silent[0].SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := silent[0].Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the oldest: %v", err)
+		}
+		last := silent[len(silent)-1]
+		last.Write(connectPacket("c"))
+		last.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := io.ReadFull(last, make([]byte, 4)); err != nil {
+			t.Errorf("the last: %v", err)
+		}
+	})
+	t.Run("of a burst of clients that do connect all are let in", func(t *testing.T) {
+		b, address := listenTCP(t)
+		var wg sync.WaitGroup
+		for i := range 300 {
+			nc := dial(t, address)
+			wg.Go(func() {
+				nc.Write(connectPacket(fmt.Sprint("c", i)))
+				if _, err := io.ReadFull(nc, make([]byte, 4)); err != nil {
+					t.Errorf("client %d: %v", i, err)
+				}
+			})
+		}
+		wg.Wait()
+		if s := b.Stats(); s.ClientsConnected != 300 {
+			t.Errorf("%d connected", s.ClientsConnected)
+		}
+	})
 }

@@ -214,6 +214,14 @@ func (c *Conn) Done() <-chan struct{} {
 	return w.done
 }
 
+// Stranger reports whether no CONNECT was accepted yet, and the connection
+// does not end.
+func (c *Conn) Stranger() bool {
+	c.w.Lock()
+	defer c.w.Unlock()
+	return !c.w.open && !c.w.closing
+}
+
 // leave makes Done report the end.
 func (c *Conn) leave() {
 	w := &c.w

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -27,8 +26,9 @@ var errEnd = errors.New("DISCONNECT received")
 // returned. A panic ends this connection only.
 func (c *Conn) Serve() {
 	c.scratch = newScratch()
-	c.w.room = sync.NewCond(&c.w)
-	c.w.ended = make(chan struct{})
+	c.w.Lock()
+	c.w.begin()
+	c.w.Unlock()
 	err := c.readAll()
 	c.shut(err)
 	<-c.w.ended

@@ -47,6 +47,7 @@ func (c *Conn) kickWriter() {
 	w := &c.w
 	w.Lock()
 	defer w.Unlock()
+	w.begin() // a Kick may come before Serve
 	if w.shaking {
 		if w.closing {
 			c.nc.SetDeadline(time.Unix(1, 0)) // a failure means it is closed already
@@ -60,6 +61,14 @@ func (c *Conn) kickWriter() {
 	if !w.running {
 		w.running = true
 		go c.writeAll() // Serve waits for ended
+	}
+}
+
+// begin makes what the goroutines of a connection tell each other with. The
+// caller holds w.
+func (w *writer) begin() {
+	if w.ended == nil {
+		w.room, w.ended = sync.NewCond(w), make(chan struct{})
 	}
 }
 
