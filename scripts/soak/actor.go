@@ -120,7 +120,7 @@ func (a *actor) connected(l *link, v *packet.View) error {
 	}
 	if !present {
 		a.forget()
-		a.box = newInbox(a.world.streams)
+		a.box = newInbox(a.name, a.world.streams)
 	}
 	a.box.connections++
 	for _, s := range a.sent {

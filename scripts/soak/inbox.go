@@ -12,6 +12,7 @@ import (
 // inbox is what one session on the server must bring to its client. It begins
 // and ends with that session.
 type inbox struct {
+	owner   string
 	streams []*stream // all there are
 
 	mu          sync.Mutex
@@ -41,9 +42,9 @@ type delivery struct {
 	dup    bool
 }
 
-func newInbox(streams []*stream) *inbox {
+func newInbox(owner string, streams []*stream) *inbox {
 	return &inbox{
-		streams: streams, subs: make(map[string]mqtt.QoS), granted: make(map[string]bool),
+		owner: owner, streams: streams, subs: make(map[string]mqtt.QoS), granted: make(map[string]bool),
 		tracks: make(map[uint32]*track), received: make(map[uint16]bool), floors: make(map[uint32]uint64),
 	}
 }
@@ -196,6 +197,16 @@ func (b *inbox) floor(stream uint32) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.floors[stream]
+}
+
+func (b *inbox) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	state := "live"
+	if !b.ended.IsZero() {
+		state = fmt.Sprintf("ends in %v", time.Until(b.ended).Round(time.Millisecond))
+	}
+	return fmt.Sprintf("%s, %d connections, %s", b.owner, b.connections, state)
 }
 
 // end says when the session ends; zero: it has.

@@ -15,18 +15,19 @@ func main() {
 	clients := flag.Int("clients", 500, "number of clients")
 	rate := flag.Float64("rate", 250, "actions a second, all clients together")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "random seed")
+	slack := flag.Int("slack", 32<<10, "`kB` of memory that may stay: what the runtime keeps for the next burst")
 	binary := flag.String("binary", "build/out/dunlin", "the `program` to run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	fmt.Printf("seed %d, %d clients, %v\n", *seed, *clients, *length)
-	if err := soak(ctx, *binary, *length, *clients, *rate, *seed); err != nil {
+	if err := soak(ctx, *binary, *length, *clients, *rate, *seed, *slack); err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
 }
 
-func soak(ctx context.Context, binary string, length time.Duration, clients int, rate float64, seed uint64) (err error) {
+func soak(ctx context.Context, binary string, length time.Duration, clients int, rate float64, seed uint64, slack int) (err error) {
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
 		return err
@@ -71,7 +72,7 @@ func soak(ctx context.Context, binary string, length time.Duration, clients int,
 		return err
 	}
 	fmt.Println("at the end:  ", after)
-	return verdict(w, s, before, after)
+	return verdict(w, s, before, after, slack)
 }
 
 // live runs the actors and says every ten seconds how it goes.
@@ -99,11 +100,7 @@ func live(ctx context.Context, w *world, s *server, length time.Duration) {
 	w.settle()
 }
 
-// slack is what may stay of 500 clients, in kB: memory that the runtime keeps
-// for the next burst.
-const slack = 32 << 10
-
-func verdict(w *world, s *server, before, after sample) error {
+func verdict(w *world, s *server, before, after sample, slack int) error {
 	for what, n := range map[string][2]int{
 		"goroutines": {before.goroutines, after.goroutines}, "sessions": {before.sessions, after.sessions},
 		"descriptors": {before.descriptors, after.descriptors}, "kB of memory": {before.resident + slack, after.resident},

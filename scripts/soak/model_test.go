@@ -26,7 +26,7 @@ func TestInboxSeesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStream(0, "t/1", 1)
-			b := newInbox([]*stream{s})
+			b := newInbox("a", []*stream{s})
 			b.connections = 2
 			b.asking("t/+", 2)
 			b.subscribed("t/+")
@@ -58,7 +58,7 @@ func TestInboxSeesWhatIsWrong(t *testing.T) {
 
 func TestInboxSeesWhatComesAfterUnsuback(t *testing.T) {
 	s := newStream(0, "t/1", 1)
-	b := newInbox([]*stream{s})
+	b := newInbox("a", []*stream{s})
 	if b.take(delivery{topic: "t/1", number: s.take(), qos: 1}) == nil {
 		t.Error("without a subscription: no fault")
 	}
@@ -122,7 +122,7 @@ func TestGroupsAreJudged(t *testing.T) {
 	g := newGroup("$share/g/s", 1)
 	s := newStream(0, "s", 1)
 	s.group = g
-	one, other := newInbox(nil), newInbox(nil)
+	one, other := newInbox("a", nil), newInbox("a", nil)
 	d := delivery{number: s.take(), qos: 1}
 	s.acknowledged(d.number)
 	if g.missing() == "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -15,7 +16,7 @@ type group struct {
 
 	mu   sync.Mutex
 	owed map[message]bool // acknowledged to the publisher, not seen yet
-	seen map[message]*inbox
+	seen map[message]receipt
 }
 
 type message struct {
@@ -23,8 +24,19 @@ type message struct {
 	number uint64
 }
 
+// receipt says who got a message.
+type receipt struct {
+	member *inbox
+	at     time.Time
+	dup    bool
+}
+
 func newGroup(filter string, qos mqtt.QoS) *group {
-	return &group{filter: filter, qos: qos, owed: make(map[message]bool), seen: make(map[message]*inbox)}
+	return &group{filter: filter, qos: qos, owed: make(map[message]bool), seen: make(map[message]receipt)}
+}
+
+func newReceipt(member *inbox, dup bool) receipt {
+	return receipt{member: member, at: time.Now(), dup: dup}
 }
 
 // owe is called when the publisher was told that the message is safe. One of
@@ -36,21 +48,21 @@ func (g *group) owe(s *stream, n uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := message{s.id, n}
-	if g.seen[m] == nil {
+	if g.seen[m].member == nil {
 		g.owed[m] = true
 	}
 }
 
 // take records that a member received the message. Another member may get it
-// only if it has QoS 1 and the session of the first one has ended, as it may
+// only if it has QoS 1 and the session of one of them has ended, as it may
 // have left before its acknowledgement arrived, or if the publisher sent it
 // twice.
 func (g *group) take(s *stream, member *inbox, d delivery) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := message{d.stream, d.number}
-	first := g.seen[m]
-	g.seen[m] = member
+	receipt, first := g.seen[m], g.seen[m].member
+	g.seen[m] = newReceipt(member, d.dup)
 	delete(g.owed, m)
 	if first == nil || s.wasRepeated(d.number) {
 		return nil
@@ -61,8 +73,10 @@ func (g *group) take(s *stream, member *inbox, d delivery) error {
 		}
 		return fmt.Errorf("%s: number %d of stream %d came twice to one member", g.filter, d.number, d.stream)
 	}
-	if !first.over() || d.qos == mqtt.ExactlyOnce {
-		return fmt.Errorf("%s: number %d of stream %d came to two members", g.filter, d.number, d.stream)
+	// Which of them came first to the server is not known here.
+	if !first.over() && !member.over() || d.qos == mqtt.ExactlyOnce {
+		return fmt.Errorf("%s: number %d of stream %d (QoS %d) came to two members, first %v ago (DUP %v) to %s",
+			g.filter, d.number, d.stream, s.qos, time.Since(receipt.at).Round(time.Millisecond), receipt.dup, first)
 	}
 	return nil
 }
