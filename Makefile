@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: run build install test check deps-test vet fuzz cross e2e interop bench bench-smoke fresh soak clean spec spec-mutants help
+.PHONY: run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
@@ -41,6 +41,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s each)
 
 interop: ## clients in Go, Python, JavaScript and C against dunlin, over every transport; RACE=1
 	@scripts/interop.sh
+
+vuln: ## known vulnerabilities in what dunlin calls (needs vuln.go.dev, or VULNDB=file:///copy)
+	@scripts/vuln.sh
 
 bench: ## compare with mosquitto and mochi; ROUNDS=5 SCALE=1 SCENARIOS="..." BROKER='name=command'
 	@scripts/bench.sh
