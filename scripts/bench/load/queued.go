@@ -55,7 +55,10 @@ func readPubacks(c *client, cfg Config, tokens <-chan struct{}) error {
 
 // filled runs fill and measures what the messages cost that stay.
 func filled(cfg Config, r Result, retain bool, topic func(i int) string) error {
-	before := Look(cfg.PID)
+	before, err := rest(cfg)
+	if err != nil {
+		return err
+	}
 	if err := fill(cfg, retain, topic); err != nil {
 		return err
 	}
