@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"crypto/rand"
 	"math"
 	"strings"
@@ -15,16 +14,10 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
-// authTimeout is how long an Authenticator may take for one CONNECT.
-const authTimeout = 10 * time.Second
-
 // Connect implements conn.Server.
 func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err error) {
 	if r.ClientID == "" && (r.Version == mqtt.V31 || r.Version == mqtt.V311 && !r.CleanStart) { // [MQTT311-3.1.3-8]
 		return a, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "MQTT311-3.1.3-8", "empty Client Identifier")
-	}
-	if err := l.redirect; err != nil {
-		return a, err
 	}
 	if a.Identity, err = l.identify(c, r); err != nil {
 		return a, err
@@ -42,7 +35,8 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	a.SessionExpiry = min(r.SessionExpiry, a.ExpiryMax)
 	a.KeepAlive = l.keepAlive(r)
 	got, err := l.attach(attachment{
-		id: a.ClientID, owner: l.owner(a.Identity), door: l, who: a.Identity, cleanStart: r.CleanStart, noWait: r.NoWait, limits: l.limits.session(), will: r.Will, endpoint: c,
+		id: a.ClientID, owner: l.owner(a.Identity), door: l, who: a.Identity, remote: c.Transport().Remote,
+		cleanStart: r.CleanStart, noWait: r.NoWait, limits: l.limits.session(), will: r.Will, endpoint: c,
 		params: session.Params{
 			Version: r.Version, ReceiveMaximum: min(r.ReceiveMaximum, l.limits.ReceiveMaximum),
 			Expiry: a.SessionExpiry, AsBridge: r.Bridge,
@@ -56,25 +50,6 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 		l.events.connected(c, l, &a)
 	}
 	return a, err
-}
-
-// identify asks who the client is, unless an enhanced authentication told.
-func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
-	if r.Identity != nil {
-		return r.Identity, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
-	defer cancel()
-	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
-	if err != nil {
-		return nil, err
-	}
-	return &id, nil
-}
-
-// Exchange implements conn.Server.
-func (l *listener) Exchange(c *conn.Conn, r *conn.Request) Exchange {
-	return l.auth.Exchange(r.AuthMethod, l.ask(c, r))
 }
 
 // Reauthenticated implements conn.Server.
@@ -94,8 +69,16 @@ func (l *listener) keepAlive(r *conn.Request) uint16 {
 
 // Disconnect implements conn.Server.
 func (l *listener) Disconnect(c *conn.Conn, e conn.End) {
-	l.detach(c.Peer().ClientID(), c, e)
+	id := c.Peer().ClientID()
+	l.detach(id, c, e)
 	l.events.disconnected(c, l, e)
+	switch e.Reason {
+	case mqtt.DisconnectWithWill, mqtt.ServerShuttingDown, mqtt.AdministrativeAction:
+		return
+	}
+	if !e.Normal && l.guard.flap(time.Now(), id, &l.limits) {
+		l.log.Warn("banned for flapping", "client_id", id, "for", l.limits.FlappingWindow)
+	}
 }
 
 // Admit implements conn.Router.

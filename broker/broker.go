@@ -108,15 +108,20 @@ func (b *Broker) Run(ctx context.Context) error {
 
 // serve runs one accepted connection, or closes it when there are too many.
 func (b *Broker) serve(nc net.Conn, l *listener) {
+	code := l.mayEnter(nc)
 	c := conn.New(&l.conn, nc)
 	s := &b.serving
 	s.Lock()
 	defer s.Unlock()
-	if s.closed || len(s.conns) >= b.opts.Limits.Connections {
-		l.account.refuse(mqtt.ServerBusy)
+	if s.closed || len(s.conns) >= b.opts.Limits.Connections || l.account.open >= l.limits.Connections {
+		code = mqtt.ServerBusy
+	}
+	if code.Failed() {
+		l.account.refuse(code)
 		nc.Close()
 		return
 	}
+	l.account.open++
 	s.conns[c] = l
 	b.meet(c, time.Now())
 	l.account.accepted++

@@ -19,6 +19,7 @@ type hub struct {
 	log    *slog.Logger
 	router *router.Router
 	events *events // nil: off
+	guard  guard
 	// authorities are those of all listeners; constant after New.
 	authorities []*authority
 
@@ -58,6 +59,7 @@ type client struct {
 	owner    owner
 	door     *listener   // where who came in; nil for the gateway's own
 	who      *Identity   // of the endpoint, or the last one
+	remote   string      // of the endpoint, or the last one
 	proof    *time.Timer // ends the connection when the proof of who ends
 	kept     bool        // the store has a record of the session
 	lastEnd  mqtt.ReasonCode
@@ -82,6 +84,7 @@ type attachment struct {
 	owner      owner
 	door       *listener
 	who        *Identity
+	remote     string
 	params     session.Params
 	limits     session.Limits
 	will       *mqtt.Will
@@ -167,7 +170,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits), owner: a.owner}
 		r.clients[a.id] = cl
 	}
-	cl.endpoint, cl.will, cl.door, cl.who = a.endpoint, a.will, a.door, a.who
+	cl.endpoint, cl.will, cl.door, cl.who, cl.remote = a.endpoint, a.will, a.door, a.who, a.remote
 	cl.since = time.Now().UnixNano()
 	h.expire(cl)
 	if a.params.Expiry > 0 {

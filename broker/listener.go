@@ -19,6 +19,7 @@ type listener struct {
 	auth      *authority
 	limits    Limits
 	features  Features
+	proxied   bool
 	redirect  error  // refuses every client; nil serves them
 	realm     string // see owner
 	reach     string
@@ -30,7 +31,7 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	l := &listener{
 		hub: b.hub, name: o.Name, socket: o.Listener, anonymous: o.Anonymous,
 		limits: b.opts.Limits, features: AllFeatures(),
-		redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
+		proxied: o.Proxied, redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
 	}
 	who := b.opts.Auth
 	if o.Auth != nil {

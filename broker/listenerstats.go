@@ -27,6 +27,7 @@ type ListenerStats struct {
 // account is what a listener's connections that are gone leave behind. The
 // lock of Broker.serving guards it.
 type account struct {
+	open           int // now
 	accepted       uint64
 	received, sent Traffic
 	refused        map[mqtt.ReasonCode]uint64
@@ -41,6 +42,7 @@ func (a *account) refuse(code mqtt.ReasonCode) {
 
 // leave takes over the numbers of a connection that has ended.
 func (a *account) leave(c *conn.Conn) {
+	a.open--
 	a.received.Add(c.Received())
 	a.sent.Add(c.Sent())
 	if c.Peer() != nil {

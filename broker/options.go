@@ -58,6 +58,9 @@ type ListenerOptions struct {
 	// TopicPrefix is put before every topic of the listener's clients, and
 	// taken off towards them.
 	TopicPrefix string
+	// Proxied says that connections come from proxies which name the client in
+	// a PROXY header: rates count for the client, not for the proxy.
+	Proxied bool
 	// Redirect sends every client of the listener to another server; nil
 	// serves them.
 	Redirect *Redirect
@@ -119,6 +122,19 @@ type Limits struct {
 	// KeepAliveFactor times Keep Alive is the silence that ends a connection,
 	// at least 1; default 1.5, the standard's [MQTT-3.1.2-22].
 	KeepAliveFactor float64
+	// MessageRate and ByteRate bound what a client publishes a second; it is
+	// read no faster. 0 is no limit.
+	MessageRate, ByteRate float64
+	// ConnectRate bounds the connections of one address (of IPv6, one /64) a
+	// second; what 10 s bring may come at once. 0 is no limit.
+	ConnectRate float64
+	// FailedConnects is how many attempts of an address may prove nothing
+	// before it has to wait 1, 2, 4 ... 60 s; default 10, negative: never.
+	FailedConnects int
+	// Flapping bans a Client Identifier with more connections than this that
+	// ended badly in FlappingWindow, for as long; 0 never.
+	Flapping       int
+	FlappingWindow time.Duration // default 1 min
 }
 
 func or[T float64 | int | int64 | uint16 | uint32 | time.Duration](v *T, d T) {
@@ -146,6 +162,8 @@ func (l *Limits) setDefaults() {
 	or(&l.TopicLevels, 16)
 	or(&l.TopicLength, 1024)
 	or(&l.KeepAliveFactor, 1.5)
+	or(&l.FailedConnects, 10)
+	or(&l.FlappingWindow, time.Minute)
 	if l.SessionExpiryMax < 0 {
 		l.SessionExpiryMax = session.NeverExpires
 	}
@@ -154,13 +172,14 @@ func (l *Limits) setDefaults() {
 // impossible reports a limit that cannot be meant.
 func (l *Limits) impossible() bool {
 	return l.Connections < 0 || l.QueueMessages < 0 || l.QueueSize < 0 || l.RetainedMessages < 0 || l.RetainedSize < 0 ||
-		l.Subscriptions < 0 || l.Sessions < 0 || l.SessionsPerUser < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 || l.KeepAliveFactor != 0 && l.KeepAliveFactor < 1
+		l.Subscriptions < 0 || l.Sessions < 0 || l.SessionsPerUser < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 || l.KeepAliveFactor != 0 && l.KeepAliveFactor < 1 ||
+		l.MessageRate < 0 || l.ByteRate < 0 || l.ConnectRate < 0 || l.Flapping < 0 || l.FlappingWindow < 0
 }
 
 func (l *Limits) conn() conn.Limits {
 	return conn.Limits{
 		PacketSize: l.PacketSize, ReceiveMaximum: l.ReceiveMaximum, TopicAliasMaximum: l.TopicAliasMaximum,
-		TopicLevels: l.TopicLevels, TopicLength: l.TopicLength, KeepAliveFactor: l.KeepAliveFactor,
+		TopicLevels: l.TopicLevels, TopicLength: l.TopicLength, KeepAliveFactor: l.KeepAliveFactor, MessageRate: l.MessageRate, ByteRate: l.ByteRate,
 	}
 }
 

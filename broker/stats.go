@@ -36,6 +36,7 @@ type Stats struct {
 	Waiting                 int
 	WaitingBytes            int
 
+	Throttled        uint64 // how often a client was not read for a while because of its rate
 	TooLarge         uint64 // dropped: beyond the client's Maximum Packet Size
 	ProtocolErrors   uint64
 	SlowConsumers    uint64 // ended for not taking a byte in time
@@ -77,7 +78,7 @@ func (b *Broker) Stats() Stats {
 	s := Stats{
 		Connects: c.Connects.Load(), Subscriptions: r.Subscriptions, SharedSubscriptions: r.Shared,
 		Retained: r.Retained, RetainedSys: r.RetainedOwn, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
-		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
+		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, Throttled: c.Throttled.Load(), TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
 		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
 		ReceiveRefused: b.hub.receiveRefused.Load(), WillsRefused: b.hub.willsRefused.Load(), SessionsRefused: b.hub.sessionsRefused.Load(),
 	}

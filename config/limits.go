@@ -17,8 +17,8 @@ type Limits struct {
 	Subscriptions     int           `yaml:"subscriptions" min:"1" doc:"subscriptions of a session"`
 	TopicLevels       int           `yaml:"topic_levels" min:"1" max:"65535" doc:"levels of a topic"`
 	TopicLength       int           `yaml:"topic_length" min:"1" max:"65535" doc:"bytes of a topic"`
-	MessageRate       Rate          `yaml:"message_rate" doc:"messages that a client may publish; 0/s is no limit" ex:"100/s"`
-	ConnectRate       Rate          `yaml:"connect_rate" doc:"connections from one address; 0/s is no limit" ex:"20/s"`
+	MessageRate       Rate          `yaml:"message_rate" doc:"messages that a client may publish; it is read no faster; 0/s is no limit" ex:"100/s"`
+	ConnectRate       Rate          `yaml:"connect_rate" doc:"connections from one address, of which 10 s may come at once; 0/s is no limit" ex:"20/s"`
 }
 
 func (m *Limits) setDefaults() {

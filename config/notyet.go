@@ -32,8 +32,6 @@ const (
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "mqtt.limits.message_rate", harmless: []string{"0/s"}},
-		{path: "mqtt.limits.connect_rate", harmless: []string{"0/s"}},
 		{path: "store.*"},
 		{path: "memory.budget", harmless: []string{"auto"}},
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},

@@ -28,6 +28,8 @@ func limits(l *config.Limits) *broker.Limits {
 		Subscriptions:     l.Subscriptions,
 		TopicLevels:       l.TopicLevels,
 		TopicLength:       l.TopicLength,
+		MessageRate:       l.MessageRate.PerSecond(),
+		ConnectRate:       l.ConnectRate.PerSecond(),
 	}
 }
 
@@ -43,7 +45,8 @@ func features(f *config.Features) *broker.Features {
 
 func listenerOptions(l *config.Listener, ln net.Listener) broker.ListenerOptions {
 	o := broker.ListenerOptions{
-		Name: l.Bind, Listener: ln, Anonymous: l.Anonymous, OwnUsers: l.UsersFile != "", TopicPrefix: l.TopicPrefix,
+		Name: l.Bind, Listener: ln, Anonymous: l.Anonymous, OwnUsers: l.UsersFile != "",
+		TopicPrefix: l.TopicPrefix, Proxied: len(l.ProxyProtocol) > 0,
 	}
 	if l.Limits != nil {
 		o.Limits = limits(&l.Limits.Limits)

@@ -73,6 +73,9 @@ type Limits struct {
 	// KeepAliveFactor times Keep Alive is the silence that ends a connection;
 	// the standard says 1.5 [MQTT-3.1.2-22].
 	KeepAliveFactor float64
+	// MessageRate and ByteRate bound the PUBLISH packets of one client a
+	// second; 0 is no limit.
+	MessageRate, ByteRate float64
 }
 
 // Config is shared by all connections of a listener.
@@ -99,6 +102,7 @@ type Config struct {
 type Counters struct {
 	Connects                        atomic.Uint64 // CONNECT packets
 	PublishRefused                  atomic.Uint64 // not authorized, illegal topic, beyond a limit
+	Throttled                       atomic.Uint64 // how often a client was not read because of its rate
 	TooLarge                        atomic.Uint64 // outgoing, beyond a client's Maximum Packet Size
 	ProtocolErrors, Panics          atomic.Uint64
 	SlowConsumers, KeepAliveExpired atomic.Uint64
@@ -123,6 +127,7 @@ type Conn struct {
 	identity *auth.Identity
 	maxIn    int       // Receive Maximum announced; 0 for 3.x
 	exchange *exchange // an enhanced authentication under way
+	pace     *pace     // nil without rates
 
 	// The reader's own.
 	*scratch

@@ -48,6 +48,7 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 	}
 	c.peer, c.identity, c.recorded = a.Peer, a.Identity, a.Recorded
 	r.Password = nil
+	c.pace = newPace(now, &c.cfg.Limits)
 	r.expiryLimit = ExpirySeconds(a.ExpiryMax)
 	if r.Version == mqtt.V5 {
 		c.maxIn = int(c.cfg.Limits.ReceiveMaximum)

@@ -144,6 +144,7 @@ func (c *Conn) publish(now time.Time) error {
 			return mqtt.Errorf(mqtt.ReceiveMaximumExceeded, "MQTT-3.3.4-7", "more than %d PUBLISH without an acknowledgement", c.maxIn)
 		}
 	}
+	c.count(now, len(p.Topic)+len(p.Payload))
 	full, no := c.judge(name)
 	if no != nil {
 		return c.refuse(no)

@@ -213,6 +213,8 @@ func (l *loop) expire(c *Conn, now time.Time) {
 		c.cfg.Counters.SlowConsumers.Add(1)
 		l.end(c, os.ErrDeadlineExceeded)
 		return
+	case s.until != 0 && at >= s.until:
+		l.rested(c, now)
 	case at >= l.readDue(c):
 		c.silence = 0 // once
 		c.shut(c.silent())
@@ -225,6 +227,9 @@ func (l *loop) schedule(c *Conn) {
 	due := l.readDue(c)
 	if c.sock.out != nil {
 		due = min(due, l.writeDue(c))
+	}
+	if c.sock.until != 0 {
+		due = min(due, c.sock.until)
 	}
 	if due == never {
 		due = 0

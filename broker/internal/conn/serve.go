@@ -57,16 +57,14 @@ func (c *Conn) readAll() (err error) {
 		return err
 	}
 	buf, n := make([]byte, firstBuffer), 0
+	var ferr error
 	for {
 		m, err := c.nc.Read(buf[n:])
 		n += m
 		c.in.Bytes += uint64(m)
-		used, ferr := c.feed(time.Now(), buf[:n])
-		if ferr != nil {
+		if n, ferr = c.digest(buf, n); ferr != nil {
 			return ferr
 		}
-		copy(buf, buf[used:n])
-		n -= used
 		if err != nil {
 			if err = c.overslept(err); err != nil {
 				return err
@@ -76,6 +74,31 @@ func (c *Conn) readAll() (err error) {
 			buf = append(buf, make([]byte, len(buf))...)
 		} else if n == 0 && len(buf) > maxBuffer {
 			buf = make([]byte, maxBuffer)
+		}
+	}
+}
+
+// digest works off the whole packets in buf[:n], at the pace of the client, and
+// returns how many bytes are left at the start of buf.
+func (c *Conn) digest(buf []byte, n int) (int, error) {
+	for {
+		now := time.Now()
+		used, err := c.feed(now, buf[:n])
+		n = copy(buf, buf[used:n])
+		wait := c.rest(now)
+		if err != nil || wait == 0 {
+			return n, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-c.w.ended: // arm says why
+			timer.Stop()
+		}
+		// Nobody is silent who is not listened to.
+		c.last = time.Now()
+		if err := c.arm(c.last); err != nil {
+			return n, err
 		}
 	}
 }
@@ -91,7 +114,7 @@ func (c *Conn) panicked(p any) error {
 // Their acknowledgements are settled together: one commit, one write.
 func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 	c.feeding.Store(true)
-	for err == nil && c.away == nil {
+	for err == nil && c.away == nil && c.rest(now) == 0 {
 		n, ferr := c.frame(b[used:])
 		if ferr != nil || n == 0 {
 			err = ferr

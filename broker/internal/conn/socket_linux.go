@@ -20,6 +20,7 @@ type socket struct {
 	events uint32 // that epoll watches; 0: it does not know the descriptor
 	off    int32  // of out: written already
 	due    int64
+	until  int64 // nothing is read before, for the client was too fast; 0: no wait
 	// progress is when the socket last took a byte, or when its end began to
 	// be waited for.
 	progress int64
@@ -29,7 +30,7 @@ type socket struct {
 
 	fresh   bool // not known to the loop yet
 	busy    bool // a packet is worked off apart: nothing is read or written
-	paused  bool // too many acknowledgements wait: nothing is read
+	paused  bool // too many acknowledgements wait, or until: nothing is read
 	last    bool // out is the last that is sent
 	deaf    bool // the socket takes nothing any more; what it has is still read
 	failed  bool // panicked already
@@ -205,9 +206,27 @@ func (l *loop) feed(c *Conn, now time.Time, b []byte) {
 	default:
 		s.in = append(s.in[:0], rest...)
 	}
+	if wait := c.rest(now); wait > 0 {
+		s.paused, s.until = true, l.since(now)+int64(wait)
+		l.watch(c, s.events&^syscall.EPOLLIN)
+		l.schedule(c)
+	}
 	if c.crowded() {
 		s.paused = true
 	}
+}
+
+// rested goes on with a client that was too fast.
+func (l *loop) rested(c *Conn, now time.Time) {
+	s := &c.sock
+	s.until, s.paused = 0, false
+	c.last = now // nobody is silent who is not listened to
+	if in := s.in; len(in) > 0 {
+		s.in = nil
+		l.feed(c, now, in)
+	}
+	l.listen(c)
+	l.mark(c)
 }
 
 // crowded reports whether too many acknowledgements wait.
@@ -249,7 +268,7 @@ func (l *loop) write(c *Conn, now time.Time) {
 			l.end(c, nil)
 			return
 		}
-		if s.paused && !c.crowded() {
+		if s.paused && s.until == 0 && !c.crowded() {
 			s.paused = false
 			l.listen(c)
 		}
@@ -319,7 +338,7 @@ func (l *loop) refused(c *Conn, err error) {
 		l.end(c, err)
 		return
 	}
-	s.deaf, s.paused = true, false
+	s.deaf, s.paused, s.until = true, false, 0
 	l.watch(c, syscall.EPOLLIN)
 	l.schedule(c)
 }

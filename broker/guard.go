@@ -1,0 +1,258 @@
+package broker
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// What the guard remembers, and how long those wait who cannot prove who they
+// are.
+const (
+	maxVisitors = 4096 // addresses and Client Identifiers, each
+	maxBans     = 4096
+	penaltyMax  = time.Minute
+	// forgiveness is how long after the last failure the next one counts as
+	// the first.
+	forgiveness = 10 * time.Minute
+)
+
+var (
+	errBanned   = mqtt.Errorf(mqtt.Banned, "", "banned for a time")
+	errTooOften = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many connections from this address")
+	errPenalty  = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many failed attempts from this address, wait a minute")
+)
+
+// guard keeps out who comes too often, fails too often, or was banned. It
+// forgets when it is asked again, without a timer.
+type guard struct {
+	sync.Mutex
+	addresses map[netip.Addr]*visitor
+	flapping  map[string]*visitor // by Client Identifier
+	bans      map[Ban]time.Time   // until when; For is zero in the key
+}
+
+// visitor is what is known about one address or Client Identifier.
+type visitor struct {
+	rate     bucket // of connections
+	failures int    // in a row, or of a window
+	since    time.Time
+	until    time.Time // no attempt before
+}
+
+// Ban keeps clients out. Each field that is set must match.
+type Ban struct {
+	Address  netip.Addr // of IPv6 the whole /64; not valid: any
+	ClientID string     // empty: any
+	User     string     // empty: any
+	For      time.Duration
+}
+
+// Ban keeps matching clients out for a time; those who are there are ended
+// with 0x98. A client refused for it gets 0x8A. Without any condition, or when
+// there are 4096 bans already, it fails.
+func (b *Broker) Ban(ban Ban) error {
+	if err := b.hub.guard.ban(time.Now(), ban); err != nil {
+		return err
+	}
+	b.log.Warn("banned", "address", ban.Address, "client_id", ban.ClientID, "user", ban.User, "for", ban.For)
+	for _, x := range b.hub.present() {
+		if ban.matches(addressOf(x.remote), x.id, x.user) {
+			x.endpoint.Kick(mqtt.AdministrativeAction)
+		}
+	}
+	return nil
+}
+
+// Unban ends a ban, whatever its For.
+func (b *Broker) Unban(ban Ban) {
+	g := &b.hub.guard
+	g.Lock()
+	defer g.Unlock()
+	delete(g.bans, ban.key())
+}
+
+func (b Ban) key() Ban {
+	b.For, b.Address = 0, network(b.Address)
+	return b
+}
+
+func (b Ban) matches(a netip.Addr, id, user string) bool {
+	return (!b.Address.IsValid() || network(b.Address) == a) && (b.ClientID == "" || b.ClientID == id) && (b.User == "" || b.User == user)
+}
+
+func (g *guard) ban(now time.Time, b Ban) error {
+	key := b.key()
+	if key == (Ban{}) || b.For <= 0 {
+		return errors.New("ban: a condition and a time are needed")
+	}
+	g.Lock()
+	defer g.Unlock()
+	if _, known := g.bans[key]; !known && len(g.bans) >= maxBans {
+		for k, until := range g.bans {
+			if !now.Before(until) {
+				delete(g.bans, k)
+			}
+		}
+		if len(g.bans) >= maxBans {
+			return errors.New("ban: there are too many")
+		}
+	}
+	if g.bans == nil {
+		g.bans = make(map[Ban]time.Time)
+	}
+	g.bans[key] = now.Add(b.For)
+	return nil
+}
+
+// banned reports whether a ban keeps out who is known by these: a ban of a
+// name does not match before the name is known.
+func (g *guard) banned(now time.Time, a netip.Addr, id, user string) bool {
+	g.Lock()
+	defer g.Unlock()
+	for b, until := range g.bans {
+		if !now.Before(until) {
+			delete(g.bans, b)
+		} else if b.matches(a, id, user) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayConnect counts a connection of an address against its rate.
+func (g *guard) mayConnect(now time.Time, a netip.Addr, perSecond float64) bool {
+	if perSecond <= 0 || !a.IsValid() {
+		return true
+	}
+	g.Lock()
+	defer g.Unlock()
+	v := visit(&g.addresses, a, now)
+	if v.rate.rate != perSecond {
+		v.rate = newBucket(now, perSecond, connectBurst)
+	}
+	return v.rate.try(now)
+}
+
+// mayTry reports whether an address has waited long enough since it failed.
+func (g *guard) mayTry(now time.Time, a netip.Addr) bool {
+	g.Lock()
+	defer g.Unlock()
+	v := g.addresses[a]
+	return v == nil || !now.Before(v.until)
+}
+
+// failed counts an attempt that proved nothing: after some the address waits
+// 1, 2, 4 ... 60 seconds before its next one is looked at.
+func (g *guard) failed(now time.Time, a netip.Addr, free int) {
+	if free < 0 || !a.IsValid() {
+		return
+	}
+	g.Lock()
+	defer g.Unlock()
+	v := visit(&g.addresses, a, now)
+	if now.Sub(v.since) > forgiveness {
+		v.failures = 0
+	}
+	v.since = now
+	if v.failures++; v.failures > free {
+		v.until = now.Add(min(time.Second<<min(v.failures-free-1, 6), penaltyMax))
+	}
+}
+
+// flap counts a connection of a Client Identifier that ended badly; more than
+// so many in a window are a ban for another one.
+func (g *guard) flap(now time.Time, id string, l *Limits) (banned bool) {
+	if l.Flapping == 0 {
+		return false
+	}
+	g.Lock()
+	v := visit(&g.flapping, id, now)
+	if now.Sub(v.since) > l.FlappingWindow {
+		v.failures, v.since = 0, now
+	}
+	v.failures++
+	banned = v.failures > l.Flapping
+	if banned {
+		delete(g.flapping, id)
+	}
+	g.Unlock()
+	return banned && g.ban(now, Ban{ClientID: id, For: l.FlappingWindow}) == nil
+}
+
+// visit finds or makes the visitor k. When there are too many, some are
+// forgotten: those who are not waiting for anything first.
+func visit[K comparable](all *map[K]*visitor, k K, now time.Time) *visitor {
+	if v := (*all)[k]; v != nil {
+		return v
+	}
+	if *all == nil {
+		*all = make(map[K]*visitor)
+	}
+	if len(*all) >= maxVisitors {
+		forget(*all, now)
+	}
+	v := &visitor{since: now}
+	(*all)[k] = v
+	return v
+}
+
+func forget[K comparable](all map[K]*visitor, now time.Time) {
+	for k, v := range all {
+		if !now.Before(v.until) && now.Sub(v.since) > forgiveness {
+			delete(all, k)
+		}
+	}
+	for k := range all { // many at once, so that this is rare
+		if len(all) < maxVisitors*3/4 {
+			return
+		}
+		delete(all, k)
+	}
+}
+
+// addressOf is the network that a remote address "host:port" counts for; not
+// valid for other transports.
+func addressOf(remote string) netip.Addr {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return network(ap.Addr())
+}
+
+func addressOfConn(nc net.Conn) netip.Addr {
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return network(a.AddrPort().Addr())
+	}
+	return netip.Addr{}
+}
+
+// network is the part of an address that one customer has.
+func network(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if p, err := a.Prefix(64); a.Is6() && err == nil {
+		return p.Addr()
+	}
+	return a
+}
+
+// mayEnter decides about a connection before a byte of it is read; a client
+// behind a proxy is judged when its name is known.
+func (l *listener) mayEnter(nc net.Conn) mqtt.ReasonCode {
+	if l.proxied {
+		return mqtt.Success
+	}
+	now, a := time.Now(), addressOfConn(nc)
+	switch {
+	case l.guard.banned(now, a, "", ""):
+		return mqtt.Banned
+	case !l.guard.mayConnect(now, a, l.limits.ConnectRate):
+		return mqtt.ConnectionRateExceeded
+	}
+	return mqtt.Success
+}

@@ -1,0 +1,133 @@
+package broker
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestGuardRates(t *testing.T) {
+	var g guard
+	now := time.Unix(1000, 0)
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	allowed := func(a netip.Addr, n int) (yes int) {
+		for range n {
+			if g.mayConnect(now, a, 2) {
+				yes++
+			}
+		}
+		return yes
+	}
+	if n := allowed(a, 100); n != 20 {
+		t.Errorf("%d at once, want 20: what ten seconds bring", n)
+	}
+	if n := allowed(b, 1); n != 1 {
+		t.Error("one address pays for another")
+	}
+	now = now.Add(time.Second)
+	if n := allowed(a, 100); n != 2 {
+		t.Errorf("%d after a second, want 2", n)
+	}
+	if !g.mayConnect(now, netip.Addr{}, 2) || !g.mayConnect(now, a, 0) {
+		t.Error("a transport without addresses, or no limit, is limited")
+	}
+	for i := range 3 * maxVisitors {
+		g.mayConnect(now, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 2)
+	}
+	if len(g.addresses) > maxVisitors {
+		t.Errorf("%d addresses are remembered", len(g.addresses))
+	}
+}
+
+func TestGuardPenalty(t *testing.T) {
+	var g guard
+	now := time.Unix(1000, 0)
+	a := netip.MustParseAddr("192.0.2.1")
+	for range 10 {
+		g.failed(now, a, 10)
+		if !g.mayTry(now, a) {
+			t.Fatal("a penalty within what is free")
+		}
+	}
+	for _, want := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
+		g.failed(now, a, 10)
+		wait := time.Duration(want) * time.Second
+		if g.mayTry(now.Add(wait-1), a) || !g.mayTry(now.Add(wait), a) {
+			t.Errorf("the wait is not %s", wait)
+		}
+		now = now.Add(wait)
+	}
+	now = now.Add(forgiveness + 1)
+	g.failed(now, a, 10)
+	if !g.mayTry(now, a) {
+		t.Error("nothing is forgiven")
+	}
+}
+
+func TestGuardBans(t *testing.T) {
+	var g guard
+	now := time.Unix(1000, 0)
+	v6 := netip.MustParseAddr("2001:db8::1")
+	for _, b := range []Ban{{For: time.Hour}, {ClientID: "x"}} {
+		if g.ban(now, b) == nil {
+			t.Errorf("%+v is a ban", b)
+		}
+	}
+	for _, b := range []Ban{{Address: v6, For: time.Hour}, {ClientID: "c", User: "u", For: time.Minute}} {
+		if err := g.ban(now, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	neighbor := addressOf("[2001:db8::ffff]:1")
+	for _, c := range []struct {
+		a        netip.Addr
+		id, user string
+		after    time.Duration
+		want     bool
+	}{
+		{neighbor, "", "", 0, true},
+		{addressOf("[2001:db8:0:1::1]:1"), "", "", 0, false},
+		{addressOf("192.0.2.1:5"), "c", "u", 0, true},
+		{addressOf("192.0.2.1:5"), "c", "", 0, false},
+		{addressOf("192.0.2.1:5"), "d", "u", 0, false},
+		{addressOf("192.0.2.1:5"), "c", "u", time.Minute, false},
+		{neighbor, "", "", time.Hour - 1, true},
+		{neighbor, "", "", time.Hour, false},
+	} {
+		if got := g.banned(now.Add(c.after), c.a, c.id, c.user); got != c.want {
+			t.Errorf("%v %q %q after %s: banned = %v", c.a, c.id, c.user, c.after, got)
+		}
+	}
+	for i := range maxBans {
+		if err := g.ban(now, Ban{ClientID: fmt.Sprint(i), For: time.Minute}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if g.ban(now, Ban{ClientID: "one more", For: time.Minute}) == nil {
+		t.Error("bans have no bound")
+	}
+	if err := g.ban(now.Add(time.Minute), Ban{ClientID: "one more", For: time.Minute}); err != nil {
+		t.Error("bans that are over take room:", err)
+	}
+}
+
+func TestGuardFlapping(t *testing.T) {
+	var g guard
+	now := time.Unix(1000, 0)
+	l := &Limits{Flapping: 3, FlappingWindow: time.Minute}
+	for range 3 {
+		if g.flap(now, "c", l) {
+			t.Fatal("banned within the limit")
+		}
+	}
+	if g.flap(now.Add(time.Minute+1), "c", l) {
+		t.Error("the window has no end")
+	}
+	for range 3 {
+		g.flap(now.Add(time.Minute+2), "c", l)
+	}
+	if !g.banned(now.Add(time.Minute+3), netip.Addr{}, "c", "") || g.banned(now, netip.Addr{}, "d", "") {
+		t.Error("the ban is not that of the client")
+	}
+}

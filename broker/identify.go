@@ -1,0 +1,88 @@
+package broker
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+)
+
+// authTimeout is how long an Authenticator may take for one CONNECT.
+const authTimeout = 10 * time.Second
+
+// identify asks who the client is, unless an enhanced authentication told.
+func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
+	if r.Identity != nil {
+		return r.Identity, l.keepOutUser(c, r, r.Identity)
+	}
+	if err := l.keepOut(c, r); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
+	defer cancel()
+	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
+	if err != nil {
+		l.guard.failed(time.Now(), addressOf(c.Transport().Remote), l.limits.FailedConnects)
+		return nil, err
+	}
+	return &id, l.keepOutUser(c, r, &id)
+}
+
+// keepOut refuses a client before its proof is looked at.
+func (l *listener) keepOut(c *conn.Conn, r *conn.Request) error {
+	now, a := time.Now(), addressOf(c.Transport().Remote)
+	switch {
+	case l.redirect != nil:
+		return l.redirect
+	case l.guard.banned(now, a, r.ClientID, ""):
+		return errBanned
+	case l.proxied && !l.guard.mayConnect(now, a, l.limits.ConnectRate):
+		return errTooOften
+	case !l.guard.mayTry(now, a):
+		return errPenalty
+	}
+	return nil
+}
+
+// keepOutUser refuses a user who is banned.
+func (l *listener) keepOutUser(c *conn.Conn, r *conn.Request, id *Identity) error {
+	if id.User != "" && l.guard.banned(time.Now(), addressOf(c.Transport().Remote), r.ClientID, id.User) {
+		return errBanned
+	}
+	return nil
+}
+
+// Exchange implements conn.Server.
+func (l *listener) Exchange(c *conn.Conn, r *conn.Request) Exchange {
+	if err := l.keepOut(c, r); err != nil {
+		return refusing{err}
+	}
+	x := l.auth.Exchange(r.AuthMethod, l.ask(c, r))
+	if x == nil {
+		return nil
+	}
+	return &counting{x, l, addressOf(c.Transport().Remote)}
+}
+
+// refusing is the exchange of a client that is kept out.
+type refusing struct{ err error }
+
+func (r refusing) Step(context.Context, []byte) (reply []byte, done bool, id Identity, err error) {
+	return nil, false, id, r.err
+}
+
+// counting tells the guard when an exchange fails.
+type counting struct {
+	Exchange
+	l    *listener
+	from netip.Addr
+}
+
+func (x *counting) Step(ctx context.Context, data []byte) (reply []byte, done bool, id Identity, err error) {
+	reply, done, id, err = x.Exchange.Step(ctx, data)
+	if err != nil {
+		x.l.guard.failed(time.Now(), x.from, x.l.limits.FailedConnects)
+	}
+	return reply, done, id, err
+}
