@@ -34,16 +34,46 @@ const (
 	DeliveryReceived
 	// DeliveryDone is a server-chosen Packet Identifier that was completed.
 	DeliveryDone
+	// WillSet is the Will Message of a Network Connection that begins; nil
+	// Will: it ended and the will is gone or was published.
+	WillSet
+)
+
+// Kinds that only checkpoints have.
+const (
+	bodyKept  Kind = iota + 100 // a message, under a number that entryKept names
+	entryKept                   // one delivery
+	lastKept                    // the last place in line given away
 )
 
 // Record is one change of durable state. Fields that its Kind does not name
 // are zero. Message is shared and immutable.
 type Record struct {
-	Kind         Kind
-	ClientID     string
-	PacketID     uint16
-	Expiry       time.Duration // SessionKept: Session Expiry Interval; negative never ends
+	Kind     Kind
+	ClientID string // of a session; of a queue its name behind U+0000
+	// Number is the Packet Identifier of PacketReceived and PacketReleased, the
+	// delivery's place in line of DeliveryReceived and DeliveryDone.
+	Number       uint64
+	Owner        string        // SessionKept: who made the session
+	Expiry       time.Duration // SessionKept: Session Expiry Interval
+	At           time.Time     // MessageQueued: when; SessionKept: when its client left, zero while it is there
 	Message      *mqtt.Message
-	Destinations []string // MessageQueued: names of sessions and queues
+	Destinations []Destination // MessageQueued
 	Subscription mqtt.Subscription
+	Will         *mqtt.Will // WillSet
+
+	body     uint64 // entryKept: number of its bodyKept
+	received bool   // entryKept
+	class    Class  // PacketReceived: of its message
+}
+
+// Destination is one delivery of a message.
+type Destination struct {
+	Name string // of a session or a queue, as Record.ClientID
+	// Number is the place in the destination's line, from 1. A session's Packet
+	// Identifier follows from it, so that a restart resends under the same.
+	Number      uint64
+	QoS         mqtt.QoS
+	Retain      bool
+	Identifiers []uint32 // Subscription Identifiers
 }

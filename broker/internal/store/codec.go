@@ -1,0 +1,302 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Records are encoded as their fields in order: numbers as uvarints, strings
+// and bytes with their length in front, times as milliseconds since 1970 plus
+// one, 0 for none. FORMAT.md lists them by kind.
+
+// errShort says that a record ends early: a writer of another version, or
+// damage that the checksum of its page did not see.
+var errShort = errors.New("record ends early")
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, 0)
+	}
+	return binary.AppendUvarint(dst, uint64(max(t.UnixMilli(), 0))+1)
+}
+
+// Flags of a message.
+const (
+	flagRetain     = 1 << 2 // the lowest two bits are the QoS
+	flagProperties = 1 << 3
+	flagFormat     = 1 << 4
+)
+
+func appendMessage(dst []byte, m *mqtt.Message) []byte {
+	flags := byte(m.QoS)
+	if m.Retain {
+		flags |= flagRetain
+	}
+	if m.Properties != nil {
+		flags |= flagProperties
+		if m.Properties.HasFormat {
+			flags |= flagFormat
+		}
+	}
+	dst = append(dst, flags)
+	dst = appendString(dst, m.Topic)
+	dst = appendString(dst, string(m.Payload))
+	dst = appendString(dst, m.Publisher)
+	dst = appendTime(dst, m.Expires)
+	p := m.Properties
+	if p == nil {
+		return dst
+	}
+	dst = append(dst, p.PayloadFormat)
+	dst = appendString(dst, p.ContentType)
+	dst = appendString(dst, p.ResponseTopic)
+	dst = appendString(dst, string(p.CorrelationData))
+	dst = binary.AppendUvarint(dst, uint64(len(p.User)))
+	for _, u := range p.User {
+		dst = appendString(dst, u.Name)
+		dst = appendString(dst, u.Value)
+	}
+	return dst
+}
+
+func appendSubscription(dst []byte, s *mqtt.Subscription) []byte {
+	flags := byte(s.QoS) | byte(s.RetainHandling)<<4
+	if s.NoLocal {
+		flags |= 1 << 2
+	}
+	if s.RetainAsPublished {
+		flags |= 1 << 3
+	}
+	dst = append(appendString(dst, s.Filter), flags)
+	return binary.AppendUvarint(dst, uint64(s.Identifier))
+}
+
+func appendDestination(dst []byte, d *Destination) []byte {
+	flags := byte(d.QoS)
+	if d.Retain {
+		flags |= flagRetain
+	}
+	dst = append(appendString(dst, d.Name), flags)
+	dst = binary.AppendUvarint(dst, d.Number)
+	dst = binary.AppendUvarint(dst, uint64(len(d.Identifiers)))
+	for _, id := range d.Identifiers {
+		dst = binary.AppendUvarint(dst, uint64(id))
+	}
+	return dst
+}
+
+// appendRecord encodes r without its kind.
+func appendRecord(dst []byte, r *Record) []byte {
+	switch r.Kind {
+	case MessageQueued:
+		dst = appendTime(dst, r.At)
+		dst = appendMessage(dst, r.Message)
+		dst = binary.AppendUvarint(dst, uint64(len(r.Destinations)))
+		for i := range r.Destinations {
+			dst = appendDestination(dst, &r.Destinations[i])
+		}
+	case RetainedSet:
+		dst = appendMessage(dst, r.Message)
+	case RetainedCleared:
+		dst = appendString(dst, r.Message.Topic)
+	case SessionKept:
+		dst = appendString(dst, r.ClientID)
+		dst = appendString(dst, r.Owner)
+		dst = binary.AppendUvarint(dst, uint64(r.Expiry))
+		dst = appendTime(dst, r.At)
+	case SessionEnded:
+		dst = appendString(dst, r.ClientID)
+	case WillSet:
+		dst = appendString(dst, r.ClientID)
+		if r.Will == nil {
+			return append(dst, 0)
+		}
+		dst = appendMessage(append(dst, 1), &r.Will.Message)
+		dst = binary.AppendUvarint(dst, uint64(r.Will.Delay))
+		dst = binary.AppendUvarint(dst, uint64(r.Will.ExpiryInterval))
+	case Subscribed:
+		dst = appendString(dst, r.ClientID)
+		dst = appendSubscription(dst, &r.Subscription)
+	case Unsubscribed:
+		dst = appendString(dst, r.ClientID)
+		dst = appendString(dst, r.Subscription.Filter)
+	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, lastKept:
+		dst = appendString(dst, r.ClientID)
+		dst = binary.AppendUvarint(dst, r.Number)
+	case bodyKept:
+		dst = binary.AppendUvarint(dst, r.Number)
+		dst = appendMessage(dst, r.Message)
+	case entryKept:
+		d := r.Destinations[0]
+		d.Name, d.Number = r.ClientID, r.Number
+		dst = appendDestination(dst, &d)
+		dst = binary.AppendUvarint(dst, r.body)
+		dst = appendTime(dst, r.At)
+		if r.received {
+			return append(dst, 1)
+		}
+		return append(dst, 0)
+	}
+	return dst
+}
+
+// fields reads a record. The first failure sticks.
+type fields struct {
+	b   []byte
+	err error
+}
+
+func (f *fields) fail() {
+	f.b, f.err = nil, errShort
+}
+
+func (f *fields) byte() byte {
+	if len(f.b) == 0 {
+		f.fail()
+		return 0
+	}
+	v := f.b[0]
+	f.b = f.b[1:]
+	return v
+}
+
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.b)
+	if n <= 0 {
+		f.fail()
+		return 0
+	}
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) bytes() []byte {
+	n := f.number()
+	if n > uint64(len(f.b)) {
+		f.fail()
+		return nil
+	}
+	v := f.b[:n]
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) string() string { return string(f.bytes()) }
+
+func (f *fields) time() time.Time {
+	v := f.number()
+	if v == 0 || v > math.MaxInt64 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(v - 1))
+}
+
+func (f *fields) duration() time.Duration { return time.Duration(min(f.number(), math.MaxInt64)) }
+
+// count reads the length of a list whose elements have at least size bytes.
+func (f *fields) count(size int) int {
+	n := f.number()
+	if n > uint64(len(f.b)/size) {
+		f.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (f *fields) message() *mqtt.Message {
+	flags := f.byte()
+	m := &mqtt.Message{QoS: mqtt.QoS(flags & 3), Retain: flags&flagRetain != 0}
+	if !m.QoS.Valid() {
+		f.fail()
+	}
+	m.Topic = f.string()
+	m.Payload = append([]byte(nil), f.bytes()...)
+	m.Publisher = f.string()
+	m.Expires = f.time()
+	if flags&flagProperties == 0 {
+		return m
+	}
+	p := &mqtt.Properties{PayloadFormat: f.byte(), HasFormat: flags&flagFormat != 0}
+	p.ContentType, p.ResponseTopic = f.string(), f.string()
+	if b := f.bytes(); len(b) > 0 {
+		p.CorrelationData = append([]byte(nil), b...)
+	}
+	for range f.count(2) {
+		p.User = append(p.User, mqtt.UserProperty{Name: f.string(), Value: f.string()})
+	}
+	m.Properties = p
+	return m
+}
+
+func (f *fields) subscription() (s mqtt.Subscription) {
+	s.Filter = f.string()
+	flags := f.byte()
+	s.QoS, s.RetainHandling = mqtt.QoS(flags&3), mqtt.RetainHandling(flags>>4&3)
+	s.NoLocal, s.RetainAsPublished = flags&(1<<2) != 0, flags&(1<<3) != 0
+	s.Identifier = uint32(f.number())
+	return s
+}
+
+func (f *fields) destination() (d Destination) {
+	d.Name = f.string()
+	flags := f.byte()
+	d.QoS, d.Retain = mqtt.QoS(flags&3), flags&flagRetain != 0
+	d.Number = f.number()
+	for range f.count(1) {
+		d.Identifiers = append(d.Identifiers, uint32(f.number()))
+	}
+	return d
+}
+
+// decodeRecord reads what appendRecord wrote. A kind that is not known is an
+// error: it changes state that would be wrong without it.
+func decodeRecord(kind Kind, body []byte) (Record, error) {
+	r, f := Record{Kind: kind}, &fields{b: body}
+	switch kind {
+	case MessageQueued:
+		r.At = f.time()
+		r.Message = f.message()
+		for range f.count(4) {
+			r.Destinations = append(r.Destinations, f.destination())
+		}
+	case RetainedSet:
+		r.Message = f.message()
+	case RetainedCleared:
+		r.Message = &mqtt.Message{Topic: f.string()}
+	case SessionKept:
+		r.ClientID, r.Owner, r.Expiry, r.At = f.string(), f.string(), f.duration(), f.time()
+	case SessionEnded:
+		r.ClientID = f.string()
+	case WillSet:
+		r.ClientID = f.string()
+		if f.byte() == 1 {
+			r.Will = &mqtt.Will{Message: *f.message(), Delay: f.duration(), ExpiryInterval: f.duration()}
+		}
+	case Subscribed:
+		r.ClientID, r.Subscription = f.string(), f.subscription()
+	case Unsubscribed:
+		r.ClientID, r.Subscription.Filter = f.string(), f.string()
+	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, lastKept:
+		r.ClientID, r.Number = f.string(), f.number()
+	case bodyKept:
+		r.Number, r.Message = f.number(), f.message()
+	case entryKept:
+		d := f.destination()
+		r.ClientID, r.Number, r.Destinations = d.Name, d.Number, []Destination{d}
+		r.body, r.At, r.received = f.number(), f.time(), f.byte() == 1
+	default:
+		return r, errors.New("unknown kind of record")
+	}
+	if f.err == nil && len(f.b) > 0 {
+		f.err = errors.New("record goes on after its end")
+	}
+	return r, f.err
+}

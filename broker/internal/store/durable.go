@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// hot is how often a retained value must change to be written with others of
+// its kind every RetainedFlush, rather than each time.
+const hot = 30 * time.Second
+
+// Options configure a Durable store. Zero values take the defaults.
+type Options struct {
+	Default       Class
+	Classes       []ClassRule   // the first match wins
+	Interval      time.Duration // of class Interval; default 1 s
+	RetainedFlush time.Duration // default 60 s
+	SegmentSize   int64         // bytes; default 1 MiB
+	MinFree       int64         // bytes of the file system that are left alone
+	Log           *slog.Logger
+	// Lazy says that a retained message may wait for RetainedFlush if its topic
+	// is hot, whatever its QoS: the gateway's own devices say so. QoS 0
+	// messages always may. nil is never.
+	Lazy func(m *mqtt.Message) bool
+}
+
+// Durable is a store on a disk: the state of all records in memory, a journal
+// of what changed it, and a checkpoint now and then. Its methods may be called
+// from any goroutine and do not wait for the disk; Run has the disk.
+type Durable struct {
+	opts    Options
+	classes classes
+	j       *journal.Journal
+	start   time.Time // of the clock that counts seconds since the last write of a retained value
+
+	mu struct {
+		sync.Mutex
+		state  *State
+		body   []byte   // reused
+		strict string   // publisher whose last message was of class Always
+		dirty  []string // topics to be written at the next flush
+	}
+	flush chan struct{} // the first topic is dirty
+}
+
+// Open reads the state that a directory holds; see journal.Open. The state is
+// the caller's to look at until the first Append.
+func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
+	if o.RetainedFlush == 0 {
+		o.RetainedFlush = time.Minute
+	}
+	s := &Durable{opts: o, classes: newClasses(o.Default, o.Classes), start: time.Now(), flush: make(chan struct{}, 1)}
+	s.mu.state = NewState()
+	bodies := make(map[uint64]*mqtt.Message)
+	j, report, err := journal.Open(d, journal.Options{
+		SegmentSize: o.SegmentSize, Interval: o.Interval, MinFree: o.MinFree, Log: o.Log, Snapshot: s.snapshot,
+	}, func(raw journal.Record) error {
+		r, err := decodeRecord(Kind(raw.Kind), raw.Body)
+		if err != nil {
+			return fmt.Errorf("record %d of kind %d: %w", raw.Sequence, raw.Kind, err)
+		}
+		r.class = s.classes.strictest // it was forgotten which it was
+		if r.Kind >= bodyKept {
+			s.mu.state.applyKept(&r, bodies)
+		} else {
+			s.mu.state.Apply(&r)
+		}
+		return nil
+	})
+	s.j = j
+	return s, s.mu.state, report, err
+}
+
+// Run keeps the store until ctx ends, then makes everything durable.
+func (s *Durable) Run(ctx context.Context) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- s.j.Run(inner) }()
+	var due <-chan time.Time
+	for {
+		select {
+		case <-s.flush:
+			due = time.After(s.opts.RetainedFlush)
+		case <-due:
+			due = nil
+			s.writeDirty()
+		case <-ctx.Done():
+			s.writeDirty()
+			stop()
+			return <-done
+		}
+	}
+}
+
+// Append takes a change. It is written after the next Commit. The sequence is 0
+// for what is not written for itself.
+func (s *Durable) Append(r Record) (sequence uint64) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	class, write := s.judge(&r)
+	m.state.Apply(&r)
+	if r.Kind == RetainedSet {
+		write = s.retained(r.Message, class, write)
+	}
+	if !write {
+		return 0 // promised as it is
+	}
+	m.body = appendRecord(m.body[:0], &r)
+	return s.j.Append(byte(r.Kind), m.body, class == Always)
+}
+
+// judge finds the class of a record, and whether it is written at all. The
+// caller holds mu.
+func (s *Durable) judge(r *Record) (c Class, write bool) {
+	switch r.Kind {
+	case MessageQueued:
+		c = s.classes.of(r.Message)
+		if c == Always {
+			s.mu.strict = r.Message.Publisher
+		}
+	case RetainedSet, RetainedCleared:
+		c = s.classes.of(r.Message)
+	case PacketReceived:
+		// In one commit with its message, which was appended just before.
+		if c = Interval; s.mu.strict == r.ClientID && r.ClientID != "" {
+			c = Always
+		}
+		r.class, s.mu.strict = c, ""
+	case PacketReleased:
+		if l := s.mu.state.Lines[r.ClientID]; l != nil {
+			c = l.Received[uint16(r.Number)]
+		}
+	case SessionKept, SessionEnded, Subscribed, Unsubscribed:
+		c = s.classes.strictest // rare, and no topic says which
+	case DeliveryReceived, DeliveryDone, WillSet:
+		c = Interval // their loss costs a message sent again
+	}
+	return c, c != Never
+}
+
+// retained decides whether a retained value is written now or with others of
+// its kind. The caller holds mu.
+func (s *Durable) retained(m *mqtt.Message, class Class, write bool) bool {
+	lazy := m.QoS == mqtt.AtMostOnce || s.opts.Lazy != nil && s.opts.Lazy(m)
+	entry := s.mu.state.Retained[m.Topic]
+	now := uint32(time.Since(s.start)/time.Second) + uint32(hot/time.Second)
+	if !lazy || !write || now-entry.written >= uint32(hot/time.Second) && !entry.dirty {
+		entry.written, entry.dirty = now, false
+		s.mu.state.Retained[m.Topic] = entry
+		return write
+	}
+	if !entry.dirty {
+		entry.dirty = true
+		s.mu.state.Retained[m.Topic] = entry
+		s.mu.dirty = append(s.mu.dirty, m.Topic)
+		if len(s.mu.dirty) == 1 {
+			select {
+			case s.flush <- struct{}{}:
+			default:
+			}
+		}
+	}
+	return false
+}
+
+// writeDirty writes the retained values that waited.
+func (s *Durable) writeDirty() {
+	m := &s.mu
+	m.Lock()
+	for _, name := range m.dirty {
+		entry, ok := m.state.Retained[name]
+		if !ok || !entry.dirty {
+			continue // cleared, or written since
+		}
+		entry.dirty = false
+		m.state.Retained[name] = entry
+		m.body = appendRecord(m.body[:0], &Record{Kind: RetainedSet, Message: entry.Message})
+		s.j.Append(byte(RetainedSet), m.body, false)
+	}
+	m.dirty = nil
+	m.Unlock()
+	s.j.Commit()
+}
+
+// snapshot gives the state to a checkpoint, a line at a time.
+func (s *Durable) snapshot(add func(kind byte, body []byte) error) error {
+	m := &s.mu
+	m.Lock()
+	names := slices.Collect(maps.Keys(m.state.Lines))
+	topics := slices.Collect(maps.Keys(m.state.Retained))
+	m.Unlock()
+	type encoded struct {
+		kind byte
+		body []byte
+	}
+	var out []encoded
+	flush := func() error {
+		for _, e := range out {
+			if err := add(e.kind, e.body); err != nil {
+				return err
+			}
+		}
+		out = out[:0]
+		return nil
+	}
+	keep := func(r *Record) { out = append(out, encoded{byte(r.Kind), appendRecord(nil, r)}) }
+	for chunk := range slices.Chunk(topics, 256) {
+		m.Lock()
+		for _, name := range chunk {
+			if e, ok := m.state.Retained[name]; ok {
+				keep(&Record{Kind: RetainedSet, Message: e.Message})
+			}
+		}
+		m.Unlock()
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	seen := make(map[*mqtt.Message]uint64)
+	for _, name := range names {
+		m.Lock()
+		m.state.snapshot(name, seen, keep)
+		m.Unlock()
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Commit has what was appended written; see journal.Journal.
+func (s *Durable) Commit() (sequence uint64) { return s.j.Commit() }
+
+// Status reports whether everything up to sequence is as safe as its class
+// asks. An error says that it never will be.
+func (s *Durable) Status(sequence uint64) (done bool, err error) { return s.j.Status(sequence) }
+
+// Notify calls f once when Status of sequence is decided.
+func (s *Durable) Notify(sequence uint64, f func()) { s.j.Notify(sequence, f) }
+
+// Stats describes the journal.
+func (s *Durable) Stats() journal.Stats { return s.j.Stats() }

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// State is everything durable, as a value: what the records so far add up to.
+// The zero value is not usable; see NewState. Applying a record twice is as
+// good as once.
+type State struct {
+	Lines    map[string]*Line // by Record.ClientID
+	Retained map[string]Retained
+}
+
+// Retained is the retained message of a topic.
+type Retained struct {
+	Message *mqtt.Message
+	written uint32 // when it was last written, in seconds of the store's clock
+	dirty   bool   // newer than what was written
+}
+
+// Line is what is durable about one destination: a session with its
+// subscriptions, or a queue, which has only entries.
+type Line struct {
+	Kept          bool // a session whose client asked for it; else a queue, or only a will
+	Owner         string
+	Expiry        time.Duration
+	Left          time.Time // when its client left; zero while it is there
+	Subscriptions map[string]mqtt.Subscription
+	Received      map[uint16]Class // Packet Identifiers of QoS 2 that were routed and not released
+	Entries       []Entry          // by Number
+	Last          uint64           // the last Number given away
+	Will          *mqtt.Will
+}
+
+// Entry is one message on its way to a destination.
+type Entry struct {
+	Number      uint64
+	Message     *mqtt.Message
+	Identifiers []uint32
+	At          time.Time
+	QoS         mqtt.QoS
+	Retain      bool
+	Received    bool // the other side has it: PUBREC came
+}
+
+// NewState is the state of a store without records.
+func NewState() *State {
+	return &State{Lines: make(map[string]*Line), Retained: make(map[string]Retained)}
+}
+
+func (s *State) line(name string) *Line {
+	l := s.Lines[name]
+	if l == nil {
+		l = &Line{Subscriptions: map[string]mqtt.Subscription{}, Received: map[uint16]Class{}}
+		s.Lines[name] = l
+	}
+	return l
+}
+
+// Apply adds a record.
+func (s *State) Apply(r *Record) {
+	switch r.Kind {
+	case MessageQueued:
+		for i := range r.Destinations {
+			d := &r.Destinations[i]
+			s.line(d.Name).add(Entry{
+				Number: d.Number, Message: r.Message, Identifiers: d.Identifiers, At: r.At, QoS: d.QoS, Retain: d.Retain,
+			})
+		}
+	case RetainedSet:
+		e := s.Retained[r.Message.Topic]
+		e.Message = r.Message
+		s.Retained[r.Message.Topic] = e
+	case RetainedCleared:
+		delete(s.Retained, r.Message.Topic)
+	case SessionKept:
+		l := s.line(r.ClientID)
+		l.Kept, l.Owner, l.Expiry, l.Left = true, r.Owner, r.Expiry, r.At
+	case SessionEnded:
+		delete(s.Lines, r.ClientID)
+	case WillSet:
+		s.setWill(r.ClientID, r.Will)
+	case Subscribed:
+		s.line(r.ClientID).Subscriptions[r.Subscription.Filter] = r.Subscription
+	case Unsubscribed:
+		delete(s.line(r.ClientID).Subscriptions, r.Subscription.Filter)
+	case PacketReceived:
+		s.line(r.ClientID).Received[uint16(r.Number)] = r.class
+	case PacketReleased:
+		delete(s.line(r.ClientID).Received, uint16(r.Number))
+	case DeliveryReceived:
+		if l, i, ok := s.find(r); ok {
+			l.Entries[i].Received = true
+		}
+	case DeliveryDone:
+		if l, i, ok := s.find(r); ok {
+			l.remove(i)
+		}
+	}
+}
+
+func (s *State) find(r *Record) (l *Line, i int, ok bool) {
+	if l = s.Lines[r.ClientID]; l == nil {
+		return nil, 0, false
+	}
+	i, ok = l.find(r.Number)
+	return l, i, ok
+}
+
+// setWill keeps a line that has only a will no longer than that.
+func (s *State) setWill(name string, w *mqtt.Will) {
+	if w != nil {
+		s.line(name).Will = w
+		return
+	}
+	l := s.Lines[name]
+	if l == nil {
+		return
+	}
+	l.Will = nil
+	if !l.Kept && len(l.Entries) == 0 && len(l.Subscriptions) == 0 && l.Last == 0 {
+		delete(s.Lines, name)
+	}
+}
+
+// add puts an entry into its place; a Number that was given away and is not
+// there any more was removed already.
+func (l *Line) add(e Entry) {
+	if e.Number > l.Last {
+		l.Entries, l.Last = append(l.Entries, e), e.Number
+	}
+}
+
+// find looks at the head first: that is what is mostly removed.
+func (l *Line) find(number uint64) (int, bool) {
+	if len(l.Entries) > 0 && l.Entries[0].Number == number {
+		return 0, true
+	}
+	return slices.BinarySearchFunc(l.Entries, number, func(e Entry, n uint64) int {
+		switch {
+		case e.Number < n:
+			return -1
+		case e.Number > n:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (l *Line) remove(i int) {
+	if i > 0 {
+		l.Entries = slices.Delete(l.Entries, i, i+1)
+		return
+	}
+	// The head goes without moving the rest; append makes a new array when it
+	// next needs room.
+	l.Entries[0] = Entry{}
+	if l.Entries = l.Entries[1:]; len(l.Entries) == 0 {
+		l.Entries = nil
+	}
+}
+
+// snapshot yields records that add up to the line called name. seen numbers the
+// messages that were given already, in this line or another: each comes once.
+func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(*Record)) {
+	l := s.Lines[name]
+	if l == nil {
+		return // ended since its name was taken
+	}
+	if l.Kept {
+		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Expiry: l.Expiry, At: l.Left})
+	}
+	if l.Will != nil {
+		yield(&Record{Kind: WillSet, ClientID: name, Will: l.Will})
+	}
+	for _, sub := range l.Subscriptions {
+		yield(&Record{Kind: Subscribed, ClientID: name, Subscription: sub})
+	}
+	for id := range l.Received {
+		yield(&Record{Kind: PacketReceived, ClientID: name, Number: uint64(id)})
+	}
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		body, ok := seen[e.Message]
+		if !ok {
+			body = uint64(len(seen))
+			seen[e.Message] = body
+			yield(&Record{Kind: bodyKept, Number: body, Message: e.Message})
+		}
+		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
+			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers}}})
+	}
+	if l.Last > 0 {
+		yield(&Record{Kind: lastKept, ClientID: name, Number: l.Last})
+	}
+}
+
+// applyKept adds a record that only checkpoints have.
+func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
+	switch r.Kind {
+	case bodyKept:
+		bodies[r.Number] = r.Message
+	case entryKept:
+		m, d := bodies[r.body], &r.Destinations[0]
+		if m == nil {
+			return // its page was damaged
+		}
+		l := s.line(r.ClientID)
+		l.Entries = append(l.Entries, Entry{
+			Number: r.Number, Message: m, Identifiers: d.Identifiers, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received,
+		})
+		l.Last = max(l.Last, r.Number)
+	case lastKept:
+		s.line(r.ClientID).Last = r.Number
+	}
+}
