@@ -192,8 +192,8 @@ func (h *hub) passOn(left []session.Unfinished) {
 }
 
 // Persist implements conn.Router.
-func (h *hub) Persist(p *conn.Peer, change session.Change, id uint16) {
-	rec := store.Record{ClientID: p.ClientID(), PacketID: id}
+func (h *hub) Persist(p *conn.Peer, change session.Change, number uint64) {
+	rec := store.Record{ClientID: p.ClientID(), Number: number}
 	switch change {
 	case session.PacketReceived:
 		rec.Kind = store.PacketReceived

@@ -42,10 +42,13 @@ func (s *slowStore) Commit() uint64 {
 	return s.last
 }
 
-func (s *slowStore) Durable() (uint64, error) {
+func (s *slowStore) Status(sequence uint64) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.durable, s.err
+	if sequence <= s.durable {
+		return true, nil
+	}
+	return false, s.err
 }
 
 func (s *slowStore) Notify(sequence uint64, f func()) {

@@ -14,6 +14,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
@@ -32,6 +33,8 @@ type Broker struct {
 		strangers strangers
 		closed    bool
 	}
+	durable *store.Durable // nil: state is in memory only
+	dir     *disk.Dir      // of durable
 	loops   *conn.Loops
 	leavers leavers
 	wg      sync.WaitGroup // connections
@@ -59,12 +62,23 @@ func New(o Options) (*Broker, error) {
 			return nil, fmt.Errorf("broker: a limit of listener %q is negative or too small", ln.Name)
 		}
 	}
+	b := &Broker{opts: o, log: o.Log}
+	var state *store.State
+	if o.Store == nil && o.Data != nil {
+		var err error
+		if b.durable, b.dir, state, err = o.Data.open(o.Log, b.isLocal); err != nil {
+			return nil, err
+		}
+		o.Store = b.durable
+	}
 	if o.Store == nil {
 		o.Store = new(store.Memory)
 	}
-	b := &Broker{opts: o, log: o.Log}
 	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize})
 	b.hub = newHub(&b.opts, r)
+	if state != nil {
+		b.hub.restore(state, l, time.Now())
+	}
 	b.counters = new(conn.Counters)
 	for i := range o.Listeners {
 		b.listeners = append(b.listeners, newListener(b, &o.Listeners[i]))
@@ -79,6 +93,8 @@ func New(o Options) (*Broker, error) {
 // in-process clients, waits for everything it started, and returns nil. It can
 // be called once.
 func (b *Broker) Run(ctx context.Context) error {
+	keep := b.keep(ctx)
+	b.hub.bury() // before anybody can connect
 	var accepting sync.WaitGroup
 	for _, l := range b.listeners {
 		b.log.Info("listening", "listener", l.name, "address", l.socket.Addr().String())
@@ -103,7 +119,28 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.serving.strangers.stop(&b.serving.Mutex)
 	b.loops.Close()
 	b.hub.detachAll()
-	return nil
+	return keep()
+}
+
+// keep runs the store until the function it returns is called.
+func (b *Broker) keep(ctx context.Context) (stop func() error) {
+	if b.durable == nil {
+		return func() error { return nil }
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- b.durable.Run(ctx) }()
+	return func() error {
+		cancel()
+		defer b.dir.Unlock()
+		return <-done
+	}
+}
+
+// isLocal reports whether id is that of a Client of this process.
+func (b *Broker) isLocal(id string) bool {
+	_, ok := b.hub.locals.Load(id)
+	return ok
 }
 
 // serve runs one accepted connection, or closes it when there are too many.

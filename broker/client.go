@@ -63,6 +63,7 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 		}
 	}
 	c := &Client{hub: b.hub, id: o.ID, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	b.hub.locals.Store(o.ID, struct{}{})
 	got, err := b.hub.attach(attachment{
 		id: o.ID, cleanStart: o.CleanStart, owner: gateway, limits: l, will: o.Will, endpoint: c,
 		params: session.Params{Version: mqtt.V5, ReceiveMaximum: b.opts.Limits.ReceiveMaximum, Expiry: o.SessionExpiry},
@@ -86,6 +87,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	}
 	c.hub.notice()
 	m.Publisher = c.id
+	c.hub.bury()
 	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
 		return c.hub.barrier(ctx)
 	}
@@ -97,8 +99,8 @@ func (h *hub) barrier(ctx context.Context) error {
 	sequence := h.router.Commit()
 	var reached chan struct{}
 	for {
-		done, err := h.router.Durable()
-		if done >= sequence {
+		done, err := h.router.Status(sequence)
+		if done {
 			return nil
 		}
 		if err != nil {
@@ -203,7 +205,7 @@ func (c *Client) step(now time.Time, t packet.Type, id uint16) {
 	n.effects, _ = c.peer.Step(now, &packet.View{Type: t, ID: id}, n.effects[:0])
 	for i := range n.effects {
 		if e := &n.effects[i]; e.Kind == session.Persist {
-			c.hub.Persist(c.peer, e.Change, e.ID)
+			c.hub.Persist(c.peer, e.Change, e.Number)
 		}
 	}
 }
@@ -216,6 +218,7 @@ func (c *Client) SetWill(w *mqtt.Will) {
 	defer r.Unlock()
 	if cl := r.clients[c.id]; cl != nil && cl.endpoint == endpoint(c) {
 		cl.will = w
+		c.hub.recordWill(c.id, w)
 	}
 }
 

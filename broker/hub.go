@@ -27,6 +27,7 @@ type hub struct {
 		sync.Mutex
 		clients map[string]*client
 		queues  map[string]*Queue
+		lines   map[string]*store.Line // of queues that the store has kept, until they are attached
 		closed  bool
 		keeping keeping
 		ended   sessionCounts // of sessions that are gone
@@ -34,6 +35,9 @@ type hub struct {
 	}
 
 	willsRefused, sessionsRefused, receiveRefused atomic.Uint64
+
+	inherited inherited
+	locals    sync.Map // Client Identifiers that Attach has seen
 
 	timers sync.WaitGroup // callbacks of timers that are running
 }
@@ -120,8 +124,13 @@ func (h *hub) attach(a attachment) (attached, error) {
 			h.end(gone)
 		}
 		if a.params.Expiry > 0 || got.present { // resumed to end with this connection is a change too
-			h.router.Persist(store.Record{Kind: store.SessionKept, ClientID: a.id, Expiry: a.params.Expiry})
+			h.router.Persist(store.Record{
+				Kind: store.SessionKept, ClientID: a.id, Owner: a.owner.text(), Prefix: a.prefix(), Expiry: a.params.Expiry,
+			})
 			got.recorded = true
+		}
+		if a.will != nil || got.hadWill {
+			h.recordWill(a.id, a.will)
 		}
 		return got, nil
 	}
@@ -132,6 +141,7 @@ type attached struct {
 	peer     *conn.Peer
 	present  bool // the session existed
 	recorded bool // a record was written
+	hadWill  bool // one waited for its delay, and is gone now [MQTT-3.1.3-9]
 }
 
 // tryAttach returns the endpoint in the way, or attaches. gone is a session
@@ -162,12 +172,13 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 			gone, cl = cl, nil
 			r.keeping.remove(gone)
 		} else {
+			ok.hadWill = cl.will != nil
 			cl.will = nil // back before the delay has passed [MQTT-3.1.3-9]
 		}
 	}
 	ok.present = cl != nil
 	if cl == nil {
-		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits), owner: a.owner}
+		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits, h.gone(a.id)), owner: a.owner}
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will, cl.door, cl.who, cl.remote = a.endpoint, a.will, a.door, a.who, a.remote
@@ -198,6 +209,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	}
 	h.stop(cl.proof)
 	cl.proof = nil
+	noWill := end.Normal && cl.will != nil
 	if end.Normal {
 		cl.will = nil
 	}
@@ -218,10 +230,15 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	}
 	r.Unlock()
 	h.publishWill(now)
+	if noWill {
+		h.recordWill(id, nil)
+	}
 	if gone != nil {
 		h.end(gone)
 	} else {
-		h.router.Persist(store.Record{Kind: store.SessionKept, ClientID: id, Expiry: expiry})
+		h.router.Persist(store.Record{
+			Kind: store.SessionKept, ClientID: id, Owner: cl.owner.text(), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(),
+		})
 	}
 }
 

@@ -38,7 +38,9 @@ type Options struct {
 	// OverlapEach delivers a message once for each subscription of a client
 	// that matches, instead of once with the highest QoS.
 	OverlapEach bool
-	// Store makes state durable. nil keeps it in memory.
+	// Data keeps state across the end of the process; nil keeps it in memory.
+	Data *Data
+	// Store takes the place of Data in tests.
 	Store router.Store
 }
 

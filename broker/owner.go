@@ -2,6 +2,7 @@ package broker
 
 import (
 	"net"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -13,6 +14,15 @@ import (
 type owner struct {
 	user  string
 	realm string // who vouches for the user, and which topics it lives among
+}
+
+// text is o for the store.
+func (o owner) text() string { return o.user + "\x00" + o.realm }
+
+// ownerOf is the owner that text stands for. No user name contains U+0000.
+func ownerOf(text string) owner {
+	user, realm, _ := strings.Cut(text, "\x00")
+	return owner{user, realm}
 }
 
 // gateway owns the sessions made by Attach.

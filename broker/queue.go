@@ -69,9 +69,17 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
+	had := b.hub.restoreQueue(q)
 	q.state.retained = make(map[*mqtt.Message]struct{})
 	for _, s := range o.Filters {
-		b.hub.router.Subscribe(time.Now(), q, s, false, true)
+		_, existed := had[s.Filter]
+		if delete(had, s.Filter); existed {
+			s.RetainHandling = mqtt.DoNotSendRetained // it was queued when the filter was new
+		}
+		b.hub.router.Subscribe(time.Now(), q, s, existed, true)
+	}
+	for filter := range had { // the filters have changed
+		b.hub.router.Persist(store.Record{Kind: store.Unsubscribed, ClientID: q.ClientID(), Subscription: mqtt.Subscription{Filter: filter}})
 	}
 	q.state.Lock()
 	q.state.retained = nil
@@ -104,9 +112,9 @@ func (q *Queue) Online() bool { return true }
 func (q *Queue) Takes(*packet.Publication, mqtt.QoS) bool { return true }
 
 // Deliver queues a message; the router calls it.
-func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retained bool, _ *packet.Via) (kept bool) {
+func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retained bool, _ *packet.Via) (number uint64) {
 	if q.skip != "" && p.Peek().Publisher == q.skip || retained && !q.first(p.Message()) {
-		return false
+		return 0
 	}
 	m := p.Message()
 	if qos != m.QoS {
@@ -115,13 +123,21 @@ func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, reta
 		m = &lower
 	}
 	q.state.Lock()
-	q.state.entries.Push(now, m)
+	number = q.state.entries.Push(now, m)
+	q.letGo()
 	q.state.Unlock()
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return true
+	return number
+}
+
+// letGo tells the store which entries were dropped. The caller holds the state.
+func (q *Queue) letGo() {
+	for _, seq := range q.state.entries.Gone() {
+		q.hub.router.Persist(store.Record{Kind: store.DeliveryDone, ClientID: q.ClientID(), Number: seq})
+	}
 }
 
 // first reports whether a retained message comes for the first time: each
@@ -148,6 +164,7 @@ func (q *Queue) Next(ctx context.Context) (mqtt.Queued, error) {
 		}
 		q.state.Lock()
 		e, ok := q.state.entries.Next(time.Now())
+		q.letGo()
 		q.state.Unlock()
 		if ok {
 			return e, nil
@@ -179,7 +196,7 @@ func (q *Queue) Received(ctx context.Context, seq uint64) error {
 	q.state.Lock()
 	ok := q.state.entries.Received(seq)
 	q.state.Unlock()
-	return q.record(ctx, ok, store.DeliveryReceived)
+	return q.record(ctx, ok, store.DeliveryReceived, seq)
 }
 
 // Remove takes out an entry that the destination acknowledged; durable when it
@@ -188,14 +205,14 @@ func (q *Queue) Remove(ctx context.Context, seq uint64) error {
 	q.state.Lock()
 	ok := q.state.entries.Remove(seq)
 	q.state.Unlock()
-	return q.record(ctx, ok, store.DeliveryDone)
+	return q.record(ctx, ok, store.DeliveryDone, seq)
 }
 
-func (q *Queue) record(ctx context.Context, changed bool, k store.Kind) error {
+func (q *Queue) record(ctx context.Context, changed bool, k store.Kind, seq uint64) error {
 	if !changed {
 		return nil
 	}
-	q.hub.router.Persist(store.Record{Kind: k, ClientID: q.ClientID()})
+	q.hub.router.Persist(store.Record{Kind: k, ClientID: q.ClientID(), Number: seq})
 	return q.hub.barrier(ctx)
 }
 

@@ -169,8 +169,8 @@ func TestLimitsOfSessions(t *testing.T) {
 	p.Expect("PINGRESP")
 	c = b.Client(mqtt.V5)
 	c.Connect("cid=c clean=0")
-	c.Expect("PUBLISH topic=t payload=3 qos=1 id=1")
-	c.Expect("PUBLISH topic=t payload=4 qos=1 id=2")
+	c.Expect("PUBLISH topic=t payload=3 qos=1 id=3")
+	c.Expect("PUBLISH topic=t payload=4 qos=1 id=4")
 	if s := b.Stats(); s.Dropped != 2 || s.Retained != 1 || s.RetainedRefused != 1 {
 		t.Errorf("dropped %d, retained %d, refused %d", s.Dropped, s.Retained, s.RetainedRefused)
 	}

@@ -53,13 +53,13 @@ type Router interface {
 	// Resume delivers the next of the retained messages that wait for p to have
 	// room; it reports whether there were any.
 	Resume(now time.Time, p *Peer) bool
-	Persist(p *Peer, c session.Change, id uint16)
+	Persist(p *Peer, c session.Change, number uint64)
 }
 
 // Barrier is the write barrier of the router.
 type Barrier interface {
 	Commit() uint64
-	Durable() (uint64, error)
+	Status(sequence uint64) (done bool, err error)
 	Notify(sequence uint64, wake func())
 }
 

@@ -23,7 +23,7 @@ type fakeBroker struct {
 }
 
 func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
-	f.peer = NewPeer(r.ClientID, "", session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1})
+	f.peer = NewPeer(r.ClientID, "", session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1}, nil)
 	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c)
 	return Accepted{Peer: f.peer, Identity: new(auth.Identity), ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
 }
@@ -50,9 +50,9 @@ func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonC
 func (f *fakeBroker) Unsubscribe(*Conn, string) mqtt.ReasonCode { return mqtt.Success }
 func (f *fakeBroker) Resume(time.Time, *Peer) bool              { return false }
 
-func (f *fakeBroker) Persist(*Peer, session.Change, uint16) {}
+func (f *fakeBroker) Persist(*Peer, session.Change, uint64) {}
 func (f *fakeBroker) Commit() uint64                        { return 0 }
-func (f *fakeBroker) Durable() (uint64, error)              { return 0, nil }
+func (f *fakeBroker) Status(uint64) (bool, error)           { return true, nil }
 func (f *fakeBroker) Notify(_ uint64, wake func())          { wake() }
 
 // serve runs a connection of a 5.0 client that has sent CONNECT.

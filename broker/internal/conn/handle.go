@@ -113,7 +113,7 @@ func (c *Conn) step(now time.Time) (err error) {
 		case session.Unsubscribe:
 			c.reasons = append(c.reasons, c.unsubscribe(e))
 		case session.Persist:
-			c.cfg.Router.Persist(c.peer, e.Change, e.ID)
+			c.cfg.Router.Persist(c.peer, e.Change, e.Number)
 			c.recorded = true
 		case session.Pong:
 			c.pong()

@@ -28,6 +28,7 @@ type Peer struct {
 		backlog []backlog
 	}
 	backlogMax int
+	gone       func(numbers []uint64) // durable messages that were given up; must not wait
 }
 
 // Waker is who is attached to a peer. Wake tells it that Next may have
@@ -36,15 +37,26 @@ type Peer struct {
 type Waker interface{ Wake() }
 
 // NewPeer makes a peer without state for a Client Identifier whose topics are
-// behind prefix.
-func NewPeer(id, prefix string, l session.Limits) *Peer {
-	p := &Peer{id: id, prefix: prefix, backlogMax: l.QueueBytes / pointerSize}
+// behind prefix. gone hears of the places in line of durable messages that the
+// session gives up; nil is fine.
+func NewPeer(id, prefix string, l session.Limits, gone func(numbers []uint64)) *Peer {
+	p := &Peer{id: id, prefix: prefix, backlogMax: l.QueueBytes / pointerSize, gone: gone}
 	p.state.session = session.New(l)
+	return p
+}
+
+// RestorePeer makes a peer of a session that a store has kept.
+func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, gone func(numbers []uint64)) *Peer {
+	p := NewPeer(id, prefix, l, gone)
+	p.state.session = session.Restore(l, k)
 	return p
 }
 
 // ClientID is the Client Identifier.
 func (p *Peer) ClientID() string { return p.id }
+
+// Prefix is what the client does not see of topics.
+func (p *Peer) Prefix() string { return p.prefix }
 
 // Online reports whether somebody is attached.
 func (p *Peer) Online() bool { return p.online.Load() }
@@ -74,17 +86,17 @@ func (p *Peer) Detach() time.Duration {
 
 // Deliver takes a message for the session; see router.Sink. A QoS 0 message
 // that has nothing to overtake goes straight into the connection's output.
-func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool) {
+func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (number uint64) {
 	s := &p.state
 	s.Lock()
 	if s.gate != nil && !s.gate(m.Peek().Topic) {
 		s.Unlock()
-		return false
+		return 0
 	}
 	if p.prefix != "" {
 		if m = m.Behind(p.prefix); m == nil {
 			s.Unlock()
-			return false
+			return 0
 		}
 	}
 	passed := false
@@ -95,14 +107,15 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 		}
 	}
 	if !passed {
-		kept = s.session.Deliver(m, qos, retain, via)
+		number = s.session.Deliver(m, qos, retain, via)
+		p.letGo()
 	}
 	w := s.waker
 	s.Unlock()
 	if w != nil {
 		w.Wake()
 	}
-	return kept
+	return number
 }
 
 // Gate lets may judge every message by its topic from now on; nil lets all
@@ -114,6 +127,15 @@ func (p *Peer) Gate(may func(topic string) bool, purge func(topic string) bool) 
 	s.gate = may
 	if purge != nil {
 		s.session.Purge(func(m *mqtt.Message) bool { return purge(p.prefix + m.Topic) })
+		p.letGo()
+	}
+}
+
+// letGo tells the store which durable messages the session has given up. The
+// caller holds the state.
+func (p *Peer) letGo() {
+	if gone := p.state.session.Gone(); len(gone) > 0 && p.gone != nil {
+		p.gone(gone)
 	}
 }
 
@@ -132,6 +154,7 @@ func (p *Peer) TakeShared(filter string, ended bool) []session.Unfinished {
 	s := &p.state
 	s.Lock()
 	defer s.Unlock()
+	defer p.letGo()
 	return s.session.TakeShared(filter, ended)
 }
 
@@ -146,6 +169,7 @@ func (p *Peer) Step(now time.Time, v *packet.View, out []session.Effect) ([]sess
 func (p *Peer) Next(now time.Time) (session.Send, bool) {
 	p.state.Lock()
 	defer p.state.Unlock()
+	defer p.letGo()
 	return p.state.session.Next(now)
 }
 

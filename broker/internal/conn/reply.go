@@ -129,16 +129,24 @@ func (c *Conn) park() {
 }
 
 // release moves what may leave of the parked replies to dst; it returns the
-// sequence the next one waits for, 0 if none does. The caller holds w.
-func (c *Conn) release(dst *[]byte, durable uint64) (waits uint64) {
+// sequence the next one waits for, 0 if none does, or why it waits in vain. The
+// caller holds w.
+func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 	w := &c.w
 	p := w.parked
 	if p == nil {
-		return 0
+		return 0, nil
 	}
 	n, size := 0, 0
-	for n < len(p.replies) && p.replies[n].sequence <= durable {
+	for asked := uint64(0); n < len(p.replies); {
 		r := &p.replies[n]
+		if r.sequence != asked {
+			done, failed := c.cfg.Barrier.Status(r.sequence)
+			if err = failed; !done {
+				break
+			}
+			asked = r.sequence
+		}
 		size += int(r.size)
 		w.open = w.open || r.opens
 		if r.frees && c.unacked.Add(-1) < 0 {
@@ -169,5 +177,5 @@ func (c *Conn) release(dst *[]byte, durable uint64) (waits uint64) {
 		}
 	}
 	w.changed()
-	return waits
+	return waits, err
 }

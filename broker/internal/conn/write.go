@@ -143,10 +143,9 @@ func recycle(buf *[]byte) {
 // never will.
 func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	w := &c.w
-	durable, failed := c.cfg.Barrier.Durable()
 	w.Lock()
 	w.again = false
-	waits := c.release(dst, durable)
+	waits, failed := c.release(dst)
 	closing = w.closing
 	var final []byte
 	if closing && !w.worded {
@@ -203,6 +202,7 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) {
 		}
 		*dst = c.encode(*dst, now, &m, s.session)
 	}
+	c.peer.letGo()
 }
 
 // pass takes a QoS 0 message that has nothing to overtake, unless CONNACK has

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
@@ -24,7 +25,7 @@ type hit struct {
 type delivery struct {
 	hits     []hit
 	index    map[Sink]int // made only when more than one filter matched
-	kept     []string
+	kept     []store.Destination
 	recorded bool
 }
 
@@ -90,7 +91,14 @@ func (d *delivery) add(s *subscriber, m *mqtt.Message, merge bool) {
 
 // send hands p to one receiver with the lower of both QoS [MQTT-3.8.4-8].
 func (d *delivery) send(now time.Time, p *packet.Publication, h *hit) {
-	if h.sink.Deliver(now, p, min(p.Peek().QoS, h.qos), h.retain, h.via) {
-		d.kept = append(d.kept, h.sink.ClientID())
+	qos := min(p.Peek().QoS, h.qos)
+	if n := h.sink.Deliver(now, p, qos, h.retain, h.via); n > 0 {
+		d.kept = append(d.kept, destination(h.sink, n, qos, h.retain, h.via))
+	}
+}
+
+func destination(s Sink, number uint64, qos mqtt.QoS, retain bool, via *packet.Via) store.Destination {
+	return store.Destination{
+		Name: s.ClientID(), Number: number, QoS: qos, Retain: retain, Identifiers: via.IDs(), Share: via.Shared(),
 	}
 }

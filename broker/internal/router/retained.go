@@ -58,6 +58,14 @@ func (r *Router) retainable(m, old *mqtt.Message) bool {
 	return n <= r.limits.RetainedMessages && size <= r.limits.RetainedBytes
 }
 
+// Restore puts back a retained message that the store has kept.
+func (r *Router) Restore(m *mqtt.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retained.Set(m.Topic, m)
+	r.retainedBytes += int64(m.Size())
+}
+
 func (r *Router) forget(m *mqtt.Message) {
 	r.retained.Delete(m.Topic)
 	r.retainedBytes -= int64(m.Size())
@@ -130,7 +138,9 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 		return
 	}
 	var p packet.Publication
-	if s.sink.Deliver(now, p.Own(m), min(m.QoS, s.QoS), true, s.via) {
-		r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: []string{s.sink.ClientID()}})
+	qos := min(m.QoS, s.QoS)
+	if n := s.sink.Deliver(now, p.Own(m), qos, true, s.via); n > 0 {
+		to := []store.Destination{destination(s.sink, n, qos, true, s.via)}
+		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: m, Destinations: to})
 	}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // Sink receives what was published. Deliver appends and returns: it never
-// waits for a network and never calls the router. kept reports that the sink
-// now answers for the message across a restart. p is lent for the call; what a
+// waits for a network and never calls the router. number is the message's place
+// in the sink's line if the sink now answers for it across a restart, else 0. p is lent for the call; what a
 // sink keeps is p.Message(). That and via are shared and immutable.
 type Sink interface {
 	ClientID() string
@@ -23,16 +23,16 @@ type Sink interface {
 	// Takes reports whether p would find a place with that QoS; Shared
 	// Subscriptions pass over those where it would not.
 	Takes(p *packet.Publication, qos mqtt.QoS) bool
-	Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool)
+	Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (number uint64)
 }
 
 // Store makes records durable. Append never waits; f of Notify is called once,
-// maybe at once, when Durable has reached the sequence or failed. A failure is
-// final for every sequence it does not cover.
+// maybe at once, when Status of the sequence is decided. Append keeps nothing of
+// the record but Message, Will and the strings.
 type Store interface {
 	Append(store.Record) (sequence uint64)
 	Commit() (sequence uint64)
-	Durable() (sequence uint64, err error)
+	Status(sequence uint64) (done bool, err error)
 	Notify(sequence uint64, f func())
 }
 
@@ -110,7 +110,7 @@ func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
 		d.send(now, p, &d.hits[i])
 	}
 	if len(d.kept) > 0 {
-		r.store.Append(store.Record{Kind: store.MessageQueued, Message: p.Message(), Destinations: append([]string(nil), d.kept...)})
+		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: p.Message(), Destinations: d.kept})
 		d.recorded = true
 	}
 	if len(d.hits) == 0 && !own(m.Topic) {
@@ -126,9 +126,9 @@ func (r *Router) Persist(rec store.Record) { r.store.Append(rec) }
 // that must be reached before any of it is acknowledged.
 func (r *Router) Commit() uint64 { return r.store.Commit() }
 
-// Durable is the sequence that may be acknowledged. An error says that nothing
-// beyond it ever may.
-func (r *Router) Durable() (uint64, error) { return r.store.Durable() }
+// Status reports whether what Commit returned may be acknowledged. An error
+// says that it never may.
+func (r *Router) Status(sequence uint64) (done bool, err error) { return r.store.Status(sequence) }
 
 // Notify calls wake once, from any goroutine and maybe before it returns, when
 // Durable has reached sequence or failed.

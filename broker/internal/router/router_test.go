@@ -25,14 +25,17 @@ func (s *sink) Online() bool     { return !s.offline }
 func (s *sink) Takes(*packet.Publication, mqtt.QoS) bool {
 	return !s.full && (s.durable || !s.offline)
 }
-func (s *sink) Deliver(_ time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) bool {
+func (s *sink) Deliver(_ time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) uint64 {
 	ids := slices.Sorted(slices.Values(via.IDs()))
 	text := fmt.Sprintf("%s/%d%v", p.Peek().Payload, qos, ids)
 	if retain {
 		text += "r"
 	}
 	s.got = append(s.got, text)
-	return s.durable
+	if s.durable {
+		return uint64(len(s.got))
+	}
+	return 0
 }
 
 func (s *sink) want(t *testing.T, want ...string) {

@@ -117,7 +117,7 @@ func (r *Router) Redeliver(now time.Time, filter string, messages []*mqtt.Messag
 		d.addShared(g, p)
 		d.send(now, p, &d.hits[0])
 		if len(d.kept) > 0 {
-			r.store.Append(store.Record{Kind: store.MessageQueued, Message: m, Destinations: append([]string(nil), d.kept...)})
+			r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: m, Destinations: d.kept})
 			d.kept = d.kept[:0]
 		}
 	}

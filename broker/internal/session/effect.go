@@ -22,7 +22,7 @@ const (
 	Subscribe
 	// Unsubscribe: the subscription with Subscription.Filter is to end.
 	Unsubscribe
-	// Persist: the change of durable state in Change and ID.
+	// Persist: the change of durable state in Change and Number.
 	Persist
 	// Pong: answer a PINGREQ.
 	Pong
@@ -35,7 +35,8 @@ const (
 // Change says which durable state changed.
 type Change uint8
 
-// The changes; ID is a ReceivedID in the first two and a SentID in the others.
+// The changes; Number is a ReceivedID in the first two and a place in line in
+// the others.
 const (
 	PacketReceived Change = iota + 1
 	PacketReleased
@@ -49,6 +50,7 @@ type Effect struct {
 	Change       Change
 	Type         packet.Type
 	ID           uint16
+	Number       uint64 // Persist
 	Reason       mqtt.ReasonCode
 	Subscription mqtt.Subscription
 }

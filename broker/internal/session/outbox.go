@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -21,6 +22,7 @@ type Send struct {
 type delivery struct {
 	message  *mqtt.Message
 	via      *packet.Via
+	number   uint64 // place in line; 0 for QoS 0
 	id       SentID
 	qos      mqtt.QoS
 	retain   bool
@@ -39,19 +41,25 @@ type outbox struct {
 	onWire   int
 	quota    int
 	bytes    int
-	last     SentID
+	last     uint64 // the last place in line given away
 	counts   Counts
+	gone     []uint64 // places given up since Gone
 }
 
-// Deliver takes a message for the client. kept reports that a durable session
-// now answers for it. A message that finds the queue full is dropped if it has
-// QoS 0; otherwise the oldest that waits makes room for it.
-func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (kept bool) {
+// identifier is the Packet Identifier of a place in line: a restart sends again
+// under the same.
+func identifier(number uint64) SentID { return SentID((number-1)%math.MaxUint16) + 1 }
+
+// Deliver takes a message for the client. number is its place in line if a
+// durable session now answers for it, else 0. A message that finds the queue
+// full is dropped if it has QoS 0; otherwise the oldest that waits makes room
+// for it.
+func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (number uint64) {
 	// A session that is about to end, because its connection just did, takes
 	// what a Shared Subscription gives it all the same: TakeShared will find it
 	// another member. It would be lost here.
 	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable() && via.Shared() == "") {
-		return false
+		return 0
 	}
 	o := &s.out
 	o.counts.Accepted++
@@ -60,13 +68,43 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 		// What could not fit an empty queue must not empty this one.
 		if qos == mqtt.AtMostOnce || o.queue.len() == 0 || size > s.limits.QueueBytes {
 			o.counts.Dropped.Full++
-			return false
+			return 0
 		}
 		o.drop(&o.counts.Dropped.Full)
 	}
 	o.bytes += size
-	o.queue.push(delivery{message: p.Message(), via: via, qos: qos, retain: retain})
-	return qos > mqtt.AtMostOnce && s.Durable()
+	d := delivery{message: p.Message(), via: via, qos: qos, retain: retain}
+	if qos > mqtt.AtMostOnce {
+		// An identifier may be in use still by a message 65535 places ahead that
+		// the client never acknowledged [MQTT-2.2.1-4].
+		for o.last++; o.find(identifier(o.last)) >= 0; {
+			o.last++
+		}
+		d.number, d.id = o.last, identifier(o.last)
+	}
+	o.queue.push(d)
+	if !s.Durable() {
+		return 0
+	}
+	return d.number
+}
+
+// Gone returns the places in line of durable messages that were given up since
+// it was last called.
+func (s *Session) Gone() []uint64 {
+	gone := s.out.gone
+	s.out.gone = nil
+	if !s.Durable() {
+		return nil
+	}
+	return gone
+}
+
+// giveUp notes that a message will not be sent.
+func (o *outbox) giveUp(d *delivery) {
+	if d.number > 0 {
+		o.gone = append(o.gone, d.number)
+	}
 }
 
 // MayPass reports whether a QoS 0 message may go straight to the connection:
@@ -122,10 +160,10 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 			o.queue.cut(0)
 			return m, true
 		}
-		if o.onWire >= o.quota {
+		// The queue may be so long that its identifiers have come round.
+		if o.onWire >= o.quota || o.find(d.id) >= 0 {
 			return Send{}, false
 		}
-		d.id = o.identifier()
 		d = o.inflight.push(*d)
 		o.queue.cut(0)
 		o.resend = o.inflight.len()
@@ -145,6 +183,7 @@ func (s *Session) Discard(m Send) {
 		return
 	}
 	if i := o.find(SentID(m.ID)); i >= 0 {
+		o.giveUp(o.inflight.at(i))
 		o.remove(i)
 		o.counts.Dropped.TooLarge++
 	}
@@ -170,36 +209,40 @@ func (o *outbox) rewind(quota int) {
 	}
 }
 
-// acknowledge ends a delivery of that QoS.
-func (o *outbox) acknowledge(id SentID, qos mqtt.QoS) bool {
+// acknowledge ends a delivery of that QoS; it returns its place in line, 0 if
+// there is none.
+func (o *outbox) acknowledge(id SentID, qos mqtt.QoS) uint64 {
 	i := o.find(id)
 	if i < 0 || o.inflight.at(i).qos != qos || o.inflight.at(i).released {
-		return false
+		return 0
 	}
-	o.remove(i)
-	o.counts.Done++
-	return true
+	return o.done(i)
 }
 
 // received records a PUBREC; a second one for the same identifier is answered
 // again, as is one for a message that was never seen received.
-func (o *outbox) received(id SentID) bool {
+func (o *outbox) received(id SentID) uint64 {
 	i := o.find(id)
 	if i < 0 || o.inflight.at(i).qos != mqtt.ExactlyOnce {
-		return false
+		return 0
 	}
 	o.inflight.at(i).released = true
-	return true
+	return o.inflight.at(i).number
 }
 
-func (o *outbox) complete(id SentID) bool {
+func (o *outbox) complete(id SentID) uint64 {
 	i := o.find(id)
 	if i < 0 || !o.inflight.at(i).released {
-		return false
+		return 0
 	}
+	return o.done(i)
+}
+
+func (o *outbox) done(i int) uint64 {
+	number := o.inflight.at(i).number
 	o.remove(i)
 	o.counts.Done++
-	return true
+	return number
 }
 
 // find is linear in what is in flight: Receive Maximum is small, and clients
@@ -211,17 +254,6 @@ func (o *outbox) find(id SentID) int {
 		}
 	}
 	return -1
-}
-
-// identifier returns one that is not in use [MQTT-2.2.1-4]. There always is
-// one: a quota is at most 65535.
-func (o *outbox) identifier() SentID {
-	for {
-		o.last++
-		if o.last != 0 && o.find(o.last) < 0 {
-			return o.last
-		}
-	}
 }
 
 func (o *outbox) remove(i int) {
@@ -238,6 +270,7 @@ func (o *outbox) remove(i int) {
 
 // drop gives up the oldest delivery that waits and counts it.
 func (o *outbox) drop(counter *uint64) {
+	o.giveUp(o.queue.at(0))
 	o.bytes -= o.queue.at(0).message.Size()
 	*counter++
 	o.queue.cut(0)

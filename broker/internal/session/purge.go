@@ -13,6 +13,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 		if may(d.message) {
 			continue
 		}
+		o.giveUp(d)
 		o.bytes -= d.message.Size()
 		o.counts.Dropped.Refused++
 		o.queue.cut(i)
@@ -24,6 +25,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 		case d.qos == mqtt.ExactlyOnce:
 			d.released = true
 		default:
+			o.giveUp(d)
 			o.remove(i)
 			o.counts.Dropped.Refused++
 		}

@@ -94,7 +94,7 @@ func kinds(out []Effect) string {
 		case Route:
 			all = append(all, "route")
 		case Persist:
-			all = append(all, fmt.Sprintf("persist%d#%d", e.Change, e.ID))
+			all = append(all, fmt.Sprintf("persist%d#%d", e.Change, e.Number))
 		case Acknowledge:
 			text := fmt.Sprintf("ack%d#%d", e.Type, e.ID)
 			if e.Reason != 0 {
@@ -181,10 +181,10 @@ func TestFullQueueDropsByQoS(t *testing.T) {
 	}
 	s.Deliver(new(packet.Publication).Own(message("new")), 1, false, nil)
 	s.Step(time.Time{}, &packet.View{Type: packet.PUBACK, ID: 1}, nil)
-	want(t, sent(s, time.Time{}), "2/1#2")
+	want(t, sent(s, time.Time{}), "2/1#3")
 	t.Run("a message larger than the queue is itself dropped", func(t *testing.T) {
 		s := newSession(1, time.Hour)
-		if s.Deliver(new(packet.Publication).Own(message(string(make([]byte, 200)))), 1, false, nil) {
+		if s.Deliver(new(packet.Publication).Own(message(string(make([]byte, 200)))), 1, false, nil) > 0 {
 			t.Error("kept")
 		}
 		if c := s.Counts(); c.Accepted != 1 || c.Dropped.Total() != 1 {

@@ -23,6 +23,7 @@ func (s *Session) TakeShared(filter string, ended bool) []Unfinished {
 			return false
 		}
 		all = append(all, Unfinished{d.message, share})
+		o.giveUp(d)
 		o.counts.Accepted-- // the other member accepts it
 		return true
 	}

@@ -19,7 +19,7 @@ func TestASessionThatEndsTakesWhatIsShared(t *testing.T) {
 		via  *packet.Via
 		left int
 	}{{1, nil, 0}, {0, shared, 0}, {1, shared, 1}, {2, shared, 1}} {
-		if s.Deliver(new(packet.Publication).Own(message("m")), d.qos, false, d.via) {
+		if s.Deliver(new(packet.Publication).Own(message("m")), d.qos, false, d.via) > 0 {
 			t.Errorf("QoS %d: a session that ends cannot keep a message", d.qos)
 		}
 		if left := s.TakeShared("", true); len(left) != d.left {

@@ -54,7 +54,7 @@ func (s *Session) publish(p *packet.View, out []Effect) []Effect {
 		}
 		s.received[id] = struct{}{}
 		out = append(out, Effect{Kind: Route})
-		out = s.persist(out, PacketReceived, p.ID)
+		out = s.persist(out, PacketReceived, uint64(p.ID))
 	}
 	return append(out, Effect{Kind: Acknowledge, Type: packet.PUBREC, ID: p.ID})
 }
@@ -63,7 +63,7 @@ func (s *Session) pubrel(p *packet.View, out []Effect) []Effect {
 	ack := Effect{Kind: Acknowledge, Type: packet.PUBCOMP, ID: p.ID}
 	if _, ok := s.received[ReceivedID(p.ID)]; ok {
 		delete(s.received, ReceivedID(p.ID))
-		out = s.persist(out, PacketReleased, p.ID)
+		out = s.persist(out, PacketReleased, uint64(p.ID))
 	} else {
 		ack.Reason = mqtt.PacketIdentifierNotFound
 	}
@@ -71,23 +71,19 @@ func (s *Session) pubrel(p *packet.View, out []Effect) []Effect {
 }
 
 func (s *Session) puback(p *packet.View, out []Effect) []Effect {
-	if s.out.acknowledge(SentID(p.ID), mqtt.AtLeastOnce) {
-		out = s.persist(out, DeliveryDone, p.ID)
-	}
+	out = s.persist(out, DeliveryDone, s.out.acknowledge(SentID(p.ID), mqtt.AtLeastOnce))
 	return append(out, Effect{Kind: Ready})
 }
 
 func (s *Session) pubrec(p *packet.View, out []Effect) []Effect {
 	if p.Reason.Failed() {
 		// A refusal ends the exchange, the identifier is free [MQTT-4.3.3-4].
-		if s.out.acknowledge(SentID(p.ID), mqtt.ExactlyOnce) {
-			out = s.persist(out, DeliveryDone, p.ID)
-		}
+		out = s.persist(out, DeliveryDone, s.out.acknowledge(SentID(p.ID), mqtt.ExactlyOnce))
 		return append(out, Effect{Kind: Ready})
 	}
 	ack := Effect{Kind: Acknowledge, Type: packet.PUBREL, ID: p.ID}
-	if s.out.received(SentID(p.ID)) {
-		out = s.persist(out, DeliveryReceived, p.ID)
+	if number := s.out.received(SentID(p.ID)); number > 0 {
+		out = s.persist(out, DeliveryReceived, number)
 	} else {
 		ack.Reason = mqtt.PacketIdentifierNotFound
 	}
@@ -95,9 +91,7 @@ func (s *Session) pubrec(p *packet.View, out []Effect) []Effect {
 }
 
 func (s *Session) pubcomp(p *packet.View, out []Effect) []Effect {
-	if s.out.complete(SentID(p.ID)) {
-		out = s.persist(out, DeliveryDone, p.ID)
-	}
+	out = s.persist(out, DeliveryDone, s.out.complete(SentID(p.ID)))
 	return append(out, Effect{Kind: Ready})
 }
 
@@ -114,9 +108,10 @@ func (s *Session) disconnect(p *packet.View, out []Effect) ([]Effect, error) {
 	return append(out, Effect{Kind: End, Reason: p.Reason}), nil
 }
 
-func (s *Session) persist(out []Effect, c Change, id uint16) []Effect {
-	if !s.Durable() {
+// persist asks for a change of durable state; number 0 is none.
+func (s *Session) persist(out []Effect, c Change, number uint64) []Effect {
+	if number == 0 || !s.Durable() {
 		return out
 	}
-	return append(out, Effect{Kind: Persist, Change: c, ID: id})
+	return append(out, Effect{Kind: Persist, Change: c, Number: number})
 }

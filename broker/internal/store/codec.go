@@ -85,6 +85,7 @@ func appendDestination(dst []byte, d *Destination) []byte {
 		flags |= flagRetain
 	}
 	dst = append(appendString(dst, d.Name), flags)
+	dst = appendString(dst, d.Share)
 	dst = binary.AppendUvarint(dst, d.Number)
 	dst = binary.AppendUvarint(dst, uint64(len(d.Identifiers)))
 	for _, id := range d.Identifiers {
@@ -110,6 +111,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 	case SessionKept:
 		dst = appendString(dst, r.ClientID)
 		dst = appendString(dst, r.Owner)
+		dst = appendString(dst, r.Prefix)
 		dst = binary.AppendUvarint(dst, uint64(r.Expiry))
 		dst = appendTime(dst, r.At)
 	case SessionEnded:
@@ -249,7 +251,7 @@ func (f *fields) destination() (d Destination) {
 	d.Name = f.string()
 	flags := f.byte()
 	d.QoS, d.Retain = mqtt.QoS(flags&3), flags&flagRetain != 0
-	d.Number = f.number()
+	d.Share, d.Number = f.string(), f.number()
 	for range f.count(1) {
 		d.Identifiers = append(d.Identifiers, uint32(f.number()))
 	}
@@ -264,7 +266,7 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 	case MessageQueued:
 		r.At = f.time()
 		r.Message = f.message()
-		for range f.count(4) {
+		for range f.count(5) {
 			r.Destinations = append(r.Destinations, f.destination())
 		}
 	case RetainedSet:
@@ -272,7 +274,7 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 	case RetainedCleared:
 		r.Message = &mqtt.Message{Topic: f.string()}
 	case SessionKept:
-		r.ClientID, r.Owner, r.Expiry, r.At = f.string(), f.string(), f.duration(), f.time()
+		r.ClientID, r.Owner, r.Prefix, r.Expiry, r.At = f.string(), f.string(), f.string(), f.duration(), f.time()
 	case SessionEnded:
 		r.ClientID = f.string()
 	case WillSet:

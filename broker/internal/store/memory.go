@@ -12,8 +12,8 @@ func (m *Memory) Append(Record) uint64 { return m.last.Add(1) }
 // Commit returns the sequence number of the last record.
 func (m *Memory) Commit() uint64 { return m.last.Load() }
 
-// Durable reports everything appended as durable.
-func (m *Memory) Durable() (uint64, error) { return m.last.Load(), nil }
+// Status reports everything appended as durable.
+func (m *Memory) Status(uint64) (bool, error) { return true, nil }
 
 // Notify calls f at once: nothing is ever outstanding.
 func (m *Memory) Notify(_ uint64, f func()) { f() }

@@ -24,6 +24,7 @@ type Queue struct {
 	accepted    uint64
 	removed     uint64
 	dropped     uint64
+	gone        []uint64 // Seqs dropped since Gone
 }
 
 // NewQueue makes a queue that holds at most maxMessages entries of together
@@ -37,7 +38,8 @@ func NewQueue(maxMessages int, maxBytes int64, after uint64) *Queue {
 // Push adds a message and gives up the oldest entries that were never handed
 // out until the queue fits its bounds; a message for which there is no room
 // even then is itself the one that is dropped.
-func (q *Queue) Push(now time.Time, m *mqtt.Message) {
+// It returns the entry's Seq, 0 if it was dropped.
+func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 	q.accepted++
 	size := int64(m.Size())
 	q.dropExpired(now)
@@ -45,14 +47,43 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) {
 		i := q.firstNotSent()
 		if i < 0 || size > q.maxBytes { // what could not fit an empty queue must not empty this one
 			q.dropped++
-			return
+			return 0
 		}
-		q.delete(i)
-		q.dropped++
+		q.drop(i)
 	}
 	q.last++
 	q.bytes += size
 	q.entries = append(q.entries, mqtt.Queued{Seq: q.last, Message: *m, At: now})
+	return q.last
+}
+
+// Restore puts back an entry that a store has kept; they come in order.
+// maybeSent says that it may have been handed out before.
+func (q *Queue) Restore(e mqtt.Queued, maybeSent bool) {
+	if maybeSent || e.Received {
+		e.Sent = 1
+		q.inFlight++
+	}
+	q.accepted++
+	q.last = max(q.last, e.Seq)
+	q.bytes += int64(e.Message.Size())
+	q.entries = append(q.entries, e)
+}
+
+// Continue makes the next entry's Seq larger than last.
+func (q *Queue) Continue(last uint64) { q.last = max(q.last, last) }
+
+// Gone returns the Seqs of entries that were dropped since it was last called.
+func (q *Queue) Gone() []uint64 {
+	gone := q.gone
+	q.gone = nil
+	return gone
+}
+
+func (q *Queue) drop(i int) {
+	q.gone = append(q.gone, q.entries[i].Seq)
+	q.delete(i)
+	q.dropped++
 }
 
 // Next hands out the next entry not yet handed out since the last Rewind.
@@ -62,8 +93,7 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 	for q.next < len(q.entries) {
 		e := &q.entries[q.next]
 		if e.Message.Expired(now) && !e.Received {
-			q.delete(q.next)
-			q.dropped++
+			q.drop(q.next)
 			continue
 		}
 		out := *e
@@ -119,8 +149,7 @@ func (q *Queue) Stats(now time.Time) mqtt.QueueStats {
 // linear in the backlog.
 func (q *Queue) dropExpired(now time.Time) {
 	for len(q.entries) > 0 && q.entries[0].Sent == 0 && q.entries[0].Message.Expired(now) {
-		q.delete(0)
-		q.dropped++
+		q.drop(0)
 	}
 }
 

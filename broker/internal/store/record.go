@@ -55,6 +55,7 @@ type Record struct {
 	// delivery's place in line of DeliveryReceived and DeliveryDone.
 	Number       uint64
 	Owner        string        // SessionKept: who made the session
+	Prefix       string        // SessionKept: what its client does not see of topics
 	Expiry       time.Duration // SessionKept: Session Expiry Interval
 	At           time.Time     // MessageQueued: when; SessionKept: when its client left, zero while it is there
 	Message      *mqtt.Message
@@ -76,4 +77,5 @@ type Destination struct {
 	QoS         mqtt.QoS
 	Retain      bool
 	Identifiers []uint32 // Subscription Identifiers
+	Share       string   // Topic Filter of the Shared Subscription, "" for a plain one
 }

@@ -26,7 +26,7 @@ type Retained struct {
 // subscriptions, or a queue, which has only entries.
 type Line struct {
 	Kept          bool // a session whose client asked for it; else a queue, or only a will
-	Owner         string
+	Owner, Prefix string
 	Expiry        time.Duration
 	Left          time.Time // when its client left; zero while it is there
 	Subscriptions map[string]mqtt.Subscription
@@ -41,6 +41,7 @@ type Entry struct {
 	Number      uint64
 	Message     *mqtt.Message
 	Identifiers []uint32
+	Share       string
 	At          time.Time
 	QoS         mqtt.QoS
 	Retain      bool
@@ -68,7 +69,7 @@ func (s *State) Apply(r *Record) {
 		for i := range r.Destinations {
 			d := &r.Destinations[i]
 			s.line(d.Name).add(Entry{
-				Number: d.Number, Message: r.Message, Identifiers: d.Identifiers, At: r.At, QoS: d.QoS, Retain: d.Retain,
+				Number: d.Number, Message: r.Message, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain,
 			})
 		}
 	case RetainedSet:
@@ -79,7 +80,7 @@ func (s *State) Apply(r *Record) {
 		delete(s.Retained, r.Message.Topic)
 	case SessionKept:
 		l := s.line(r.ClientID)
-		l.Kept, l.Owner, l.Expiry, l.Left = true, r.Owner, r.Expiry, r.At
+		l.Kept, l.Owner, l.Prefix, l.Expiry, l.Left = true, r.Owner, r.Prefix, r.Expiry, r.At
 	case SessionEnded:
 		delete(s.Lines, r.ClientID)
 	case WillSet:
@@ -172,7 +173,7 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 		return // ended since its name was taken
 	}
 	if l.Kept {
-		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Expiry: l.Expiry, At: l.Left})
+		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Prefix: l.Prefix, Expiry: l.Expiry, At: l.Left})
 	}
 	if l.Will != nil {
 		yield(&Record{Kind: WillSet, ClientID: name, Will: l.Will})
@@ -192,7 +193,7 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 			yield(&Record{Kind: bodyKept, Number: body, Message: e.Message})
 		}
 		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
-			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers}}})
+			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}})
 	}
 	if l.Last > 0 {
 		yield(&Record{Kind: lastKept, ClientID: name, Number: l.Last})
@@ -211,7 +212,7 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 		}
 		l := s.line(r.ClientID)
 		l.Entries = append(l.Entries, Entry{
-			Number: r.Number, Message: m, Identifiers: d.Identifiers, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received,
+			Number: r.Number, Message: m, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received,
 		})
 		l.Last = max(l.Last, r.Number)
 	case lastKept:

@@ -8,7 +8,10 @@ import (
 )
 
 // Dir is a directory of the operating system.
-type Dir struct{ path string }
+type Dir struct {
+	path string
+	lock *os.File // nil while it is not locked
+}
 
 // OpenDir makes the directory if it is missing, with mode 0700, and returns
 // it.
@@ -16,7 +19,15 @@ func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	return &Dir{path}, nil
+	return &Dir{path: path}, nil
+}
+
+// Unlock lets other processes use the directory.
+func (d *Dir) Unlock() {
+	if d.lock != nil {
+		d.lock.Close() // the lock goes with it
+		d.lock = nil
+	}
 }
 
 // Names implements Disk.

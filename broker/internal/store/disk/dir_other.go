@@ -11,3 +11,6 @@ func (f osFile) Datasync() error { return f.Sync() }
 
 // Free implements Disk; off Linux it does not say.
 func (d *Dir) Free() (int64, error) { return math.MaxInt64, nil }
+
+// Lock does nothing off Linux.
+func (d *Dir) Lock() error { return nil }

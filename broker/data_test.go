@@ -1,0 +1,192 @@
+package broker_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// kill copies a data directory as it is: what the end of the process leaves.
+func kill(t *testing.T, dir string) (copied string) {
+	t.Helper()
+	copied = t.TempDir()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(copied, e.Name()), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return copied
+}
+
+func onDisk(dir string) func(*broker.Options) {
+	return func(o *broker.Options) { o.Data = &broker.Data{Dir: dir} }
+}
+
+// What was acknowledged is there after a restart, clean or not.
+func TestStateOutlivesTheProcess(t *testing.T) {
+	for _, clean := range []bool{true, false} {
+		name := map[bool]string{true: "stopped", false: "killed"}[clean]
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			b := brokertest.New(t, onDisk(dir))
+			s := b.Client(mqtt.V5)
+			s.Connect("cid=s clean=1 se=1000")
+			s.Send("SUBSCRIBE id=1 f=t/#@2 sid=7")
+			s.Expect("SUBACK id=1 rcs=0x02")
+			s.Send("SUBSCRIBE id=2 f=gone@2")
+			s.Expect("SUBACK id=2 rcs=0x02")
+			s.Send("UNSUBSCRIBE id=3 f=gone")
+			s.Expect("UNSUBACK id=3 rcs=0x00")
+			p := b.Client(mqtt.V5)
+			p.Connect("cid=p clean=1 se=1000")
+			p.Send("PUBLISH topic=t/1 payload=one qos=2 id=1")
+			p.Expect("PUBREC id=1")
+			s.Expect("PUBLISH id=1 topic=t/1 payload=one qos=2 sid=7")
+			s.Send("PUBREC id=1")
+			s.Expect("PUBREL id=1")
+			p.Send("PUBLISH topic=t/2 payload=two qos=1 id=2 retain=1")
+			p.Expect("PUBACK id=2")
+			s.Expect("PUBLISH id=2 topic=t/2 payload=two qos=1 sid=7")
+			p.Send("PUBLISH topic=t/3 payload=three qos=2 id=3 up=a:b")
+			p.Expect("PUBREC id=3")
+			s.Expect("PUBLISH id=3 topic=t/3 payload=three qos=2 sid=7 up=a:b")
+			if clean {
+				b.Stop()
+			} else {
+				dir = kill(t, dir)
+				b.Stop()
+			}
+			b = brokertest.New(t, onDisk(dir))
+			s = b.Client(mqtt.V5)
+			s.Connect("cid=s clean=0 se=1000 sp=1")
+			// Received already: PUBREL is what is left [MQTT-4.4.0-1].
+			s.Expect("PUBREL id=1")
+			s.Expect("PUBLISH id=2 topic=t/2 payload=two qos=1 dup=1 sid=7")
+			s.Expect("PUBLISH id=3 topic=t/3 payload=three qos=2 dup=1 sid=7 up=a:b")
+			p = b.Client(mqtt.V5)
+			p.Connect("cid=p clean=0 se=1000 sp=1")
+			p.Send("PUBLISH topic=t/1 payload=one qos=2 id=1 dup=1")
+			p.Expect("PUBREC id=1") // MQTT-4.3.3-10: once
+			p.Send("PUBREL id=1")
+			p.Expect("PUBCOMP id=1")
+			p.Send("PUBLISH topic=gone payload=x qos=1 id=4")
+			p.Expect("PUBACK id=4 rc=0x10")
+			s.Send("PINGREQ")
+			s.Expect("PINGRESP")
+			n := b.Client(mqtt.V311)
+			n.Connect("cid=n")
+			n.Send("SUBSCRIBE id=1 f=t/2@0")
+			n.Expect("SUBACK id=1 rcs=0x00")
+			n.Expect("PUBLISH topic=t/2 payload=two qos=0 retain=1")
+		})
+	}
+}
+
+// Who was connected with a will when the process was killed left without a
+// word: the will is published before anybody new is served.
+func TestWillsOfTheKilled(t *testing.T) {
+	dir := t.TempDir()
+	b := brokertest.New(t, onDisk(dir))
+	w := b.Client(mqtt.V5)
+	w.Connect("cid=w will=w/1:lost wretain=1")
+	gone := b.Client(mqtt.V5)
+	gone.Connect("cid=g will=w/2:not wretain=1")
+	gone.Send("DISCONNECT")
+	gone.ExpectClosed()
+	attach(t, b, broker.ClientOptions{ID: "dev:x", Will: &mqtt.Will{Message: mqtt.Message{Topic: "w/3", Payload: []byte("offline"), Retain: true, QoS: 1}}})
+	p := attach(t, b, broker.ClientOptions{ID: "p"})
+	publish(t, p, mqtt.Message{Topic: "x", QoS: 1, Retain: true, Payload: []byte("1")}) // a commit
+	dir = kill(t, dir)
+	b.Stop()
+	b = brokertest.New(t, onDisk(dir))
+	c := attach(t, b, broker.ClientOptions{ID: "c"})
+	if err := c.Subscribe(t.Context(), mqtt.Subscription{Filter: "w/#", QoS: 1}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for range 2 {
+		m := next(t, c)
+		got[m.Topic] = string(m.Payload)
+	}
+	if got["w/1"] != "lost" || got["w/3"] != "offline" {
+		t.Errorf("wills %v", got)
+	}
+}
+
+// A queue goes on where it was: what was removed stays away, what was received
+// by the other side says so, and retained messages are not queued again.
+func TestQueueOutlivesTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	b := brokertest.New(t, onDisk(dir))
+	p := attach(t, b, broker.ClientOptions{ID: "p"})
+	publish(t, p, mqtt.Message{Topic: "r", QoS: 1, Retain: true, Payload: []byte("retained")})
+	o := broker.QueueOptions{Name: "cloud", Filters: []mqtt.Subscription{{Filter: "#", QoS: 2}}}
+	q, err := b.AttachQueue(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"1", "2", "3"} {
+		publish(t, p, mqtt.Message{Topic: "t", QoS: 2, Payload: []byte(text)})
+	}
+	ctx := t.Context()
+	var seq []uint64
+	for range 3 {
+		e, err := q.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq = append(seq, e.Seq)
+	}
+	if err := q.Remove(ctx, seq[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Received(ctx, seq[1]); err != nil {
+		t.Fatal(err)
+	}
+	dir = kill(t, dir)
+	b.Stop()
+	b = brokertest.New(t, onDisk(dir))
+	if q, err = b.AttachQueue(o); err != nil {
+		t.Fatal(err)
+	}
+	p = attach(t, b, broker.ClientOptions{ID: "p"})
+	publish(t, p, mqtt.Message{Topic: "t", QoS: 2, Payload: []byte("4")})
+	var got []string
+	for range 4 {
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		e, err := q.Next(short)
+		cancel()
+		if err != nil {
+			t.Fatal(got, err)
+		}
+		text := string(e.Message.Payload)
+		if e.Received {
+			text += " received"
+		}
+		if e.Sent > 0 {
+			text += " sent"
+		}
+		got = append(got, text)
+	}
+	if want := "1 received sent, 2 sent, 3 sent, 4"; strings.Join(got, ", ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if s := q.Stats(); s.Messages != 4 {
+		t.Errorf("%+v", s)
+	}
+}

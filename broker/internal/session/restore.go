@@ -1,0 +1,60 @@
+package session
+
+import (
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// Kept is a session as a store has kept it.
+type Kept struct {
+	Expiry        time.Duration
+	Subscriptions map[string]mqtt.Subscription
+	Received      []uint16 // Packet Identifiers of QoS 2 that were routed and not released
+	Deliveries    []KeptDelivery
+	Last          uint64 // the last place in line given away
+	// MaybeSent is how many of the deliveries may have been sent before the
+	// process ended: the store does not say.
+	MaybeSent int
+}
+
+// KeptDelivery is one message towards the client.
+type KeptDelivery struct {
+	Number   uint64
+	Message  *mqtt.Message
+	Via      *packet.Via
+	QoS      mqtt.QoS
+	Retain   bool
+	Received bool // PUBREC came
+}
+
+// Restore makes a session that a store has kept. Nobody is attached to it.
+func Restore(l Limits, k *Kept) *Session {
+	s := New(l)
+	s.params.Expiry = k.Expiry
+	s.subs = k.Subscriptions
+	for _, id := range k.Received {
+		if s.received == nil {
+			s.received = make(map[ReceivedID]struct{})
+		}
+		s.received[ReceivedID(id)] = struct{}{}
+	}
+	o := &s.out
+	o.last = k.Last
+	for i := range k.Deliveries {
+		r := &k.Deliveries[i]
+		d := delivery{
+			message: r.Message, via: r.Via, number: r.Number, id: identifier(r.Number), qos: r.QoS, retain: r.Retain,
+			sent: r.Received || i < k.MaybeSent, released: r.Received,
+		}
+		o.bytes += d.message.Size()
+		o.counts.Accepted++
+		if d.released {
+			o.inflight.push(d)
+		} else {
+			o.queue.push(d)
+		}
+	}
+	return s
+}

@@ -1,0 +1,169 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// inherited are the wills of those who were connected when the last process
+// ended without a word.
+type inherited struct {
+	once  sync.Once
+	wills []mqtt.Message
+}
+
+// restore makes sessions and retained messages out of what the store has kept.
+// Queues wait in the registry until they are attached. It is called before
+// anybody else knows the hub.
+func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
+	for _, r := range state.Retained {
+		if !r.Message.Expired(now) {
+			h.router.Restore(r.Message)
+		}
+	}
+	h.registry.lines = make(map[string]*store.Line)
+	for name, line := range state.Lines {
+		if w := line.Will; w != nil {
+			h.inherit(name, w, now)
+		}
+		switch {
+		case strings.HasPrefix(name, "\x00"):
+			h.registry.lines[name] = line
+		case line.Kept && !ended(line, now):
+			h.restoreSession(name, line, l, now)
+		case line.Kept:
+			h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: name})
+		}
+	}
+}
+
+// inherit keeps a will until somebody publishes or the listeners open.
+func (h *hub) inherit(id string, w *mqtt.Will, now time.Time) {
+	m := w.Message
+	m.Publisher = id
+	if w.ExpiryInterval > 0 {
+		m.Expires = now.Add(w.ExpiryInterval)
+	}
+	h.inherited.wills = append(h.inherited.wills, m)
+}
+
+// bury publishes the wills that were inherited, before anything newer.
+func (h *hub) bury() {
+	h.inherited.once.Do(func() {
+		for i := range h.inherited.wills {
+			m := &h.inherited.wills[i]
+			h.router.Publish(time.Now(), new(packet.Publication).Own(m))
+			h.recordWill(m.Publisher, nil)
+		}
+		h.inherited.wills = nil
+	})
+}
+
+// recordWill tells the store which will a client has; nil is none.
+func (h *hub) recordWill(id string, w *mqtt.Will) {
+	h.router.Persist(store.Record{Kind: store.WillSet, ClientID: id, Will: w})
+}
+
+// ended reports whether the Session Expiry Interval passed while nobody was
+// there, this program included. A clock that went back counts from now.
+func ended(l *store.Line, now time.Time) bool {
+	return !l.Left.IsZero() && l.Expiry < session.NeverExpires && now.After(l.Left) && now.Sub(l.Left) >= l.Expiry
+}
+
+// restoreSession makes a session that waits for its client.
+func (h *hub) restoreSession(id string, line *store.Line, l *Limits, now time.Time) {
+	k := session.Kept{
+		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(l.ReceiveMaximum),
+	}
+	for packetID := range line.Received {
+		k.Received = append(k.Received, packetID)
+	}
+	for i := range line.Entries {
+		k.Deliveries = append(k.Deliveries, kept(&line.Entries[i], line.Prefix))
+	}
+	cl := &client{
+		peer:  conn.RestorePeer(id, line.Prefix, l.session(), &k, h.gone(id)),
+		owner: ownerOf(line.Owner), kept: true, since: now.UnixNano(),
+	}
+	h.registry.clients[id] = cl
+	h.registry.keeping.add(cl)
+	for _, s := range line.Subscriptions {
+		s.RetainHandling = mqtt.DoNotSendRetained
+		h.router.Subscribe(now, cl.peer, s, true, false)
+	}
+	if line.Expiry < session.NeverExpires {
+		left := line.Expiry
+		if !line.Left.IsZero() && now.After(line.Left) {
+			left -= now.Sub(line.Left)
+		}
+		cl.expiry = h.after(left, func() { h.expired(id, cl) })
+	}
+}
+
+// kept is a delivery as the session sees it: without the prefix of its topics.
+func kept(e *store.Entry, prefix string) session.KeptDelivery {
+	d := session.KeptDelivery{Number: e.Number, Message: e.Message, QoS: e.QoS, Retain: e.Retain, Received: e.Received}
+	if prefix != "" {
+		m := *e.Message
+		m.Topic = strings.TrimPrefix(m.Topic, prefix)
+		d.Message = &m
+	}
+	if len(e.Identifiers) > 0 || e.Share != "" {
+		d.Via = &packet.Via{Identifiers: e.Identifiers, Share: e.Share}
+	}
+	return d
+}
+
+// gone returns the function that tells the store which messages of a session
+// were given up.
+func (h *hub) gone(id string) func([]uint64) {
+	return func(numbers []uint64) {
+		for _, n := range numbers {
+			h.router.Persist(store.Record{Kind: store.DeliveryDone, ClientID: id, Number: n})
+		}
+	}
+}
+
+// restoreQueue fills q with what the store has kept for it, and returns the
+// Topic Filters it had.
+func (h *hub) restoreQueue(q *Queue) map[string]mqtt.Subscription {
+	r := &h.registry
+	r.Lock()
+	line := r.lines[q.ClientID()]
+	delete(r.lines, q.ClientID())
+	r.Unlock()
+	if line == nil {
+		return nil
+	}
+	q.state.Lock()
+	defer q.state.Unlock()
+	for i := range line.Entries {
+		e := &line.Entries[i]
+		m := *e.Message
+		m.QoS = e.QoS
+		q.state.entries.Restore(mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received}, i < maybeForwarded)
+	}
+	q.state.entries.Continue(line.Last)
+	return maps.Clone(line.Subscriptions)
+}
+
+// maybeForwarded is how many entries of a queue may have been handed out before
+// the process ended: no bridge has more in flight.
+const maybeForwarded = 100
+
+// orphans returns the names of queues that the store has kept and nobody
+// attached.
+func (h *hub) orphans() []string {
+	h.registry.Lock()
+	defer h.registry.Unlock()
+	return slices.Sorted(maps.Keys(h.registry.lines))
+}
