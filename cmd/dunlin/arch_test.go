@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"broker/mqtt":             {},
 	"broker/topic":            {"broker/mqtt"},
 	"broker/packet":           {"broker/mqtt"},
-	"broker/internal/store":   {"broker/mqtt"},
+	"broker/internal/store":   {"broker/mqtt", "broker/topic", "broker/internal/store/disk", "broker/internal/store/journal"},
 	"broker/internal/session": {"broker/mqtt", "broker/packet", "broker/topic"},
 	"broker/internal/router":  {"broker/mqtt", "broker/topic", "broker/packet", "broker/internal/store"},
 	"broker/internal/conn":    {"broker/mqtt", "broker/packet", "broker/topic", "broker/internal/session", "broker/internal/listen", "broker/internal/auth"},

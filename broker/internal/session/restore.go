@@ -33,7 +33,9 @@ type KeptDelivery struct {
 func Restore(l Limits, k *Kept) *Session {
 	s := New(l)
 	s.params.Expiry = k.Expiry
-	s.subs = k.Subscriptions
+	for _, sub := range k.Subscriptions {
+		s.subs.set(sub)
+	}
 	for _, id := range k.Received {
 		if s.received == nil {
 			s.received = make(map[ReceivedID]struct{})
