@@ -34,13 +34,18 @@ func newAttacker(t *testing.T, nc net.Conn, v mqtt.Version) *attacker {
 // send writes a packet in the words of wire scripts.
 func (a *attacker) send(line string) {
 	a.t.Helper()
+	a.write(a.encode(line))
+}
+
+func (a *attacker) encode(line string) []byte {
+	a.t.Helper()
 	v, err := brokertest.Parse(line)
 	if err != nil {
 		a.t.Errorf("%s: %v", line, err)
-		return
+		return nil
 	}
 	v.Connect.Version = a.v
-	a.write(packet.Append(nil, a.v, v))
+	return packet.Append(nil, a.v, v)
 }
 
 // write sends bytes. A server that closes meanwhile is what most attacks are

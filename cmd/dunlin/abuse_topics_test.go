@@ -124,16 +124,18 @@ func deepTopics(t *testing.T) {
 	a.expect("SUBACK id=2 rcs=0x00")
 }
 
-// flood publishes without waiting and returns when all was worked off.
+// flood sends packets in batches and returns when all were worked off.
 func (a *attacker) flood(n int, line func(i int) string) {
 	a.t.Helper()
+	var batch []byte
 	for i := range n {
-		a.send(line(i))
-		if i%1000 == 999 {
+		batch = append(batch, a.encode(line(i))...)
+		if len(batch) > 64<<10 || i == n-1 {
+			a.write(batch)
 			a.alive()
+			batch = batch[:0]
 		}
 	}
-	a.alive()
 }
 
 // retained counts the retained messages below a filter.
