@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -143,6 +144,16 @@ func fileModes(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+	a := newAuthority(t)
+	a.issue(t, "server", &x509.Certificate{DNSNames: []string{"localhost"}})
+	if err := os.Chmod(a.path("server.key"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	o := victimOptions{config: fmt.Sprintf("mqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true, tls: {cert: %q, key: %q}}]}\n", a.path("server.pem"), a.path("server.key"))}
+	out, err := programCommand(t, o, "run", "-c", layOut(t, &o)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "chmod") {
+		t.Errorf("a key that a group may read: %v\n%s", err, out)
 	}
 }
 

@@ -3,9 +3,14 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +23,7 @@ func attacksOnResources() []attack {
 	return []attack{
 		{number: 84, name: "a hundred subscribers that never read", run: slowConsumers},
 		{number: 85, name: "a full disk", elsewhere: "issue 4: state is kept in memory"},
-		{number: 86, name: "upstream certificates that are not right", elsewhere: "bridge TestClassesOfRealFailures"},
+		{number: 86, name: "upstream certificates that are not right", run: wrongUpstreams},
 		{number: 87, name: "a hostile upstream", elsewhere: "bridge TestBadServers"},
 		{number: 88, name: "routes that map to what is no topic", elsewhere: "bridge TestRouteErrors"},
 		{number: 89, name: "no descriptor left", run: noDescriptors},
@@ -45,6 +50,88 @@ func slowConsumers(t *testing.T) {
 	begin := time.Now()
 	p.flood(scale(20_000, 200_000), func(i int) string { return fmt.Sprintf("PUBLISH topic=slow/x payload=%d.%s", i, payload) })
 	t.Logf("published in %s, RSS is %d MiB, its peak was %d MiB", time.Since(begin).Round(time.Millisecond), s.status("VmRSS")>>20, s.status("VmHWM")>>20)
+}
+
+// wrongUpstreams are servers that a bridge must not speak to, however often it
+// tries. The last one is right, and shows that the test would notice.
+func wrongUpstreams(t *testing.T) {
+	a, stranger := newAuthority(t), newAuthority(t)
+	server := func(by *authority, change func(*x509.Certificate)) tls.Certificate {
+		return by.certificate(t, func(c *x509.Certificate) {
+			c.DNSNames, c.ExtKeyUsage = []string{"localhost"}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+			change(c)
+		})
+	}
+	bridges := "bridges:\n"
+	var upstreams []*tlsUpstream
+	for i, cert := range []tls.Certificate{
+		server(stranger, func(*x509.Certificate) {}),
+		server(a, func(c *x509.Certificate) { c.DNSNames = []string{"elsewhere.example"} }),
+		server(a, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }),
+		server(a, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		{Certificate: [][]byte{stranger.cert.Raw}, PrivateKey: stranger.key}, // signed by itself
+		server(a, func(*x509.Certificate) {}),
+	} {
+		u := startTLSUpstream(t, cert)
+		upstreams = append(upstreams, u)
+		bridges += fmt.Sprintf("  up%d: {servers: [\"mqtts://localhost:%d\"], client_id: c, tls: {ca: %q}, credentials: {username: u, password: secret}, out: [{from: \"x/#\"}]}\n", i, u.port, a.path("ca.pem"))
+	}
+	startVictim(t, victimOptions{config: open + "\n" + bridges})
+	good := len(upstreams) - 1
+	tries := int64(scale(1, 2)) // the second one comes after half a minute at least
+	eventually(t, time.Duration(tries*tries)*40*time.Second, "try of every bridge", func() bool {
+		for i, u := range upstreams {
+			if i != good && u.tries.Load() < tries {
+				return false
+			}
+		}
+		return upstreams[good].bytes.Load() > 0
+	})
+	for i, u := range upstreams[:good] {
+		if n := u.bytes.Load(); n > 0 {
+			t.Errorf("bridge %d sent %d bytes", i, n)
+		}
+	}
+	empty := victimOptions{config: open + "\nbridges: {up: {servers: [\"mqtts://localhost:1\"], client_id: c, tls: {ca: empty.pem}, out: [{from: \"x/#\"}]}}\n",
+		files: map[string]string{"empty.pem": "\n"}}
+	out, err := programCommand(t, empty, "run", "-c", layOut(t, &empty)).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "empty.pem") {
+		t.Errorf("an empty file of authorities: %v\n%s", err, out)
+	}
+}
+
+// tlsUpstream counts what comes to it.
+type tlsUpstream struct {
+	port  int
+	tries atomic.Int64
+	bytes atomic.Int64 // inside TLS
+}
+
+func startTLSUpstream(t *testing.T, cert tls.Certificate) *tlsUpstream {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &tlsUpstream{port: ln.Addr().(*net.TCPAddr).Port}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer nc.Close()
+				u.tries.Add(1)
+				nc.SetDeadline(time.Now().Add(2 * time.Second))
+				n, _ := io.Copy(io.Discard, tls.Server(nc, &tls.Config{Certificates: []tls.Certificate{cert}})) // the count is what matters
+				u.bytes.Add(n)
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); serving.Wait() })
+	return u
 }
 
 func noDescriptors(t *testing.T) {
