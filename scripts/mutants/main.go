@@ -77,11 +77,28 @@ func run(root, only string, workers int) error {
 			survived++
 		}
 	}
+	fmt.Println(spread(all))
 	fmt.Printf("%d mutants, %d killed, %d survived, %s\n", len(all), len(all)-survived, survived, time.Since(start).Round(time.Second))
 	if survived > 0 {
 		return fmt.Errorf("%d of %d survived", survived, len(all))
 	}
 	return nil
+}
+
+// spread says how many mutants each chapter has.
+func spread(all []mutant) string {
+	count := make(map[string]int)
+	for _, m := range all {
+		_, number, _ := strings.Cut(m.statement, "-")
+		chapter, _, _ := strings.Cut(number, ".")
+		count[chapter]++
+	}
+	var b strings.Builder
+	b.WriteString("by chapter:")
+	for _, chapter := range slices.Sorted(maps.Keys(count)) {
+		fmt.Fprintf(&b, " %s: %d", chapter, count[chapter])
+	}
+	return b.String()
 }
 
 // kill builds one mutant and runs the tests that name its statement. The error
