@@ -1,7 +1,7 @@
 // Soak runs the real server under random clients for minutes and holds it to a
 // model: go run ./scripts/soak -time 10m, or make soak.
 //
-// An actor (actor.go, life.go) is one Client Identifier with a life of
+// An actor (actor.go, life.go, leave.go) is one Client Identifier with a life of
 // connecting, subscribing, publishing and leaving in every way there is:
 // DISCONNECT, a cut socket, silence, a malformed packet, a take-over. It speaks
 // 3.1, 3.1.1 or 5.0 (wire.go) and follows the rules a client must follow, so
