@@ -17,7 +17,8 @@ import (
 )
 
 // RunScript plays a wire script. Each of its sections is a subtest of its own,
-// with a new broker in a synctest bubble, once for each version. Lines are:
+// with a new broker in a synctest bubble, once for each version, and then once
+// more over TCP as far as it needs no time to pass. Lines are:
 //
 //	== MQTT-4.3.2-4 ...   a section begins; its name says what it proves
 //	versions 3.1.1 5      the versions of the script, or of one section; all if
@@ -37,6 +38,7 @@ import (
 //	[5] a> ...            a line for some versions only; [3] is 3.1 and 3.1.1
 func RunScript(t *testing.T, path string, change ...func(*broker.Options)) {
 	sections := readScript(t, path)
+	t.Run("sockets", func(t *testing.T) { runOnSockets(t, path, sections, change) })
 	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
 		t.Run(v.String(), func(t *testing.T) {
 			for _, section := range sections {

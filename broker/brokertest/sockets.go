@@ -11,12 +11,11 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// RunScriptOnSockets plays a wire script over TCP and in real time, so that
-// what drives sockets is held to the same statements as what drives pipes. A
-// section ends at its first line that lets time pass, and "quiet" proves less:
-// what was sent may still be under way.
-func RunScriptOnSockets(t *testing.T, path string, change ...func(*broker.Options)) {
-	sections := readScript(t, path)
+// runOnSockets plays a wire script over TCP and in real time, so that what
+// drives sockets is held to the same statements as what drives pipes. A section
+// ends at its first line that lets time pass, and "quiet" proves less: what was
+// sent may still be under way.
+func runOnSockets(t *testing.T, path string, sections []section, change []func(*broker.Options)) {
 	for _, v := range allVersions {
 		t.Run(v.String(), func(t *testing.T) {
 			for _, section := range sections {
