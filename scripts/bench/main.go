@@ -32,6 +32,7 @@ type options struct {
 	extra         extraBrokers
 	names         string
 	listScenarios bool
+	reportOf      string
 }
 
 // extraBrokers collects name=command.
@@ -56,6 +57,7 @@ func parse() (o options, err error) {
 	flag.BoolVar(&o.judge, "judge", true, "compare with the limits, and fail when one is missed")
 	flag.StringVar(&o.names, "brokers", "dunlin mosquitto mochi", "servers in brokers/")
 	flag.Var(&o.extra, "broker", "another server: `name=command`; may be given again")
+	flag.StringVar(&o.reportOf, "report", "", "report on the results in this `file` instead of running anything")
 	flag.BoolVar(&o.listScenarios, "list", false, "list the scenarios")
 	flag.Parse()
 	for _, name := range strings.Fields(o.names) {
@@ -94,6 +96,13 @@ func run(out, progress io.Writer) error {
 		}
 		return nil
 	}
+	if o.reportOf != "" {
+		all, err := readResults(o.reportOf)
+		if err != nil {
+			return err
+		}
+		return all.conclude(out, o)
+	}
 	if !canTrace() {
 		fmt.Fprintln(progress, "system calls are not counted: perf is not here, or may not")
 		o.scenarios = slices.DeleteFunc(slices.Clone(o.scenarios), func(s scenario) bool { return s.traced })
@@ -109,8 +118,38 @@ func run(out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "medians [lowest..highest] of %d rounds; ratios are taken round by round\n\n", o.rounds)
-	if misses := all.report(out, o.brokers, o.scenarios, o.judge); misses > 0 {
+	return all.conclude(out, o)
+}
+
+func readResults(file string) (all results, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for lines := json.NewDecoder(f); ; {
+		var r record
+		if err := lines.Decode(&r); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		all = append(all, r)
+	}
+}
+
+// conclude reports on the scenarios that were run; what the subject misses is
+// an error.
+func (rs results) conclude(out io.Writer, o options) error {
+	rounds := 0
+	ran := slices.DeleteFunc(slices.Clone(o.scenarios), func(s scenario) bool {
+		return !slices.ContainsFunc(rs, func(r record) bool { return r.Scenario == s.name })
+	})
+	for _, r := range rs {
+		rounds = max(rounds, r.Round)
+	}
+	fmt.Fprintf(out, "medians [lowest..highest] of %d rounds; ratios are taken round by round\n\n", rounds)
+	if misses := rs.report(out, o.brokers, ran, o.judge); misses > 0 {
 		return fmt.Errorf("%d times %s is not what it has to be", misses, subject)
 	}
 	return nil

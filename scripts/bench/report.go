@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -199,8 +198,8 @@ func (rs results) reportFaults(out io.Writer, brokers []broker, ran []scenario) 
 			}
 		}
 	}
-	if runs := len(rs); count == 0 && runs > 0 {
-		fmt.Fprintf(out, "%s: nothing lost, doubled or out of order\n", cmp.Or(subject, ""))
+	if count == 0 && len(rs) > 0 {
+		fmt.Fprintf(out, "%s: nothing lost, doubled or out of order\n", subject)
 	}
 	return count
 }
