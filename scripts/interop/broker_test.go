@@ -175,6 +175,9 @@ func (b *broker) stop(t *testing.T) {
 		b.kill()
 		t.Error("dunlin did not end after SIGTERM")
 	}
+	if bytes.Contains(b.log.Bytes(), []byte("DATA RACE")) {
+		t.Error("the race detector found something")
+	}
 	if t.Failed() {
 		t.Logf("dunlin wrote:\n%s", &b.log)
 	}
