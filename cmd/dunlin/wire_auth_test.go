@@ -7,12 +7,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -344,4 +346,43 @@ auth: {users_file: %q, acl_file: %q}
 			}
 		})
 	}
+}
+
+// An operator sees who was refused, and never with what.
+func TestRefusedClientsAreLogged(t *testing.T) {
+	var log lockedLog
+	address, _, stop := startGateway(t, fmt.Sprintf(`
+mqtt: {listeners: [{bind: "127.0.0.1:0"}]}
+auth: {users_file: %q}
+`, usersFile(t, "ann")), deps{log: slog.New(slog.NewTextHandler(&log, nil))})
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := dunlin(t, "", "pub", "-p", port, "-i", "c1", "-u", "ann", "-P", "canary-password", "-t", "a", "-m", "x")
+	if r.code != 4 {
+		t.Errorf("code %d, %s", r.code, r.err)
+	}
+	stop()
+	text := log.String()
+	if !strings.Contains(text, `level=WARN msg="client refused"`) || !strings.Contains(text, "client_id=c1 user=ann") || strings.Contains(text, "canary") {
+		t.Error(text)
+	}
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

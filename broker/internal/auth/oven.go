@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	maxWaiting  = 16               // checks that wait for the slot
-	cacheSize   = 1024             // passwords that were right lately
-	cacheFor    = 24 * time.Hour   // as long as a right password is remembered
-	freeEvery   = 30 * time.Second // between returns of memory to the system
-	freeAtLeast = 4 << 10          // KiB of argon2id from which that is worth it
+	maxWaiting  = 16             // checks that wait for the slot
+	cacheSize   = 1024           // passwords that were right lately
+	cacheFor    = 24 * time.Hour // as long as a right password is remembered
+	freeAtLeast = 4 << 10        // KiB of argon2id from which memory is returned to the system
+	freeShare   = 20             // at most one part in so many of the time goes into that
 )
 
 // oven checks passwords, one at a time: a hash is made to be expensive, and
@@ -30,7 +30,7 @@ type oven struct {
 	slot     chan struct{} // holds one value while a check runs
 	waiting  atomic.Int32
 	refused  atomic.Uint64 // checks that found the line full
-	lastFree time.Time     // owned by the slot
+	nextFree time.Time     // owned by the slot
 
 	key   [sha256.Size]byte
 	cache struct {
@@ -78,15 +78,26 @@ func (o *oven) check(ctx context.Context, who string, s *secret, password []byte
 	}
 	err = o.run(ctx, func() {
 		ok = s.verify(password)
-		if s.kind == argon2ID && s.memory >= freeAtLeast && o.waiting.Load() <= 1 && time.Since(o.lastFree) > freeEvery {
-			debug.FreeOSMemory()
-			o.lastFree = time.Now()
+		if s.kind == argon2ID && s.memory >= freeAtLeast && o.waiting.Load() <= 1 {
+			o.free()
 		}
 	})
 	if ok {
 		o.learn(key)
 	}
 	return ok, err
+}
+
+// free returns memory to the system when the line is empty. That collects
+// garbage, which takes longer the more clients there are.
+func (o *oven) free() {
+	start := time.Now()
+	if start.Before(o.nextFree) {
+		return
+	}
+	debug.FreeOSMemory()
+	end := time.Now()
+	o.nextFree = end.Add(freeShare * end.Sub(start))
 }
 
 // remember returns the key under which a right password is kept.

@@ -222,6 +222,10 @@ func (c *Conn) report(err error) {
 	}
 	var e *mqtt.Error
 	switch {
+	case errors.As(err, &e) && c.peer == nil && c.request != nil && aboutIdentity(e.Code):
+		c.end.Reason = e.Code
+		r := c.request
+		c.cfg.Log.Warn("client refused", c.about("client_id", r.ClientID, "user", r.Username, "reason", e.Code.String(), "err", e.Msg)...)
 	case errors.As(err, &e):
 		c.end.Reason = e.Code
 		if e.Spec != "" {
@@ -238,6 +242,17 @@ func (c *Conn) report(err error) {
 		c.end.Lost = true
 		say("client disconnected", c.about("reason", "connection lost", "err", err)...)
 	}
+}
+
+// aboutIdentity reports whether a CONNECT was refused because of who sent it:
+// what an operator looks for when a device does not come in, or somebody
+// tries passwords.
+func aboutIdentity(code mqtt.ReasonCode) bool {
+	switch code {
+	case mqtt.BadUserNameOrPassword, mqtt.NotAuthorized, mqtt.ClientIdentifierNotValid, mqtt.Banned, mqtt.BadAuthenticationMethod:
+		return true
+	}
+	return false
 }
 
 // linger lets the last packet arrive: closing a TCP socket with unread input
