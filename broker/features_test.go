@@ -13,7 +13,9 @@ func TestWireOptions(t *testing.T) {
 	for name, change := range map[string]func(*broker.Options){
 		"off": func(o *broker.Options) { o.Features = &broker.Features{MaxQoS: mqtt.AtLeastOnce} },
 		"request": func(o *broker.Options) {
-			o.ResponseInformation, o.CheckPayload = "response/{client}/", true
+			f := broker.AllFeatures()
+			f.ResponseInformation, f.CheckPayload = "response/{client}/", true
+			o.Features = &f
 		},
 		"moved": func(o *broker.Options) {
 			o.Listeners[0].Redirect = &broker.Redirect{Reference: "other:1883", Permanent: true}

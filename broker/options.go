@@ -28,13 +28,6 @@ type Options struct {
 	// there. Version is what $SYS/broker/version says.
 	SysInterval time.Duration
 	Version     string
-	// ResponseInformation answers 5.0 clients that ask for Response
-	// Information: the start of the Response Topics they should use, with
-	// {client} for the Client Identifier. Empty: no answer.
-	ResponseInformation string
-	// CheckPayload refuses payloads that are not the UTF-8 that their Payload
-	// Format Indicator says they are (0x99).
-	CheckPayload bool
 	// OverlapEach delivers a message once for each subscription of a client
 	// that matches, instead of once with the highest QoS.
 	OverlapEach bool
@@ -93,6 +86,13 @@ type Features struct {
 	Wildcard                bool // wildcards in Topic Filters
 	Shared                  bool // Shared Subscriptions
 	SubscriptionIdentifiers bool
+	// CheckPayload refuses payloads that are not the UTF-8 that their Payload
+	// Format Indicator says they are (0x99).
+	CheckPayload bool
+	// ResponseInformation answers 5.0 clients that ask for Response
+	// Information: the start of the Response Topics they should use, with
+	// {client} for the Client Identifier. Empty: no answer.
+	ResponseInformation string
 }
 
 // AllFeatures is what the standard has.

@@ -225,6 +225,13 @@ func TestListenerLimitsStartFromTheCommonOnes(t *testing.T) {
 	}
 }
 
+func TestListenerFeaturesStartFromTheCommonOnes(t *testing.T) {
+	c := load(t, `mqtt: {listeners: [{bind: ":1", features: {max_qos: 1}}], features: {retain: false}}`)
+	if f := c.MQTT.Listeners[0].Features; f.MaxQoS != 1 || f.Retain || !f.Shared {
+		t.Errorf("features = %+v", f)
+	}
+}
+
 func TestAnchorsMergeKeysAndExtensions(t *testing.T) {
 	c := load(t, `
 x-slow: &slow {interval: 10m, qos: 0}

@@ -17,8 +17,12 @@ type Limits struct {
 	Subscriptions     int           `yaml:"subscriptions" min:"1" doc:"subscriptions of a session"`
 	TopicLevels       int           `yaml:"topic_levels" min:"1" max:"65535" doc:"levels of a topic"`
 	TopicLength       int           `yaml:"topic_length" min:"1" max:"65535" doc:"bytes of a topic"`
+	Sessions          int           `yaml:"sessions" min:"1" doc:"sessions that outlive their connections"`
+	KeepAliveFactor   float64       `yaml:"keep_alive_factor" min:"1" max:"10" doc:"silence of so many keep alive intervals ends a connection; the standard says 1.5"`
 	MessageRate       Rate          `yaml:"message_rate" doc:"messages that a client may publish; it is read no faster; 0/s is no limit" ex:"100/s"`
+	ByteRate          ByteRate      `yaml:"byte_rate" doc:"bytes that a client may publish; it is read no faster; 0B/s is no limit" ex:"32KiB/s"`
 	ConnectRate       Rate          `yaml:"connect_rate" doc:"connections from one address, of which 10 s may come at once; 0/s is no limit" ex:"20/s"`
+	Flapping          Rate          `yaml:"flapping" doc:"connections of one client identifier that end badly; one with more is banned for as long; 0/min is never" ex:"15/min"`
 }
 
 func (m *Limits) setDefaults() {
@@ -28,6 +32,7 @@ func (m *Limits) setDefaults() {
 		QueueMessages: 1000, QueueSize: 1 << 20, RetainedMessages: 20000, RetainedSize: 4 << 20,
 		Subscriptions: 500, TopicLevels: 16, TopicLength: 1024,
 		MessageRate: Rate{0, time.Second}, ConnectRate: Rate{20, time.Second},
+		Sessions: 5000, KeepAliveFactor: 1.5, ByteRate: ByteRate{0, time.Second}, Flapping: Rate{0, time.Minute},
 	}
 }
 

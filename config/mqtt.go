@@ -13,8 +13,8 @@ import (
 // MQTT is the server's block.
 type MQTT struct {
 	Limits       Limits        `yaml:"limits" doc:"caps that keep a small board alive"`
-	Listeners    []Listener    `yaml:"listeners" doc:"where clients connect; default: 127.0.0.1:1883"`
 	Features     Features      `yaml:"features" doc:"what clients may use; announced to MQTT 5.0 clients"`
+	Listeners    []Listener    `yaml:"listeners" doc:"where clients connect; default: 127.0.0.1:1883"`
 	Overlap      string        `yaml:"overlap" enum:"once|each" doc:"whether a message that several subscriptions of a client match is delivered once, or once for each"`
 	SysInterval  time.Duration `yaml:"sys_interval" doc:"time between updates of $SYS; 0 is off" ex:"10s"`
 	ClientEvents bool          `yaml:"client_events" doc:"publish connects and disconnects of clients"`
@@ -29,19 +29,21 @@ func (m *MQTT) setDefaults() {
 
 // Listener is one place where clients connect.
 type Listener struct {
-	Bind          string          `yaml:"bind" req:"1" ex:"\":1883\"" doc:"host:port, unix:/path, serial:/dev/..., systemd:NAME"`
-	TLS           *ListenerTLS    `yaml:"tls" doc:"serve MQTT over TLS"`
-	Protocol      string          `yaml:"protocol" enum:"mqtt|websocket" doc:"plain MQTT, or MQTT in WebSocket"`
-	Path          string          `yaml:"path" doc:"WebSocket: path of the URL"`
-	Origins       []string        `yaml:"origins" ex:"[\"https://panel.example.com\"]" doc:"WebSocket: web pages from other hosts that may connect; \"*\" is any"`
-	Anonymous     bool            `yaml:"anonymous" doc:"let clients in without a name; default: true on loopback and Unix sockets while auth is empty"`
-	UsersFile     Path            `yaml:"users_file" doc:"password file of this listener only"`
-	ACL           []Rule          `yaml:"acl" doc:"rules of this listener only, before auth.rules"`
-	Limits        *ListenerLimits `yaml:"limits" doc:"limits of this listener; the rest is mqtt.limits"`
-	ProxyProtocol []string        `yaml:"proxy_protocol" doc:"networks of the proxies whose PROXY header is believed" ex:"[10.0.0.0/8]"`
-	TopicPrefix   string          `yaml:"topic_prefix" doc:"put before every topic of this listener's clients" ex:"plant-2/"`
-	Baud          int             `yaml:"baud" min:"50" max:"20000000" doc:"serial: speed in bits per second"`
-	Framing       string          `yaml:"framing" enum:"cobs|slip" doc:"serial: how packets are told apart"`
+	Bind          string            `yaml:"bind" req:"1" ex:"\":1883\"" doc:"host:port, unix:/path, serial:/dev/..., systemd:NAME"`
+	TLS           *ListenerTLS      `yaml:"tls" doc:"serve MQTT over TLS"`
+	Protocol      string            `yaml:"protocol" enum:"mqtt|websocket" doc:"plain MQTT, or MQTT in WebSocket"`
+	Path          string            `yaml:"path" doc:"WebSocket: path of the URL"`
+	Origins       []string          `yaml:"origins" ex:"[\"https://panel.example.com\"]" doc:"WebSocket: web pages from other hosts that may connect; \"*\" is any"`
+	Anonymous     bool              `yaml:"anonymous" doc:"let clients in without a name; default: true on loopback and Unix sockets while auth is empty"`
+	UsersFile     Path              `yaml:"users_file" doc:"password file of this listener only"`
+	ACL           []Rule            `yaml:"acl" doc:"rules of this listener only, before auth.rules"`
+	Limits        *ListenerLimits   `yaml:"limits" doc:"limits of this listener; the rest is mqtt.limits"`
+	Features      *ListenerFeatures `yaml:"features" doc:"features of this listener; the rest is mqtt.features"`
+	MovedTo       string            `yaml:"moved_to" doc:"send every client to this server instead, host:port" ex:"gateway-2:1883"`
+	ProxyProtocol []string          `yaml:"proxy_protocol" doc:"networks of the proxies whose PROXY header is believed" ex:"[10.0.0.0/8]"`
+	TopicPrefix   string            `yaml:"topic_prefix" doc:"put before every topic of this listener's clients" ex:"plant-2/"`
+	Baud          int               `yaml:"baud" min:"50" max:"20000000" doc:"serial: speed in bits per second"`
+	Framing       string            `yaml:"framing" enum:"cobs|slip" doc:"serial: how packets are told apart"`
 }
 
 func (l *Listener) setDefaults() {
@@ -83,13 +85,28 @@ func (p *ListenerLimits) bind(l *loader, n *node, path string) {
 	l.bindMapping(n, path, shared{}, reflect.ValueOf(&p.Limits).Elem())
 }
 
+// ListenerFeatures are the features of one listener: what it does not set is
+// mqtt.features.
+type ListenerFeatures struct{ Features }
+
+func (p *ListenerFeatures) bind(l *loader, n *node, path string) {
+	p.Features = l.cfg.MQTT.Features
+	if n.kind != mapping {
+		l.fail(n, path, "", "expected a mapping (key: value), found %s", n.is())
+		return
+	}
+	l.bindMapping(n, path, shared{}, reflect.ValueOf(&p.Features).Elem())
+}
+
 // Features can be switched off, for clients that must not use them.
 type Features struct {
-	MaxQoS                  int  `yaml:"max_qos" min:"0" max:"2" doc:"highest QoS"`
-	Retain                  bool `yaml:"retain" doc:"retained messages"`
-	Wildcard                bool `yaml:"wildcard" doc:"wildcards in subscriptions"`
-	Shared                  bool `yaml:"shared" doc:"shared subscriptions"`
-	SubscriptionIdentifiers bool `yaml:"subscription_identifiers" doc:"Subscription Identifiers"`
+	MaxQoS                  int    `yaml:"max_qos" min:"0" max:"2" doc:"highest QoS"`
+	Retain                  bool   `yaml:"retain" doc:"retained messages"`
+	Wildcard                bool   `yaml:"wildcard" doc:"wildcards in subscriptions"`
+	Shared                  bool   `yaml:"shared" doc:"shared subscriptions"`
+	SubscriptionIdentifiers bool   `yaml:"subscription_identifiers" doc:"Subscription Identifiers"`
+	CheckPayload            bool   `yaml:"check_payload" doc:"refuse payloads that are not the UTF-8 that their Payload Format Indicator says they are"`
+	ResponseInformation     string `yaml:"response_information" doc:"start of the response topics that MQTT 5.0 clients are told to use; {client} is the client identifier" ex:"response/{client}/"`
 }
 
 // Kind returns how the listener is bound: tcp, unix, serial or systemd; and

@@ -28,6 +28,11 @@ func limits(l *config.Limits) *broker.Limits {
 		Subscriptions:     l.Subscriptions,
 		TopicLevels:       l.TopicLevels,
 		TopicLength:       l.TopicLength,
+		Sessions:          l.Sessions,
+		KeepAliveFactor:   l.KeepAliveFactor,
+		ByteRate:          l.ByteRate.PerSecond(),
+		Flapping:          int(l.Flapping.Count),
+		FlappingWindow:    l.Flapping.Per,
 		MessageRate:       l.MessageRate.PerSecond(),
 		ConnectRate:       l.ConnectRate.PerSecond(),
 	}
@@ -40,6 +45,8 @@ func features(f *config.Features) *broker.Features {
 		Wildcard:                f.Wildcard,
 		Shared:                  f.Shared,
 		SubscriptionIdentifiers: f.SubscriptionIdentifiers,
+		CheckPayload:            f.CheckPayload,
+		ResponseInformation:     f.ResponseInformation,
 	}
 }
 
@@ -50,6 +57,12 @@ func listenerOptions(l *config.Listener, ln net.Listener) broker.ListenerOptions
 	}
 	if l.Limits != nil {
 		o.Limits = limits(&l.Limits.Limits)
+	}
+	if l.Features != nil {
+		o.Features = features(&l.Features.Features)
+	}
+	if l.MovedTo != "" {
+		o.Redirect = &broker.Redirect{Reference: l.MovedTo, Permanent: true}
 	}
 	return o
 }

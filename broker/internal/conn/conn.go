@@ -88,13 +88,8 @@ type Config struct {
 	Features Features
 	// TopicPrefix goes before every topic that the clients name.
 	TopicPrefix string
-	// ResponseInformation is the answer to Request Response Information, with
-	// {client} for the Client Identifier; empty: none.
-	ResponseInformation string
-	// CheckPayload holds payloads to their Payload Format Indicator.
-	CheckPayload bool
-	Log          *slog.Logger
-	Counters     *Counters
+	Log         *slog.Logger
+	Counters    *Counters
 }
 
 // Counters are shared by all connections of a broker: of what is rare. What

@@ -131,8 +131,8 @@ func (c *Conn) answer(p *packet.Properties, a *Accepted) {
 		c.proof(p, x.outcome)
 		c.exchange = nil
 	}
-	if r.RequestResponse && c.cfg.ResponseInformation != "" { // [MQTT-3.1.2-28]
+	if r.RequestResponse && c.cfg.Features.ResponseInformation != "" { // [MQTT-3.1.2-28]
 		p.Has |= packet.HasResponseInformation
-		p.ResponseInformation = []byte(strings.ReplaceAll(c.cfg.ResponseInformation, "{client}", a.ClientID))
+		p.ResponseInformation = []byte(strings.ReplaceAll(c.cfg.Features.ResponseInformation, "{client}", a.ClientID))
 	}
 }

@@ -22,6 +22,11 @@ type Features struct {
 	Wildcard                bool
 	Shared                  bool
 	SubscriptionIdentifiers bool
+	// CheckPayload holds payloads to their Payload Format Indicator.
+	CheckPayload bool
+	// ResponseInformation is the answer to Request Response Information, with
+	// {client} for the Client Identifier; empty: none.
+	ResponseInformation string
 }
 
 // judge says why a PUBLISH to name is not routed; nil lets it pass. The client
@@ -32,7 +37,7 @@ func (c *Conn) judge(name string) (full string, _ *mqtt.Error) {
 		if tooManyUserProperties(&v.Properties) {
 			return "", errUserProperties
 		}
-		if c.cfg.CheckPayload && !payloadFits(&v.Properties, v.Publish.Payload) {
+		if c.cfg.Features.CheckPayload && !payloadFits(&v.Properties, v.Publish.Payload) {
 			return "", errPayloadFormat
 		}
 	}

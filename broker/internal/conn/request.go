@@ -97,7 +97,7 @@ func (c *Conn) checkWill(k *packet.Connect) error {
 		return mqtt.Errorf(mqtt.RetainNotSupported, "MQTT-3.2.2-13", "Will Retain, and retained messages are off")
 	case tooManyUserProperties(&k.Will):
 		return errUserProperties
-	case c.cfg.CheckPayload && !payloadFits(&k.Will, k.WillPayload):
+	case f.CheckPayload && !payloadFits(&k.Will, k.WillPayload):
 		return mqtt.Errorf(mqtt.PayloadFormatInvalid, "", "the Will Payload is not the UTF-8 it says it is")
 	}
 	if err := c.fits(string(k.WillTopic)); err != nil {
