@@ -274,8 +274,8 @@ func (s *victim) finish() {
 	}
 }
 
-// probe runs a healthy client: what it publishes must come back to it within
-// a second, all the time.
+// probe runs a healthy client: of what it publishes, 99 of 100 must come back
+// to it within a second, and everything within five.
 func (s *victim) probe(words string) {
 	s.t.Helper()
 	c := s.dial(mqtt.V5)
@@ -285,7 +285,12 @@ func (s *victim) probe(words string) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
+		slow, worst := 0, time.Duration(0)
 		for n := 0; ; n++ {
+			if slow > 1+n/100 {
+				s.t.Errorf("the healthy client waited for more than a second %d times of %d, the longest %s", slow, n, worst)
+				return
+			}
 			select {
 			case <-stop:
 				return
@@ -296,9 +301,13 @@ func (s *victim) probe(words string) {
 			begin := time.Now()
 			c.send(fmt.Sprintf("PUBLISH topic=healthy/probe payload=%d", n))
 			got := c.receive()
-			if took := time.Since(begin); !strings.HasPrefix(got, fmt.Sprintf("PUBLISH topic=healthy/probe payload=%d ", n)) || took > time.Second {
+			took := time.Since(begin)
+			if !strings.HasPrefix(got, fmt.Sprintf("PUBLISH topic=healthy/probe payload=%d ", n)) {
 				s.t.Errorf("the healthy client got %q after %s", got, took)
 				return
+			}
+			if worst = max(worst, took); took > time.Second {
+				slow++
 			}
 		}
 	}()
