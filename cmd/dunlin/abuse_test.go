@@ -17,8 +17,6 @@ type attack struct {
 	number int
 	name   string
 	run    func(t *testing.T)
-	// waits says what of the server is not there yet.
-	waits string
 	// elsewhere names the test that holds the case when it is not here,
 	// "folder TestName", or, starting with "issue", the part of the program
 	// that does not exist yet, or, starting with "none:", why there is nothing to
@@ -53,9 +51,6 @@ func TestAbuse(t *testing.T) {
 	for _, a := range all {
 		if a.run != nil {
 			t.Run(twoDigits(a.number)+" "+a.name, func(t *testing.T) {
-				if a.waits != "" && os.Getenv("ABUSE") != "full" {
-					t.Skip(a.waits)
-				}
 				t.Parallel()
 				a.run(t)
 			})

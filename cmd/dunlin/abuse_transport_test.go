@@ -27,7 +27,7 @@ import (
 func attacksOnTransport() []attack {
 	return []attack{
 		{number: 68, name: "old TLS, weak suites, heartbeats", run: weakTLS},
-		{number: 69, name: "handshakes that are started and left", run: leftHandshakes, waits: "limit of connections before CONNECT"},
+		{number: 69, name: "handshakes that are started and left", run: leftHandshakes},
 		{number: 70, name: "WebSocket frames against the packets' borders", run: webSocketBorders},
 		{number: 71, name: "WebSocket frames that cannot be", run: webSocketViolations},
 		{number: 72, name: "requests that are no upgrade", run: wrongUpgrades},
