@@ -61,6 +61,9 @@ soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wi
 spec-mutants: ## break the server in many ways; a test that names the broken statement must fail
 	@go run ./scripts/mutants
 
+abuse: ## the attacks of TestAbuse at full size against the real program (a run of the tests makes fewer)
+	@ABUSE=full go test -count=1 -timeout 30m -run TestAbuse ./cmd/dunlin
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 
