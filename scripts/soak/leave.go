@@ -80,14 +80,14 @@ func (a *actor) malform(l *link) {
 // fallSilent neither reads nor writes until the server must have closed
 // [MQTT-3.1.2-22].
 func (a *actor) fallSilent(l *link) {
-	l.paused.Store(true)
+	l.pause(true)
 	time.Sleep(100 * time.Millisecond) // the reader may be acknowledging
 	from, to := l.lastWrite(), time.Now()
 	limit := l.keepAlive * 3 / 2
 	// What is read afterwards is acknowledged, so that a server that is late by
 	// more than this is caught.
 	time.Sleep(limit + a.world.late/2)
-	l.paused.Store(false)
+	l.pause(false)
 	a.closed(l, "silence", mqtt.KeepAliveTimeout)
 	a.lost(l, "silence", from.Add(limit), to.Add(limit))
 }
@@ -121,7 +121,7 @@ func (a *actor) settle() {
 		a.mu.Unlock()
 		return
 	}
-	a.link.paused.Store(false)
+	a.link.pause(false)
 }
 
 // ping keeps a settled connection.

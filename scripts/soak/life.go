@@ -209,14 +209,14 @@ func (a *actor) stay(ctx context.Context) bool {
 			return false
 		}
 	}
-	a.link.paused.Store(false)
+	a.link.pause(false)
 	return true
 }
 
 // act does one thing.
 func (a *actor) act() error {
 	r := a.rand
-	a.link.paused.Store(r.IntN(20) == 0 && a.link.keepAlive > silence)
+	a.link.pause(r.IntN(20) == 0 && a.link.keepAlive > silence)
 	if a.link.keepAlive == silence {
 		if err := a.link.send(&packet.View{Type: packet.PINGREQ}); err != nil {
 			return err

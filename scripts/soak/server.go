@@ -21,6 +21,7 @@ import (
 // configuration gives so much room that nothing may ever be dropped.
 const configuration = `
 node: soak
+data_dir: %q
 mqtt:
   listeners: [{bind: %q, anonymous: true}]
   limits:
@@ -53,7 +54,7 @@ func startServer(binary, dir string) (*server, error) {
 	s := &server{address: ln.Addr().String(), values: make(map[string]string)}
 	ln.Close()
 	file := filepath.Join(dir, "soak.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, s.address), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, filepath.Join(dir, "data"), s.address), 0o600); err != nil {
 		return nil, err
 	}
 	s.cmd = exec.Command(binary, "run", "-c", file)

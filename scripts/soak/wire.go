@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,9 +68,6 @@ func (w *wire) read(handle func(*packet.View) error) error {
 	buf, n := make([]byte, 4<<10), 0
 	var v packet.View
 	for {
-		for w.paused.Load() {
-			time.Sleep(20 * time.Millisecond)
-		}
 		m, err := w.nc.Read(buf[n:])
 		n += m
 		used := 0
@@ -92,12 +91,26 @@ func (w *wire) read(handle func(*packet.View) error) error {
 			used += size
 		}
 		n = copy(buf, buf[used:n])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			for w.paused.Load() {
+				time.Sleep(20 * time.Millisecond)
+			}
+			err = w.nc.SetReadDeadline(time.Time{})
+		}
 		if err != nil {
 			return err
 		}
 		if n == len(buf) {
 			buf = append(buf, make([]byte, len(buf))...)
 		}
+	}
+}
+
+// pause makes read stop, at once but for the packets it has, or go on.
+func (w *wire) pause(stop bool) {
+	w.paused.Store(stop)
+	if stop {
+		w.nc.SetReadDeadline(time.Unix(1, 0)) // fails only when it is closed
 	}
 }
 
