@@ -24,7 +24,7 @@ type wire struct {
 
 	mu   sync.Mutex
 	out  []byte
-	last time.Time // when the last packet was written
+	last time.Time // just before the last packet was written
 }
 
 func dial(address string, v mqtt.Version) (*wire, error) {
@@ -52,8 +52,8 @@ func (w *wire) write(b []byte) error {
 	if err := w.nc.SetWriteDeadline(time.Now().Add(ioTimeout)); err != nil {
 		return err
 	}
-	_, err := w.nc.Write(b)
 	w.last = time.Now()
+	_, err := w.nc.Write(b)
 	return err
 }
 

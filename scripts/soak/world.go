@@ -177,10 +177,17 @@ func (w *world) keepAlive() (stop func()) {
 	return func() { cancel(); <-done }
 }
 
+// each calls f for all actors, some at a time: the server closes the oldest of
+// too many connections that have not said CONNECT.
 func (w *world) each(f func(*actor)) {
 	var all sync.WaitGroup
+	room := make(chan struct{}, 16)
 	for _, a := range w.actors {
-		all.Go(func() { f(a) })
+		room <- struct{}{}
+		all.Go(func() {
+			defer func() { <-room }()
+			f(a)
+		})
 	}
 	all.Wait()
 }
