@@ -192,9 +192,6 @@ func (l *loop) inputEnds(c *Conn, err error) {
 func (l *loop) feed(c *Conn, now time.Time, b []byte) {
 	s, known := &c.sock, c.peer != nil
 	used, err := c.feed(now, b)
-	if !known && c.peer != nil {
-		l.schedule(c)
-	}
 	rest := b[used:]
 	switch {
 	case err != nil:
@@ -205,6 +202,12 @@ func (l *loop) feed(c *Conn, now time.Time, b []byte) {
 		s.in = nil
 	default:
 		s.in = append(s.in[:0], rest...)
+	}
+	if s.busy { // c is the other goroutine's until it returns
+		return
+	}
+	if !known && c.peer != nil {
+		l.schedule(c)
 	}
 	if wait := c.rest(now); wait > 0 {
 		s.paused, s.until = true, l.since(now)+int64(wait)
