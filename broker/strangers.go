@@ -12,9 +12,17 @@ const (
 	// maxStrangers is how many connections may be open without an accepted
 	// CONNECT before the oldest of them is closed for a new one.
 	maxStrangers = 64
+	// maxBegun is the same for those whose TLS handshake or WebSocket upgrade
+	// has begun: it takes a small client seconds and costs us most of what it
+	// ever will, so that ending it for a new one would let nobody in after a
+	// power cut.
+	maxBegun = 256
 	// strangerGrace is what each of them has in any case, so that a burst of
 	// clients that do send CONNECT is let in.
 	strangerGrace = 100 * time.Millisecond
+	// shakingGrace is the same where a handshake comes first: a small client
+	// takes its time to make the keys for its first bytes.
+	shakingGrace = time.Second
 	// strangersInAll is where even that ends.
 	strangersInAll = 1024
 )
@@ -29,49 +37,74 @@ type strangers struct {
 }
 
 type stranger struct {
-	conn *conn.Conn
-	came time.Time
+	conn  *conn.Conn
+	until time.Time // it is left alone
+	begun bool      // when it was judged
 }
 
 // meet takes a new connection, and ends those it is too many for. The caller
 // holds the lock of serving.
 func (b *Broker) meet(c *conn.Conn, now time.Time) {
 	s := &b.serving.strangers
-	s.list = append(s.list, stranger{c, now})
+	grace := strangerGrace
+	if c.Shakes() {
+		grace = shakingGrace
+	}
+	s.list = append(s.list, stranger{conn: c, until: now.Add(grace)})
 	if len(s.list) > maxStrangers && !s.judge(now) && s.timer == nil {
-		s.wait.Add(1)
-		s.timer = time.AfterFunc(strangerGrace, func() {
-			defer s.wait.Done()
-			b.serving.Lock()
-			defer b.serving.Unlock()
-			s.timer = nil
-			if now := time.Now(); !b.serving.closed && !s.judge(now) {
-				s.judge(now.Add(strangerGrace)) // they came behind the first, and had nearly as long
-			}
-		})
+		b.judgeLater()
 	}
 }
 
-// judge ends the oldest beyond the limit. It reports false if there are more
+// judgeLater judges again, until there are not too many. The caller holds the
+// lock of serving.
+func (b *Broker) judgeLater() {
+	s := &b.serving.strangers
+	s.wait.Add(1)
+	s.timer = time.AfterFunc(strangerGrace, func() {
+		defer s.wait.Done()
+		b.serving.Lock()
+		defer b.serving.Unlock()
+		s.timer = nil
+		if !b.serving.closed && !s.judge(time.Now()) {
+			b.judgeLater()
+		}
+	})
+}
+
+// judge ends the oldest beyond the limits. It reports false if there are more
 // that have some time left.
 func (s *strangers) judge(now time.Time) bool {
 	left := s.list[:0]
+	silent, begun := -maxStrangers, -maxBegun // how many are too many
 	for _, x := range s.list {
-		if x.conn.Stranger() {
-			left = append(left, x)
+		if !x.conn.Stranger() {
+			continue
 		}
-	}
-	ended := 0
-	for ; len(left)-ended > maxStrangers; ended++ {
-		if now.Sub(left[ended].came) < strangerGrace && len(left)-ended <= strangersInAll {
-			break
+		if x.begun = x.conn.Begun(); x.begun {
+			begun++
+		} else {
+			silent++
 		}
-		left[ended].conn.Kick(mqtt.ServerBusy)
+		left = append(left, x)
 	}
-	n := copy(left, left[ended:])
-	clear(s.list[n:])
-	s.list = s.list[:n]
-	return n <= maxStrangers
+	kept, all := left[:0], len(left)
+	for _, x := range left {
+		excess := &silent
+		if x.begun {
+			excess = &begun
+		}
+		if *excess > 0 && (!now.Before(x.until) || all > strangersInAll) {
+			x.conn.Kick(mqtt.ServerBusy)
+			*excess--
+			all--
+			continue
+		}
+		kept = append(kept, x)
+	}
+	clear(s.list[len(kept):])
+	s.list = kept
+	return silent <= 0 && begun <= 0
 }
 
 // stop ends the timer and waits for it.

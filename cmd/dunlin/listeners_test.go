@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -242,6 +243,31 @@ func TestListenersThatCannotBe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// After a power cut all devices come at once: none is sent away.
+func TestManyTLSClientsAtOnce(t *testing.T) {
+	a := serverAuthority(t)
+	address, _, _ := startGateway(t, fmt.Sprintf(`mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true, tls: {cert: %[1]s/server.pem, key: %[1]s/server.key}}]}`, a.dir),
+		deps{log: slog.New(slog.DiscardHandler)})
+	me := a.clientConfig(t)
+	var clients sync.WaitGroup
+	for i := range 200 {
+		clients.Go(func() {
+			nc, err := tls.Dial("tcp", address, me)
+			if err != nil {
+				t.Errorf("client %d: %v", i, err)
+				return
+			}
+			defer nc.Close()
+			id := fmt.Sprintf("c%03d", i)
+			nc.Write([]byte("\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04" + id))
+			if _, err := io.ReadFull(nc, make([]byte, 4)); err != nil {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	clients.Wait()
 }
 
 // What SIGHUP does: a client whose certificate was revoked stays out at once.

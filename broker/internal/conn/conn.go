@@ -222,6 +222,18 @@ func (c *Conn) Stranger() bool {
 	return !c.w.open && !c.w.closing
 }
 
+// Shakes reports whether the transport has a handshake of its own.
+func (c *Conn) Shakes() bool {
+	_, ok := c.nc.(listen.Handshaker)
+	return ok
+}
+
+// Begun reports whether the client has begun that handshake.
+func (c *Conn) Begun() bool {
+	b, ok := c.nc.(interface{ Begun() bool })
+	return ok && b.Begun()
+}
+
 // leave makes Done report the end.
 func (c *Conn) leave() {
 	w := &c.w

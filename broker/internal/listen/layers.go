@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -55,7 +56,12 @@ type layered struct {
 	net.Conn // the socket
 	top      net.Conn
 	l        *layeredListener
+	begun    atomic.Bool
 }
+
+// Begun reports whether the client has said hello in TLS, or was answered in
+// WebSocket: it means to go on, and to end it now would waste what it cost.
+func (c *layered) Begun() bool { return c.begun.Load() }
 
 func (c *layered) socket() *socket { return c.Conn.(*socket) }
 
@@ -100,6 +106,7 @@ func (c *layered) handshake() (p Peer, err error) {
 			return p, err
 		}
 		c.top = newWebSocket(c.top, rest)
+		c.begun.Store(true)
 	}
 	return p, nil
 }
@@ -120,8 +127,16 @@ func (c *layered) proxy(p *Peer) error {
 }
 
 func (c *layered) tls(p *Peer) error {
-	t := c.l.layers.TLS
-	tc := tls.Server(c.top, t.base)
+	t, s := c.l.layers.TLS, c.socket()
+	if err := s.readRecord(); err != nil {
+		return err
+	}
+	c.begun.Store(true)
+	if err := s.takeTurn(t.turns); err != nil {
+		return err
+	}
+	defer s.pass()
+	tc := tls.Server(s, t.base)
 	if err := tc.Handshake(); err != nil {
 		var plain tls.RecordHeaderError
 		if errors.As(err, &plain) {

@@ -34,16 +34,24 @@ type socket struct {
 	rest   []byte // read ahead; comes first
 	budget int    // bytes that may still be read; negative: any number
 
+	// ahead is called once, before the next read that may wait; nil for none.
+	ahead func()
+
 	patience atomic.Int64 // time.Duration of the write deadline, 0: none
 	leaving  atomic.Bool
 
 	deadline struct {
 		sync.Mutex
 		caller, step time.Time
+		ended        chan struct{} // closed when the caller's is in the past
 	}
 }
 
-func newSocket(nc net.Conn) *socket { return &socket{Conn: nc, budget: handshakeBytes} }
+func newSocket(nc net.Conn) *socket {
+	s := &socket{Conn: nc, budget: handshakeBytes}
+	s.deadline.ended = make(chan struct{})
+	return s
+}
 
 // Read reads, within the budget of the handshake.
 func (s *socket) Read(p []byte) (n int, err error) {
@@ -52,6 +60,7 @@ func (s *socket) Read(p []byte) (n int, err error) {
 		s.rest = s.rest[n:]
 		return n, nil
 	}
+	s.pass()
 	if s.budget < 0 {
 		return s.Conn.Read(p)
 	}
@@ -86,7 +95,56 @@ func (s *socket) SetReadDeadline(t time.Time) error {
 	s.deadline.Lock()
 	defer s.deadline.Unlock()
 	s.deadline.caller = t
+	if !t.IsZero() && !t.After(time.Now()) {
+		select {
+		case <-s.deadline.ended:
+		default:
+			close(s.deadline.ended)
+		}
+	}
 	return s.arm()
+}
+
+// pass calls ahead if that was not done yet.
+func (s *socket) pass() {
+	if s.ahead != nil {
+		s.ahead()
+		s.ahead = nil
+	}
+}
+
+// takeTurn waits for one of the turns, at most until the caller's deadline. It
+// is given back before the next read that may wait, or by pass.
+func (s *socket) takeTurn(turns chan struct{}) error {
+	if err := s.await(turns); err != nil {
+		return err
+	}
+	s.ahead = func() { <-turns }
+	return nil
+}
+
+func (s *socket) await(turns chan struct{}) error {
+	select {
+	case turns <- struct{}{}:
+		return nil
+	default:
+	}
+	s.deadline.Lock()
+	caller := s.deadline.caller
+	s.deadline.Unlock()
+	var late <-chan time.Time
+	if !caller.IsZero() {
+		t := time.NewTimer(time.Until(caller))
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case turns <- struct{}{}:
+		return nil
+	case <-s.deadline.ended:
+	case <-late:
+	}
+	return os.ErrDeadlineExceeded
 }
 
 // arm sets the earlier deadline; the caller holds the lock.
@@ -132,6 +190,37 @@ func (s *socket) Write(b []byte) (written int, err error) {
 		}
 	}
 	return written, err
+}
+
+// readRecord reads ahead the first TLS record, a ClientHello, without more
+// memory than bytes came. What is no such record is left to the handshake.
+func (s *socket) readRecord() error {
+	b := append(make([]byte, 0, 2<<10), s.rest...)
+	s.rest = nil
+	for !wholeRecord(b) {
+		if len(b) == cap(b) {
+			b = append(make([]byte, 0, 2*cap(b)), b...)
+		}
+		n, err := s.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil {
+			return err
+		}
+	}
+	s.rest = b
+	return nil
+}
+
+func wholeRecord(b []byte) bool {
+	const handshake, header, longest = 0x16, 5, 16 << 10
+	if len(b) > 0 && b[0] != handshake {
+		return true
+	}
+	if len(b) < header {
+		return false
+	}
+	n := int(b[3])<<8 | int(b[4])
+	return n > longest || len(b) >= header+n
 }
 
 // CloseWrite ends this side's half.

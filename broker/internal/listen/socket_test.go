@@ -128,3 +128,50 @@ func TestHandshakeBudgetAndDeadlines(t *testing.T) {
 		})
 	}
 }
+
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := make(chan struct{}, 1)
+		client, server := net.Pipe()
+		defer client.Close()
+		defer server.Close()
+		first := newSocket(server)
+		if err := first.takeTurn(turns); err != nil {
+			t.Fatal(err)
+		}
+		waiting := func(set func(*socket)) (*socket, chan error) {
+			s, done := newSocket(server), make(chan error, 1)
+			set(s)
+			go func() { done <- s.takeTurn(turns) }()
+			synctest.Wait()
+			return s, done
+		}
+		start := time.Now()
+		_, late := waiting(func(s *socket) { s.SetReadDeadline(start.Add(10 * time.Second)) })
+		kicked, ended := waiting(func(*socket) {})
+		kicked.SetReadDeadline(time.Unix(1, 0))
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 0 {
+			t.Errorf("ended by the server: %v after %v", err, time.Since(start))
+		}
+		if err := <-late; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 10*time.Second {
+			t.Errorf("at the deadline: %v after %v", err, time.Since(start))
+		}
+		_, next := waiting(func(*socket) {})
+		go client.Write([]byte("x"))
+		first.rest = []byte("r")
+		if first.Read(make([]byte, 1)); len(next) != 0 {
+			t.Error("what was read ahead gives the turn away")
+		}
+		first.SetReadDeadline(time.Time{})
+		if n, err := first.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if err := <-next; err != nil {
+			t.Error(err)
+		}
+		first.pass() // its turn is not its own any more
+		if len(turns) != 1 {
+			t.Error("a turn was given back twice")
+		}
+	})
+}

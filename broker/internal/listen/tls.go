@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,12 @@ type TLS struct {
 	base *tls.Config // keeps the keys of session tickets over reloads
 	now  atomic.Pointer[credentials]
 
+	// turns are taken for the part of a handshake that costs most, from the
+	// ClientHello to our answer, one for each processor: after a power cut
+	// devices are served one after the other, instead of all at once too late,
+	// and MQTT goes on meanwhile.
+	turns chan struct{}
+
 	looking chan struct{} // held while files are looked at
 	looked  time.Time     // the holder's: when that was done last
 	seen    []stamp       // the holder's: what was loaded or refused last
@@ -54,7 +61,7 @@ type TLS struct {
 // NewTLS loads the files. The error names the file, and the cure if there is
 // one.
 func NewTLS(o TLSOptions, log *slog.Logger) (*TLS, error) {
-	t := &TLS{opts: o, log: log, looking: make(chan struct{}, 1)}
+	t := &TLS{opts: o, log: log, looking: make(chan struct{}, 1), turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	t.seen, t.looked = stamps(o), time.Now()
 	c, err := loadCredentials(o, t.looked)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -238,4 +239,67 @@ func TestResumedSessionsOfAFormerAuthority(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestBegun(t *testing.T) {
+	a := newAuthority(t)
+	a.server("server")
+	var log logged
+	s, err := NewTLS(TLSOptions{Cert: a.path("server.pem"), Key: a.path("server.key")}, log.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := Layers{TLS: s, Log: log.logger()}.Over(bind(t, "127.0.0.1:0"))
+	hello := helloOf(t)
+	for _, tc := range []struct {
+		name  string
+		sent  []byte
+		begun bool
+	}{
+		{"part of a hello", hello[:len(hello)-1], false},
+		{"a whole hello", hello, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			client := dial(t, ln.Addr().String())
+			nc, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				nc.(Handshaker).Handshake()
+			}()
+			for _, b := range [][]byte{tc.sent[:100], tc.sent[100:]} {
+				if _, err := client.Write(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.begun {
+				client.Read(make([]byte, 1)) // the answer
+			} else {
+				client.(interface{ CloseWrite() error }).CloseWrite()
+				<-done
+			}
+			if got := nc.(interface{ Begun() bool }).Begun(); got != tc.begun {
+				t.Errorf("begun: %v", got)
+			}
+			client.Close()
+			<-done
+		})
+	}
+}
+
+// helloOf returns a ClientHello.
+func helloOf(t *testing.T) []byte {
+	t.Helper()
+	client, server := net.Pipe()
+	defer server.Close()
+	go tls.Client(client, &tls.Config{ServerName: "localhost"}).Handshake()
+	s := newSocket(server)
+	if err := s.readRecord(); err != nil {
+		t.Fatal(err)
+	}
+	return s.rest
 }
