@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
+.PHONY: abuse run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out

@@ -200,6 +200,7 @@ func missingCredentials(t *testing.T) {
 	} {
 		s := attackOn(t, victimOptions{config: config, noProbe: true,
 			files: map[string]string{"users": someUsers("u"), "secret": "0123456789abcdef0123456789abcdef"}})
+		tries := 0
 		for flags, fields := range map[byte][][]byte{
 			0x02: {},
 			0x82: {field("u")},
@@ -213,7 +214,9 @@ func missingCredentials(t *testing.T) {
 					if version == 5 {
 						p = props()
 					}
-					a := s.dial(mqtt.Version(version))
+					tries++
+					a := s.from(tries)
+					a.v = mqtt.Version(version)
 					a.write(frame(0x10, field("MQTT"), []byte{version, flags, 0, 60}, p, field("c"), slices.Concat(more...)))
 					if last := a.last(); strings.Contains(last, "CONNACK") && hasCode(last, 0) || last == "silence" {
 						t.Errorf("%s, flags %#x, version %d, %q: %s", backend, flags, version, more, last)
@@ -228,11 +231,13 @@ func missingCredentials(t *testing.T) {
 
 func oddPasswords(t *testing.T) {
 	s := guarded(t, "", aclBefore)
+	tries := 0
 	for name, password := range map[string]string{
 		"empty": "", "NUL behind it": "u\x00", "NUL": "\x00", "64 KB": strings.Repeat("u", 65_000), "513 bytes": strings.Repeat("u", 513), "a blank behind it": "u ",
 		"another case": "U", "its hash": strings.TrimSpace(strings.SplitN(sha512Hash("u", "u"), ":", 2)[1]),
 	} {
-		a := s.dial(mqtt.V5)
+		tries++
+		a := s.from(tries)
 		a.write(rawConnect(0xC2, props(), field("c"), field("u"), field(password)))
 		if last := a.last(); !hasCode(last, mqtt.BadUserNameOrPassword) && !hasCode(last, mqtt.NotAuthorized) {
 			t.Errorf("%s: %s", name, last)
