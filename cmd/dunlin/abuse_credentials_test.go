@@ -335,7 +335,7 @@ func passwordFlood(t *testing.T) {
 	known := s.dial(mqtt.V5)
 	known.connect("cid=known user=u pass=right")
 	stop := time.Now().Add(time.Duration(scale(3, 20)) * time.Second)
-	var refused, busy atomic.Int64
+	var refused, busy, waits atomic.Int64
 	var flood sync.WaitGroup
 	for worker := range 20 {
 		flood.Go(func() {
@@ -345,6 +345,8 @@ func passwordFlood(t *testing.T) {
 				switch got := a.receive(); {
 				case hasCode(got, mqtt.ServerBusy):
 					busy.Add(1)
+				case hasCode(got, mqtt.ConnectionRateExceeded):
+					waits.Add(1)
 				case hasCode(got, 0):
 					t.Error("let in with a wrong password")
 				default:
@@ -366,7 +368,10 @@ func passwordFlood(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	flood.Wait()
-	t.Logf("%d refused, %d told that the server is busy; RSS %d MiB", refused.Load(), busy.Load(), s.status("VmRSS")>>20)
+	t.Logf("%d refused, %d told that the server is busy, %d that they must wait; RSS %d MiB", refused.Load(), busy.Load(), waits.Load(), s.status("VmRSS")>>20)
+	if waits.Load() == 0 {
+		t.Error("no address had to wait after its failures")
+	}
 }
 
 // openFrom is from without a client.
