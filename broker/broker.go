@@ -176,6 +176,6 @@ func (b *Broker) forget(c *conn.Conn) {
 	defer b.serving.Unlock()
 	b.serving.conns[c].account.leave(c)
 	delete(b.serving.conns, c)
-	b.leavers.left(len(b.serving.conns), b.shrink)
+	b.leavers.left(len(b.serving.conns), b.shrink, b.opts.Emptied)
 	b.wg.Done()
 }

@@ -21,8 +21,9 @@ type leavers struct {
 	wait  sync.WaitGroup
 }
 
-// left is told how many connections are left after one has ended.
-func (l *leavers) left(n int, shrink func()) {
+// left is told how many connections are left after one has ended. shrink runs
+// before memory is given back and emptied after it.
+func (l *leavers) left(n int, shrink, emptied func()) {
 	l.Lock()
 	defer l.Unlock()
 	l.most = max(l.most, n)
@@ -39,6 +40,9 @@ func (l *leavers) left(n int, shrink func()) {
 		shrink()
 		runtime.GC() // what pools hold is let go by the second one
 		debug.FreeOSMemory()
+		if emptied != nil {
+			emptied()
+		}
 	})
 }
 

@@ -83,6 +83,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		ClientEvents: cfg.MQTT.ClientEvents,
 		SysInterval:  cfg.MQTT.SysInterval,
 		Version:      readVersion().Version,
+		Emptied:      releaseCode,
 		Log:          d.logger("broker"),
 	})
 	if err != nil {
