@@ -2,10 +2,12 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
 // authTimeout is how long an Authenticator may take for one CONNECT.
@@ -23,10 +25,20 @@ func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
 	defer cancel()
 	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
 	if err != nil {
-		l.guard.failed(time.Now(), addressOf(c.Transport().Remote), l.limits.FailedConnects)
+		l.failed(addressOf(c.Transport().Remote), err)
 		return nil, err
 	}
 	return &id, l.keepOutUser(c, r, &id)
+}
+
+// failed counts an attempt that proved nothing. That the server is too busy to
+// tell is no fault of the client.
+func (l *listener) failed(from netip.Addr, err error) {
+	var e *mqtt.Error
+	if errors.As(err, &e) && (e.Code == mqtt.ServerBusy || e.Code == mqtt.ServerUnavailable) {
+		return
+	}
+	l.guard.failed(time.Now(), from, l.limits.FailedConnects)
 }
 
 // keepOut refuses a client before its proof is looked at.
@@ -82,7 +94,7 @@ type counting struct {
 func (x *counting) Step(ctx context.Context, data []byte) (reply []byte, done bool, id Identity, err error) {
 	reply, done, id, err = x.Exchange.Step(ctx, data)
 	if err != nil {
-		x.l.guard.failed(time.Now(), x.from, x.l.limits.FailedConnects)
+		x.l.failed(x.from, err)
 	}
 	return reply, done, id, err
 }

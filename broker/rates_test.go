@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -144,6 +145,22 @@ func TestBannedClients(t *testing.T) {
 	c = dial(mqtt.V5)
 	c.Send("CONNECT cid=c user=u")
 	c.Expect("CONNACK sp=0 rc=0x8a reason=yes")
+}
+
+// busy has no time for anybody.
+type busy struct{ brokertest.Auth }
+
+func (*busy) Authenticate(context.Context, *broker.Connect) (broker.Identity, error) {
+	return broker.Identity{}, mqtt.Errorf(mqtt.ServerBusy, "", "too many at once")
+}
+
+func TestABusyServerIsNoFailureOfTheClient(t *testing.T) {
+	_, dial := dialTCP(t, func(o *broker.Options) { o.Auth, o.Limits.FailedConnects = new(busy), 1 })
+	for range 5 {
+		c := dial(mqtt.V5)
+		c.Send("CONNECT cid=c")
+		c.Expect("CONNACK sp=0 rc=0x89 reason=yes")
+	}
 }
 
 func TestWhoFailsOftenWaits(t *testing.T) {
