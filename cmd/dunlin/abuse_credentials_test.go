@@ -340,7 +340,7 @@ func passwordFlood(t *testing.T) {
 	for worker := range 20 {
 		flood.Go(func() {
 			for i := 0; time.Now().Before(stop); i++ {
-				a := newAttacker(t, s.openFrom(1000+worker), mqtt.V5)
+				a := newAttacker(t, s.openFrom(1000+worker%4), mqtt.V5)
 				a.send("CONNECT cid=c user=u pass=wrong")
 				switch got := a.receive(); {
 				case hasCode(got, mqtt.ServerBusy):
