@@ -77,6 +77,8 @@ type request struct {
 	leave  bool
 }
 
+// errRefused is an answer to a CONNECT that was not looked at: a client tries
+// again.
 var errRefused = errors.New("connection refused")
 
 // handle works off one packet of the server.
@@ -104,7 +106,10 @@ func (a *actor) handle(l *link, v *packet.View) error {
 // connected checks Session Present and takes the session up where it was.
 func (a *actor) connected(l *link, v *packet.View) error {
 	if v.Reason.Failed() {
-		err := fmt.Errorf("%w: %v", errRefused, v.Reason)
+		err := fmt.Errorf("connection not accepted: %v", v.Reason)
+		if v.Reason == mqtt.ServerBusy || v.Reason == mqtt.ServerUnavailable {
+			err = fmt.Errorf("%w: %v", errRefused, v.Reason)
+		}
 		l.accepted <- err
 		return err
 	}

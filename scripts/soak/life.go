@@ -24,7 +24,12 @@ func (a *actor) live(ctx context.Context) {
 			if !a.faithful {
 				pause(ctx, time.Duration(a.rand.IntN(6000))*time.Millisecond)
 			}
-			if err := a.connect(!a.durable || !a.faithful && a.rand.IntN(10) == 0, nil); err != nil {
+			err := a.connect(!a.durable || !a.faithful && a.rand.IntN(10) == 0, nil)
+			if errors.Is(err, errRefused) { // the server has too much to do
+				a.world.refused.Add(1)
+				continue
+			}
+			if err != nil {
 				a.fault("connect: %v", err)
 				return
 			}
@@ -80,7 +85,11 @@ func (a *actor) connect(clean bool, old *link) error {
 	select {
 	case err = <-l.accepted:
 	case <-l.done:
-		err = fmt.Errorf("no CONNACK: %w", l.err)
+		err = fmt.Errorf("%w without CONNACK: %v", errRefused, l.err)
+		select {
+		case err = <-l.accepted: // it ended right after
+		default:
+		}
 	case <-time.After(a.world.patience):
 		err = errors.New("no CONNACK in time")
 	}

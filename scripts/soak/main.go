@@ -116,7 +116,7 @@ func verdict(w *world, s *server, before, after sample, slack int) error {
 			w.fault(fmt.Sprintf("$SYS/%s is %d", zero, n))
 		}
 	}
-	fmt.Printf("%d messages delivered, %d wills\n", w.delivered.Load(), len(w.wills.all))
+	fmt.Printf("%d messages delivered, %d wills, %d connections refused\n", w.delivered.Load(), len(w.wills.all), w.refused.Load())
 	if n := w.faults.Load(); n > 0 {
 		return fmt.Errorf("%d faults", n)
 	}

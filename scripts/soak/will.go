@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// early is how much before its time a will may come: the server looks at the
+// clock once for all that one round of its loop reads, before it reads.
+const early = time.Second / 2
+
 // wills knows of each will whether and when it must be published. A client
 // that never leaves subscribes to all of them.
 type wills struct {
@@ -103,7 +107,7 @@ func (w *wills) judge() (errs []error) {
 			errs = append(errs, fmt.Errorf("will %d of %s came, but: %s", o.number, o.owner, o.how))
 		case !came && must:
 			errs = append(errs, fmt.Errorf("will %d of %s never came: %s, delay %v", o.number, o.owner, o.how, o.delay))
-		case came && o.published.Before(o.due.Add(-50*time.Millisecond)): // two clocks of the server, and rounding
+		case came && o.published.Before(o.due.Add(-early)):
 			errs = append(errs, fmt.Errorf("will %d of %s came %v early: %s, delay %v", o.number, o.owner, o.due.Sub(o.published), o.how, o.delay))
 		case came && o.published.After(o.until):
 			errs = append(errs, fmt.Errorf("will %d of %s came %v late: %s, delay %v", o.number, o.owner, o.published.Sub(o.until), o.how, o.delay))

@@ -34,6 +34,7 @@ type world struct {
 	wills   wills
 
 	delivered atomic.Uint64
+	refused   atomic.Uint64
 	faults    atomic.Uint64
 	start     time.Time
 }

@@ -208,3 +208,22 @@ func TestHandshakeComesFirstAndHasTheTimeOfConnect(t *testing.T) {
 		}
 	})
 }
+
+// A connection that was ended while its CONNECT waited to be read does not
+// take over the session, and leaves no will.
+func TestNobodyIsAcceptedAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := new(fakeBroker)
+		cfg := &Config{Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 1 << 20}}
+		client, server := net.Pipe()
+		defer client.Close()
+		c := New(cfg, server)
+		c.scratch = newScratch()
+		c.Kick(mqtt.ServerBusy)
+		synctest.Wait()
+		connect := packet.View{Type: packet.CONNECT, Connect: packet.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("c")}}
+		if err := c.packet(time.Now(), packet.Append(nil, mqtt.V5, &connect)); err == nil || f.peer != nil {
+			t.Errorf("accepted: %v", err)
+		}
+	})
+}

@@ -1,7 +1,9 @@
 package conn
 
 import (
+	"cmp"
 	"math"
+	"net"
 	"strings"
 	"time"
 
@@ -37,6 +39,11 @@ func (c *Conn) connect(now time.Time) error {
 
 // accept asks the server and opens the connection.
 func (c *Conn) accept(now time.Time, r *Request) error {
+	// Who was ended before CONNECT was read must not take over a session, or
+	// leave a will.
+	if err, closing := c.cause(); closing {
+		return cmp.Or(err, net.ErrClosed)
+	}
 	r.NoWait = c.loop != nil && !c.patient
 	a, err := c.cfg.Server.Connect(c, r)
 	if err == ErrWouldWait {
