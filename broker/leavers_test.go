@@ -17,6 +17,7 @@ func TestMemoryGoesBackOnceAfterManyHaveLeft(t *testing.T) {
 		}
 		leave(manyLeft-1, 0)
 		time.Sleep(2 * leaversPause)
+		synctest.Wait()
 		if len(order) != 0 {
 			t.Errorf("after few: %v", order)
 		}
@@ -24,6 +25,7 @@ func TestMemoryGoesBackOnceAfterManyHaveLeft(t *testing.T) {
 		time.Sleep(leaversPause / 2)
 		leave(manyLeft-1, manyLeft/2)
 		time.Sleep(2 * leaversPause)
+		synctest.Wait()
 		if len(order) != 2 || order[0] != "shrink" || order[1] != "emptied" {
 			t.Errorf("after many, in two waves: %v", order)
 		}
