@@ -51,6 +51,8 @@ func (s *slowStore) Status(sequence uint64) (bool, error) {
 	return false, s.err
 }
 
+func (s *slowStore) Pressed() bool { return false }
+
 func (s *slowStore) Notify(sequence uint64, f func()) {
 	s.mu.Lock()
 	if s.durable < sequence && s.err == nil {

@@ -32,7 +32,10 @@ const (
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "store.*"},
+		{path: "store.overflow", harmless: []string{"drop-oldest"}},
+		{path: "store.max_size"},
+		{path: "store.write_budget"},
+		{path: "store.on_failure", harmless: []string{"degrade"}},
 		{path: "memory.budget", harmless: []string{"auto"}},
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},

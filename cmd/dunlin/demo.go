@@ -115,7 +115,7 @@ func (d *demo) wire(port, cloudPort int, log *slog.Logger) error {
 	d.node = cfg.Node
 	d.gateway, err = wire(cfg, deps{
 		log: log.With("side", "gateway"), listen: listenNear, dial: d.link.Dial,
-		onEvent: d.story.bridgeEvent, retryMax: 2 * time.Second,
+		onEvent: d.story.bridgeEvent, retryMax: 2 * time.Second, volatile: true,
 	})
 	if err != nil {
 		cloud.Close()

@@ -165,6 +165,7 @@ func TestEndToEndKill(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "dunlin.yaml")
 	text := fmt.Sprintf(`
 node: barn
+data_dir: data
 mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
 devices: [{name: host, driver: system, interval: 1s}]
 bridges:

@@ -52,7 +52,11 @@ func startGateway(t *testing.T, text string, d deps) (address string, g *gateway
 	if d.log == nil {
 		d.log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
-	g, err := wire(load(t, text), d)
+	cfg := load(t, text)
+	if !cfg.IsSet("data_dir") {
+		cfg.DataDir = config.Path(t.TempDir())
+	}
+	g, err := wire(cfg, d)
 	if err != nil {
 		t.Fatal(err)
 	}

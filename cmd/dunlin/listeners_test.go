@@ -230,7 +230,7 @@ func TestListenersThatCannotBe(t *testing.T) {
 				listener = fmt.Sprintf(listener, a.dir)
 			}
 			socket := filepath.Join(t.TempDir(), "s")
-			_, err := wire(load(t, fmt.Sprintf("mqtt:\n  listeners:\n    - {bind: \"unix:%s\", anonymous: true}\n    - %s\n", socket, listener)), deps{log: slog.New(slog.DiscardHandler)})
+			_, err := wire(load(t, fmt.Sprintf("mqtt:\n  listeners:\n    - {bind: \"unix:%s\", anonymous: true}\n    - %s\n", socket, listener)), deps{log: slog.New(slog.DiscardHandler), volatile: true})
 			var errs config.Errors
 			switch {
 			case err == nil || !strings.Contains(err.Error(), tc.msg):

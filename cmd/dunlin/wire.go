@@ -38,6 +38,8 @@ type deps struct {
 	retryMax time.Duration
 	// sys is whether anything is published below $SYS; set by wire.
 	sys bool
+	// volatile keeps nothing on disk.
+	volatile bool
 	// levels are the log levels of parts.
 	levels map[string]slog.Level
 }
@@ -75,6 +77,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		g.addresses = append(g.addresses, l.Listener.Addr())
 	}
 	g.broker, err = broker.New(broker.Options{
+		Data:         data(cfg, &d),
 		Listeners:    bound.options,
 		Limits:       *limits(&cfg.MQTT.Limits),
 		Features:     features(&cfg.MQTT.Features),

@@ -88,6 +88,7 @@ func tryStart(t *testing.T, users string) *broker {
 		t.Fatal(err)
 	}
 	b.cmd = exec.Command(program, "run", "-c", file)
+	b.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Dir(file))
 	b.cmd.Stdout, b.cmd.Stderr = &b.log, &b.log
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)

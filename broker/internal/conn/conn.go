@@ -60,6 +60,7 @@ type Router interface {
 type Barrier interface {
 	Commit() uint64
 	Status(sequence uint64) (done bool, err error)
+	Pressed() bool
 	Notify(sequence uint64, wake func())
 }
 

@@ -90,32 +90,41 @@ func (c *Conn) pong() {
 // that sequence. This is one of the two call sites of the write barrier.
 func (c *Conn) settle() {
 	p := c.pending
-	if p.empty() && !p.wake {
+	hold := c.recorded && c.cfg.Barrier.Pressed()
+	if p.empty() && !p.wake && !hold {
 		return
 	}
-	if c.recorded && len(p.replies) > 0 {
+	if c.recorded && (len(p.replies) > 0 || hold) {
 		c.sequence = c.cfg.Barrier.Commit()
 		c.recorded = false
 	}
 	for i := range p.replies {
 		p.replies[i].sequence = c.sequence
 	}
-	c.park()
+	c.park(hold)
 	c.kickWriter()
 	if w := &c.w; w.room != nil {
 		w.Lock()
-		for w.parked != nil && w.parked.full() && !w.closing {
+		for w.crowded() && !w.closing {
 			w.room.Wait()
 		}
 		w.Unlock()
 	}
 }
 
-// park gives the pending replies to the writer and leaves empty ones.
-func (c *Conn) park() {
+// crowded reports whether too many acknowledgements wait, or the store is
+// behind. The caller holds w.
+func (w *writer) crowded() bool { return w.parked != nil && w.parked.full() || w.hold > 0 }
+
+// park gives the pending replies to the writer and leaves empty ones. With
+// hold, no more is read until the store has caught up.
+func (c *Conn) park(hold bool) {
 	w, p := &c.w, c.pending
 	w.Lock()
 	defer w.Unlock()
+	if hold {
+		w.hold = c.sequence
+	}
 	switch {
 	case p.empty():
 	case w.parked == nil:
@@ -133,9 +142,15 @@ func (c *Conn) park() {
 // caller holds w.
 func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 	w := &c.w
+	if w.hold > 0 {
+		if done, failed := c.cfg.Barrier.Status(w.hold); done || failed != nil {
+			w.hold = 0
+			w.changed()
+		}
+	}
 	p := w.parked
 	if p == nil {
-		return 0, nil
+		return w.hold, nil
 	}
 	n, size := 0, 0
 	for asked := uint64(0); n < len(p.replies); {
@@ -177,5 +192,8 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 		}
 	}
 	w.changed()
+	if waits == 0 {
+		waits = w.hold
+	}
 	return waits, err
 }

@@ -232,11 +232,11 @@ func (l *loop) rested(c *Conn, now time.Time) {
 	l.mark(c)
 }
 
-// crowded reports whether too many acknowledgements wait.
+// crowded reports whether the connection is not to be read for now.
 func (c *Conn) crowded() bool {
 	c.w.Lock()
 	defer c.w.Unlock()
-	return c.w.parked != nil && c.w.parked.full()
+	return c.w.crowded()
 }
 
 // write sends what there is. What the socket does not take waits for writable.

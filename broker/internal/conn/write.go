@@ -28,6 +28,7 @@ type writer struct {
 	finished bool          // the last write is over, the socket gives nothing more
 	worded   bool          // the last packet was encoded
 	cause    error         // why the connection closes
+	hold     uint64        // nothing is read before this sequence is durable; 0: no need
 	parked   *pending      // acknowledgements that wait; nil for none
 	ended    chan struct{} // closed when finished is set; nil in a loop
 	done     chan struct{} // what Done returns; nil before its first call

@@ -34,6 +34,9 @@ type Store interface {
 	Commit() (sequence uint64)
 	Status(sequence uint64) (done bool, err error)
 	Notify(sequence uint64, f func())
+	// Pressed reports whether so much waits for the disk that publishers should
+	// wait, too.
+	Pressed() bool
 }
 
 // Limits bound the retained messages.
@@ -129,6 +132,10 @@ func (r *Router) Commit() uint64 { return r.store.Commit() }
 // Status reports whether what Commit returned may be acknowledged. An error
 // says that it never may.
 func (r *Router) Status(sequence uint64) (done bool, err error) { return r.store.Status(sequence) }
+
+// Pressed reports whether publishers should wait until what Commit returned is
+// durable.
+func (r *Router) Pressed() bool { return r.store.Pressed() }
 
 // Notify calls wake once, from any goroutine and maybe before it returns, when
 // Durable has reached sequence or failed.

@@ -109,6 +109,9 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 	m.Lock()
 	defer m.Unlock()
 	class, write := s.judge(&r)
+	if class == Never && r.Message != nil {
+		return 0
+	}
 	m.state.Apply(&r)
 	if r.Kind == RetainedSet {
 		write = s.retained(r.Message, class, write)
@@ -143,8 +146,13 @@ func (s *Durable) judge(r *Record) (c Class, write bool) {
 		}
 	case SessionKept, SessionEnded, Subscribed, Unsubscribed:
 		c = s.classes.strictest // rare, and no topic says which
-	case DeliveryReceived, DeliveryDone, WillSet:
+	case DeliveryReceived, DeliveryDone:
+		if _, _, ok := s.mu.state.find(r); !ok {
+			return c, false // its message is of class Never
+		}
 		c = Interval // their loss costs a message sent again
+	case WillSet:
+		c = Interval
 	}
 	return c, c != Never
 }
@@ -245,6 +253,9 @@ func (s *Durable) Commit() (sequence uint64) { return s.j.Commit() }
 // Status reports whether everything up to sequence is as safe as its class
 // asks. An error says that it never will be.
 func (s *Durable) Status(sequence uint64) (done bool, err error) { return s.j.Status(sequence) }
+
+// Pressed reports whether the disk is behind; see journal.Journal.
+func (s *Durable) Pressed() bool { return s.j.Pressed() }
 
 // Notify calls f once when Status of sequence is decided.
 func (s *Durable) Notify(sequence uint64, f func()) { s.j.Notify(sequence, f) }

@@ -15,5 +15,8 @@ func (m *Memory) Commit() uint64 { return m.last.Load() }
 // Status reports everything appended as durable.
 func (m *Memory) Status(uint64) (bool, error) { return true, nil }
 
+// Pressed reports false: nothing waits.
+func (m *Memory) Pressed() bool { return false }
+
 // Notify calls f at once: nothing is ever outstanding.
 func (m *Memory) Notify(_ uint64, f func()) { f() }

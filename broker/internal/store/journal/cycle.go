@@ -60,6 +60,7 @@ func (j *Journal) take() (t taken, ok bool) {
 		at += e.size
 		t.last, t.always = e.sequence, t.always || e.always
 	}
+	m.writing = len(m.bytes)
 	m.bytes, m.entries = m.bytes[:0], m.entries[:0]
 	if cap(m.bytes) > groupMax {
 		m.bytes = nil
@@ -84,7 +85,7 @@ func (j *Journal) attempt(sync bool) error {
 func (j *Journal) settled(t taken, synced, failed bool) {
 	m := &j.mu
 	m.Lock()
-	m.written = t.last
+	m.written, m.writing = t.last, 0
 	if synced {
 		m.synced, m.oldest = t.last, time.Now()
 	}
@@ -122,7 +123,7 @@ func (j *Journal) degrade(err error) {
 	m.Lock()
 	m.stats.Failures += 2
 	m.failed.from, m.failed.to = j.durable(), m.last
-	m.err = err
+	m.err, m.writing = err, 0
 	m.written, m.synced = m.last, m.last
 	m.bytes, m.entries = m.bytes[:0], m.entries[:0]
 	wake := j.decided()

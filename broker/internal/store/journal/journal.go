@@ -45,6 +45,7 @@ type Journal struct {
 		sync.Mutex
 		bytes     []byte  // bodies that wait to be written
 		entries   []entry // their records
+		writing   int     // bytes that Run has taken and not yet written
 		last      uint64  // sequence of the newest record
 		always    uint64  // of the newest that asked to be synced
 		written   uint64  // reached the page cache
@@ -203,6 +204,18 @@ func (j *Journal) Commit() (sequence uint64) {
 		}
 	}
 	return sequence
+}
+
+// pressure is how many bytes may wait to be written before those who publish
+// should wait, too.
+const pressure = 1 << 20
+
+// Pressed reports whether the disk is behind: so much waits in memory that no
+// more should be appended for a moment.
+func (j *Journal) Pressed() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.mu.bytes)+j.mu.writing > pressure
 }
 
 // Status reports whether everything up to sequence is as safe as it asked to
