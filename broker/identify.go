@@ -32,10 +32,11 @@ func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
 }
 
 // failed counts an attempt that proved nothing. That the server is too busy to
-// tell is no fault of the client.
+// tell is no fault of the client, and a Client Identifier that fits into no
+// rule is no guess.
 func (l *listener) failed(from netip.Addr, err error) {
 	var e *mqtt.Error
-	if errors.As(err, &e) && (e.Code == mqtt.ServerBusy || e.Code == mqtt.ServerUnavailable) {
+	if errors.As(err, &e) && (e.Code == mqtt.ServerBusy || e.Code == mqtt.ServerUnavailable || e.Code == mqtt.ClientIdentifierNotValid) {
 		return
 	}
 	l.guard.failed(time.Now(), from, l.limits.FailedConnects)
