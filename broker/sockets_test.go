@@ -195,7 +195,7 @@ func TestStrangers(t *testing.T) {
 	t.Run("of a burst of clients that do connect all are let in", func(t *testing.T) {
 		b, address := listenTCP(t)
 		var wg sync.WaitGroup
-		for i := range 300 {
+		for i := range 150 {
 			nc := dial(t, address)
 			wg.Go(func() {
 				nc.Write(connectPacket(fmt.Sprint("c", i)))
@@ -205,7 +205,7 @@ func TestStrangers(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if s := b.Stats(); s.ClientsConnected != 300 {
+		if s := b.Stats(); s.ClientsConnected != 150 {
 			t.Errorf("%d connected", s.ClientsConnected)
 		}
 	})

@@ -19,7 +19,7 @@ const (
 	maxBegun = 256
 	// strangerGrace is what each of them has in any case, so that a burst of
 	// clients that do send CONNECT is let in.
-	strangerGrace = 100 * time.Millisecond
+	strangerGrace = 500 * time.Millisecond
 	// shakingGrace is the same where a handshake comes first: a small client
 	// takes its time to make the keys for its first bytes.
 	shakingGrace = time.Second
