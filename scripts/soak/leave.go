@@ -38,6 +38,10 @@ func (a *actor) leave() {
 		<-l.done
 	default:
 		if err := a.connect(!a.durable || !a.faithful && r.IntN(10) == 0, l); err != nil {
+			if errors.Is(err, errRefused) && a.link != nil {
+				a.world.refused.Add(1)
+				return // nothing was taken over
+			}
 			a.fault("take over: %v", err)
 			a.link = nil
 		}
@@ -111,7 +115,12 @@ func (a *actor) closed(l *link, why string, reason mqtt.ReasonCode) {
 // owed.
 func (a *actor) settle() {
 	if a.link == nil && a.box != nil {
-		if err := a.connect(false, nil); err != nil {
+		err := a.connect(false, nil)
+		for tries := 0; errors.Is(err, errRefused) && tries < 20; tries++ {
+			time.Sleep(a.world.late / 10)
+			err = a.connect(false, nil)
+		}
+		if err != nil {
 			a.fault("connect at the end: %v", err)
 		}
 	}

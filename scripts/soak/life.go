@@ -72,10 +72,9 @@ func (a *actor) connect(clean bool, old *link) error {
 	if err := l.send(v); err != nil {
 		return err
 	}
+	var still error // the old connection lives on
 	if old != nil {
-		if err := a.takenOver(old); err != nil {
-			return err
-		}
+		still = a.takenOver(old)
 	}
 	go func() { // settle and leave wait for done
 		l.err = l.read(func(v *packet.View) error { return a.handle(l, v) })
@@ -92,6 +91,9 @@ func (a *actor) connect(clean bool, old *link) error {
 		}
 	case <-time.After(a.world.patience):
 		err = errors.New("no CONNACK in time")
+	}
+	if err == nil {
+		err = still
 	}
 	if err != nil {
 		l.cut()
@@ -149,7 +151,7 @@ func seconds(d time.Duration) uint32 {
 func (a *actor) takenOver(old *link) error {
 	select {
 	case <-old.done:
-	case <-time.After(a.world.patience):
+	case <-time.After(a.world.late):
 		return errors.New("the connection that was taken over was not closed")
 	}
 	if a.version == mqtt.V5 && old.reason != mqtt.SessionTakenOver && errors.Is(old.err, io.EOF) {
