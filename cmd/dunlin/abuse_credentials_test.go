@@ -273,18 +273,24 @@ func timings(t *testing.T) {
 	s := attackOn(t, victimOptions{config: withUsers, noProbe: true, files: map[string]string{"users": pbkdf2Hash(t, "u", "right", 4000)}})
 	took := map[string][]time.Duration{}
 	answers := map[string]bool{}
-	for i := range scale(150, 2000) {
-		for _, user := range []string{"ux"[i%2 : i%2+1], "xu"[i%2 : i%2+1]} { // in turn, for the second finds a warm server
-			a := s.from(i)
-			begin := time.Now()
-			a.send("CONNECT cid=c pass=wrong user=" + user)
-			answers[a.receive()] = true
-			took[user] = append(took[user], time.Since(begin))
-			a.nc.Close()
+	var known, unknown time.Duration
+	for round, tries := 0, scale(150, 2000); round < 4; round++ { // more of them where the machine is not quiet
+		for i := range tries {
+			for _, user := range []string{"ux"[i%2 : i%2+1], "xu"[i%2 : i%2+1]} { // in turn, for the second finds a warm server
+				a := s.from(round*tries + i)
+				begin := time.Now()
+				a.send("CONNECT cid=c pass=wrong user=" + user)
+				answers[a.receive()] = true
+				took[user] = append(took[user], time.Since(begin))
+				a.nc.Close()
+			}
+		}
+		known, unknown = median(took["u"]), median(took["x"])
+		t.Logf("wrong password %s, unknown user %s", known, unknown)
+		if alike := float64(known) / float64(unknown); alike > 0.95 && alike < 1.05 {
+			break
 		}
 	}
-	known, unknown := median(took["u"]), median(took["x"])
-	t.Logf("wrong password %s, unknown user %s", known, unknown)
 	if ratio := float64(known) / float64(unknown); ratio < 0.9 || ratio > 1.1 {
 		t.Errorf("a wrong password takes %s, an unknown user %s", known, unknown)
 	}
@@ -337,10 +343,10 @@ func passwordFlood(t *testing.T) {
 	stop := time.Now().Add(time.Duration(scale(3, 20)) * time.Second)
 	var refused, busy, waits atomic.Int64
 	var flood sync.WaitGroup
-	for worker := range 20 {
+	for range 20 {
 		flood.Go(func() {
 			for i := 0; time.Now().Before(stop); i++ {
-				a := newAttacker(t, s.openFrom(1000+worker%4), mqtt.V5)
+				a := newAttacker(t, s.openFrom(1000), mqtt.V5)
 				a.send("CONNECT cid=c user=u pass=wrong")
 				switch got := a.receive(); {
 				case hasCode(got, mqtt.ServerBusy):
