@@ -297,10 +297,12 @@ func TestMosquittoProperties(t *testing.T) {
 }
 
 // Users that mosquitto_passwd wrote log in, with every client; others do not.
+// Each has a broker of its own: one that sees many wrong passwords from an
+// address refuses it for a while.
 func TestLogin(t *testing.T) {
-	b, users := startWithUsers(t)
 	for _, v := range clients() {
 		t.Run(v.name, func(t *testing.T) {
+			b, users := startWithUsers(t)
 			for user, password := range users {
 				p := v.dial(t, b, dialOptions{id: "login", user: user, password: password})
 				m := message{topic: "home/" + user, payload: "x", qos: 1}
@@ -316,9 +318,9 @@ func TestLogin(t *testing.T) {
 }
 
 func TestMosquittoLogin(t *testing.T) {
-	b, users := startWithUsers(t)
 	for _, v := range []string{"3.1", "3.1.1", "5.0"} {
 		t.Run("mosquitto "+v, func(t *testing.T) {
+			b, users := startWithUsers(t)
 			for user, password := range users {
 				m := tool{version: v, b: b, login: []string{"-u", user, "-P", password}}
 				m.exchange(t, "home/"+user, 10)
