@@ -22,6 +22,8 @@ type Bus struct {
 	mu    sync.Mutex
 	chips map[uint16]Chip
 	fault func(n int, addr uint16) error
+	noise func(n int, r []byte)
+	wire  Chip
 	n     int
 }
 
@@ -46,6 +48,22 @@ func (b *Bus) Fault(f func(n int, addr uint16) error) {
 	b.fault = f
 }
 
+// Noise sets what happens to the bytes of every transfer that reads, on their
+// way to the master. n counts the transfers from 1. nil is a clean wire.
+func (b *Bus) Noise(f func(n int, r []byte)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.noise = f
+}
+
+// Wire makes c answer at every address in place of the chips, as a shorted
+// line does; nil repairs the wire.
+func (b *Bus) Wire(c Chip) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wire = c
+}
+
 // Transfers returns how many transfers there were.
 func (b *Bus) Transfers() int {
 	b.mu.Lock()
@@ -58,7 +76,10 @@ func (b *Bus) Transfers() int {
 func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	b.mu.Lock()
 	b.n++
-	n, fault, chip := b.n, b.fault, b.chips[addr]
+	n, fault, noise, chip := b.n, b.fault, b.noise, b.chips[addr]
+	if b.wire != nil {
+		chip = b.wire
+	}
 	b.mu.Unlock()
 	if fault != nil {
 		if err := fault(n, addr); err != nil {
@@ -70,6 +91,9 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	}
 	if err := chip.Tx(time.Now(), w, r); err != nil {
 		return flatten(err)
+	}
+	if noise != nil && len(r) > 0 {
+		noise(n, r)
 	}
 	return nil
 }
@@ -86,6 +110,26 @@ func (b *Bus) String() string { return "chipsim" }
 
 // Close implements i2c.BusCloser.
 func (b *Bus) Close() error { return nil }
+
+// Clash is two chips at one address. Both see every transfer; the data line is
+// low when one of them pulls it.
+type Clash [2]Chip
+
+// Tx implements Chip.
+func (c Clash) Tx(now time.Time, w, r []byte) error {
+	other := make([]byte, len(r))
+	for i := range r {
+		r[i], other[i] = 0xFF, 0xFF // released by a chip that does not acknowledge
+	}
+	first, second := c[0].Tx(now, w, r), c[1].Tx(now, w, other)
+	if first != nil && second != nil {
+		return first
+	}
+	for i := range r {
+		r[i] &= other[i]
+	}
+	return nil
+}
 
 // Stuck is a chip that acknowledges everything and reads one byte for ever:
 // 0xFF is a data line that nobody pulls down, 0x00 one that is shorted.

@@ -1,0 +1,242 @@
+package drivers
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/bus"
+	"github.com/dunlin-mqtt/dunlin/sensors/chipsim"
+)
+
+// model is what a chip model must offer to join the suite.
+type model interface {
+	chipsim.Chip
+	BrownOut()
+	Slow(factor float64)
+}
+
+// suiteRow is one I2C driver of the suite.
+type suiteRow struct {
+	driver string
+	addr   uint16
+	set    func(options any) // nil: the defaults
+	chip   func() model
+	// random puts the chip into a world and returns what must be read there.
+	random func(c model, r *rand.Rand) map[string]expected
+	// settle is how long the chip takes to see a new world, 0: the next
+	// measurement shows it.
+	settle time.Duration
+	// other is a chip of another kind for the address clash.
+	other func() chipsim.Chip
+	// want names the faults whose outcome is not the rule's; "" is a reading
+	// that is right.
+	want map[string]sensors.Reason
+	// trusting: the chip can neither be asked twice nor checks its bytes.
+	trusting bool
+}
+
+// expected is a value and its data-sheet resolution.
+type expected struct{ value, within float64 }
+
+// suiteRows is filled by the init functions of the drivers' tests.
+var suiteRows []suiteRow
+
+// suiteBench is one row's driver, open, with its chip on a simulated bus.
+type suiteBench struct {
+	row  suiteRow
+	bus  *chipsim.Bus
+	chip model
+	d    sensors.Driver
+	rand *rand.Rand
+	free func() // lets hung transfers go
+}
+
+// onSuite runs f in a bubble with the driver of a row.
+func onSuite(t *testing.T, row suiteRow, f func(t *testing.T, b *suiteBench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &suiteBench{row: row, bus: &chipsim.Bus{}, chip: row.chip(), rand: rand.New(rand.NewPCG(1, uint64(row.addr))), free: func() {}}
+		b.bus.Plug(row.addr, b.chip)
+		g := bus.NewGuard("i2c1", b.bus, 2*time.Second)
+		defer g.Close()
+		b.d = mustBuild(t, row.driver, row.set, nil)
+		if err := b.d.Open(t.Context(), &fakeHardware{i2c: map[string]i2c.Bus{"": g}}); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { b.free(); synctest.Wait() }()
+		f(t, b)
+	})
+}
+
+// read is one reading: the reason of its failure, or how it differs from want.
+func (b *suiteBench) read(t *testing.T, want map[string]expected) (sensors.Reason, error) {
+	t.Helper()
+	list, err := b.d.Read(t.Context())
+	for _, r := range list {
+		if err == nil && r.Err != nil {
+			err = r.Err
+		}
+	}
+	if err != nil {
+		return sensors.ReasonOf(err), err
+	}
+	got := values(list)
+	for entity, e := range want {
+		if v, ok := got[entity].(float64); !ok || math.Abs(v-e.value) > e.within {
+			return "", fmt.Errorf("%s = %v, want %v within %v", entity, got[entity], e.value, e.within)
+		}
+	}
+	return "", nil
+}
+
+// world gives the chip a new random world.
+func (b *suiteBench) world() map[string]expected {
+	want := b.row.random(b.chip, b.rand)
+	time.Sleep(b.row.settle)
+	return want
+}
+
+func TestChipsReturnWhatIsThere(t *testing.T) {
+	for _, row := range suiteRows {
+		t.Run(row.driver, func(t *testing.T) {
+			onSuite(t, row, func(t *testing.T, b *suiteBench) {
+				for range 2000 {
+					if _, err := b.read(t, b.world()); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// suiteFaults are the nine faults of a wire and a chip, and the reason that
+// each has in health.
+var suiteFaults = []struct {
+	name string
+	want sensors.Reason
+	hurt func(b *suiteBench)
+}{
+	{"nack", sensors.Nack, func(b *suiteBench) { b.bus.Plug(b.row.addr, nil) }},
+	{"timed out", sensors.Timeout, func(b *suiteBench) { b.bus.Fault(func(int, uint16) error { return syscall.ETIMEDOUT }) }},
+	{"all ones", sensors.OutOfRange, func(b *suiteBench) { b.bus.Wire(chipsim.Stuck(0xFF)) }},
+	{"all zeros", sensors.OutOfRange, func(b *suiteBench) { b.bus.Wire(chipsim.Stuck(0x00)) }},
+	{"flipped bit", sensors.CRC, func(b *suiteBench) {
+		b.bus.Noise(func(n int, r []byte) { n %= 8 * len(r); r[n/8] ^= 1 << (n % 8) })
+	}},
+	{"brown-out", sensors.Brownout, func(b *suiteBench) { b.chip.BrownOut() }},
+	{"slow oscillator", "", func(b *suiteBench) { b.chip.Slow(1.1) }},
+	{"hang", sensors.Hung, func(b *suiteBench) {
+		stop := make(chan struct{})
+		b.free = func() { close(stop) }
+		b.bus.Fault(func(int, uint16) error { <-stop; return syscall.EIO })
+	}},
+	{"address clash", sensors.WrongChip, func(b *suiteBench) { b.bus.Plug(b.row.addr, chipsim.Clash{b.chip, b.row.other()}) }},
+}
+
+// A fault lasts for fail_after intervals. Every reading meanwhile fails for
+// the one reason, but for a brown-out, which is over after one; nothing wrong
+// is read, and when the fault is over the chip is read again.
+func TestEachFaultHasOneReason(t *testing.T) {
+	for _, row := range suiteRows {
+		for _, f := range suiteFaults {
+			t.Run(row.driver+"/"+f.name, func(t *testing.T) {
+				onSuite(t, row, func(t *testing.T, b *suiteBench) {
+					want, special := row.want[f.name]
+					if !special {
+						want = f.want
+					}
+					here := b.world()
+					if _, err := b.read(t, here); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(30 * time.Second)
+					f.hurt(b)
+					for range 3 {
+						got, err := b.read(t, here)
+						if got != want || (got == "") != (err == nil) {
+							t.Errorf("reason %q (%v), want %q", got, err, want)
+						}
+						if f.name == "brown-out" {
+							want = ""
+						}
+						time.Sleep(30 * time.Second)
+					}
+				})
+			})
+		}
+	}
+}
+
+// One bit of one byte of one transfer is flipped, for every bit of a reading:
+// it fails or is right.
+func TestAFlippedBitIsNeverAValue(t *testing.T) {
+	for _, row := range suiteRows {
+		if row.trusting {
+			continue
+		}
+		t.Run(row.driver, func(t *testing.T) {
+			onSuite(t, row, func(t *testing.T, b *suiteBench) {
+				here := b.world()
+				for bit, struck := 0, true; struck; bit++ {
+					at := 0
+					struck = false
+					b.bus.Noise(func(_ int, r []byte) {
+						if n := bit - at; n >= 0 && n < 8*len(r) {
+							r[n/8] ^= 1 << (n % 8)
+							struck = true
+						}
+						at += 8 * len(r)
+					})
+					if reason, err := b.read(t, here); err != nil && !slices.Contains([]sensors.Reason{
+						sensors.CRC, sensors.OutOfRange, sensors.Brownout, sensors.WrongChip, sensors.Timeout,
+					}, reason) {
+						t.Fatalf("bit %d: reason %q: %v", bit, reason, err)
+					}
+					b.bus.Noise(nil)
+					time.Sleep(30 * time.Second)
+					if _, err := b.read(t, here); err != nil {
+						t.Fatalf("after bit %d: %v", bit, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkRead is what one reading costs, the chip's waiting time apart.
+func BenchmarkRead(b *testing.B) {
+	for _, row := range suiteRows {
+		b.Run(row.driver, func(b *testing.B) {
+			wires, chip := &chipsim.Bus{}, row.chip()
+			wires.Plug(row.addr, chip)
+			spec := Table()[row.driver]
+			o := spec.Options()
+			if row.set != nil {
+				row.set(o)
+			}
+			d, err := spec.New(o, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := d.Open(b.Context(), &fakeHardware{i2c: map[string]i2c.Bus{"": wires}}); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.Read(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
