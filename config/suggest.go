@@ -91,10 +91,14 @@ func places(owners []string) string {
 	return "under " + strings.Join(out, " or ")
 }
 
-// oneOf returns a hint for a value that is not among options.
+// oneOf returns a hint for a value that is not among options. Where many are
+// possible and one is near, that one is enough.
 func oneOf(s string, options []string) string {
 	all := strings.Join(options, ", ")
 	if best := nearest(s, options, (len(s)+1)/3); best != "" {
+		if len(options) > 8 {
+			return "did you mean " + best + "?"
+		}
 		return "did you mean " + best + "? (one of " + all + ")"
 	}
 	return "one of " + all
