@@ -114,7 +114,7 @@ func pathsAsIDs(t *testing.T) {
 		a := s.dial(mqtt.V5)
 		a.connect("cid=" + id + " se=1000 will=w:x")
 		a.send("SUBSCRIBE id=1 f=t/#@1")
-		a.expect("SUBACK ...")
+		a.until("SUBACK")
 		a.send("PUBLISH topic=t/../x retain=1 qos=1 id=2 payload=x")
 		a.until("PUBACK")
 		a.nc.Close()
@@ -209,7 +209,7 @@ bridges:
 	watch := s.dial(mqtt.V5)
 	watch.connect("cid=watch")
 	watch.send("SUBSCRIBE id=1 f=$SYS/#@0 f=dunlin/#@0")
-	watch.expect("SUBACK ...")
+	watch.until("SUBACK")
 	for _, v := range versions {
 		a := s.dial(v)
 		a.send("CONNECT cid=c user=canary-user pass=canary-client-secret will=canary/will:canary-will-payload")
