@@ -2,13 +2,15 @@
 // queues of durable consumers.
 //
 // Every change that must survive is one Record. Append gives it a sequence
-// number, Commit closes the group it is in, Durable tells how far the
-// sequence is as safe as its durability class asks for. Nothing here waits:
-// who promised something parks the promise and asks to be woken by Notify.
+// number, Commit closes the group it is in, Status tells whether it is as safe
+// as its durability class asks for. Nothing here waits: who promised something
+// parks the promise and asks to be woken by Notify.
 //
-// Memory keeps nothing across a restart and reports every record durable at
-// once. A journal replaces it behind the interface that broker/internal/router
-// declares. Queue is the bounded FIFO of one durable consumer.
+// Durable keeps records in a journal (package journal) on a disk (package
+// disk), and the State they add up to in memory, for checkpoints. Memory keeps
+// nothing across a restart and reports every record durable at once. Both
+// stand behind the interface that broker/internal/router declares. Queue is
+// the bounded FIFO of one durable consumer.
 //
 // The package routes nothing and knows no sessions, only their records.
 //
