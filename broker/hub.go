@@ -36,6 +36,7 @@ type hub struct {
 
 	willsRefused, sessionsRefused, receiveRefused atomic.Uint64
 
+	gone      func(id string, numbers []uint64) // recordGone, made once for all peers
 	inherited inherited
 	locals    sync.Map // Client Identifiers that Attach has seen
 
@@ -72,6 +73,7 @@ type client struct {
 
 func newHub(o *Options, r *router.Router) *hub {
 	h := &hub{log: o.Log, router: r}
+	h.gone = h.recordGone
 	if o.ClientEvents {
 		h.events = &events{hub: h}
 	}
@@ -178,7 +180,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 	}
 	ok.present = cl != nil
 	if cl == nil {
-		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits, h.gone(a.id)), owner: a.owner}
+		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits, h.gone), owner: a.owner}
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will, cl.door, cl.who, cl.remote = a.endpoint, a.will, a.door, a.who, a.remote

@@ -91,7 +91,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, now time.Ti
 		k.Deliveries = append(k.Deliveries, kept(&line.Entries[i], line.Prefix))
 	}
 	cl := &client{
-		peer:  conn.RestorePeer(id, line.Prefix, l.session(), &k, h.gone(id)),
+		peer:  conn.RestorePeer(id, line.Prefix, l.session(), &k, h.gone),
 		owner: ownerOf(line.Owner), kept: true, since: now.UnixNano(),
 	}
 	h.registry.clients[id] = cl
@@ -123,13 +123,10 @@ func kept(e *store.Entry, prefix string) session.KeptDelivery {
 	return d
 }
 
-// gone returns the function that tells the store which messages of a session
-// were given up.
-func (h *hub) gone(id string) func([]uint64) {
-	return func(numbers []uint64) {
-		for _, n := range numbers {
-			h.router.Persist(store.Record{Kind: store.DeliveryDone, ClientID: id, Number: n})
-		}
+// recordGone tells the store which messages of a session were given up.
+func (h *hub) recordGone(id string, numbers []uint64) {
+	for _, n := range numbers {
+		h.router.Persist(store.Record{Kind: store.DeliveryDone, ClientID: id, Number: n})
 	}
 }
 

@@ -28,13 +28,16 @@ func (p *Peer) Later(s mqtt.Subscription, via *packet.Via, messages []*mqtt.Mess
 	st := &p.state
 	st.Lock()
 	p.forget(s.Filter)
+	if st.backlog == nil {
+		st.backlog = new([]backlog)
+	}
 	n := len(messages)
-	for _, b := range st.backlog {
+	for _, b := range *st.backlog {
 		n += len(b.messages)
 	}
-	room := n <= p.backlogMax
+	room := n*pointerSize <= st.session.Limits().QueueBytes
 	if room {
-		st.backlog = append(st.backlog, backlog{s, via, messages})
+		*st.backlog = append(*st.backlog, backlog{s, via, messages})
 	}
 	w := st.waker
 	st.Unlock()
@@ -50,21 +53,25 @@ func (p *Peer) Page() (s mqtt.Subscription, via *packet.Via, messages []*mqtt.Me
 	st := &p.state
 	st.Lock()
 	defer st.Unlock()
-	if len(st.backlog) == 0 || !st.session.Drained() {
+	if st.backlog == nil || len(*st.backlog) == 0 || !st.session.Drained() {
 		return s, nil, nil
 	}
-	b := &st.backlog[0]
+	b := &(*st.backlog)[0]
 	n := min(len(b.messages), pageMessages)
 	s, via, messages = b.subscription, b.via, b.messages[:n]
 	if b.messages = b.messages[n:]; len(b.messages) == 0 {
-		st.backlog = slices.Delete(st.backlog, 0, 1)
+		if *st.backlog = slices.Delete(*st.backlog, 0, 1); len(*st.backlog) == 0 {
+			st.backlog = nil
+		}
 	}
 	return s, via, messages
 }
 
 // forget drops the backlog of a subscription; the caller holds the state.
 func (p *Peer) forget(filter string) {
-	p.state.backlog = slices.DeleteFunc(p.state.backlog, func(b backlog) bool { return b.subscription.Filter == filter })
+	if all := p.state.backlog; all != nil {
+		*all = slices.DeleteFunc(*all, func(b backlog) bool { return b.subscription.Filter == filter })
+	}
 }
 
 // Subscription returns the subscription with exactly this Topic Filter.

@@ -115,7 +115,7 @@ type End struct {
 type Conn struct {
 	cfg *Config
 	nc  net.Conn
-	far listen.Peer // the other side; complete after the handshake
+	far far // the other side; complete after the handshake
 
 	// What CONNECT fixed; set before Server.Connect is called, then constant.
 	request  *Request
@@ -182,7 +182,7 @@ func newScratch() *scratch { return &scratch{pending: new(pending)} }
 
 // New makes a connection of an accepted socket; Serve runs it, or Loops.Take.
 func New(cfg *Config, nc net.Conn) *Conn {
-	return &Conn{cfg: cfg, nc: nc, far: listen.PeerOf(nc)}
+	return &Conn{cfg: cfg, nc: nc, far: farOf(listen.PeerOf(nc))}
 }
 
 // Peer is the session's peer, Request what the client asked for; both are nil
@@ -196,7 +196,28 @@ func (c *Conn) Request() *Request { return c.request }
 func (c *Conn) Identity() *auth.Identity { return c.identity }
 
 // Transport is what the transport knows about the other side.
-func (c *Conn) Transport() *listen.Peer { return &c.far }
+func (c *Conn) Transport() listen.Peer { return c.far.peer() }
+
+// far is a listen.Peer that costs little when there is only an address.
+type far struct {
+	remote string
+	more   *listen.Peer // nil: remote is all there is to know
+	local  bool
+}
+
+func farOf(p listen.Peer) far {
+	if p == (listen.Peer{Remote: p.Remote, Local: p.Local}) {
+		return far{remote: p.Remote, local: p.Local}
+	}
+	return far{remote: p.Remote, local: p.Local, more: &p}
+}
+
+func (f *far) peer() listen.Peer {
+	if f.more != nil {
+		return *f.more
+	}
+	return listen.Peer{Remote: f.remote, Local: f.local}
+}
 
 // End says how the connection ended, once Done is closed.
 func (c *Conn) End() End { return c.end }
@@ -265,7 +286,7 @@ func (c *Conn) Wake() {
 
 // about appends to the attributes of a log line what names the connection.
 func (c *Conn) about(args ...any) []any {
-	args = append(args, "remote", c.far.Remote)
+	args = append(args, "remote", c.far.remote)
 	if c.peer != nil {
 		args = append(args, "client_id", c.peer.id)
 	}

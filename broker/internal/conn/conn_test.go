@@ -197,7 +197,7 @@ func TestHandshakeComesFirstAndHasTheTimeOfConnect(t *testing.T) {
 		c, client := start()
 		client.Write([]byte{0})
 		synctest.Wait()
-		if c.far.SocketUser != "alice" {
+		if c.Transport().SocketUser != "alice" {
 			t.Errorf("transport %+v", c.far)
 		}
 		time.Sleep(9 * time.Second)

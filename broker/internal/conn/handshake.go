@@ -23,7 +23,7 @@ func (c *Conn) handshake(deadline time.Time) error {
 	w.Lock()
 	w.shaking = !w.closing
 	w.Unlock()
-	far, err := h.Handshake()
+	peer, err := h.Handshake()
 	w.Lock()
 	defer w.Unlock()
 	w.shaking = false
@@ -33,6 +33,6 @@ func (c *Conn) handshake(deadline time.Time) error {
 	case err != nil:
 		return err
 	}
-	c.far = far
+	c.far = farOf(peer)
 	return nil
 }

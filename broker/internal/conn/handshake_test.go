@@ -42,7 +42,7 @@ func TestHandshake(t *testing.T) {
 			if _, err := client.Read(make([]byte, 100)); err != nil {
 				t.Fatal(err)
 			}
-			if got := *c.Transport(); got.Remote != "far" || got.CertificateUser != "u" {
+			if got := c.Transport(); got.Remote != "far" || got.CertificateUser != "u" {
 				t.Errorf("transport = %+v", got)
 			}
 			client.Close()

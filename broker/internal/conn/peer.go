@@ -25,10 +25,9 @@ type Peer struct {
 		// gate judges each message by its topic; nil lets all pass.
 		gate func(topic string) bool
 		// backlog are retained messages that wait until the session has room.
-		backlog []backlog
+		backlog *[]backlog // nil for none
 	}
-	backlogMax int
-	gone       func(numbers []uint64) // durable messages that were given up; must not wait
+	gone func(id string, numbers []uint64) // durable messages that were given up; must not wait
 }
 
 // Waker is who is attached to a peer. Wake tells it that Next may have
@@ -39,14 +38,14 @@ type Waker interface{ Wake() }
 // NewPeer makes a peer without state for a Client Identifier whose topics are
 // behind prefix. gone hears of the places in line of durable messages that the
 // session gives up; nil is fine.
-func NewPeer(id, prefix string, l session.Limits, gone func(numbers []uint64)) *Peer {
-	p := &Peer{id: id, prefix: prefix, backlogMax: l.QueueBytes / pointerSize, gone: gone}
+func NewPeer(id, prefix string, l session.Limits, gone func(id string, numbers []uint64)) *Peer {
+	p := &Peer{id: id, prefix: prefix, gone: gone}
 	p.state.session = session.New(l)
 	return p
 }
 
 // RestorePeer makes a peer of a session that a store has kept.
-func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, gone func(numbers []uint64)) *Peer {
+func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, gone func(id string, numbers []uint64)) *Peer {
 	p := NewPeer(id, prefix, l, gone)
 	p.state.session = session.Restore(l, k)
 	return p
@@ -135,7 +134,7 @@ func (p *Peer) Gate(may func(topic string) bool, purge func(topic string) bool) 
 // caller holds the state.
 func (p *Peer) letGo() {
 	if gone := p.state.session.Gone(); len(gone) > 0 && p.gone != nil {
-		p.gone(gone)
+		p.gone(p.id, gone)
 	}
 }
 

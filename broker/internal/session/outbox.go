@@ -43,7 +43,7 @@ type outbox struct {
 	bytes    int
 	last     uint64 // the last place in line given away
 	counts   Counts
-	gone     []uint64 // places given up since Gone
+	gone     *[]uint64 // places given up since Gone; nil for none
 }
 
 // identifier is the Packet Identifier of a place in line: a restart sends again
@@ -94,17 +94,21 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 func (s *Session) Gone() []uint64 {
 	gone := s.out.gone
 	s.out.gone = nil
-	if !s.Durable() {
+	if gone == nil || !s.Durable() {
 		return nil
 	}
-	return gone
+	return *gone
 }
 
 // giveUp notes that a message will not be sent.
 func (o *outbox) giveUp(d *delivery) {
-	if d.number > 0 {
-		o.gone = append(o.gone, d.number)
+	if d.number == 0 {
+		return
 	}
+	if o.gone == nil {
+		o.gone = new([]uint64)
+	}
+	*o.gone = append(*o.gone, d.number)
 }
 
 // MayPass reports whether a QoS 0 message may go straight to the connection:

@@ -105,6 +105,9 @@ func (s *Session) SetExpiry(d time.Duration) { s.params.Expiry = d }
 // Durable reports whether the state outlives the Network Connection.
 func (s *Session) Durable() bool { return s.params.Expiry > 0 }
 
+// Limits are what the session may hold.
+func (s *Session) Limits() Limits { return s.limits }
+
 // Counts returns the counters.
 func (s *Session) Counts() Counts { return s.out.counts }
 
