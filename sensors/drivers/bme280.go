@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"periph.io/x/conn/v3/i2c"
-
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
@@ -131,21 +129,21 @@ func (o *bmeOptions) Validate(report func(path, msg string)) {
 
 // bme280 drives a BME280 or BMP280.
 type bme280 struct {
-	name     string
+	i2cChip
 	ids      []byte
 	o        bmeOptions
 	altitude altitude
 	humidity bool
 
-	bus i2c.Bus
-	w   bme280Words
+	w bme280Words
 	// What the control registers must hold from init on; the mode bits of
 	// ctrl_meas are apart, since forced mode clears them.
 	ctrlHum, ctrlMeas, config, mode byte
 }
 
 func newBME280(name string, ids []byte, o bmeOptions, entities map[string]any) (*bme280, error) {
-	d := &bme280{name: name, ids: ids, o: o, humidity: name == "bme280" && o.Oversampling.Humidity > 0}
+	chip := i2cChip{name: name, busID: o.Bus, addr: uint16(o.Address)}
+	d := &bme280{i2cChip: chip, ids: ids, o: o, humidity: name == "bme280" && o.Oversampling.Humidity > 0}
 	if err := validated(&o); err != nil {
 		return nil, err
 	}
@@ -212,20 +210,11 @@ func bmeFilterCode(n int) byte {
 
 // Open implements sensors.Driver.
 func (d *bme280) Open(ctx context.Context, b sensors.Buses) error {
-	bus, err := b.I2C(d.o.Bus)
-	if err != nil {
+	if err := d.attach(b); err != nil {
 		return err
 	}
-	d.bus = bus
 	return d.setUp(ctx)
 }
-
-// Close implements sensors.Driver. The bus is shared and stays open.
-func (d *bme280) Close() error { return nil }
-
-// Bus tells whom a hung transfer of this chip holds up; it implements
-// sensors.BusUser.
-func (d *bme280) Bus() string { return d.o.Bus }
 
 // Read implements sensors.Driver.
 func (d *bme280) Read(ctx context.Context) ([]sensors.Reading, error) {

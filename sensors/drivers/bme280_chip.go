@@ -89,7 +89,7 @@ func (d *bme280) started(ctx context.Context) error {
 	}
 	for left := bmeStartUpWait; ; left -= bmePoll {
 		var status [1]byte
-		if err := d.get(ctx, bmeStatus, status[:]); err != nil {
+		if err := d.tx(ctx, []byte{bmeStatus}, status[:]); err != nil {
 			return err
 		}
 		if status[0]&bmeImUpdate == 0 {
@@ -141,7 +141,7 @@ func (d *bme280) finished(ctx context.Context) error {
 	}
 	for left := longest; ; left -= bmePoll {
 		var now [2]byte // status, ctrl_meas
-		if err := d.get(ctx, bmeStatus, now[:]); err != nil {
+		if err := d.tx(ctx, []byte{bmeStatus}, now[:]); err != nil {
 			return err
 		}
 		// A forced measurement is over when the chip sleeps again (3.3.3, p. 13).
@@ -175,24 +175,16 @@ func (d *bme280) longest() time.Duration {
 	return t
 }
 
-// get reads registers from reg on.
+// get reads registers from reg on, twice, since the chip has no checksum.
 func (d *bme280) get(ctx context.Context, reg byte, into []byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return d.bus.Tx(uint16(d.o.Address), []byte{reg}, into)
+	return d.steady(ctx, []byte{reg}, into)
 }
 
 func (d *bme280) put(ctx context.Context, reg, value byte) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return d.bus.Tx(uint16(d.o.Address), []byte{reg, value}, nil)
+	return d.tx(ctx, []byte{reg, value}, nil)
 }
 
-func (d *bme280) fault(r sensors.Reason, err error) error {
-	return &sensors.Fault{Reason: r, Err: fmt.Errorf("%s at 0x%02x on %s: %w", d.name, d.o.Address, d.o.Bus, err)}
-}
+func (d *bme280) fault(r sensors.Reason, err error) error { return d.i2cChip.fault(r, "%w", err) }
 
 // pause waits for t, or for the end of ctx with its error.
 func pause(ctx context.Context, t time.Duration) error {

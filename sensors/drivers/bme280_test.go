@@ -270,7 +270,7 @@ func TestBME280IsSetUpAgainAfterABrownOut(t *testing.T) {
 func TestBME280BrownOutInTheMiddle(t *testing.T) {
 	// The supply breaks down before the n-th transfer of a read, for every n: no
 	// such read may return a value.
-	for n := 1; n <= 12; n++ {
+	for n := 1; n <= 24; n++ {
 		onBench(t, "bme280", 0x60, nil, nil, func(t *testing.T, b *bench) {
 			b.open(t)
 			b.chip.Set(30, 1000, 50)
