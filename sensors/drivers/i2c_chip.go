@@ -76,6 +76,16 @@ func all(r []byte, v byte) bool {
 	return !slices.ContainsFunc(r, func(b byte) bool { return b != v })
 }
 
+// unusedAddress is reserved by the I2C specification (UM10204, 3.1.12): no chip
+// acknowledges it.
+const unusedAddress = 0x7F
+
+// shorted reports whether the data line is held low, for chips to whom all
+// zeros are a value: everything seems to be acknowledged then.
+func (c *i2cChip) shorted() bool {
+	return c.bus.Tx(unusedAddress, nil, make([]byte, 1)) == nil
+}
+
 // poll calls once after the time that the data sheet promises and then, every
 // step, for as long again, since an oscillator slower than promised is no
 // reason to lose the value. It ends when once has done its work or fails.
