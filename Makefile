@@ -37,7 +37,7 @@ e2e: ## only the end-to-end tests against a real mosquitto
 	@go test -race -count=1 -v -run 'TestEndToEnd' ./cmd/dunlin
 
 fuzz: ## every fuzz target for FUZZTIME (10s each)
-	@scripts/fuzz.sh $(FUZZTIME)
+	@LONG=$(LONG) scripts/fuzz.sh $(FUZZTIME)
 
 interop: ## clients in Go, Python, JavaScript and C against dunlin, over every transport; RACE=1
 	@scripts/interop.sh

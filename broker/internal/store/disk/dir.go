@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,6 +51,9 @@ func (d *Dir) Open(name string) (File, error) { return d.open(name, 0) }
 
 func (d *Dir) open(name string, flags int) (File, error) {
 	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|noFollow|flags, 0o600)
+	if errors.Is(err, syscall.EROFS) && flags == 0 {
+		f, err = os.OpenFile(filepath.Join(d.path, name), os.O_RDONLY|noFollow, 0) // what is there can be read
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -3,14 +3,13 @@ package disk
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
 // Lock keeps other processes from the directory until Unlock or the end of the
-// process.
+// process. It writes nothing, so that it works on a full or read-only disk.
 func (d *Dir) Lock() error {
-	f, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_CREATE|os.O_RDWR|noFollow, 0o600)
+	f, err := os.Open(d.path)
 	if err != nil {
 		return err
 	}
