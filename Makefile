@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: abuse run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
+.PHONY: abuse crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
@@ -63,6 +63,12 @@ spec-mutants: ## break the server in many ways; a test that names the broken sta
 
 abuse: ## the attacks of TestAbuse at full size against the real program (a run of the tests makes fewer)
 	@ABUSE=full go test -count=1 -timeout 30m -run TestAbuse ./cmd/dunlin
+
+crash: ## power cuts and failures of the disk under the store: CRASH_STATES=20000 CRASH_FAULTS=40
+	@CRASH_STATES=$(or $(CRASH_STATES),20000) CRASH_FAULTS=$(or $(CRASH_FAULTS),40) go test -count=1 -timeout 60m -v -run 'Crash|Failures|Damage|Cut|Newer|Full|Outlives' ./broker/internal/store/...
+
+kill: ## kill the program while clients are at work, KILL_CYCLES=100 times
+	@KILL_CYCLES=$(or $(KILL_CYCLES),100) go test -count=1 -timeout 60m -v -run TestKilled ./cmd/dunlin
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
