@@ -132,6 +132,29 @@ func TestWillsOfTheKilled(t *testing.T) {
 	}
 }
 
+// $SYS tells what the store has kept.
+func TestSysTellsOfTheStore(t *testing.T) {
+	dir := t.TempDir()
+	b := brokertest.New(t, func(o *broker.Options) {
+		o.Data, o.SysInterval = &broker.Data{Dir: dir, Durability: broker.Always}, 100*time.Millisecond
+	})
+	p := attach(t, b, broker.ClientOptions{ID: "p"})
+	publish(t, p, mqtt.Message{Topic: "x", QoS: 1, Retain: true, Payload: []byte("1")})
+	if err := p.Subscribe(t.Context(), mqtt.Subscription{Filter: "$SYS/dunlin/store/#"}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for got["written_bytes/journal"] == "" || got["written_bytes/journal"] == "0" {
+		m := next(t, p)
+		got[strings.TrimPrefix(m.Topic, "$SYS/dunlin/store/")] = string(m.Payload)
+	}
+	for name, want := range map[string]string{"mode": "ok", "unsynced/messages": "0", "failures": "0", "bad_pages": "0"} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+}
+
 // A queue goes on where it was: what was removed stays away, what was received
 // by the other side says so, and retained messages are not queued again.
 func TestQueueOutlivesTheProcess(t *testing.T) {

@@ -59,6 +59,7 @@ func (t *sysTree) publish(now time.Time) {
 	t.publishLoads(now, &s)
 	t.publishOwn(&s)
 	t.publishListeners()
+	t.publishStore()
 	if e := t.b.hub.events; e != nil {
 		t.count("$SYS/dunlin/clients/events_dropped", e.lost())
 	}
