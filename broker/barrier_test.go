@@ -53,6 +53,8 @@ func (s *slowStore) Status(sequence uint64) (bool, error) {
 
 func (s *slowStore) Pressed() bool { return false }
 
+func (s *slowStore) Refuses(string) bool { return false }
+
 func (s *slowStore) Notify(sequence uint64, f func()) {
 	s.mu.Lock()
 	if s.durable < sequence && s.err == nil {

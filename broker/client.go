@@ -85,6 +85,9 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
+	if m.QoS > mqtt.AtMostOnce && c.hub.router.Refuses(m.Topic) {
+		return mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store cannot keep it: the disk has failed")
+	}
 	c.hub.notice()
 	m.Publisher = c.id
 	c.hub.bury()

@@ -61,6 +61,7 @@ type Barrier interface {
 	Commit() uint64
 	Status(sequence uint64) (done bool, err error)
 	Pressed() bool
+	Refuses(topic string) bool
 	Notify(sequence uint64, wake func())
 }
 

@@ -149,6 +149,9 @@ func (c *Conn) publish(now time.Time) error {
 	if no != nil {
 		return c.refuse(no)
 	}
+	if p.QoS > mqtt.AtMostOnce && c.cfg.Barrier.Refuses(full) {
+		return c.refuse(errNotKept)
+	}
 	c.insideTopic(&c.view.Properties)
 	c.publication.Borrow(now, &c.view, full, c.peer.id)
 	return c.step(now)
@@ -190,10 +193,18 @@ func (c *Conn) topicName() (string, error) {
 	return name, nil
 }
 
+// errNotKept says that the store cannot keep the promise of an acknowledgement.
+var errNotKept = mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store cannot keep it: the disk has failed")
+
 // refuse answers a PUBLISH that is not routed. 3.1 and 3.1.1 have no way to
-// say so: they get a plain acknowledgement (3.1.1, section 3.3.5).
+// say so: they get a plain acknowledgement (3.1.1, section 3.3.5). But an
+// acknowledgement of what should have been kept would be a lie: they are closed
+// instead, and send it again.
 func (c *Conn) refuse(e *mqtt.Error) error {
 	c.cfg.Counters.PublishRefused.Add(1)
+	if e == errNotKept && c.version() != mqtt.V5 {
+		return e
+	}
 	code := e.Code
 	if c.version() != mqtt.V5 {
 		code = mqtt.Success

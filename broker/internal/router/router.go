@@ -37,6 +37,9 @@ type Store interface {
 	// Pressed reports whether so much waits for the disk that publishers should
 	// wait, too.
 	Pressed() bool
+	// Refuses reports whether a message with QoS > 0 to this topic could not be
+	// kept as promised.
+	Refuses(topic string) bool
 }
 
 // Limits bound the retained messages.
@@ -132,6 +135,10 @@ func (r *Router) Commit() uint64 { return r.store.Commit() }
 // Status reports whether what Commit returned may be acknowledged. An error
 // says that it never may.
 func (r *Router) Status(sequence uint64) (done bool, err error) { return r.store.Status(sequence) }
+
+// Refuses reports whether a message with QoS > 0 to this topic could not be
+// kept as promised.
+func (r *Router) Refuses(topic string) bool { return r.store.Refuses(topic) }
 
 // Pressed reports whether publishers should wait until what Commit returned is
 // durable.

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
@@ -25,7 +24,7 @@ type ClassRule struct {
 	Class  Class
 }
 
-// classes finds the class of a message: that of the first rule that matches,
+// classes finds the class of a topic: that of the first rule that matches,
 // or the default.
 type classes struct {
 	rules     []ClassRule
@@ -43,9 +42,9 @@ func newClasses(otherwise Class, rules []ClassRule) classes {
 	return c
 }
 
-func (c *classes) of(m *mqtt.Message) Class {
+func (c *classes) of(name string) Class {
 	for i := range c.rules {
-		if topic.Match(c.rules[i].Filter, m.Topic) {
+		if topic.Match(c.rules[i].Filter, name) {
 			return c.rules[i].Class
 		}
 	}

@@ -128,12 +128,12 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 func (s *Durable) judge(r *Record) (c Class, write bool) {
 	switch r.Kind {
 	case MessageQueued:
-		c = s.classes.of(r.Message)
+		c = s.classes.of(r.Message.Topic)
 		if c == Always {
 			s.mu.strict = r.Message.Publisher
 		}
 	case RetainedSet, RetainedCleared:
-		c = s.classes.of(r.Message)
+		c = s.classes.of(r.Message.Topic)
 	case PacketReceived:
 		// In one commit with its message, which was appended just before.
 		if c = Interval; s.mu.strict == r.ClientID && r.ClientID != "" {
@@ -253,6 +253,10 @@ func (s *Durable) Commit() (sequence uint64) { return s.j.Commit() }
 // Status reports whether everything up to sequence is as safe as its class
 // asks. An error says that it never will be.
 func (s *Durable) Status(sequence uint64) (done bool, err error) { return s.j.Status(sequence) }
+
+// Refuses reports whether a message to the topic called name cannot be kept as
+// its class promises: the disk has failed, and it is of class Always.
+func (s *Durable) Refuses(name string) bool { return s.j.Degraded() && s.classes.of(name) == Always }
 
 // Pressed reports whether the disk is behind; see journal.Journal.
 func (s *Durable) Pressed() bool { return s.j.Pressed() }

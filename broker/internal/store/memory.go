@@ -15,6 +15,9 @@ func (m *Memory) Commit() uint64 { return m.last.Load() }
 // Status reports everything appended as durable.
 func (m *Memory) Status(uint64) (bool, error) { return true, nil }
 
+// Refuses reports false: nothing is promised.
+func (m *Memory) Refuses(string) bool { return false }
+
 // Pressed reports false: nothing waits.
 func (m *Memory) Pressed() bool { return false }
 

@@ -124,6 +124,7 @@ func (j *Journal) degrade(err error) {
 	m.stats.Failures += 2
 	m.failed.from, m.failed.to = j.durable(), m.last
 	m.err, m.writing = err, 0
+	j.lame.Store(true)
 	m.written, m.synced = m.last, m.last
 	m.bytes, m.entries = m.bytes[:0], m.entries[:0]
 	wake := j.decided()
@@ -174,6 +175,7 @@ func (j *Journal) recover() {
 		j.degrade(err)
 		return
 	}
+	j.lame.Store(false)
 	j.log.Info("store: the disk works again")
 }
 

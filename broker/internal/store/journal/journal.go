@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -32,6 +33,7 @@ type Journal struct {
 	log  *slog.Logger
 	w    writer        // Run's own
 	kick chan struct{} // there is something to write
+	lame atomic.Bool   // Degraded
 
 	// Run's own, too.
 	checkpoint struct {
@@ -209,6 +211,9 @@ func (j *Journal) Commit() (sequence uint64) {
 // pressure is how many bytes may wait to be written before those who publish
 // should wait, too.
 const pressure = 1 << 20
+
+// Degraded reports whether nothing is kept until the disk works again.
+func (j *Journal) Degraded() bool { return j.lame.Load() }
 
 // Pressed reports whether the disk is behind: so much waits in memory that no
 // more should be appended for a moment.
