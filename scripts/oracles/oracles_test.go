@@ -1,0 +1,219 @@
+package oracles
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/physic"
+	"periph.io/x/devices/v3/aht20"
+	"periph.io/x/devices/v3/bmxx80"
+	"periph.io/x/devices/v3/mcp9808"
+	"periph.io/x/devices/v3/scd4x"
+	"periph.io/x/devices/v3/tmp102"
+	"tinygo.org/x/drivers/sht3x"
+	"tinygo.org/x/drivers/sht4x"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/chipsim"
+	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+// hardware is one I2C bus.
+type hardware struct{ i2c.Bus }
+
+func (h hardware) I2C(string) (i2c.Bus, error) { return h.Bus, nil }
+func (hardware) Line(sensors.LineOptions) (sensors.Line, error) {
+	return nil, errors.New("no lines")
+}
+func (hardware) Port(serial.Config) (serial.Port, error) { return nil, errors.New("no ports") }
+func (hardware) Root() string                            { return "/" }
+
+// patient gives a chip its time between the command and the answer: periph's
+// scd4x asks for both in one transfer, where the data sheet wants 1 ms.
+type patient struct{ i2c.Bus }
+
+func (p patient) Tx(addr uint16, w, r []byte) error {
+	if len(r) == 0 {
+		return p.Bus.Tx(addr, w, r)
+	}
+	if err := p.Bus.Tx(addr, w, nil); err != nil {
+		return err
+	}
+	time.Sleep(time.Millisecond)
+	return p.Bus.Tx(addr, nil, r)
+}
+
+// world is what the models are put into and what is read of it.
+type world struct{ t, p, h, co2 float64 }
+
+// oracle is another driver for one of our chips.
+type oracle struct {
+	driver string
+	addr   uint16
+	within world // how far the two may differ: their rounding
+	low    float64
+	high   float64 // °C
+	chip   func() chipsim.Chip
+	set    func(c chipsim.Chip, w world)
+	open   func(b i2c.Bus) (func() (world, error), error)
+}
+
+func climate(e physic.Env) world {
+	return world{
+		t: float64(e.Temperature-physic.ZeroCelsius) / float64(physic.Kelvin),
+		p: float64(e.Pressure) / float64(physic.Pascal) / 100,
+		h: float64(e.Humidity) / float64(physic.PercentRH),
+	}
+}
+
+// senser is the method that periph's environmental drivers share.
+type senser interface{ Sense(*physic.Env) error }
+
+func sense(d senser, err error) (func() (world, error), error) {
+	return func() (world, error) {
+		var e physic.Env
+		err := d.Sense(&e)
+		return climate(e), err
+	}, err
+}
+
+func thermometer(c chipsim.Chip, w world) { c.(*chipsim.Thermometer).Set(w.t) }
+
+var oracles = []oracle{
+	{
+		driver: "bme280", addr: 0x76, low: -39, high: 84, within: world{t: 0.011, p: 0.01, h: 0.01},
+		chip: func() chipsim.Chip { return chipsim.NewBME280(0x60, chipsim.Typical()) },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.BME280).Set(w.t, w.p, w.h) },
+		open: func(b i2c.Bus) (func() (world, error), error) {
+			return sense(bmxx80.NewI2C(b, 0x76, &bmxx80.Opts{Temperature: bmxx80.O2x, Pressure: bmxx80.O4x, Humidity: bmxx80.O1x}))
+		},
+	},
+	{
+		driver: "aht20", addr: 0x38, low: -39, high: 84, within: world{t: 0.001, h: 0.001},
+		chip: func() chipsim.Chip { return chipsim.NewAHT20() },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.AHT20).Set(w.t, w.h) },
+		open: func(b i2c.Bus) (func() (world, error), error) { return sense(aht20.NewI2C(b, nil)) },
+	},
+	{
+		driver: "mcp9808", addr: 0x18, low: -39, high: 124, within: world{t: 0.0001},
+		chip: func() chipsim.Chip { return chipsim.NewMCP9808() }, set: thermometer,
+		open: func(b i2c.Bus) (func() (world, error), error) { return sense(mcp9808.New(b, &mcp9808.DefaultOpts)) },
+	},
+	{
+		driver: "tmp102", addr: 0x48, low: -39, high: 124, within: world{t: 0.0001},
+		chip: func() chipsim.Chip { return chipsim.NewTMP102() }, set: thermometer,
+		open: func(b i2c.Bus) (func() (world, error), error) { return sense(tmp102.NewI2C(b, 0x48, nil)) },
+	},
+	{
+		driver: "scd4x", addr: 0x62, low: -9, high: 59, within: world{t: 0.01, h: 0.01, co2: 0.5},
+		chip: func() chipsim.Chip { return chipsim.NewSCD4x() },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.SCD4x).SetCO2(w.co2, w.t, w.h) },
+		open: func(b i2c.Bus) (func() (world, error), error) {
+			d, err := scd4x.NewI2C(patient{b}, 0x62)
+			return func() (world, error) {
+				var e scd4x.Env
+				err := d.Sense(&e)
+				w := climate(e.Env)
+				w.co2 = float64(e.CO2)
+				return w, err
+			}, err
+		},
+	},
+	{
+		// Above 118 °C the oracle's 32 bits overflow.
+		driver: "sht3x", addr: 0x44, low: -39, high: 118, within: world{t: 0.002, h: 0.011},
+		chip: func() chipsim.Chip { return chipsim.NewSHT3x() },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.SHT3x).Set(w.t, w.h) },
+		open: func(b i2c.Bus) (func() (world, error), error) {
+			d := sht3x.New(b)
+			return func() (world, error) {
+				t, h, err := d.ReadTemperatureHumidity()
+				return world{t: float64(t) / 1000, h: float64(h) / 100}, err
+			}, nil
+		},
+	},
+	{
+		driver: "sht4x", addr: 0x44, low: -39, high: 124, within: world{t: 0.004, h: 0.004},
+		chip: func() chipsim.Chip { return chipsim.NewSHT4x() },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.SHT4x).Set(w.t, w.h) },
+		open: func(b i2c.Bus) (func() (world, error), error) {
+			d := sht4x.New(b)
+			return func() (world, error) {
+				t, h, err := d.ReadTemperatureHumidity()
+				return world{t: float64(t) / 1000, h: float64(h) / 1000}, err
+			}, nil
+		},
+	},
+}
+
+// ours is dunlin's driver as an oracle.
+func ours(t *testing.T, name string, b i2c.Bus) func() (world, error) {
+	t.Helper()
+	spec := drivers.Table()[name]
+	o := spec.Options()
+	reflect.ValueOf(o).Elem().FieldByName("Bus").SetString("i2c1")
+	d, err := spec.New(o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Open(t.Context(), hardware{b}); err != nil {
+		t.Fatal(err)
+	}
+	return func() (w world, err error) {
+		list, err := d.Read(t.Context())
+		to := map[string]*float64{"temperature": &w.t, "pressure": &w.p, "humidity": &w.h, "co2": &w.co2}
+		for _, r := range list {
+			*to[r.Entity] = r.Value.(float64)
+		}
+		return w, err
+	}
+}
+
+// Two chips in the same world, one read by us and one by the oracle.
+func TestDriversAgreeWithOthers(t *testing.T) {
+	for _, o := range oracles {
+		t.Run(o.driver, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { compare(t, o) })
+		})
+	}
+}
+
+func compare(t *testing.T, o oracle) {
+	chips, buses := [2]chipsim.Chip{o.chip(), o.chip()}, [2]*chipsim.Bus{{}, {}}
+	for i := range chips {
+		buses[i].Plug(o.addr, chips[i])
+	}
+	mine := ours(t, o.driver, buses[0])
+	other, err := o.open(buses[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(6, uint64(o.addr)))
+	for range 500 {
+		w := world{o.low + r.Float64()*(o.high-o.low), 310 + r.Float64()*780, 1 + r.Float64()*98, 400 + r.Float64()*30000}
+		for _, c := range chips {
+			o.set(c, w)
+		}
+		time.Sleep(6 * time.Second) // the slowest measures every 5 s
+		a, err := mine()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := other()
+		if err != nil {
+			t.Fatalf("the oracle: %v", err)
+		}
+		for _, v := range [][3]float64{{a.t, b.t, o.within.t}, {a.p, b.p, o.within.p}, {a.h, b.h, o.within.h}, {a.co2, b.co2, o.within.co2}} {
+			if math.Abs(v[0]-v[1]) > v[2] {
+				t.Fatalf("at %+v: ours %+v, the oracle's %+v", w, a, b)
+			}
+		}
+	}
+}
