@@ -57,6 +57,9 @@ func startServer(binary, dir string) (*server, error) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, filepath.Join(dir, "data"), s.address), 0o600); err != nil {
 		return nil, err
 	}
+	if binary, err = filepath.Abs(binary); err != nil {
+		return nil, err
+	}
 	s.cmd = exec.Command(binary, "run", "-c", file)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
