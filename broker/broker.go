@@ -95,6 +95,9 @@ func New(o Options) (*Broker, error) {
 func (b *Broker) Run(ctx context.Context) error {
 	keep := b.keep(ctx)
 	b.hub.bury() // before anybody can connect
+	for _, name := range b.hub.orphans() {
+		b.log.Warn("the store keeps a queue that nobody uses: a bridge of its name would send what is in it", "queue", name)
+	}
 	var accepting sync.WaitGroup
 	for _, l := range b.listeners {
 		b.log.Info("listening", "listener", l.name, "address", l.socket.Addr().String())

@@ -159,8 +159,12 @@ const maybeForwarded = 100
 
 // orphans returns the names of queues that the store has kept and nobody
 // attached.
-func (h *hub) orphans() []string {
+func (h *hub) orphans() (names []string) {
 	h.registry.Lock()
 	defer h.registry.Unlock()
-	return slices.Sorted(maps.Keys(h.registry.lines))
+	for name := range h.registry.lines {
+		names = append(names, strings.TrimPrefix(name, "\x00"))
+	}
+	slices.Sort(names)
+	return names
 }
