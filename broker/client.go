@@ -66,7 +66,7 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 	b.hub.locals.Store(o.ID, struct{}{})
 	got, err := b.hub.attach(attachment{
 		id: o.ID, cleanStart: o.CleanStart, owner: gateway, limits: l, will: o.Will, endpoint: c,
-		params: session.Params{Version: mqtt.V5, ReceiveMaximum: b.opts.Limits.ReceiveMaximum, Expiry: o.SessionExpiry},
+		params: session.Params{Version: mqtt.V5, Local: true, ReceiveMaximum: b.opts.Limits.ReceiveMaximum, Expiry: o.SessionExpiry},
 	})
 	if err != nil {
 		return nil, err

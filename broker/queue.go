@@ -166,6 +166,13 @@ func (q *Queue) Next(ctx context.Context) (mqtt.Queued, error) {
 		e, ok := q.state.entries.Next(time.Now())
 		q.letGo()
 		q.state.Unlock()
+		if ok && e.Message.QoS == mqtt.ExactlyOnce {
+			// As with sessions: not before its record is safe.
+			q.hub.router.Settled()
+			if q.hub.barrier(ctx); ctx.Err() != nil { // if the store fails, memory is all there is
+				return mqtt.Queued{}, ctx.Err()
+			}
+		}
 		if ok {
 			return e, nil
 		}

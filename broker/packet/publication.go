@@ -21,6 +21,7 @@ type Publication struct {
 	properties mqtt.Properties
 	owned      *mqtt.Message
 
+	origin uint16    // see Origin
 	shared bool      // many receivers are expected
 	images [4][]byte // encoded packets of QoS 0 by version and RETAIN; empty: not made yet
 
@@ -39,6 +40,9 @@ func (p *Publication) Borrow(now time.Time, v *View, topic, publisher string) {
 	m := &p.message
 	m.Topic, m.Publisher, m.Payload = topic, publisher, v.Publish.Payload
 	m.QoS, m.Retain = v.Publish.QoS, v.Publish.Retain
+	if m.QoS == mqtt.ExactlyOnce {
+		p.origin = v.ID
+	}
 	m.Properties, m.Expires = nil, time.Time{}
 	if v.Properties.Has == 0 {
 		return
@@ -60,7 +64,7 @@ func (p *Publication) Own(m *mqtt.Message) *Publication {
 }
 
 func (p *Publication) reset() {
-	p.owned, p.shared, p.inner = nil, false, nil
+	p.owned, p.origin, p.shared, p.inner = nil, 0, false, nil
 	for i := range p.images {
 		if cap(p.images[i]) > maxImage {
 			p.images[i] = nil
@@ -68,6 +72,10 @@ func (p *Publication) reset() {
 		p.images[i] = p.images[i][:0]
 	}
 }
+
+// Origin is the Packet Identifier that the publisher gave to a QoS 2 message;
+// 0 for all others.
+func (p *Publication) Origin() uint16 { return p.origin }
 
 // Peek is the message to look at: it may be borrowed and must not be kept.
 func (p *Publication) Peek() *mqtt.Message { return &p.message }

@@ -62,6 +62,9 @@ type Barrier interface {
 	Status(sequence uint64) (done bool, err error)
 	Pressed() bool
 	Refuses(topic string) bool
+	// Settled waits until all messages that peers have taken are in the store's
+	// hands, so that Commit covers them.
+	Settled()
 	Notify(sequence uint64, wake func())
 }
 
@@ -146,6 +149,7 @@ type Conn struct {
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
 
 	out            Traffic // of this write; the writer's own
+	waits          uint64  // sequence that QoS 2 messages wait for; the writer's own
 	received, sent meter
 
 	// While a batch of input is worked off, messages that it brings back to

@@ -130,6 +130,19 @@ func (p *Peer) Gate(may func(topic string) bool, purge func(topic string) bool) 
 	}
 }
 
+// held and clear are Held and Clear of the session.
+func (p *Peer) held() uint64 {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.state.session.Held()
+}
+
+func (p *Peer) clear(number uint64) {
+	p.state.Lock()
+	defer p.state.Unlock()
+	p.state.session.Clear(number)
+}
+
 // letGo tells the store which durable messages the session has given up. The
 // caller holds the state.
 func (p *Peer) letGo() {

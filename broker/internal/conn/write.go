@@ -158,7 +158,7 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	w.Unlock()
 	for open {
 		c.pull(dst, now, closing)
-		if closing || len(*dst) >= flushSize || !c.cfg.Router.Resume(now, c.peer) {
+		if closing || len(*dst) >= flushSize || !c.clear() && !c.cfg.Router.Resume(now, c.peer) {
 			break
 		}
 	}
@@ -176,6 +176,30 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 		c.cfg.Barrier.Notify(waits, c.kickWriter)
 	}
 	return false, nil
+}
+
+// clear lets QoS 2 messages go whose records are safe, and asks to be woken for
+// the others. It reports whether there were any to let go.
+func (c *Conn) clear() bool {
+	held := c.peer.held()
+	if held == 0 {
+		return false
+	}
+	c.cfg.Barrier.Settled()
+	sequence := c.cfg.Barrier.Commit()
+	// If the store fails, memory is all there is.
+	if done, err := c.cfg.Barrier.Status(sequence); done || err != nil {
+		c.peer.clear(held)
+		return true
+	}
+	if peer := c.peer; c.waits < sequence {
+		c.waits = sequence
+		c.cfg.Barrier.Notify(sequence, func() {
+			peer.clear(held)
+			c.Wake()
+		})
+	}
+	return false
 }
 
 // pull takes what went past the session, and encodes what the session may send

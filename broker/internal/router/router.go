@@ -116,7 +116,7 @@ func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
 		d.send(now, p, &d.hits[i])
 	}
 	if len(d.kept) > 0 {
-		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: p.Message(), Destinations: d.kept})
+		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: p.Message(), Origin: p.Origin(), Destinations: d.kept})
 		d.recorded = true
 	}
 	if len(d.hits) == 0 && !own(m.Topic) {
@@ -127,6 +127,13 @@ func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
 
 // Persist appends a record that is no message.
 func (r *Router) Persist(rec store.Record) { r.store.Append(rec) }
+
+// Settled waits until the records of all messages that sinks have taken so far
+// are appended.
+func (r *Router) Settled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+}
 
 // Commit closes the group of records appended so far and returns the sequence
 // that must be reached before any of it is acknowledged.

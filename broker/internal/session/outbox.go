@@ -42,6 +42,7 @@ type outbox struct {
 	quota    int
 	bytes    int
 	last     uint64 // the last place in line given away
+	cleared  uint64 // up to here QoS 2 may be sent for the first time; see Held
 	counts   Counts
 	gone     *[]uint64 // places given up since Gone; nil for none
 }
@@ -88,6 +89,26 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 	}
 	return d.number
 }
+
+// held reports whether a message must not be sent yet. A QoS 2 message goes to
+// a durable session only after its record is safe: if the process ended in
+// between, its Packet Identifier would be given to another message, which the
+// client would take for this one and throw away.
+func (s *Session) held(d *delivery) bool {
+	return d.qos == mqtt.ExactlyOnce && d.number > s.out.cleared && s.Durable() && !s.params.Local
+}
+
+// Held returns the last place in line if Next waits for Clear; 0 if not.
+func (s *Session) Held() uint64 {
+	o := &s.out
+	if o.queue.len() == 0 || !s.held(o.queue.at(0)) || o.onWire >= o.quota {
+		return 0
+	}
+	return o.last
+}
+
+// Clear says that the records of messages up to this place in line are safe.
+func (s *Session) Clear(number uint64) { s.out.cleared = max(s.out.cleared, number) }
 
 // Gone returns the places in line of durable messages that were given up since
 // it was last called.
@@ -163,6 +184,9 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 			o.counts.Done++
 			o.queue.cut(0)
 			return m, true
+		}
+		if s.held(d) {
+			return Send{}, false
 		}
 		// The queue may be so long that its identifiers have come round.
 		if o.onWire >= o.quota || o.find(d.id) >= 0 {

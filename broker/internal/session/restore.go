@@ -43,7 +43,7 @@ func Restore(l Limits, k *Kept) *Session {
 		s.received[ReceivedID(id)] = struct{}{}
 	}
 	o := &s.out
-	o.last = k.Last
+	o.last, o.cleared = k.Last, k.Last
 	for i := range k.Deliveries {
 		r := &k.Deliveries[i]
 		d := delivery{

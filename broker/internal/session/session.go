@@ -33,6 +33,8 @@ type Params struct {
 	// AsBridge is the mark of mosquitto's bridges in 3.1 and 3.1.1: their
 	// subscriptions are Retain As Published and No Local.
 	AsBridge bool
+	// Local is an in-process client: it ends with the store.
+	Local bool
 }
 
 // Counts is what a session did so far. Accepted = Done + Dropped.Total + what

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 func newSession(receiveMaximum uint16, expiry time.Duration) *Session {
 	s := New(Limits{QueueMessages: 4, QueueBytes: 100, Subscriptions: 10})
 	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: receiveMaximum, Expiry: expiry})
+	s.Clear(math.MaxUint64) // a store that is durable at once
 	return s
 }
 
@@ -202,5 +204,26 @@ func TestIdentifiersWrapAroundThoseInUse(t *testing.T) {
 		s.Deliver(new(packet.Publication).Own(message("x")), 1, false, nil)
 		want(t, sent(s, time.Time{}), fmt.Sprintf("x/1#%d", id))
 		s.Step(time.Time{}, &packet.View{Type: packet.PUBACK, ID: id}, nil)
+	}
+}
+
+// A QoS 2 message goes to a session that outlives its connection only when its
+// record is safe; what comes behind it waits, too.
+func TestQoS2WaitsForItsRecord(t *testing.T) {
+	s := New(Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 10})
+	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: 10, Expiry: time.Hour})
+	for i, qos := range []mqtt.QoS{1, 2, 1, 2} {
+		s.Deliver(new(packet.Publication).Own(message(fmt.Sprint(i))), qos, false, nil)
+	}
+	want(t, sent(s, time.Time{}), "0/1#1")
+	if got := s.Held(); got != 4 {
+		t.Fatalf("Held %d, want 4", got)
+	}
+	s.Clear(3)
+	want(t, sent(s, time.Time{}), "1/2#2", "2/1#3")
+	s.Clear(4)
+	want(t, sent(s, time.Time{}), "3/2#4")
+	if got := s.Held(); got != 0 {
+		t.Errorf("Held %d, want 0", got)
 	}
 }

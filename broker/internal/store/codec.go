@@ -100,6 +100,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 	case MessageQueued:
 		dst = appendTime(dst, r.At)
 		dst = appendMessage(dst, r.Message)
+		dst = binary.AppendUvarint(dst, uint64(r.Origin))
 		dst = binary.AppendUvarint(dst, uint64(len(r.Destinations)))
 		for i := range r.Destinations {
 			dst = appendDestination(dst, &r.Destinations[i])
@@ -266,6 +267,7 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 	case MessageQueued:
 		r.At = f.time()
 		r.Message = f.message()
+		r.Origin = uint16(f.number())
 		for range f.count(5) {
 			r.Destinations = append(r.Destinations, f.destination())
 		}

@@ -129,7 +129,7 @@ func (s *Durable) judge(r *Record) (c Class, write bool) {
 	switch r.Kind {
 	case MessageQueued:
 		c = s.classes.of(r.Message.Topic)
-		if c == Always {
+		if r.class = c; c == Always {
 			s.mu.strict = r.Message.Publisher
 		}
 	case RetainedSet, RetainedCleared:

@@ -53,12 +53,15 @@ type Record struct {
 	ClientID string // of a session; of a queue its name behind U+0000
 	// Number is the Packet Identifier of PacketReceived and PacketReleased, the
 	// delivery's place in line of DeliveryReceived and DeliveryDone.
-	Number       uint64
-	Owner        string        // SessionKept: who made the session
-	Prefix       string        // SessionKept: what its client does not see of topics
-	Expiry       time.Duration // SessionKept: Session Expiry Interval
-	At           time.Time     // MessageQueued: when; SessionKept: when its client left, zero while it is there
-	Message      *mqtt.Message
+	Number  uint64
+	Owner   string        // SessionKept: who made the session
+	Prefix  string        // SessionKept: what its client does not see of topics
+	Expiry  time.Duration // SessionKept: Session Expiry Interval
+	At      time.Time     // MessageQueued: when; SessionKept: when its client left, zero while it is there
+	Message *mqtt.Message
+	// Origin of MessageQueued is the Packet Identifier of a QoS 2 message from
+	// Message.Publisher: both become durable together, or neither.
+	Origin       uint16
 	Destinations []Destination // MessageQueued
 	Subscription mqtt.Subscription
 	Will         *mqtt.Will // WillSet

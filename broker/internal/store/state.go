@@ -66,6 +66,9 @@ func (s *State) line(name string) *Line {
 func (s *State) Apply(r *Record) {
 	switch r.Kind {
 	case MessageQueued:
+		if l := s.Lines[r.Message.Publisher]; r.Origin != 0 && l != nil && l.Kept {
+			l.Received[r.Origin] = r.class
+		}
 		for i := range r.Destinations {
 			d := &r.Destinations[i]
 			s.line(d.Name).add(Entry{
