@@ -22,8 +22,8 @@ import (
 // spare. GOGC overrides it.
 const collectAt = 50
 
-// settle is when the program has started and what only the start needed may
-// go.
+// settleAfter is when the program has started, and what only the start needed
+// may go.
 const settleAfter = time.Second
 
 // limitMemory tells the Go runtime how much memory there is: memory.limit, or

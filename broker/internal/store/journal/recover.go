@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 )
@@ -24,7 +23,6 @@ type Report struct {
 type found struct {
 	checkpoints []uint64 // newest first
 	segments    []uint64 // oldest first
-	leftovers   []string
 }
 
 func look(d disk.Disk) (found, error) {
@@ -38,8 +36,6 @@ func look(d disk.Disk) (found, error) {
 			f.segments = append(f.segments, n)
 		} else if n, ok := number(name, checkpointPrefix, ""); ok {
 			f.checkpoints = append(f.checkpoints, n)
-		} else if strings.HasSuffix(name, temporarySuffix) {
-			f.leftovers = append(f.leftovers, name)
 		}
 	}
 	slices.Sort(f.segments)

@@ -51,7 +51,6 @@ type scan struct {
 	good    int // pages
 	bad     int // pages that cannot be read and that good ones follow
 	torn    int // pages that cannot be read at the end: a write that a crash cut
-	newer   bool
 }
 
 // errNewer says that a file was written by a later version.
