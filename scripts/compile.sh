@@ -17,6 +17,8 @@ cold=(
 	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,drbg,ed25519}
 )
 flags=()
+# Kernels for ARMv6 and ARMv7 have pages of 4 KiB: no need to pad the file to the 64 KiB of others.
+[ "${GOARCH:-}" != arm ] || rounding="-R 4096"
 for package in "${cold[@]}"; do flags+=("-gcflags=$package=-l"); done
 CGO_ENABLED=0 go build -trimpath "${flags[@]}" \
-	-ldflags "-s -w -X main.version=${VERSION:-0.1.0-dev} -X main.revision=${REVISION:-unknown}" -o "$1" ./cmd/dunlin
+	-ldflags "-s -w ${rounding:-} -X main.version=${VERSION:-0.1.0-dev} -X main.revision=${REVISION:-unknown}" -o "$1" ./cmd/dunlin

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -87,7 +88,7 @@ type Pipeline struct {
 // of listing stays. A filter that is neither Step nor Gate is an error.
 func NewPipeline(filters ...Filter) (*Pipeline, error) {
 	sorted := slices.Clone(filters)
-	slices.SortStableFunc(sorted, func(a, b Filter) int { return int(a.Stage()) - int(b.Stage()) })
+	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Stage() < sorted[j].Stage() })
 	p := &Pipeline{}
 	for _, f := range sorted {
 		switch f := f.(type) {

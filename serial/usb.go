@@ -3,6 +3,7 @@ package serial
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -80,7 +81,7 @@ func List(root string) ([]Info, error) {
 	if err != nil {
 		return nil, &Error{Op: "list", Port: "serial ports", Err: err}
 	}
-	slices.SortFunc(ports, func(a, b Info) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(ports, func(i, j int) bool { return ports[i].Name < ports[j].Name })
 	return ports, nil
 }
 

@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
@@ -109,7 +110,7 @@ func lineNames(chips []chip, want string) string {
 		}
 		return n
 	}
-	slices.SortStableFunc(names, func(a, b string) int { return score(b) - score(a) })
+	sort.SliceStable(names, func(i, j int) bool { return score(names[i]) > score(names[j]) })
 	more := ""
 	if len(names) > candidates {
 		more = fmt.Sprintf(" and %d more", len(names)-candidates)

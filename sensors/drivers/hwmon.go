@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -109,8 +110,9 @@ func (h *hwmon) chips() (dirs, names []string) {
 		}
 		found = append(found, chip{dir, name, h.kernel.target(dir + "/device")})
 	}
-	slices.SortFunc(found, func(a, b chip) int {
-		return strings.Compare(a.name+"\x00"+a.device+"\x00"+a.dir, b.name+"\x00"+b.device+"\x00"+b.dir)
+	sort.Slice(found, func(i, j int) bool {
+		a, b := &found[i], &found[j]
+		return a.name+"\x00"+a.device+"\x00"+a.dir < b.name+"\x00"+b.device+"\x00"+b.dir
 	})
 	for _, c := range found {
 		dirs, names = append(dirs, c.dir), append(names, c.name)

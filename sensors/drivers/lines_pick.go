@@ -6,6 +6,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func newPicker(o *linesOptions, entities map[string]any) (*picker, error) {
 		}
 		p.wanted = append(p.wanted, wantedField{name, key, e.Type})
 	}
-	slices.SortFunc(p.wanted, func(a, b wantedField) int { return strings.Compare(a.entity, b.entity) })
+	sort.Slice(p.wanted, func(i, j int) bool { return p.wanted[i].entity < p.wanted[j].entity })
 	if len(p.wanted) == 0 && o.Format == "csv" && !o.Header && len(o.Columns) == 0 {
 		return nil, errors.New("entities: which column is what? list entities with their column, or give header or columns")
 	}
