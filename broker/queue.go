@@ -22,7 +22,8 @@ type QueueOptions struct {
 	MaxBytes    int64               // default 16 MiB
 	// Skip is the Client Identifier whose messages are never queued: what a
 	// bridge brought in does not go out again.
-	Skip string
+	Skip   string
+	Intake Intake // nil: every message is queued as it is
 }
 
 // ErrQueueClosed is returned by a Queue after Close or after the broker ended.
@@ -37,6 +38,7 @@ type Queue struct {
 	hub     *hub
 	name    string
 	skip    string
+	intake  Intake
 	filters []mqtt.Subscription
 	wake    chan struct{}
 	done    chan struct{}
@@ -64,7 +66,7 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	}
 	or(&o.MaxMessages, 10000)
 	or(&o.MaxBytes, 16<<20)
-	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, intake: o.Intake, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	q.state.entries = store.NewQueue(o.MaxMessages, o.MaxBytes, rand.Uint64N(1<<52))
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
@@ -123,14 +125,23 @@ func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, reta
 		m = &lower
 	}
 	q.state.Lock()
-	number = q.state.entries.Push(now, m)
+	if q.intake != nil {
+		number = q.admit(now, m)
+	} else {
+		number = q.state.entries.Push(now, m)
+	}
 	q.letGo()
 	q.state.Unlock()
+	q.signal()
+	return number
+}
+
+// signal tells who waits that there may be an entry.
+func (q *Queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return number
 }
 
 // letGo tells the store which entries were dropped. The caller holds the state.
@@ -157,24 +168,8 @@ func (q *Queue) first(m *mqtt.Message) bool {
 // order.
 func (q *Queue) Next(ctx context.Context) (mqtt.Queued, error) {
 	for {
-		select {
-		case <-q.done:
-			return mqtt.Queued{}, ErrQueueClosed
-		default:
-		}
-		q.state.Lock()
-		e, ok := q.state.entries.Next(time.Now())
-		q.letGo()
-		q.state.Unlock()
-		if ok && e.Message.QoS == mqtt.ExactlyOnce {
-			// As with sessions: not before its record is safe.
-			q.hub.router.Settled()
-			if q.hub.barrier(ctx); ctx.Err() != nil { // if the store fails, memory is all there is
-				return mqtt.Queued{}, ctx.Err()
-			}
-		}
-		if ok {
-			return e, nil
+		if e, ok, err := q.Take(ctx); ok || err != nil {
+			return e, err
 		}
 		select {
 		case <-q.wake:
@@ -185,16 +180,38 @@ func (q *Queue) Next(ctx context.Context) (mqtt.Queued, error) {
 	}
 }
 
+// Take is Next that does not wait for an entry: ok is false when there is none
+// now. ctx bounds the wait for the store, for a message of QoS 2.
+func (q *Queue) Take(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
+	select {
+	case <-q.done:
+		return mqtt.Queued{}, false, ErrQueueClosed
+	default:
+	}
+	q.state.Lock()
+	e, ok = q.state.entries.Next(time.Now())
+	q.letGo()
+	q.state.Unlock()
+	if ok && e.Message.QoS == mqtt.ExactlyOnce {
+		// As with sessions: not before its record is safe.
+		q.hub.router.Settled()
+		if q.hub.barrier(ctx); ctx.Err() != nil { // if the store fails, memory is all there is
+			return mqtt.Queued{}, false, ctx.Err()
+		}
+	}
+	return e, ok, nil
+}
+
+// Ready receives after Take had nothing and there may be something again.
+func (q *Queue) Ready() <-chan struct{} { return q.wake }
+
 // Rewind makes Next hand out all entries that were not removed again, in
 // order, before newer ones.
 func (q *Queue) Rewind() {
 	q.state.Lock()
 	q.state.entries.Rewind()
 	q.state.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.signal()
 }
 
 // Received records that the other side owns the entry; durable when it returns

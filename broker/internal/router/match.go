@@ -92,7 +92,11 @@ func (d *delivery) add(s *subscriber, m *mqtt.Message, merge bool) {
 // send hands p to one receiver with the lower of both QoS [MQTT-3.8.4-8].
 func (d *delivery) send(now time.Time, p *packet.Publication, h *hit) {
 	qos := min(p.Peek().QoS, h.qos)
-	if n := h.sink.Deliver(now, p, qos, h.retain, h.via); n > 0 {
+	switch n := h.sink.Deliver(now, p, qos, h.retain, h.via); n {
+	case 0:
+	case Kept:
+		d.recorded = true
+	default:
 		d.kept = append(d.kept, destination(h.sink, n, qos, h.retain, h.via))
 	}
 }

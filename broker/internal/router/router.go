@@ -13,7 +13,8 @@ import (
 
 // Sink receives what was published. Deliver appends and returns: it never
 // waits for a network and never calls the router. number is the message's place
-// in the sink's line if the sink now answers for it across a restart, else 0. p is lent for the call; what a
+// in the sink's line if the sink now answers for it across a restart, Kept if
+// it has appended a record of its own, else 0. p is lent for the call; what a
 // sink keeps is p.Message(). That and via are shared and immutable.
 type Sink interface {
 	ClientID() string
@@ -25,6 +26,9 @@ type Sink interface {
 	Takes(p *packet.Publication, qos mqtt.QoS) bool
 	Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (number uint64)
 }
+
+// Kept is what Deliver returns when the sink has appended its own record.
+const Kept = ^uint64(0)
 
 // Store makes records durable. Append never waits; f of Notify is called once,
 // maybe at once, when Status of the sequence is decided. Append keeps nothing of

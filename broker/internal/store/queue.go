@@ -107,6 +107,33 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 	return mqtt.Queued{}, false
 }
 
+// Withdraw gives up an entry that was never handed out, because another one
+// takes its place. It reports whether it did.
+func (q *Queue) Withdraw(seq uint64) bool {
+	i := q.find(seq)
+	if i < 0 || q.entries[i].Sent > 0 {
+		return false
+	}
+	q.drop(i)
+	return true
+}
+
+// Each calls f for the entries behind after, in order, until f returns false.
+// Nothing is handed out by it.
+func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
+	for i := range q.entries {
+		if q.entries[i].Seq > after && !f(&q.entries[i]) {
+			return
+		}
+	}
+}
+
+// Thin counts a message that was not queued at all.
+func (q *Queue) Thin() {
+	q.accepted++
+	q.dropped++
+}
+
 // Rewind lets Next start again with the first entry.
 func (q *Queue) Rewind() { q.next = 0 }
 

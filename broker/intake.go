@@ -1,0 +1,77 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// Intake decides what a Queue takes. Its methods are called with the queue
+// locked, in the order of the messages, while a publisher waits: they must be
+// quick and must not call the queue.
+type Intake interface {
+	// Admit returns what to queue: m itself, a message made from it, or nil for
+	// nothing. The entry instead, 0 for none, gives way to it, unless it was
+	// handed out already.
+	Admit(now time.Time, m *mqtt.Message) (keep *mqtt.Message, instead uint64)
+	// Queued tells the Seq of the message that Admit returned; 0: there was no
+	// room for it.
+	Queued(m *mqtt.Message, seq uint64)
+}
+
+// admit queues what the intake makes of m. The caller holds the state. It
+// returns what Deliver does.
+func (q *Queue) admit(now time.Time, m *mqtt.Message) (number uint64) {
+	keep, instead := q.intake.Admit(now, m)
+	if keep == nil {
+		q.state.entries.Thin()
+		return 0
+	}
+	if instead != 0 {
+		q.state.entries.Withdraw(instead)
+	}
+	seq := q.state.entries.Push(now, keep)
+	q.intake.Queued(m, seq)
+	if keep == m || seq == 0 {
+		return seq
+	}
+	q.keep(now, keep, seq)
+	return router.Kept
+}
+
+// keep records a message that only this queue has.
+func (q *Queue) keep(now time.Time, m *mqtt.Message, seq uint64) {
+	q.hub.router.Persist(store.Record{Kind: store.MessageQueued, At: now, Message: m, Destinations: []store.Destination{
+		{Name: q.ClientID(), Number: seq, QoS: m.QoS, Retain: m.Retain},
+	}})
+}
+
+// Put queues a message of the consumer's own, past filters and Intake; durable
+// when it returns nil. seq is 0 if there was no room.
+func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error) {
+	if err := packet.ValidMessage(&m); err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	q.state.Lock()
+	if seq = q.state.entries.Push(now, &m); seq != 0 {
+		q.keep(now, &m, seq)
+	}
+	q.letGo()
+	q.state.Unlock()
+	q.signal()
+	return seq, q.hub.barrier(ctx)
+}
+
+// Each calls f for the entries behind the Seq after, in order, until f returns
+// false. Nothing is handed out by it. The queue is locked meanwhile: f must be
+// quick and must not call it.
+func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
+	q.state.Lock()
+	defer q.state.Unlock()
+	q.state.entries.Each(after, f)
+}
