@@ -18,6 +18,7 @@ const (
 	dialTimeout    = 10 * time.Second
 	tlsTimeout     = 15 * time.Second
 	connackTimeout = 10 * time.Second
+	subackTimeout  = 10 * time.Second
 	addressStagger = 300 * time.Millisecond // RFC 8305, 5
 	addressMaxAge  = 24 * time.Hour
 	sendBuffer     = 64 << 10 // so that the window, not the kernel, holds what waits

@@ -1,28 +1,29 @@
-// Package bridge carries chosen topics to an upstream MQTT 5.0 server and
-// back, across outages.
+// Package bridge carries chosen topics to an upstream server of MQTT 5.0,
+// 3.1.1 or 3.1 and back, across outages.
 //
 // How a message goes up: the broker appends it to a Queue; forward.go takes
 // one entry at a time with Next, remap.go names its upstream topic, window.go
 // gives it a Packet Identifier and a place under the server's Receive Maximum,
-// upstream.go encodes it, wire.go coalesces the bytes, progress.go writes
-// them. The acknowledgement comes back through upstream_session.go to
+// upstream_send.go encodes it, wire.go coalesces the bytes, progress.go writes
+// them. The acknowledgement comes back through upstream_read.go to
 // settle.go, which is the only caller of Received and, for QoS 1 and 2, of
 // Remove. The entry in the Queue is the state of the transfer: there is no
 // second store, nothing is handed over, and an entry is removed only after the
 // server's PUBACK or PUBCOMP.
 //
-// How a message comes down: upstream_session.go hands a PUBLISH to receive.go,
+// How a message comes down: upstream_read.go hands a PUBLISH to receive.go,
 // which remaps it, publishes it locally, and only then lets the PUBACK or
 // PUBREC go out.
 //
 // The bridge only ever reads from its Queue, so a slow, absent or black-holed
-// upstream cannot delay a local client. It refuses to speak 3.1.1 upstream, to
-// fall back to an unencrypted or unverified connection, to keep messages of
-// its own, and to send back what came in through it.
+// upstream cannot delay a local client. It refuses to fall back to an
+// unencrypted or unverified connection or to an older version of the protocol,
+// to keep messages of its own, and to send back what came in through it.
 //
 // Goroutines: Run owns the supervisor; each connection has a sender (forward),
-// a settler (acknowledgements), the wire's flusher and paho's workers, all
-// waited for before the next connection starts.
+// a settler (acknowledgements), a reader, a deliverer (what comes down), a
+// pinger and the wire's flusher, all waited for before the next connection
+// starts.
 //
 // Locks: status, window, hold, suspect, receiver, session and wire each guard
 // their own fields. They are leaves: no two are held together, and none across

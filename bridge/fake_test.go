@@ -32,9 +32,11 @@ type plan struct {
 	raw        []byte        // sent after CONNACK
 	delay      time.Duration // before each acknowledgement
 	// publish decides about the n-th PUBLISH of the connection, from 1.
-	publish func(n int, p *packet.View) verdict
-	pubrel  func(n int) verdict
-	send    []mqtt.Message // to the bridge after SUBSCRIBE
+	publish  func(n int, p *packet.View) verdict
+	pubrel   func(n int) verdict
+	send     []mqtt.Message // to the bridge after SUBSCRIBE
+	dup      bool           // with DUP=1
+	noPubrel bool
 }
 
 // verdict is an answer: a Reason Code, or one of the actions.
@@ -59,7 +61,8 @@ type seen struct {
 	hops    string
 }
 
-// fakeServer is a scripted MQTT 5.0 server with one session.
+// fakeServer is a scripted MQTT server with one session, of the version that
+// the bridge asks for.
 type fakeServer struct {
 	t     testing.TB
 	plans func(conn int) plan // conn from 1
@@ -108,6 +111,40 @@ func (s *fakeServer) dial(context.Context, string) (net.Conn, error) {
 	return client, nil
 }
 
+// slowly limits what the bridge can write to a number of bytes a second.
+func slowly(dial func(context.Context, string) (net.Conn, error), rate int) func(context.Context, string) (net.Conn, error) {
+	return func(ctx context.Context, server string) (net.Conn, error) {
+		c, err := dial(ctx, server)
+		return &slowConn{Conn: c, rate: rate}, err
+	}
+}
+
+// slowConn is a kernel with a send buffer before a slow line.
+type slowConn struct {
+	net.Conn
+	rate int
+	sent time.Time // of the last byte; only the flusher writes
+}
+
+// SetWriteDeadline would reach the bytes that have left already.
+func (c *slowConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *slowConn) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		piece := slices.Clone(p[n:min(len(p), n+c.rate)])
+		now := time.Now()
+		if c.sent.Before(now) {
+			c.sent = now
+		}
+		c.sent = c.sent.Add(time.Second * time.Duration(len(piece)) / time.Duration(c.rate))
+		time.AfterFunc(c.sent.Sub(now), func() { _, _ = c.Conn.Write(piece) })
+		n += len(piece)
+		buffered := time.Second * time.Duration(sendBuffer/c.rate)
+		time.Sleep(c.sent.Sub(now) - buffered) // in a synctest bubble
+	}
+	return n, nil
+}
+
 // kill closes all connections.
 func (s *fakeServer) kill() {
 	s.mu.Lock()
@@ -128,6 +165,7 @@ type fakeConn struct {
 	rels     int
 	out      chan []byte // net.Pipe has no buffer
 	deferred sync.WaitGroup
+	version  mqtt.Version // of the CONNECT
 }
 
 func (c *fakeConn) write() {
@@ -140,7 +178,7 @@ func (c *fakeConn) write() {
 	}
 }
 
-func (c *fakeConn) send(v *packet.View) { c.out <- packet.Append(nil, mqtt.V5, v) }
+func (c *fakeConn) send(v *packet.View) { c.out <- packet.Append(nil, c.version, v) }
 
 func (c *fakeConn) serve() {
 	defer c.deferred.Wait()
@@ -164,7 +202,7 @@ func (c *fakeConn) serve() {
 			continue
 		}
 		var v packet.View
-		if err := packet.Decode(buf[:n], mqtt.V5, &v); err != nil {
+		if err := packet.Decode(buf[:n], c.version, &v); err != nil {
 			c.s.t.Errorf("from the bridge: %v", err)
 			return
 		}
@@ -210,7 +248,7 @@ func (c *fakeConn) handle(v *packet.View) bool {
 		s.mu.Lock()
 		s.mu.acks = append(s.mu.acks, fmt.Sprintf("%d %d %02x", v.Type, v.ID, byte(v.Reason)))
 		s.mu.Unlock()
-		if v.Type == packet.PUBREC {
+		if v.Type == packet.PUBREC && !c.plan.noPubrel {
 			c.send(&packet.View{Type: packet.PUBREL, ID: v.ID})
 		}
 	case packet.SUBSCRIBE:
@@ -230,13 +268,14 @@ func (c *fakeConn) handle(v *packet.View) bool {
 
 func (c *fakeConn) connect(v *packet.View) bool {
 	s, p := c.s, c.plan
+	c.version = v.Connect.Version
 	if p.auth {
 		c.send(&packet.View{Type: packet.AUTH, Reason: mqtt.ContinueAuthentication, Properties: packet.Properties{
 			Has: packet.HasAuthMethod, AuthMethod: []byte("x"),
 		}})
 		return true
 	}
-	if v.Properties.Has&packet.HasReceiveMaximum == 0 || v.Connect.CleanStart {
+	if c.version == mqtt.V5 && v.Properties.Has&packet.HasReceiveMaximum == 0 || v.Connect.CleanStart {
 		s.t.Errorf("CONNECT without Receive Maximum, or with Clean Start")
 	}
 	s.mu.Lock()
@@ -302,7 +341,7 @@ func (c *fakeConn) publish(v *packet.View) bool {
 		c.flight[w.id] = true
 		s.mu.maxFlight = max(s.mu.maxFlight, len(c.flight))
 	}
-	if n := c.plan.receiveMax; n > 0 && len(c.flight) > int(n) {
+	if n := c.plan.receiveMax; n > 0 && c.version == mqtt.V5 && len(c.flight) > int(n) {
 		s.t.Errorf("%d messages in flight, the Receive Maximum is %d [MQTT-3.3.4-9]", len(c.flight), n)
 	}
 	taken := !d.ignore && !d.kill && d.goodbye == 0 && !d.code.Failed()
@@ -357,7 +396,7 @@ func (c *fakeConn) subscribe(v *packet.View) {
 	a := &packet.View{Type: packet.SUBACK, ID: v.ID}
 	c.s.mu.Lock()
 	for _, f := range v.Filters {
-		if !f.NoLocal || !f.RetainAsPublished {
+		if c.version == mqtt.V5 && (!f.NoLocal || !f.RetainAsPublished) {
 			c.s.t.Errorf("subscription %q without No Local or Retain As Published", f.Filter)
 		}
 		c.s.mu.filters = append(c.s.mu.filters, string(f.Filter))
@@ -367,7 +406,7 @@ func (c *fakeConn) subscribe(v *packet.View) {
 	c.send(a)
 	for i, m := range c.plan.send {
 		p := &packet.View{Type: packet.PUBLISH, Publish: packet.Publish{
-			Topic: []byte(m.Topic), Payload: m.Payload, QoS: m.QoS, Retain: m.Retain,
+			Topic: []byte(m.Topic), Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Dup: c.plan.dup,
 		}}
 		if m.QoS > 0 {
 			p.ID = uint16(i + 1)

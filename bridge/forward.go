@@ -126,7 +126,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if o.qos > 0 {
 		return nil
 	}
-	if err := l.up.wire.Sync(); err != nil {
+	if err := l.up.sync(); err != nil {
 		return err
 	}
 	return l.remove(ctx, e.Seq)

@@ -13,6 +13,7 @@ import (
 
 const (
 	ackTimeout      = 60 * time.Second // without any acknowledgement while messages are in flight
+	ackTimeoutBusy  = 10 * time.Minute // the same while bytes are leaving
 	drainTimeout    = 2 * time.Second  // for the queue when the bridge stops
 	subscribeChunk  = 8                // filters in one SUBSCRIBE; some clouds allow no more
 	stableAfter     = 60 * time.Second // then a connection counts as good
@@ -96,14 +97,18 @@ func (l *link) serve(ctx, lctx context.Context, cancel func()) error {
 		cancel()
 		// With this code the server publishes the will: "offline" stays
 		// upstream whether or not the packet arrives.
-		l.up.close(mqtt.DisconnectWithWill, true)
+		reason := mqtt.NormalDisconnection
+		if l.b.o.StatusTopic != "" {
+			reason = mqtt.DisconnectWithWill
+		}
+		l.up.close(reason, true)
 	} else {
 		cancel()
 		code, say := farewell(err)
 		l.up.close(code, say)
 	}
 	workers.Wait()
-	close(l.acks) // paho's reader has ended
+	close(l.acks) // the reader has ended
 	settler.Wait()
 	return err
 }
@@ -128,6 +133,10 @@ func (l *link) watch(ctx context.Context, failed <-chan error) error {
 			return err
 		case <-stalled.C:
 			n, progress, _ := l.win.inFlight()
+			// A large message on a slow link leaves before it is acknowledged.
+			if b := l.up.wire.busy(); b.After(progress) && time.Since(progress) < ackTimeoutBusy {
+				progress = b
+			}
 			left := ackTimeout - time.Since(progress)
 			if n == 0 {
 				left = ackTimeout

@@ -36,6 +36,7 @@ type faulty struct {
 	rand    *rand.Rand
 	left    int
 	orderly bool // only faults that keep the order
+	version mqtt.Version
 }
 
 func (f *faulty) intn(n int) int {
@@ -62,6 +63,9 @@ func (f *faulty) publish(int, *packet.View) verdict {
 		{kill: true}, {after: true}, {goodbye: mqtt.ServerShuttingDown},
 		{ignore: true}, {code: mqtt.QuotaExceeded},
 	}
+	if f.version != mqtt.V5 { // a server of 3.x has no reasons to give
+		kinds = []verdict{{kill: true}, {after: true}, {kill: true}, {ignore: true}}
+	}
 	if f.orderly {
 		kinds = kinds[:3]
 	}
@@ -84,10 +88,10 @@ func (f *faulty) plan(int) plan {
 
 func modelRun(t *testing.T, seed uint64) (faults int) {
 	const messages, most = 80, 30
-	f := &faulty{rand: newRand(seed), left: most, orderly: seed%2 == 0}
+	f := &faulty{rand: newRand(seed), left: most, orderly: seed%2 == 0, version: mqtt.V31 + mqtt.Version(seed/2%3)}
 	pace := newRand(seed + 1000)
 	s := newServer(t, f.plan)
-	r := start(t, s, func(o *Options) { o.RetryMax = 5 * time.Second })
+	r := start(t, s, speaking(f.version), func(o *Options) { o.RetryMax = 5 * time.Second })
 	for i := range messages {
 		r.put("out/a", strconv.Itoa(i), mqtt.QoS(1+i%2))
 		if pace.IntN(5) == 0 {

@@ -128,13 +128,19 @@ func TestMosquittoOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a few seconds of real time")
 	}
+	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		t.Run("MQTT "+v.String(), func(t *testing.T) { mosquittoOutage(t, v) })
+	}
+}
+
+func mosquittoOutage(t *testing.T, version mqtt.Version) {
 	m := bridgetest.Mosquitto(t)
 	observe(t, m.Addr(), "observer", "site/#").close()
 	q := bridge.NewTestQueue(t)
 	drained := make(chan bridge.Event, 100)
-	var tap tap
+	tap := tap{version: version}
 	b, stop := running(t, bridge.Options{
-		Name: "cloud", Servers: []string{m.URL()}, ClientID: "gw", StatusTopic: "gw/status",
+		Name: "cloud", Servers: []string{m.URL()}, ClientID: "gw", StatusTopic: "gw/status", Protocol: version,
 		Out: []bridge.Route{{From: "dunlin/#", To: "site/#"}}, Queue: q, RetryMax: time.Second,
 		Dial: tap.dial,
 		OnEvent: func(e bridge.Event) {
@@ -197,8 +203,14 @@ func TestMosquittoOutage(t *testing.T) {
 
 func TestMosquittoStatus(t *testing.T) {
 	m := bridgetest.Mosquitto(t)
-	o := observe(t, m.Addr(), "observer", "gw/status")
-	_, stop := running(t, bridge.Options{Name: "cloud", Servers: []string{m.URL()}, ClientID: "gw", StatusTopic: "gw/status"})
+	for _, v := range []mqtt.Version{mqtt.V31, mqtt.V311, mqtt.V5} {
+		t.Run("MQTT "+v.String(), func(t *testing.T) { mosquittoStatus(t, m.Addr(), m.URL(), v) })
+	}
+}
+
+func mosquittoStatus(t *testing.T, addr, url string, v mqtt.Version) {
+	o := observe(t, addr, "observer"+v.String(), "gw/status/"+v.String())
+	_, stop := running(t, bridge.Options{Name: "cloud", Servers: []string{url}, ClientID: "gw", StatusTopic: "gw/status/" + v.String(), Protocol: v})
 	if p := o.next(t).Payload; string(p) != "online" {
 		t.Fatalf("after connect: %s", p)
 	}
@@ -206,7 +218,7 @@ func TestMosquittoStatus(t *testing.T) {
 	if p := o.next(t).Payload; string(p) != "offline" {
 		t.Fatalf("after stop: %s", p)
 	}
-	late := observe(t, m.Addr(), "late", "gw/status").next(t)
+	late := observe(t, addr, "late"+v.String(), "gw/status/"+v.String()).next(t)
 	if string(late.Payload) != "offline" || !late.Retain {
 		t.Errorf("retained: %s, %v", late.Payload, late.Retain)
 	}
@@ -296,6 +308,8 @@ func TestClassesOfRealFailures(t *testing.T) {
 
 // tap looks at what the bridge writes.
 type tap struct {
+	version mqtt.Version
+
 	mu  sync.Mutex
 	all []*tapConn
 }
@@ -339,7 +353,7 @@ func (t *tap) dups() (n int) {
 				break
 			}
 			var v packet.View
-			if packet.Decode(buf[:size], mqtt.V5, &v) == nil && v.Type == packet.PUBLISH && v.Publish.Dup {
+			if packet.Decode(buf[:size], t.version, &v) == nil && v.Type == packet.PUBLISH && v.Publish.Dup {
 				n++
 			}
 			buf = buf[size:]

@@ -40,6 +40,9 @@ type Options struct {
 	Name     string   // of the bridge; required; part of its local identity
 	Servers  []string // mqtt://, mqtts://, tcp://, ssl:// host[:port]; the first is preferred
 	ClientID string   // required: a session upstream needs a name
+	// Protocol is the version spoken; default 5.0. There is no falling back
+	// to another one.
+	Protocol mqtt.Version
 	Username string
 	Password string
 	// TLS is used for mqtts:// and ssl://: roots, client certificates. The
@@ -98,6 +101,9 @@ type Route struct {
 func LocalID(name string) string { return "bridge:" + name }
 
 func (o *Options) setDefaults() {
+	if o.Protocol == 0 {
+		o.Protocol = mqtt.V5
+	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = 30 * time.Second
 	}
@@ -129,6 +135,11 @@ func (o *Options) validate() error {
 	}
 	if o.ClientID == "" {
 		bad("client_id: missing; the upstream session is found by it")
+	}
+	switch o.Protocol {
+	case mqtt.V5, mqtt.V311, mqtt.V31:
+	default:
+		bad("protocol: %d is not a version of MQTT", byte(o.Protocol))
 	}
 	if len(o.Servers) == 0 {
 		bad("servers: at least one is needed")

@@ -243,7 +243,7 @@ func TestBadServers(t *testing.T) {
 		{"never answers a ping", plan{noPing: true, publish: func(int, *packet.View) verdict { return verdict{ignore: true} }}, ClassTimeout, 200},
 		{"announces a packet of 256 MiB", plan{raw: []byte{0x30, 0xFF, 0xFF, 0xFF, 0x7F}}, ClassProtocol, 200},
 		{"malformed Remaining Length", plan{raw: []byte{0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F}}, ClassProtocol, 200},
-		{"sends a second CONNACK", plan{raw: []byte{0x20, 3, 0, 0, 0}}, ClassTCP, 200},
+		{"sends a second CONNACK", plan{raw: []byte{0x20, 3, 0, 0, 0}}, ClassProtocol, 200},
 	} {
 		bubble(t, tc.name, func(t *testing.T) {
 			r := start(t, newServer(t, always(tc.plan)))

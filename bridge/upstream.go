@@ -1,17 +1,16 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"sync"
 	"time"
 
-	"github.com/eclipse/paho.golang/packets"
-	"github.com/eclipse/paho.golang/paho"
-
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // limits are what a CONNACK allows and says about the session.
@@ -20,7 +19,9 @@ type limits struct {
 	receiveMaximum int
 	maximumQoS     mqtt.QoS
 	retain         bool
+	wildcard       bool   // subscriptions may hold + and #
 	packetSize     uint32 // bytes; 0: no limit
+	keepAlive      time.Duration
 }
 
 // ackKind is an acknowledgement the bridge waits for.
@@ -41,7 +42,7 @@ type outgoing struct {
 	retain  bool
 	dup     bool
 	id      uint16
-	expiry  uint32 // s, of hasExpiry
+	expiry  uint32 // s, of hasExp
 	hasExp  bool
 	hops    string // value of the hop count property; empty: none
 }
@@ -68,72 +69,130 @@ type callbacks struct {
 	released     func(id uint16) mqtt.ReasonCode // PUBREL
 }
 
-// upstream is one connection to the server, through paho.Client: its codec,
-// its reader, its keep alive. The session is ours.
+// upstream is one MQTT connection to the server, of any version: a reader, a
+// deliverer for what comes down, a pinger, and the wire's flusher. It holds no
+// session; that is in the Queue and behind the callbacks.
 type upstream struct {
-	client  *paho.Client
-	session *session
+	version mqtt.Version
 	wire    *wire
+	cb      callbacks
+	lim     limits
 	down    chan error // the first failure, buffered
-	scratch bytes.Buffer
-}
 
-// connectUpstream sends CONNECT on c and waits for CONNACK. It owns c from now
-// on, also when it fails.
-func connectUpstream(ctx context.Context, c net.Conn, o *Options, cb callbacks) (*upstream, error) {
-	u := &upstream{down: make(chan error, 1)}
-	u.wire = newWire(c, o.PacketSize, u.report)
-	u.session = &session{u: u, cb: cb}
-	u.client = paho.NewClient(paho.ClientConfig{
-		Conn: u.wire, Session: u.session, PacketTimeout: connackTimeout,
-		AuthHandler:        refuseAuth{u}, // nil would panic in paho
-		PingHandler:        &pinger{wire: u.wire},
-		OnPublishReceived:  []func(paho.PublishReceived) (bool, error){u.session.publishReceived},
-		OnClientError:      u.report,
-		OnServerDisconnect: func(*paho.Disconnect) {}, // ConnectionLost has it already
-	})
-	ack, err := u.client.Connect(ctx, connectPacket(o))
-	switch {
-	case err == nil:
-		return u, nil
-	case ack != nil && ack.ReasonCode >= 0x80:
-		text := ""
-		if ack.Properties != nil {
-			text = ack.Properties.ReasonString
-		}
-		return nil, refusal("CONNACK", mqtt.ReasonCode(ack.ReasonCode), text)
-	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return nil, failf(ClassTimeout, "no CONNACK within %v", connackTimeout)
-	}
-	select {
-	case first := <-u.down:
-		return nil, first
-	default:
-		return nil, fmt.Errorf("wait for CONNACK: %w", err)
-	}
+	stop       context.CancelFunc // ends the pinger
+	deliveries chan inbound       // from the reader to the deliverer
+	subacks    chan []mqtt.ReasonCode
+	workers    sync.WaitGroup
+
+	// The sender's own, reused from packet to packet.
+	scratch []byte
+	props   mqtt.Properties
 }
 
 // receiveMaximum is how many QoS 1 and 2 messages the server may send before
-// they are acknowledged. It must be sent: paho sizes a channel by it.
+// they are acknowledged.
 const receiveMaximum = 20
 
-func connectPacket(o *Options) *paho.Connect {
-	expiry := uint32(min(o.SessionExpiry/time.Second, 0xFFFFFFFE))
-	receive, size := uint16(receiveMaximum), o.PacketSize
-	p := &paho.Connect{
-		ClientID: o.ClientID, KeepAlive: uint16(o.KeepAlive / time.Second),
-		Username: o.Username, UsernameFlag: o.Username != "",
-		Password: []byte(o.Password), PasswordFlag: o.Password != "",
-		Properties: &paho.ConnectProperties{
-			SessionExpiryInterval: &expiry, ReceiveMaximum: &receive, MaximumPacketSize: &size,
-			RequestProblemInfo: true,
-		},
+// connectUpstream sends CONNECT on c and waits for CONNACK, at most 10 s. It
+// owns c from now on, also when it fails.
+func connectUpstream(ctx context.Context, c net.Conn, o *Options, cb callbacks) (*upstream, error) {
+	u := &upstream{
+		version: o.Protocol, cb: cb, down: make(chan error, 1),
+		deliveries: make(chan inbound, receiveMaximum), subacks: make(chan []mqtt.ReasonCode, 1),
+	}
+	u.wire = newWire(c, o.PacketSize, u.report)
+	if err := u.handshake(ctx, connectPacket(o)); err != nil {
+		u.wire.fail(err)
+		u.wire.close()
+		return nil, err
+	}
+	if u.lim.keepAlive == 0 {
+		u.lim.keepAlive = o.KeepAlive
+	}
+	cb.connected(u.lim)
+	pctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	u.stop = cancel
+	u.workers.Go(u.deliver)
+	u.workers.Go(u.read)
+	u.workers.Go(func() { u.ping(pctx) })
+	return u, nil
+}
+
+// handshake exchanges CONNECT and CONNACK.
+func (u *upstream) handshake(ctx context.Context, connect *packet.View) error {
+	hctx, cancel := context.WithTimeout(ctx, connackTimeout)
+	defer cancel()
+	unblock := context.AfterFunc(hctx, func() { _ = u.wire.conn.SetReadDeadline(time.Unix(1, 0)) })
+	if err := u.send(connect); err != nil {
+		return err
+	}
+	var v packet.View
+	err := u.next(&v)
+	switch {
+	case !unblock() && ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return failf(ClassTimeout, "no CONNACK within %v", connackTimeout)
+	case err != nil:
+		return fmt.Errorf("wait for CONNACK: %w", err)
+	case v.Type == packet.AUTH:
+		return unasked()
+	case v.Type != packet.CONNACK:
+		return failf(ClassProtocol, "the server answered CONNECT with packet type %d [MQTT-3.2.0-1]", v.Type)
+	case v.Reason.Failed():
+		return refusal("CONNACK", v.Reason, string(v.Properties.ReasonString))
+	}
+	u.lim = allowed(u.version, &v)
+	return nil
+}
+
+// unasked is the answer to AUTH.
+func unasked() *failure {
+	return failf(ClassAuth, "server asks for enhanced authentication, which was not offered [MQTT-4.12.0-6]")
+}
+
+// allowed reads a CONNACK. 3.1 does not tell whether there is a session; the
+// transfers are resumed as if there were one, which a server without it takes
+// for new ones.
+func allowed(version mqtt.Version, v *packet.View) limits {
+	l := limits{
+		sessionPresent: v.SessionPresent || version == mqtt.V31,
+		receiveMaximum: 65535, maximumQoS: mqtt.ExactlyOnce, retain: true, wildcard: true,
+	}
+	p := &v.Properties
+	if p.Has&packet.HasReceiveMaximum != 0 {
+		l.receiveMaximum = int(p.ReceiveMaximum)
+	}
+	if p.Has&packet.HasMaximumQoS != 0 {
+		l.maximumQoS = p.MaximumQoS
+	}
+	if p.Has&packet.HasServerKeepAlive != 0 {
+		l.keepAlive = max(time.Duration(p.ServerKeepAlive)*time.Second, time.Second)
+	}
+	l.retain = p.Has&packet.HasRetainAvailable == 0 || p.RetainAvailable != 0
+	l.wildcard = p.Has&packet.HasWildcardAvailable == 0 || p.WildcardAvailable != 0
+	l.packetSize = p.MaximumPacketSize
+	return l
+}
+
+func connectPacket(o *Options) *packet.View {
+	v := &packet.View{Type: packet.CONNECT, Connect: packet.Connect{
+		Version: o.Protocol, ClientID: []byte(o.ClientID), KeepAlive: uint16(o.KeepAlive / time.Second),
+		HasUsername: o.Username != "", Username: []byte(o.Username),
+		HasPassword: o.Password != "", Password: []byte(o.Password),
+	}}
+	v.Properties = packet.Properties{
+		Has:               packet.HasSessionExpiry | packet.HasReceiveMaximum | packet.HasMaximumPacketSize,
+		SessionExpiry:     uint32(min(o.SessionExpiry/time.Second, 0xFFFFFFFE)),
+		ReceiveMaximum:    receiveMaximum,
+		MaximumPacketSize: o.PacketSize,
 	}
 	if o.StatusTopic != "" {
-		p.WillMessage = &paho.WillMessage{Topic: o.StatusTopic, Payload: []byte(statusOffline), QoS: 1, Retain: true}
-		p.WillProperties = &paho.WillProperties{}
+		c := &v.Connect
+		c.HasWill, c.WillQoS, c.WillRetain = true, mqtt.AtLeastOnce, true
+		c.WillTopic, c.WillPayload = []byte(o.StatusTopic), []byte(statusOffline)
 	}
-	return p
+	return v
 }
 
 // The payloads of the status topic.
@@ -150,106 +209,19 @@ func (u *upstream) report(err error) {
 	}
 }
 
-// guard turns a panic in a callback into a failure of this connection.
-func (u *upstream) guard() {
-	if r := recover(); r != nil {
-		u.wire.fail(failf(ClassLocal, "panic: %v", r))
-	}
-}
-
-// subscribe sends one SUBSCRIBE and waits for its SUBACK, at most 10 s. The
-// codes are in the order of subs. An error that is not a *failure means that
-// the server cannot do what was asked; the connection stays up.
-func (u *upstream) subscribe(ctx context.Context, subs []mqtt.Subscription) ([]mqtt.ReasonCode, error) {
-	p := &paho.Subscribe{}
-	for _, s := range subs {
-		p.Subscriptions = append(p.Subscriptions, paho.SubscribeOptions{
-			Topic: s.Filter, QoS: byte(s.QoS), NoLocal: s.NoLocal,
-			RetainAsPublished: s.RetainAsPublished, RetainHandling: byte(s.RetainHandling),
-		})
-	}
-	ack, err := u.client.Subscribe(ctx, p)
-	if ack == nil {
-		switch {
-		case errors.Is(err, paho.ErrInvalidArguments):
-			return nil, err
-		case errors.Is(err, context.DeadlineExceeded):
-			return nil, failf(ClassTimeout, "no SUBACK within %v", connackTimeout)
-		}
-		return nil, failf(ClassTCP, "subscribe: %w", err)
-	}
-	codes := make([]mqtt.ReasonCode, len(ack.Reasons))
-	for i, c := range ack.Reasons {
-		codes[i] = mqtt.ReasonCode(c)
-	}
-	return codes, nil
-}
-
-// encode returns o as a PUBLISH packet; the bytes are valid until the next
-// call. Only the sender calls it.
-func (u *upstream) encode(o *outgoing) ([]byte, error) {
-	p := &packets.Publish{
-		Topic: o.topic, Payload: o.payload, PacketID: o.id,
-		QoS: byte(o.qos), Duplicate: o.dup, Retain: o.retain,
-		Properties: &packets.Properties{},
-	}
-	if o.hasExp {
-		p.Properties.MessageExpiry = &o.expiry
-	}
-	if m := o.props; m != nil {
-		p.Properties.ContentType, p.Properties.ResponseTopic = m.ContentType, m.ResponseTopic
-		p.Properties.CorrelationData = m.CorrelationData
-		if m.HasFormat {
-			p.Properties.PayloadFormat = &m.PayloadFormat
-		}
-		for _, x := range m.User {
-			if x.Name != hopsProperty || o.hops == "" {
-				p.Properties.User = append(p.Properties.User, packets.User{Key: x.Name, Value: x.Value})
-			}
-		}
-	}
-	if o.hops != "" {
-		p.Properties.User = append(p.Properties.User, packets.User{Key: hopsProperty, Value: o.hops})
-	}
-	u.scratch.Reset()
-	_, err := p.WriteTo(&u.scratch)
-	return u.scratch.Bytes(), err
-}
-
-// write hands one encoded packet to the wire, waiting for room.
-func (u *upstream) write(packet []byte) error {
-	if err := u.wire.Room(); err != nil {
-		return err
-	}
-	u.wire.Lock()
-	defer u.wire.Unlock()
-	_, err := u.wire.Write(packet)
-	return err
-}
-
-// release sends PUBREL.
-func (u *upstream) release(id uint16) error {
-	_, err := (&packets.Pubrel{PacketID: id, Properties: &packets.Properties{}}).WriteTo(u.wire)
-	return err
-}
-
 // close ends the connection and waits for its goroutines. With say the server
-// is told the reason first.
+// is told the reason first. Before 5.0 there is no reason to tell: the will,
+// if it is wanted, is what closing without a word leaves behind.
 func (u *upstream) close(reason mqtt.ReasonCode, say bool) {
-	if !say {
+	switch {
+	case !say:
 		u.wire.fail(net.ErrClosed)
+	case u.version == mqtt.V5 || reason == mqtt.NormalDisconnection:
+		// An error means that the packet could not be sent; the connection is
+		// closed in either case.
+		_ = u.send(&packet.View{Type: packet.DISCONNECT, Reason: reason})
 	}
-	// An error means that the packet could not be sent; the connection is
-	// closed in either case.
-	_ = u.client.Disconnect(&paho.Disconnect{ReasonCode: byte(reason)})
+	u.stop()
+	u.wire.close()
+	u.workers.Wait()
 }
-
-// refuseAuth refuses enhanced authentication, which the bridge never asks for.
-type refuseAuth struct{ u *upstream }
-
-func (a refuseAuth) Authenticate(*paho.Auth) *paho.Auth {
-	a.u.wire.fail(failf(ClassAuth, "server asks for enhanced authentication, which was not offered [MQTT-4.12.0-6]"))
-	return &paho.Auth{Properties: &paho.AuthProperties{}}
-}
-
-func (a refuseAuth) Authenticated() {}

@@ -2,70 +2,58 @@ package bridge
 
 import (
 	"context"
-	"net"
 	"time"
 
-	"github.com/eclipse/paho.golang/packets"
-	"github.com/eclipse/paho.golang/paho/log"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // pingTimeout is how long the server may stay silent after a PINGREQ.
 const pingTimeout = 10 * time.Second
 
-// pinger keeps the connection alive by what really crossed the wire: it pings
-// when either direction has been idle for the Keep Alive, and any byte from
-// the server counts as a sign of life, since a PINGRESP may be queued behind a
-// large packet on a slow link.
-type pinger struct{ wire *wire }
+// slowestLink is the rate, in bytes/s, of the slowest link that must not look
+// dead: GPRS with a weak signal.
+const slowestLink = 2 << 10
 
-// Run implements paho.Pinger.
-func (p *pinger) Run(ctx context.Context, _ net.Conn, keepAlive uint16) error {
-	if keepAlive == 0 {
-		return nil
-	}
-	interval := time.Duration(keepAlive) * time.Second
+// ping is the pinger. It goes by what really crossed the wire: it pings when
+// either direction has been idle for the Keep Alive, and any byte from the
+// server counts as a sign of life, since a PINGRESP may be queued behind a
+// large packet on a slow link.
+func (u *upstream) ping(ctx context.Context) {
+	interval := u.lim.keepAlive
 	for {
-		idle := time.Unix(0, min(p.wire.lastRead.Load(), p.wire.lastWrite.Load()))
-		if err := sleep(ctx, time.Until(idle.Add(interval))); err != nil {
-			return nil // closed by us
-		}
-		idle = time.Unix(0, min(p.wire.lastRead.Load(), p.wire.lastWrite.Load()))
-		if time.Since(idle) < interval {
+		idle := time.Unix(0, min(u.wire.lastRead.Load(), u.wire.lastWrite.Load()))
+		if left := interval - time.Since(idle); left > 0 {
+			if sleep(ctx, left) != nil {
+				return // closed by us
+			}
 			continue
 		}
-		if err := p.ping(ctx); err != nil {
-			p.wire.fail(err) // paho would report the closed connection first
-			return err
+		if err := u.pingOnce(ctx); err != nil {
+			u.wire.fail(err)
+			return
 		}
 	}
 }
 
-func (p *pinger) ping(ctx context.Context) error {
-	before := p.wire.lastRead.Load()
-	if _, err := packets.NewControlPacket(packets.PINGREQ).WriteTo(p.wire); err != nil {
+func (u *upstream) pingOnce(ctx context.Context) error {
+	before := u.wire.lastRead.Load()
+	if err := u.send(&packet.View{Type: packet.PINGREQ}); err != nil {
 		return err
 	}
-	if err := sleep(ctx, pingTimeout); err != nil {
-		return nil
+	if err := u.wire.sync(); err != nil {
+		return err
+	}
+	// What the kernel holds back on a slow link leaves before the PINGREQ.
+	held := time.Duration(u.wire.unheard()) * time.Second / slowestLink
+	if err := sleep(ctx, pingTimeout+held); err != nil {
+		return err
 	}
 	// While nobody reads, because the local broker is slow, the silence is ours.
-	if p.wire.lastRead.Load() == before && p.wire.waiting.Load() {
+	if u.wire.lastRead.Load() == before && u.wire.waiting.Load() {
 		return failf(ClassTimeout, "no PINGRESP within %v [MQTT-3.1.2-22]", pingTimeout)
 	}
 	return nil
 }
-
-// PacketSent implements paho.Pinger; the wire knows better.
-func (p *pinger) PacketSent() {}
-
-// PacketReceived implements paho.Pinger.
-func (p *pinger) PacketReceived() {}
-
-// PingResp implements paho.Pinger.
-func (p *pinger) PingResp() {}
-
-// SetDebug implements paho.Pinger.
-func (p *pinger) SetDebug(log.Logger) {}
 
 // sleep waits for d or the end of ctx.
 func sleep(ctx context.Context, d time.Duration) error {

@@ -1,31 +1,34 @@
 package bridge
 
 import (
-	"bufio"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 const (
 	wirePending = 64 << 10        // bytes waiting to be written before the sender waits
 	wireLinger  = 2 * time.Second // for the last packet when closing
+	wireRead    = 4 << 10         // read buffer to begin with
+	wireKeep    = 64 << 10        // a larger one is given back once it is empty
 )
 
-// wire is the net.Conn handed to the MQTT client. Reads are buffered and a
-// packet larger than the announced Maximum Packet Size fails before anybody
-// allocates room for it. Writes are collected and written by one goroutine, so
-// that packets which become ready during a system call leave together in the
-// next one.
+// wire is the bytes of one connection. The reader takes whole packets with
+// next; the buffer grows with what has arrived, never with what a header
+// claims. Writes are collected and written by one goroutine, so that packets
+// which become ready during a system call leave together in the next one.
 type wire struct {
-	net.Conn
-	slot   chan struct{}   // holds a token while a packet is being put together
+	conn   net.Conn
 	onFail func(err error) // hears of the first error
 
-	reader  *bufio.Reader
+	// The reader's own.
 	maxSize uint32
-	left    int // bytes of the present packet still to be read
+	in      []byte // bytes read
+	start   int    // those before it were handed out
 
 	lastRead  atomic.Int64 // time of the last byte, Unix ns
 	lastWrite atomic.Int64
@@ -34,8 +37,11 @@ type wire struct {
 	mu struct {
 		sync.Mutex
 		pending  []byte
-		appended int64 // bytes given to Write, ever
-		written  int64 // bytes that left
+		appended int64     // bytes given to write, ever
+		written  int64     // bytes that left
+		heard    int64     // written when the last byte came
+		bulk     time.Time // when a large piece last left
+		writing  bool      // one is leaving
 		err      error
 		closing  bool
 		changed  chan struct{} // closed and replaced whenever one of the above changes
@@ -44,8 +50,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn, maxSize uint32, onFail func(error)) *wire {
-	w := &wire{Conn: c, slot: make(chan struct{}, 1), onFail: onFail, maxSize: maxSize, flushed: make(chan struct{})}
-	w.reader = bufio.NewReaderSize(meter{w}, 4<<10)
+	w := &wire{conn: c, onFail: onFail, maxSize: maxSize, flushed: make(chan struct{})}
 	w.mu.changed = make(chan struct{})
 	now := time.Now().UnixNano()
 	w.lastRead.Store(now)
@@ -54,90 +59,99 @@ func newWire(c net.Conn, maxSize uint32, onFail func(error)) *wire {
 	return w
 }
 
-// meter reads from the socket and notes when bytes arrived.
-type meter struct{ w *wire }
-
-func (m meter) Read(p []byte) (int, error) {
-	m.w.waiting.Store(true)
-	n, err := m.w.Conn.Read(p)
-	m.w.waiting.Store(false)
-	if n > 0 {
-		m.w.lastRead.Store(time.Now().UnixNano())
-	}
-	return n, err
-}
-
-// Read returns bytes of one packet at a time.
-func (w *wire) Read(p []byte) (int, error) {
-	if w.left == 0 {
-		if err := w.header(); err != nil {
-			w.fail(err)
-			return 0, err
-		}
-	}
-	n, err := w.reader.Read(p[:min(len(p), w.left)])
-	w.left -= n
-	if err != nil {
-		w.fail(err)
-	}
-	return n, err
-}
-
-// header looks at the fixed header of the next packet without consuming it.
-func (w *wire) header() error {
-	length := 0
-	for i := 1; ; i++ {
-		b, err := w.reader.Peek(i + 1)
+// next blocks for the next whole packet; its bytes are valid until the next
+// call. A packet above the announced Maximum Packet Size fails by its header.
+func (w *wire) next() ([]byte, error) {
+	for {
+		n, err := packet.Frame(w.in[w.start:], w.maxSize)
 		if err != nil {
-			return err
+			return nil, failf(ClassProtocol, "packet from the server: %w", err)
 		}
-		length |= int(b[i]&0x7f) << (7 * (i - 1))
-		if b[i] < 0x80 {
-			w.left = 1 + i + length
-			break
+		if n > 0 {
+			p := w.in[w.start : w.start+n]
+			w.start += n
+			return p, nil
 		}
-		if i == 4 {
-			return failf(ClassProtocol, "malformed Remaining Length from the server [MQTT-1.5.5-1]")
+		if err := w.fill(); err != nil {
+			return nil, err
 		}
 	}
-	if w.left > int(w.maxSize) {
-		return failf(ClassProtocol, "packet of %d bytes from the server; the Maximum Packet Size announced is %d [MQTT-3.1.2-24]", w.left, w.maxSize)
+}
+
+// fill reads once.
+func (w *wire) fill() error {
+	rest := w.in[w.start:]
+	switch {
+	case len(rest) == 0 && cap(w.in) > wireKeep:
+		w.in = nil
+	case w.start > 0:
+		w.in = w.in[:copy(w.in, rest)]
+	case len(rest) == cap(w.in):
+		w.in = append(make([]byte, 0, max(wireRead, 2*cap(w.in))), rest...)
 	}
+	w.start = 0
+	if cap(w.in) == 0 {
+		w.in = make([]byte, 0, wireRead)
+	}
+	w.waiting.Store(true)
+	n, err := w.conn.Read(w.in[len(w.in):cap(w.in)])
+	w.waiting.Store(false)
+	w.in = w.in[:len(w.in)+n]
+	if n == 0 {
+		return err
+	}
+	w.lastRead.Store(time.Now().UnixNano())
+	w.mu.Lock()
+	w.mu.heard = w.mu.written
+	w.mu.Unlock()
 	return nil
 }
 
-// Lock begins a packet; the client calls it before the Writes of one packet.
-func (w *wire) Lock() { w.slot <- struct{}{} }
+// unheard is how many bytes left since the server was last heard, as far as
+// the kernel can still hold them.
+func (w *wire) unheard() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return min(w.mu.written-w.mu.heard, sendBuffer)
+}
 
-// Unlock ends a packet.
-func (w *wire) Unlock() { <-w.slot }
+// busy is when bytes were last on their way in quantity: now, while a slow
+// link takes them one by one.
+func (w *wire) busy() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mu.writing {
+		return time.Now()
+	}
+	return w.mu.bulk
+}
 
-// Write takes bytes for the flusher.
-func (w *wire) Write(p []byte) (int, error) {
+// write takes the bytes of one packet for the flusher.
+func (w *wire) write(p []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mu.err != nil {
-		return 0, w.mu.err
+		return w.mu.err
 	}
 	if w.mu.closing {
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	}
 	w.mu.pending = append(w.mu.pending, p...)
 	w.mu.appended += int64(len(p))
 	w.signal()
-	return len(p), nil
+	return nil
 }
 
-// Room waits while too much is pending: this is where a slow link holds back
+// room waits while too much is pending: this is where a slow link holds back
 // the sender. Acknowledgements do not wait here, or two peers that both write
 // and do not read could block each other.
-func (w *wire) Room() error {
+func (w *wire) room() error {
 	return w.await(func() bool { return len(w.mu.pending) < wirePending })
 }
 
-// Sync waits until everything given to Write so far has left; the write
+// sync waits until everything given to write so far has left; the write
 // deadline by progress bounds it.
-func (w *wire) Sync() error {
+func (w *wire) sync() error {
 	w.mu.Lock()
 	goal := w.mu.appended
 	w.mu.Unlock()
@@ -169,6 +183,7 @@ func (w *wire) flush() {
 		w.mu.Lock()
 		out, closing, err, changed := w.mu.pending, w.mu.closing, w.mu.err, w.mu.changed
 		w.mu.pending = spare[:0]
+		w.mu.writing = len(out) > writeChunk
 		w.mu.Unlock()
 		switch {
 		case err != nil, closing && len(out) == 0:
@@ -178,18 +193,21 @@ func (w *wire) flush() {
 			<-changed
 			continue
 		}
-		n, err := w.Conn.Write(out)
+		n, err := w.conn.Write(out)
 		w.lastWrite.Store(time.Now().UnixNano())
 		spare = out
 		if cap(spare) > 2*wirePending {
 			spare = nil
 		}
 		w.mu.Lock()
+		if w.mu.writing {
+			w.mu.writing, w.mu.bulk = false, time.Now()
+		}
 		w.mu.written += int64(n)
 		w.signal()
 		w.mu.Unlock()
 		if err != nil {
-			w.fail(err)
+			w.fail(fmt.Errorf("write: %w", err))
 			return
 		}
 	}
@@ -207,11 +225,11 @@ func (w *wire) fail(err error) {
 	if first {
 		w.onFail(err)
 	}
-	_ = w.Conn.Close()
+	_ = w.conn.Close()
 }
 
-// Close lets what is pending leave, for at most wireLinger, and closes.
-func (w *wire) Close() error {
+// close lets what is pending leave, for at most wireLinger, and closes.
+func (w *wire) close() {
 	w.mu.Lock()
 	w.mu.closing = true
 	w.signal()
@@ -222,7 +240,6 @@ func (w *wire) Close() error {
 	case <-w.flushed:
 	case <-linger.C:
 	}
-	err := w.Conn.Close()
+	_ = w.conn.Close()
 	<-w.flushed
-	return err
 }

@@ -46,7 +46,6 @@ func notYet() []later {
 		{path: "devices.*.failsafe", refuse: noGuard},
 		{path: "bridges.*.servers.*", only: []string{"ws://", "wss://"}, refuse: "this version does not speak WebSocket to other servers"},
 		{path: "bridges.*.profile", harmless: []string{"generic"}},
-		{path: "bridges.*.protocol", harmless: []string{"5"}, refuse: "this version speaks only MQTT 5 to other servers"},
 		{path: "bridges.*.credentials.sas", refuse: "this version cannot sign in with it"},
 		{path: "bridges.*.credentials.jwt", refuse: "this version cannot sign in with it"},
 		{path: "bridges.*.out.*.lane", harmless: []string{"live"}},

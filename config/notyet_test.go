@@ -31,7 +31,6 @@ func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
 		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`:                              "mqtt.listeners[0].bind",
 		`mqtt: {listeners: [{bind: ":1883"}]}`:                                                           "mqtt.listeners[0].bind",
 		`bridges: {a: {servers: ["wss://a.example"], out: [{from: x}]}}`:                                 "bridges.a.servers[0]",
-		`bridges: {a: {servers: ["mqtt://a.example"], protocol: 3.1.1, out: [{from: x}]}}`:               "bridges.a.protocol",
 		`bridges: {a: {servers: ["mqtt://a.example"], credentials: {sas: "${K:-k}"}, out: [{from: x}]}}`: "bridges.a.credentials.sas",
 	} {
 		errs := load(t, src).Runnable()

@@ -49,7 +49,6 @@ var mayImport = map[string][]string{
 
 // doors says which packages may import a dependency: one dependency, one door.
 var doors = map[string][]string{
-	"github.com/eclipse/paho.golang":    {"bridge"},
 	"periph.io/x/host":                  {"sensors/bus"},
 	"periph.io/x/conn":                  {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers"},
 	"github.com/warthog618/go-gpiocdev": {"sensors/bus"},

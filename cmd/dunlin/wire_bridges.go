@@ -34,7 +34,7 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 		return err
 	}
 	o := bridge.Options{
-		Name: bc.Name, Servers: bc.Servers, ClientID: bc.ClientID,
+		Name: bc.Name, Servers: bc.Servers, ClientID: bc.ClientID, Protocol: bridgeProtocol[bc.Protocol],
 		Username: bc.Credentials.Username, Password: bc.Credentials.Password.Reveal(),
 		TLS: secured, KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
@@ -70,6 +70,8 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 	}})
 	return nil
 }
+
+var bridgeProtocol = map[string]mqtt.Version{"3.1": mqtt.V31, "3.1.1": mqtt.V311, "5": mqtt.V5}
 
 func outRoutes(in []config.OutRoute) []bridge.Route {
 	var out []bridge.Route

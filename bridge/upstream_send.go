@@ -1,0 +1,97 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// send hands one packet other than PUBLISH to the wire, without waiting.
+func (u *upstream) send(v *packet.View) error {
+	return u.wire.write(packet.Append(nil, u.version, v))
+}
+
+// encode returns o as a PUBLISH packet; the bytes are valid until the next
+// call. Only the sender calls it.
+func (u *upstream) encode(o *outgoing) ([]byte, error) {
+	m := mqtt.Message{Topic: o.topic, Payload: o.payload, Properties: u.properties(o)}
+	h := packet.PublishHeader{ID: o.id, QoS: o.qos, Dup: o.dup, Retain: o.retain, Expiry: o.expiry, HasExpiry: o.hasExp}
+	u.scratch = packet.AppendPublish(u.scratch[:0], u.version, &m, &h)
+	if cap(u.scratch) > wireKeep {
+		defer func() { u.scratch = nil }()
+	}
+	return u.scratch, nil
+}
+
+// properties are those of the message with our hop count in place of the old.
+func (u *upstream) properties(o *outgoing) *mqtt.Properties {
+	if o.hops == "" {
+		return o.props
+	}
+	user := u.props.User[:0]
+	u.props = mqtt.Properties{}
+	if o.props != nil {
+		u.props = *o.props
+		for _, x := range o.props.User {
+			if x.Name != hopsProperty {
+				user = append(user, x)
+			}
+		}
+	}
+	u.props.User = append(user, mqtt.UserProperty{Name: hopsProperty, Value: o.hops})
+	return &u.props
+}
+
+// write hands one encoded packet to the wire, waiting for room.
+func (u *upstream) write(publish []byte) error {
+	if err := u.wire.room(); err != nil {
+		return err
+	}
+	return u.wire.write(publish)
+}
+
+// sync waits until all that was written has left.
+func (u *upstream) sync() error { return u.wire.sync() }
+
+// release sends PUBREL.
+func (u *upstream) release(id uint16) error {
+	return u.send(&packet.View{Type: packet.PUBREL, ID: id})
+}
+
+var errWildcards = errors.New("the server has no wildcard subscriptions")
+
+// subscribe sends one SUBSCRIBE and waits for its SUBACK, at most 10 s. The
+// codes are in the order of subs. An error that is not a *failure means that
+// the server cannot do what was asked; the connection stays up.
+func (u *upstream) subscribe(ctx context.Context, subs []mqtt.Subscription) ([]mqtt.ReasonCode, error) {
+	v := &packet.View{Type: packet.SUBSCRIBE, ID: subscribeID}
+	for _, s := range subs {
+		if !u.lim.wildcard && strings.ContainsAny(s.Filter, "+#") {
+			return nil, errWildcards
+		}
+		v.Filters = append(v.Filters, packet.Filter{
+			Filter: []byte(s.Filter), QoS: s.QoS, NoLocal: s.NoLocal,
+			RetainAsPublished: s.RetainAsPublished, RetainHandling: s.RetainHandling,
+		})
+	}
+	if err := u.send(v); err != nil {
+		return nil, failf(ClassTCP, "subscribe: %w", err)
+	}
+	limit := time.NewTimer(subackTimeout)
+	defer limit.Stop()
+	select {
+	case codes := <-u.subacks:
+		if len(codes) != len(subs) {
+			return nil, failf(ClassProtocol, "SUBACK with %d codes for %d filters [MQTT-3.8.4-6]", len(codes), len(subs))
+		}
+		return codes, nil
+	case <-limit.C:
+		return nil, failf(ClassTimeout, "no SUBACK within %v", subackTimeout)
+	case <-ctx.Done():
+		return nil, failf(ClassTCP, "subscribe: %w", ctx.Err())
+	}
+}
