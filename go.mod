@@ -3,7 +3,6 @@ module github.com/dunlin-mqtt/dunlin
 go 1.26.0
 
 require (
-	github.com/goccy/go-yaml v1.19.2
 	github.com/spf13/pflag v1.0.10
 	github.com/warthog618/go-gpiocdev v0.9.1
 	go.bug.st/serial v1.8.0
