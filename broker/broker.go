@@ -12,6 +12,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -74,8 +75,9 @@ func New(o Options) (*Broker, error) {
 	if o.Store == nil {
 		o.Store = new(store.Memory)
 	}
-	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize})
-	b.hub = newHub(&b.opts, r)
+	m := memory.New(o.MemoryBudget)
+	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize, Memory: m})
+	b.hub = newHub(&b.opts, r, m)
 	if state != nil {
 		b.hub.restore(state, l, time.Now())
 	}
@@ -156,6 +158,9 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	if s.closed || len(s.conns) >= b.opts.Limits.Connections || l.account.open >= l.limits.Connections {
 		code = mqtt.ServerBusy
 	}
+	if !code.Failed() && !c.Hold() {
+		code = mqtt.QuotaExceeded
+	}
 	if code.Failed() {
 		l.account.refuse(code)
 		nc.Close()
@@ -178,6 +183,7 @@ func (b *Broker) forget(c *conn.Conn) {
 	b.serving.Lock()
 	defer b.serving.Unlock()
 	b.serving.conns[c].account.leave(c)
+	c.Release()
 	delete(b.serving.conns, c)
 	b.leavers.left(len(b.serving.conns), b.shrink, b.opts.Emptied)
 	b.wg.Done()

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
@@ -90,6 +91,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	}
 	c.hub.notice()
 	m.Publisher = c.id
+	m.Shareable(new(atomic.Int32))
 	c.hub.bury()
 	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
 		return c.hub.barrier(ctx)
@@ -181,6 +183,7 @@ func (c *Client) take(now time.Time) (mqtt.Message, bool) {
 			continue
 		}
 		m := *s.Message
+		m.Shareable(nil) // from here on it is the caller's
 		m.QoS, m.Retain = s.QoS, s.Retain
 		return m, true
 	}
@@ -220,7 +223,7 @@ func (c *Client) SetWill(w *mqtt.Will) {
 	r.Lock()
 	defer r.Unlock()
 	if cl := r.clients[c.id]; cl != nil && cl.endpoint == endpoint(c) {
-		cl.will = w
+		c.hub.setWill(cl, w)
 		c.hub.recordWill(c.id, w)
 	}
 }

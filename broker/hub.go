@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
@@ -36,7 +37,8 @@ type hub struct {
 
 	willsRefused, sessionsRefused, receiveRefused atomic.Uint64
 
-	gone      func(id string, numbers []uint64) // recordGone, made once for all peers
+	memory    *memory.Account
+	home      conn.Home // of all peers
 	inherited inherited
 	locals    sync.Map // Client Identifiers that Attach has seen
 
@@ -71,9 +73,9 @@ type client struct {
 	since    int64 // when endpoint came or left: Unix time, ns
 }
 
-func newHub(o *Options, r *router.Router) *hub {
-	h := &hub{log: o.Log, router: r}
-	h.gone = h.recordGone
+func newHub(o *Options, r *router.Router, m *memory.Account) *hub {
+	h := &hub{log: o.Log, router: r, memory: m}
+	h.home = conn.Home{Gone: h.recordGone, Memory: m}
 	if o.ClientEvents {
 		h.events = &events{hub: h}
 	}
@@ -167,20 +169,25 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		h.sessionsRefused.Add(1)
 		return ok, nil, nil, mqtt.Errorf(mqtt.QuotaExceeded, "", "no more sessions that outlive their connection")
 	}
+	fresh := cl == nil || a.cleanStart || foreign
+	if !h.afford(&a, fresh) {
+		h.sessionsRefused.Add(1)
+		return ok, nil, nil, mqtt.Errorf(mqtt.QuotaExceeded, "", "memory is short")
+	}
 	if cl != nil {
 		h.stop(cl.expiry)
 		h.stop(cl.delay)
-		if a.cleanStart || foreign {
+		if fresh {
 			gone, cl = cl, nil
 			r.keeping.remove(gone)
 		} else {
 			ok.hadWill = cl.will != nil
-			cl.will = nil // back before the delay has passed [MQTT-3.1.3-9]
+			h.setWill(cl, nil) // back before the delay has passed [MQTT-3.1.3-9]
 		}
 	}
 	ok.present = cl != nil
 	if cl == nil {
-		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits, h.gone), owner: a.owner}
+		cl = &client{peer: conn.NewPeer(a.id, a.prefix(), a.limits, &h.home), owner: a.owner}
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will, cl.door, cl.who, cl.remote = a.endpoint, a.will, a.door, a.who, a.remote
@@ -213,7 +220,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	cl.proof = nil
 	noWill := end.Normal && cl.will != nil
 	if end.Normal {
-		cl.will = nil
+		h.setWill(cl, nil)
 	}
 	var now bequest
 	var gone *client
@@ -223,7 +230,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 		r.keeping.remove(cl)
 		gone = cl
 	case cl.will != nil && (cl.will.Delay <= 0 || r.closed):
-		now = cl.bequeath()
+		now = h.bequeath(cl)
 	case cl.will != nil:
 		cl.delay = h.after(cl.will.Delay, func() { h.willDue(cl) })
 	}
@@ -255,9 +262,10 @@ func (h *hub) end(cl *client) {
 		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
 	}
 	h.registry.Lock()
-	will := cl.bequeath()
+	will := h.bequeath(cl)
 	h.registry.ended.add(cl.peer)
 	h.registry.Unlock()
+	cl.peer.Release()
 	h.publishWill(will)
 }
 

@@ -57,7 +57,7 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	l.conn = conn.Config{
 		Listener: l.name, Server: l, Router: l, Barrier: b.hub.router,
 		Limits: l.limits.conn(), Features: conn.Features(l.features), TopicPrefix: o.TopicPrefix,
-		Log: b.log, Counters: b.counters,
+		Log: b.log, Counters: b.counters, Memory: b.hub.memory,
 	}
 	return l
 }

@@ -35,6 +35,10 @@ type Options struct {
 	// OverlapEach delivers a message once for each subscription of a client
 	// that matches, instead of once with the highest QoS.
 	OverlapEach bool
+	// MemoryBudget bounds what clients make the broker hold, in bytes: see
+	// DESIGN.md for what is refused and given up when it gets short. 0 only
+	// counts. MemoryLimit is what the heap of the whole program may have.
+	MemoryBudget, MemoryLimit int64
 	// Data keeps state across the end of the process; nil keeps it in memory.
 	Data *Data
 	// Store takes the place of Data in tests.

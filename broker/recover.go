@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -91,10 +92,11 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, now time.Ti
 		k.Deliveries = append(k.Deliveries, kept(&line.Entries[i], line.Prefix))
 	}
 	cl := &client{
-		peer:  conn.RestorePeer(id, line.Prefix, l.session(), &k, h.gone),
+		peer:  conn.RestorePeer(id, line.Prefix, l.session(), &k, &h.home),
 		owner: ownerOf(line.Owner), kept: true, since: now.UnixNano(),
 	}
 	h.registry.clients[id] = cl
+	h.memory.Add(memory.Sessions, conn.PeerSize(id))
 	h.registry.keeping.add(cl)
 	for _, s := range line.Subscriptions {
 		s.RetainHandling = mqtt.DoNotSendRetained

@@ -42,6 +42,8 @@ type Stats struct {
 	SlowConsumers    uint64 // ended for not taking a byte in time
 	KeepAliveExpired uint64
 	Panics           uint64
+
+	Memory MemoryStats
 }
 
 // sessionCounts sums the accounts of sessions.
@@ -79,6 +81,7 @@ func (b *Broker) Stats() Stats {
 		Connects: c.Connects.Load(), Subscriptions: r.Subscriptions, SharedSubscriptions: r.Shared,
 		Retained: r.Retained, RetainedSys: r.RetainedOwn, RetainedBytes: r.RetainedBytes, RetainedRefused: r.RetainedRefused,
 		PublishRefused: c.PublishRefused.Load(), Published: r.Published, Unmatched: r.Unmatched, Throttled: c.Throttled.Load(), TooLarge: c.TooLarge.Load(), ProtocolErrors: c.ProtocolErrors.Load(),
+		Memory:        memoryStats(b.hub.memory),
 		SlowConsumers: c.SlowConsumers.Load(), KeepAliveExpired: c.KeepAliveExpired.Load(), Panics: c.Panics.Load(),
 		ReceiveRefused: b.hub.receiveRefused.Load(), WillsRefused: b.hub.willsRefused.Load(), SessionsRefused: b.hub.sessionsRefused.Load(),
 	}

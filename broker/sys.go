@@ -60,6 +60,7 @@ func (t *sysTree) publish(now time.Time) {
 	t.publishOwn(&s)
 	t.publishListeners()
 	t.publishStore()
+	t.publishMemory(&s.Memory)
 	if e := t.b.hub.events; e != nil {
 		t.count("$SYS/dunlin/clients/events_dropped", e.lost())
 	}

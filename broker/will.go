@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
@@ -16,7 +17,7 @@ func (h *hub) willDue(cl *client) {
 		r.Unlock()
 		return
 	}
-	will := cl.bequeath()
+	will := h.bequeath(cl)
 	r.Unlock()
 	h.publishWill(will)
 }
@@ -30,9 +31,9 @@ type bequest struct {
 }
 
 // bequeath takes the will from cl; the caller holds the registry.
-func (cl *client) bequeath() bequest {
+func (h *hub) bequeath(cl *client) bequest {
 	b := bequest{cl.will, cl.peer, cl.door, cl.who}
-	cl.will = nil
+	h.setWill(cl, nil)
 	return b
 }
 
@@ -53,6 +54,7 @@ func (h *hub) publishWill(w bequest) {
 	now := time.Now()
 	m := w.Message
 	m.Publisher = p.ClientID()
+	m.Shareable(new(atomic.Int32))
 	if w.ExpiryInterval > 0 {
 		m.Expires = now.Add(w.ExpiryInterval)
 	}

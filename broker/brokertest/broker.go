@@ -80,8 +80,31 @@ func (b *Broker) check() {
 	if s.Panics != 0 {
 		b.tb.Errorf("%d connections panicked", s.Panics)
 	}
+	b.checkMemory(&s.Memory, s.Sessions, s.Retained)
 	if left := running(); left != nil {
 		b.tb.Errorf("a goroutine is left after Run:\n%s", left)
+	}
+}
+
+// checkMemory wants the account of memory to be zero where nothing is left that
+// could hold any.
+func (b *Broker) checkMemory(m *broker.MemoryStats, sessions, retained int) {
+	var sum int64
+	for _, c := range m.By {
+		sum += c.Bytes
+		gone := c.Name != "queues"
+		switch c.Name {
+		case "sessions", "messages":
+			gone = sessions == 0
+		case "retained":
+			gone = retained == 0
+		}
+		if gone && c.Bytes != 0 || c.Bytes < -int64(sessions)<<10 {
+			b.tb.Errorf("account: %d bytes of %s are held at the end, with %d sessions and %d retained messages", c.Bytes, c.Name, sessions, retained)
+		}
+	}
+	if sum != m.Used {
+		b.tb.Errorf("account: %d bytes in all, %d by cause", m.Used, sum)
 	}
 }
 

@@ -1,6 +1,9 @@
 package mqtt
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Message is one Application Message, owned and immutable: whoever holds it
 // may keep it, nobody may change its Payload or Properties. A Message is made
@@ -18,6 +21,35 @@ type Message struct {
 	// Publisher is the Client Identifier of the session that published the
 	// message; No Local is decided by it [MQTT-3.8.3-3].
 	Publisher string
+	// holders counts who keeps the message; copies share it with what they
+	// share. nil: everybody counts for themselves.
+	holders *atomic.Int32
+}
+
+// Shareable lets Hold count everybody who keeps m or a copy of it, from now on.
+func (m *Message) Shareable(holders *atomic.Int32) { m.holders = holders }
+
+// Hold says that one more keeps m; it reports whether it is the only one, who
+// has to account for its Footprint.
+func (m *Message) Hold() bool { return m.holders == nil || m.holders.Add(1) == 1 }
+
+// Release takes a Hold back and reports whether that was the last one.
+func (m *Message) Release() bool { return m.holders == nil || m.holders.Add(-1) == 0 }
+
+// What a message and its properties take beside their bytes.
+const (
+	messageSize    = 160
+	propertiesSize = 144
+	userSize       = 64
+)
+
+// Footprint is about what m takes of memory, in bytes.
+func (m *Message) Footprint() int {
+	n := messageSize + m.Size()
+	if m.Properties != nil {
+		n += propertiesSize + userSize*len(m.Properties.User)
+	}
+	return n
 }
 
 // Size is what the message counts against a quota in bytes: topic, payload

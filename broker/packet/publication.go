@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -121,6 +122,7 @@ func (p *Publication) Behind(prefix string) *Publication {
 		return nil
 	}
 	m := *p.Message()
+	m.Shareable(new(atomic.Int32))
 	m.Topic = m.Topic[len(prefix):]
 	if m.Properties != nil && m.Properties.ResponseTopic != "" {
 		inner := *m.Properties
@@ -150,8 +152,9 @@ func borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b))
 // keep copies a borrowed message. Small payloads, the usual ones, lie behind
 // the message in the same piece of memory.
 func keep(b *mqtt.Message) *mqtt.Message {
-	m, room := withRoom(len(b.Payload))
+	m, room, holders := withRoom(len(b.Payload))
 	*m = *b
+	m.Shareable(holders)
 	if b.Payload != nil {
 		m.Payload = append(room, b.Payload...)
 	}
@@ -159,35 +162,36 @@ func keep(b *mqtt.Message) *mqtt.Message {
 	return m
 }
 
-// withRoom allocates a message and n bytes.
-func withRoom(n int) (*mqtt.Message, []byte) {
+// withRoom allocates a message with a counter of who holds it, and n bytes.
+func withRoom(n int) (m *mqtt.Message, room []byte, holders *atomic.Int32) {
 	switch {
-	case n <= 16:
+	case n <= 20:
 		x := new(struct {
 			mqtt.Message
-			room [16]byte
+			holders atomic.Int32
+			room    [20]byte
 		})
-		return &x.Message, x.room[:0:n]
-	case n <= 32:
+		return &x.Message, x.room[:0:n], &x.holders
+	case n <= 68:
 		x := new(struct {
 			mqtt.Message
-			room [32]byte
+			holders atomic.Int32
+			room    [68]byte
 		})
-		return &x.Message, x.room[:0:n]
-	case n <= 64:
+		return &x.Message, x.room[:0:n], &x.holders
+	case n <= 132:
 		x := new(struct {
 			mqtt.Message
-			room [64]byte
+			holders atomic.Int32
+			room    [132]byte
 		})
-		return &x.Message, x.room[:0:n]
-	case n <= 128:
-		x := new(struct {
-			mqtt.Message
-			room [128]byte
-		})
-		return &x.Message, x.room[:0:n]
+		return &x.Message, x.room[:0:n], &x.holders
 	}
-	return new(mqtt.Message), make([]byte, 0, n)
+	x := new(struct {
+		mqtt.Message
+		holders atomic.Int32
+	})
+	return &x.Message, make([]byte, 0, n), &x.holders
 }
 
 // clone copies borrowed properties, nil if there are none.

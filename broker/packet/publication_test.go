@@ -34,7 +34,7 @@ func lent(t *testing.T, p *Publication, payload string) (wire []byte, want mqtt.
 
 func TestPublicationKeepsACopyOfWhatItBorrowed(t *testing.T) {
 	var p Publication
-	for _, n := range []int{0, 1, 16, 17, 32, 33, 64, 65, 128, 129, 5000} {
+	for _, n := range []int{0, 1, 20, 21, 64, 68, 69, 132, 133, 5000} {
 		wire, want := lent(t, &p, strings.Repeat("x", n))
 		kept := p.Message()
 		clear(wire)
@@ -44,9 +44,14 @@ func TestPublicationKeepsACopyOfWhatItBorrowed(t *testing.T) {
 		if !bytes.Equal(kept.Payload, want.Payload) {
 			t.Fatalf("payload of %d bytes became %d", n, len(kept.Payload))
 		}
-		kept.Payload, want.Payload = nil, nil
-		if !reflect.DeepEqual(*kept, want) {
-			t.Fatalf("got  %+v\nwant %+v", *kept, want)
+		if !kept.Hold() || kept.Hold() || kept.Release() || !kept.Release() {
+			t.Error("the first who holds it and the last who lets it go are not told")
+		}
+		got := *kept
+		got.Shareable(nil)
+		got.Payload, want.Payload = nil, nil
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("got  %+v\nwant %+v", got, want)
 		}
 	}
 }

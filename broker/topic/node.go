@@ -88,9 +88,13 @@ func (n *node[V]) mark(c *node[V], present bool) {
 
 // tree is what Filters and Names share: topics to values, a node a level.
 type tree[V any] struct {
-	root node[V]
-	len  int
+	root  node[V]
+	len   int
+	nodes int
 }
+
+// Nodes is the number of topic levels that the tree holds.
+func (t *tree[V]) Nodes() int { return t.nodes }
 
 // Len is the number of topics set.
 func (t *tree[V]) Len() int { return t.len }
@@ -113,6 +117,7 @@ func (t *tree[V]) Set(topic string, v V) (old V, replaced bool) {
 		if fresh = c == nil; fresh {
 			c = &node[V]{path: topic[:pos+len(l)], start: uint16(pos)}
 			n.adopt(c)
+			t.nodes++
 		}
 		n, pos = c, next
 	}
@@ -141,6 +146,7 @@ func (t *tree[V]) Delete(topic string) (old V, ok bool) {
 	for n.parent != nil && !n.set && n.first == nil {
 		p := n.parent
 		p.disown(n)
+		t.nodes--
 		n = p
 	}
 	// What is left of this path may still slice the deleted topic's string

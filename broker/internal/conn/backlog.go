@@ -4,6 +4,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -31,13 +32,10 @@ func (p *Peer) Later(s mqtt.Subscription, via *packet.Via, messages []*mqtt.Mess
 	if st.backlog == nil {
 		st.backlog = new([]backlog)
 	}
-	n := len(messages)
-	for _, b := range *st.backlog {
-		n += len(b.messages)
-	}
-	room := n*pointerSize <= st.session.Limits().QueueBytes
+	room := (p.waiting()+len(messages))*pointerSize <= st.session.Limits().QueueBytes
 	if room {
 		*st.backlog = append(*st.backlog, backlog{s, via, messages})
+		p.home.Memory.Add(memory.Messages, len(messages)*pointerSize)
 	}
 	w := st.waker
 	st.Unlock()
@@ -59,6 +57,7 @@ func (p *Peer) Page() (s mqtt.Subscription, via *packet.Via, messages []*mqtt.Me
 	b := &(*st.backlog)[0]
 	n := min(len(b.messages), pageMessages)
 	s, via, messages = b.subscription, b.via, b.messages[:n]
+	p.home.Memory.Add(memory.Messages, -n*pointerSize)
 	if b.messages = b.messages[n:]; len(b.messages) == 0 {
 		if *st.backlog = slices.Delete(*st.backlog, 0, 1); len(*st.backlog) == 0 {
 			st.backlog = nil
@@ -70,8 +69,20 @@ func (p *Peer) Page() (s mqtt.Subscription, via *packet.Via, messages []*mqtt.Me
 // forget drops the backlog of a subscription; the caller holds the state.
 func (p *Peer) forget(filter string) {
 	if all := p.state.backlog; all != nil {
+		before := p.waiting()
 		*all = slices.DeleteFunc(*all, func(b backlog) bool { return b.subscription.Filter == filter })
+		p.home.Memory.Add(memory.Messages, (p.waiting()-before)*pointerSize)
 	}
+}
+
+// waiting is how many retained messages wait; the caller holds the state.
+func (p *Peer) waiting() (n int) {
+	if p.state.backlog != nil {
+		for _, b := range *p.state.backlog {
+			n += len(b.messages)
+		}
+	}
+	return n
 }
 
 // Subscription returns the subscription with exactly this Topic Filter.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/auth"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -95,6 +96,7 @@ type Config struct {
 	TopicPrefix string
 	Log         *slog.Logger
 	Counters    *Counters
+	Memory      *memory.Account
 }
 
 // Counters are shared by all connections of a broker: of what is rare. What
@@ -144,9 +146,12 @@ type Conn struct {
 	sentAliases map[string]uint16
 	passed      *[]byte // messages that went past the session, encoded; nil for none
 	passing     Traffic // of these
+	passedHeld  int32   // what passed counts as output
 	flowing     bool    // CONNACK has left, messages may follow
 
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
+
+	held held
 
 	out            Traffic // of this write; the writer's own
 	waits          uint64  // sequence that QoS 2 messages wait for; the writer's own

@@ -187,7 +187,9 @@ func (c *Conn) topicName() (string, error) {
 	if alias > 0 {
 		if c.aliases == nil {
 			c.aliases = make([]string, c.cfg.Limits.TopicAliasMaximum)
+			c.holdNames(16 * len(c.aliases))
 		}
+		c.holdNames(len(name) - len(c.aliases[alias-1]))
 		c.aliases[alias-1] = name
 	}
 	return name, nil

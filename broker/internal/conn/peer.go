@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -27,7 +28,15 @@ type Peer struct {
 		// backlog are retained messages that wait until the session has room.
 		backlog *[]backlog // nil for none
 	}
-	gone func(id string, numbers []uint64) // durable messages that were given up; must not wait
+	home *Home
+}
+
+// Home is what all peers of a broker share.
+type Home struct {
+	// Gone hears of the places in line of durable messages that a session
+	// gives up; it must not wait. nil is fine.
+	Gone   func(id string, numbers []uint64)
+	Memory *memory.Account
 }
 
 // Waker is who is attached to a peer. Wake tells it that Next may have
@@ -36,18 +45,21 @@ type Peer struct {
 type Waker interface{ Wake() }
 
 // NewPeer makes a peer without state for a Client Identifier whose topics are
-// behind prefix. gone hears of the places in line of durable messages that the
-// session gives up; nil is fine.
-func NewPeer(id, prefix string, l session.Limits, gone func(id string, numbers []uint64)) *Peer {
-	p := &Peer{id: id, prefix: prefix, gone: gone}
+// behind prefix. The account must have its PeerSize; Release gives it back.
+func NewPeer(id, prefix string, l session.Limits, home *Home) *Peer {
+	p := &Peer{id: id, prefix: prefix, home: home}
 	p.state.session = session.New(l)
 	return p
 }
 
 // RestorePeer makes a peer of a session that a store has kept.
-func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, gone func(id string, numbers []uint64)) *Peer {
-	p := NewPeer(id, prefix, l, gone)
+func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, home *Home) *Peer {
+	p := NewPeer(id, prefix, l, home)
 	p.state.session = session.Restore(l, k)
+	for _, sub := range k.Subscriptions {
+		home.Memory.Add(memory.Sessions, subscriptionSize(sub.Filter))
+	}
+	p.settle()
 	return p
 }
 
@@ -76,10 +88,12 @@ func (p *Peer) Detach() time.Duration {
 	defer p.state.Unlock()
 	p.online.Store(false)
 	if c := p.state.conn; c != nil {
-		c.flowing, c.passed = false, nil
+		c.flowing = false
+		c.dropPassed()
 	}
 	p.state.waker, p.state.conn = nil, nil
 	p.state.session.Disconnect()
+	p.settle()
 	return p.state.session.Expiry()
 }
 
@@ -146,9 +160,10 @@ func (p *Peer) clear(number uint64) {
 // letGo tells the store which durable messages the session has given up. The
 // caller holds the state.
 func (p *Peer) letGo() {
-	if gone := p.state.session.Gone(); len(gone) > 0 && p.gone != nil {
-		p.gone(p.id, gone)
+	if gone := p.state.session.Gone(); len(gone) > 0 && p.home.Gone != nil {
+		p.home.Gone(p.id, gone)
 	}
+	p.settle()
 }
 
 // Takes reports whether m would find a place in the session, and may; see
@@ -174,6 +189,7 @@ func (p *Peer) TakeShared(filter string, ended bool) []session.Unfinished {
 func (p *Peer) Step(now time.Time, v *packet.View, out []session.Effect) ([]session.Effect, error) {
 	p.state.Lock()
 	defer p.state.Unlock()
+	defer p.settle()
 	return p.state.session.Step(now, v, out)
 }
 
@@ -189,7 +205,17 @@ func (p *Peer) Next(now time.Time) (session.Send, bool) {
 func (p *Peer) Subscribed(s mqtt.Subscription) (existed bool, code mqtt.ReasonCode) {
 	p.state.Lock()
 	defer p.state.Unlock()
-	return p.state.session.Subscribed(s)
+	size := 0
+	if _, had := p.state.session.Subscription(s.Filter); !had {
+		size = subscriptionSize(s.Filter)
+	}
+	if !p.home.Memory.Take(memory.Sessions, size) {
+		return false, mqtt.QuotaExceeded
+	}
+	if existed, code = p.state.session.Subscribed(s); code.Failed() {
+		p.home.Memory.Add(memory.Sessions, -size)
+	}
+	return existed, code
 }
 
 // Unsubscribed removes a subscription and reports whether it existed.
@@ -197,7 +223,11 @@ func (p *Peer) Unsubscribed(filter string) bool {
 	p.state.Lock()
 	defer p.state.Unlock()
 	p.forget(filter)
-	return p.state.session.Unsubscribed(filter)
+	if !p.state.session.Unsubscribed(filter) {
+		return false
+	}
+	p.home.Memory.Add(memory.Sessions, -subscriptionSize(filter))
+	return true
 }
 
 // Subscriptions returns all subscriptions of the session.

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -27,6 +28,7 @@ type pending struct {
 	replies []reply
 	urgent  []byte // PINGRESP: promises nothing, waits for nothing
 	wake    bool
+	held    int32 // what counts as output
 }
 
 // pendings keeps those that are empty, so that an idle connection has none.
@@ -133,8 +135,20 @@ func (c *Conn) park(hold bool) {
 		w.parked.bytes = append(w.parked.bytes, p.bytes...)
 		w.parked.replies = append(w.parked.replies, p.replies...)
 		w.parked.urgent = append(w.parked.urgent, p.urgent...)
+		c.holdParked(w.parked, w.parked.size())
 	}
 	c.pending.reset()
+}
+
+// size is what p takes of memory, in bytes.
+func (p *pending) size() int {
+	return beyond(cap(p.bytes) + cap(p.replies)*int(unsafe.Sizeof(reply{})) + cap(p.urgent))
+}
+
+// holdParked says what p counts as output from now on.
+func (c *Conn) holdParked(p *pending, size int) {
+	c.holdOutput(size - int(p.held))
+	p.held = int32(size)
 }
 
 // release moves what may leave of the parked replies to dst; it returns the
@@ -187,6 +201,7 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 	}
 	if p.empty() {
 		w.parked = nil
+		c.holdParked(p, 0)
 		if cap(p.bytes) <= flushSize && cap(p.replies) <= parkedMax {
 			pendings.Put(p)
 		}

@@ -70,12 +70,32 @@ func (c *Conn) readAll() (err error) {
 				return err
 			}
 		}
-		if n == len(buf) || m == len(buf) && len(buf) < maxBuffer {
-			buf = append(buf, make([]byte, len(buf))...)
-		} else if n == 0 && len(buf) > maxBuffer {
-			buf = make([]byte, maxBuffer)
+		if buf, err = c.fit(buf, n, m); err != nil {
+			return err
 		}
 	}
+}
+
+// fit gives the buffer of a reader the size for what comes: n bytes wait in it
+// for their rest, m were read at once.
+func (c *Conn) fit(buf []byte, n, m int) ([]byte, error) {
+	short := c.cfg.Memory.Level() > 0
+	switch {
+	case n == len(buf) || m == len(buf) && len(buf) < maxBuffer && !short:
+		if c.holdInput(2*len(buf), smallRead) {
+			return append(buf, make([]byte, len(buf))...), nil
+		}
+		if n == len(buf) {
+			return nil, errInput
+		}
+	case n == 0 && short && len(buf) > firstBuffer:
+		buf = make([]byte, firstBuffer)
+		c.holdInput(len(buf), smallRead)
+	case n == 0 && len(buf) > maxBuffer:
+		buf = make([]byte, maxBuffer)
+		c.holdInput(len(buf), smallRead)
+	}
+	return buf, nil
 }
 
 // digest works off the whole packets in buf[:n], at the pace of the client, and

@@ -34,6 +34,7 @@ type socket struct {
 	last    bool // out is the last that is sent
 	deaf    bool // the socket takes nothing any more; what it has is still read
 	failed  bool // panicked already
+	waits   bool // out counts as output
 	hurries bool // it closes while out waits
 	lingers bool // everything was sent, the end of input is waited for
 	hung    bool // the last event said that nothing will come any more
@@ -159,8 +160,12 @@ func (l *loop) readable(c *Conn, now time.Time) {
 	}
 	buf, kept := l.buf, len(s.in)
 	if kept > readSize/2 { // a large packet is read into memory of its own
-		if kept == cap(s.in) {
-			s.in = append(s.in, make([]byte, min(kept, 1<<20))...)[:kept]
+		if more := min(kept, 1<<20); kept == cap(s.in) {
+			if !c.holdInput(kept+more, smallInput) {
+				c.shut(errInput)
+				return
+			}
+			s.in = append(s.in, make([]byte, more)...)[:kept]
 		}
 		buf = s.in[:cap(s.in)]
 	} else {
@@ -195,11 +200,15 @@ func (l *loop) feed(c *Conn, now time.Time, b []byte) {
 	rest := b[used:]
 	switch {
 	case err != nil:
-		s.in = nil
+		s.drop(c)
 		c.shut(err)
 		return
 	case len(rest) == 0:
-		s.in = nil
+		s.drop(c)
+	case !c.holdInput(max(len(rest), cap(s.in)), smallInput):
+		s.drop(c)
+		c.shut(errInput)
+		return
 	default:
 		s.in = append(s.in[:0], rest...)
 	}
@@ -217,6 +226,12 @@ func (l *loop) feed(c *Conn, now time.Time, b []byte) {
 	if c.crowded() {
 		s.paused = true
 	}
+}
+
+// drop lets go of the start of a packet.
+func (s *socket) drop(c *Conn) {
+	s.in = nil
+	c.holdInput(0, smallInput)
 }
 
 // rested goes on with a client that was too fast.
@@ -307,8 +322,7 @@ func (l *loop) push(c *Conn, now time.Time) bool {
 	s := &c.sock
 	n, errno := writeSocket(s.fd, (*s.out)[s.off:])
 	if errno != 0 && !again(errno) {
-		recycle(s.out)
-		s.out = nil
+		s.sent(c)
 		l.refused(c, os.NewSyscallError("write", errno))
 		return false
 	}
@@ -321,11 +335,12 @@ func (l *loop) push(c *Conn, now time.Time) bool {
 		c.sent.take(&c.out)
 	}
 	if int(s.off) == len(*s.out) {
-		recycle(s.out)
-		s.out = nil
+		s.sent(c)
 		return true
 	}
 	if s.events&syscall.EPOLLOUT == 0 {
+		c.holdOutput(cap(*s.out))
+		s.waits = true
 		s.progress = l.since(now)
 		l.watch(c, s.events|syscall.EPOLLOUT)
 		l.schedule(c)
@@ -344,6 +359,16 @@ func (l *loop) refused(c *Conn, err error) {
 	s.deaf, s.paused, s.until = true, false, 0
 	l.watch(c, syscall.EPOLLIN)
 	l.schedule(c)
+}
+
+// sent lets go of what was to be written.
+func (s *socket) sent(c *Conn) {
+	if s.waits {
+		c.holdOutput(-cap(*s.out))
+		s.waits = false
+	}
+	recycle(s.out)
+	s.out = nil
 }
 
 // writable goes on with what the socket did not take.
@@ -369,10 +394,9 @@ func (l *loop) end(c *Conn, err error) {
 	s := &c.sock
 	cause := c.finished(err)
 	if s.out != nil {
-		recycle(s.out)
-		s.out = nil
+		s.sent(c)
 	}
-	s.in = nil
+	s.drop(c)
 	c.report(cause)
 	if c.peer != nil {
 		c.cfg.Server.Disconnect(c, c.end)

@@ -39,8 +39,11 @@ func (c *Conn) remember(name []byte) string {
 	}
 	if c.topics == nil {
 		c.topics = new(topics)
+		c.holdNames(int(unsafe.Sizeof(topics{})))
 	}
-	c.topics[slot(name)] = known{name: s, full: c.cfg.TopicPrefix + s}
+	k := &c.topics[slot(name)]
+	c.holdNames(len(s) - len(k.name))
+	*k = known{name: s, full: c.cfg.TopicPrefix + s}
 	return s
 }
 

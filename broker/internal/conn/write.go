@@ -109,7 +109,11 @@ func (c *Conn) writeAll() {
 			continue
 		}
 		if len(*buf) > 0 {
-			if err := c.flush(*buf, closing); err != nil {
+			n := beyond(cap(*buf))
+			c.holdOutput(n)
+			err := c.flush(*buf, closing)
+			c.holdOutput(-n)
+			if err != nil {
 				c.finish(err)
 				return
 			}
@@ -210,7 +214,7 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) {
 	defer s.Unlock()
 	c.flowing = !closing
 	if passed := c.passed; passed != nil {
-		c.passed = nil
+		c.dropPassed()
 		if len(*dst) == 0 {
 			*dst, *passed = *passed, *dst
 		} else {
@@ -242,7 +246,18 @@ func (c *Conn) pass(now time.Time, p *packet.Publication, retain bool, identifie
 	}
 	h := packet.PublishHeader{Retain: retain, SubscriptionIdentifiers: identifiers}
 	*c.passed, sent = c.appendPublish(*c.passed, now, p.Peek(), p, &h, &c.passing)
+	if n := int32(beyond(cap(*c.passed))); n != c.passedHeld {
+		c.holdOutput(int(n - c.passedHeld))
+		c.passedHeld = n
+	}
 	return sent, true
+}
+
+// dropPassed forgets what went past the session. The caller holds the state
+// lock of c.peer.
+func (c *Conn) dropPassed() {
+	c.holdOutput(-int(c.passedHeld))
+	c.passed, c.passedHeld = nil, 0
 }
 
 // encode appends one packet of the session. A PUBLISH larger than the client
@@ -274,6 +289,7 @@ func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *pack
 	if limit := c.request.MaximumPacketSize; limit > 0 && len(dst)-n > int(limit) {
 		if added {
 			delete(c.sentAliases, m.Topic)
+			c.holdNames(-aliasSize - len(m.Topic))
 		}
 		c.cfg.Counters.TooLarge.Add(1)
 		return dst[:n], false
@@ -297,6 +313,7 @@ func (c *Conn) alias(topic string, h *packet.PublishHeader) (added bool) {
 	if n := len(c.sentAliases); n < int(min(c.request.TopicAliasMaximum, c.cfg.Limits.TopicAliasMaximum)) {
 		h.TopicAlias = uint16(n + 1)
 		c.sentAliases[topic] = h.TopicAlias
+		c.holdNames(aliasSize + len(topic))
 		return true
 	}
 	return false

@@ -3,6 +3,7 @@ package router
 import (
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -38,11 +39,7 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
 			return had
 		}
 	}
-	if had {
-		r.retainedBytes -= int64(old.Size())
-	}
-	r.retained.Set(m.Topic, m)
-	r.retainedBytes += int64(m.Size())
+	r.place(m)
 	if !m.Expires.IsZero() && (r.nextExpiry.IsZero() || m.Expires.Before(r.nextExpiry)) {
 		r.nextExpiry = m.Expires
 	}
@@ -52,23 +49,49 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
 
 func (r *Router) retainable(m, old *mqtt.Message) bool {
 	n, size := r.retained.Len()-r.ownRetained+1, r.retainedBytes+int64(m.Size())
+	more := m.Footprint()
 	if old != nil {
 		n, size = n-1, size-int64(old.Size())
+		more -= old.Footprint()
 	}
-	return n <= r.limits.RetainedMessages && size <= r.limits.RetainedBytes
+	return n <= r.limits.RetainedMessages && size <= r.limits.RetainedBytes &&
+		(old != nil && more <= littleMore || r.limits.Memory.May(memory.Retained, more))
+}
+
+// What retained messages take of memory beside themselves, in bytes; about.
+const (
+	nodeSize   = 144 // of the tree
+	entrySize  = 72  // in the store
+	littleMore = 256 // by this a value may grow, however short memory is
+)
+
+// place makes m the retained message of its topic.
+func (r *Router) place(m *mqtt.Message) {
+	before := r.retained.Nodes()
+	old, had := r.retained.Set(m.Topic, m)
+	r.retainedBytes += int64(m.Size())
+	more := (r.retained.Nodes()-before)*nodeSize + m.Footprint()
+	if had {
+		r.retainedBytes -= int64(old.Size())
+		more -= old.Footprint()
+	} else {
+		more += entrySize
+	}
+	r.limits.Memory.Add(memory.Retained, more)
 }
 
 // Restore puts back a retained message that the store has kept.
 func (r *Router) Restore(m *mqtt.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retained.Set(m.Topic, m)
-	r.retainedBytes += int64(m.Size())
+	r.place(m)
 }
 
 func (r *Router) forget(m *mqtt.Message) {
+	before := r.retained.Nodes()
 	r.retained.Delete(m.Topic)
 	r.retainedBytes -= int64(m.Size())
+	r.limits.Memory.Add(memory.Retained, (r.retained.Nodes()-before)*nodeSize-m.Footprint()-entrySize)
 }
 
 // dropExpired makes room when a limit is reached; until then an expired

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -53,6 +54,8 @@ type Limits struct {
 	Each             bool
 	RetainedMessages int
 	RetainedBytes    int64
+	// Memory accounts for the retained messages; what is new needs its yes.
+	Memory *memory.Account
 }
 
 // Counts is what the router did so far.

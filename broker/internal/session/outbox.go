@@ -27,6 +27,7 @@ type delivery struct {
 	qos      mqtt.QoS
 	retain   bool
 	sent     bool // in flight: a PUBLISH went out in some connection
+	kept     bool // the store has it, too
 	released bool // PUBREC came, PUBREL is what is left
 	onWire   bool // counts against Receive Maximum of this connection
 }
@@ -41,6 +42,7 @@ type outbox struct {
 	onWire   int
 	quota    int
 	bytes    int
+	owed     int    // see Session.Bill
 	last     uint64 // the last place in line given away
 	cleared  uint64 // up to here QoS 2 may be sent for the first time; see Held
 	counts   Counts
@@ -73,7 +75,6 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 		}
 		o.drop(&o.counts.Dropped.Full)
 	}
-	o.bytes += size
 	d := delivery{message: p.Message(), via: via, qos: qos, retain: retain}
 	if qos > mqtt.AtMostOnce {
 		// An identifier may be in use still by a message 65535 places ahead that
@@ -83,8 +84,10 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 		}
 		d.number, d.id = o.last, identifier(o.last)
 	}
+	d.kept = d.number > 0 && s.Durable()
+	o.take(&d)
 	o.queue.push(d)
-	if !s.Durable() {
+	if !d.kept {
 		return 0
 	}
 	return d.number
@@ -180,7 +183,7 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 		}
 		if d.qos == mqtt.AtMostOnce {
 			m := o.send(d)
-			o.bytes -= d.message.Size()
+			o.leave(d)
 			o.counts.Done++
 			o.queue.cut(0)
 			return m, true
@@ -286,7 +289,7 @@ func (o *outbox) find(id SentID) int {
 
 func (o *outbox) remove(i int) {
 	d := o.inflight.at(i)
-	o.bytes -= d.message.Size()
+	o.leave(d)
 	if d.onWire {
 		o.onWire--
 	}
@@ -299,7 +302,7 @@ func (o *outbox) remove(i int) {
 // drop gives up the oldest delivery that waits and counts it.
 func (o *outbox) drop(counter *uint64) {
 	o.giveUp(o.queue.at(0))
-	o.bytes -= o.queue.at(0).message.Size()
+	o.leave(o.queue.at(0))
 	*counter++
 	o.queue.cut(0)
 }

@@ -14,7 +14,7 @@ func (s *Session) Purge(may func(*mqtt.Message) bool) {
 			continue
 		}
 		o.giveUp(d)
-		o.bytes -= d.message.Size()
+		o.leave(d)
 		o.counts.Dropped.Refused++
 		o.queue.cut(i)
 	}

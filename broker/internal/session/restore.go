@@ -41,6 +41,7 @@ func Restore(l Limits, k *Kept) *Session {
 			s.received = make(map[ReceivedID]struct{})
 		}
 		s.received[ReceivedID(id)] = struct{}{}
+		s.out.owed += receivedSize
 	}
 	o := &s.out
 	o.last, o.cleared = k.Last, k.Last
@@ -50,7 +51,8 @@ func Restore(l Limits, k *Kept) *Session {
 			message: r.Message, via: r.Via, number: r.Number, id: identifier(r.Number), qos: r.QoS, retain: r.Retain,
 			sent: r.Received || i < k.MaybeSent, released: r.Received,
 		}
-		o.bytes += d.message.Size()
+		d.kept = true
+		o.take(&d)
 		o.counts.Accepted++
 		if d.released {
 			o.inflight.push(d)

@@ -40,7 +40,7 @@ func (s *Session) TakeShared(filter string, ended bool) []Unfinished {
 			i++
 			continue
 		}
-		o.bytes -= d.message.Size()
+		o.leave(d)
 		o.queue.cut(i)
 	}
 	return all

@@ -1,0 +1,72 @@
+package broker
+
+import (
+	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// MemoryStats is what clients make the broker hold, in bytes.
+type MemoryStats struct {
+	Budget     int64 // 0: none
+	Used, Peak int64
+	Level      int // 0: enough, 4: nearly out
+	By         []MemoryCause
+}
+
+// MemoryCause is what is held for one cause, and how often more was refused.
+type MemoryCause struct {
+	Name    string
+	Bytes   int64
+	Refused uint64
+}
+
+func memoryStats(a *memory.Account) (s MemoryStats) {
+	s.Budget, s.Used, s.Peak, s.Level = a.Budget(), a.Total(), a.Peak(), a.Level()
+	for c := range memory.Causes {
+		s.By = append(s.By, MemoryCause{c.String(), a.Held(c), a.Refused(c)})
+	}
+	return s
+}
+
+// publishMemory tells what is held and what was refused.
+func (t *sysTree) publishMemory(s *MemoryStats) {
+	const base = "$SYS/dunlin/memory/"
+	t.count(base+"budget", uint64(s.Budget))
+	t.count(base+"used", uint64(max(s.Used, 0)))
+	t.count(base+"peak", uint64(s.Peak))
+	t.number(base+"level", s.Level)
+	for i := range s.By {
+		c := &s.By[i]
+		t.count(base+"used/"+c.Name, uint64(max(c.Bytes, 0)))
+		t.count(base+"refused/"+c.Name, c.Refused)
+	}
+}
+
+// willSize is what a will takes of memory, in bytes; nil takes nothing.
+func willSize(w *mqtt.Will) int {
+	if w == nil {
+		return 0
+	}
+	return w.Message.Footprint()
+}
+
+// setWill replaces the will of cl. The caller holds the registry.
+func (h *hub) setWill(cl *client, w *mqtt.Will) {
+	h.memory.Add(memory.Sessions, willSize(w)-willSize(cl.will))
+	cl.will = w
+}
+
+// afford takes what a session and its will need, which may be refused to
+// clients of the network.
+func (h *hub) afford(a *attachment, fresh bool) bool {
+	n := willSize(a.will)
+	if fresh {
+		n += conn.PeerSize(a.id)
+	}
+	if a.door != nil {
+		return h.memory.Take(memory.Sessions, n)
+	}
+	h.memory.Add(memory.Sessions, n)
+	return true
+}
