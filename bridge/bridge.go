@@ -16,6 +16,8 @@ type Bridge struct {
 	self     string // local Client Identifier
 	servers  []server
 	out      []route
+	queue    *lanes // nil: nothing goes up
+	pacer    *pacer
 	dialer   *dialer
 	status   *status
 	receiver *receiver
@@ -56,6 +58,10 @@ func New(o Options) (*Bridge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
 	}
+	if len(b.out) > 0 {
+		b.queue = &lanes{queues: o.Queues}
+	}
+	b.pacer = newPacer(o.Pace, o.Ledger)
 	b.receiver = newReceiver(b.self, in, o.Local, b.status)
 	return b, nil
 }
@@ -63,10 +69,19 @@ func New(o Options) (*Bridge, error) {
 // Stats returns the state and the counters. It does not block on the network.
 func (b *Bridge) Stats() Stats {
 	s := b.status.snapshot()
-	if b.o.Queue != nil {
-		s.Queue = b.o.Queue.Stats()
+	if b.queue != nil {
+		s.Queue = b.queue.stats()
 		s.InFlight = s.Queue.InFlight
 	}
+	for _, in := range b.o.Intakes {
+		if in != nil {
+			left, gave := in.thinned()
+			s.Thinned += left + gave
+			s.Queue.Accepted += left
+			s.Queue.Dropped += left
+		}
+	}
+	s.Today = b.pacer.used(time.Now())
 	return s
 }
 
@@ -91,6 +106,9 @@ func (b *Bridge) Run(ctx context.Context) error {
 	b.status.update(func(s *Stats) {
 		s.State, s.Since, s.Reason = Down, time.Now(), "stopped"
 	})
+	if err := b.pacer.close(); err != nil {
+		b.o.Log.Warn("bridge forgets what it sent today", "bridge", b.o.Name, "err", err)
+	}
 	return nil
 }
 
@@ -112,7 +130,9 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 			continue
 		}
 		b.up(l, s)
+		b.thin(false)
 		err = l.serve(ctx, lctx, cancel)
+		b.thin(true)
 		b.ended(ctx, l, err)
 		return time.Since(l.since), err
 	}
@@ -127,6 +147,15 @@ func (b *Bridge) up(l *link, s server) {
 	})
 	b.o.Log.Info("bridge up", "bridge", b.o.Name, "remote", s.address(), "session_present", l.lim.sessionPresent)
 	b.event(Event{Kind: EventUp})
+}
+
+// thin tells the intakes whether to thin out what comes.
+func (b *Bridge) thin(on bool) {
+	for _, in := range b.o.Intakes {
+		if in != nil {
+			in.up.Store(!on)
+		}
+	}
 }
 
 // ended draws conclusions from a connection that has ended.
@@ -158,8 +187,8 @@ func (b *Bridge) down(f *failure, up time.Duration) time.Duration {
 		wait = max(wait, b.takenOver(now))
 	}
 	var queue mqtt.QueueStats
-	if b.o.Queue != nil {
-		queue = b.o.Queue.Stats()
+	if b.queue != nil {
+		queue = b.queue.stats()
 	}
 	repeated := false
 	b.status.update(func(s *Stats) {

@@ -1,9 +1,11 @@
 // Package bridge carries chosen topics to an upstream server of MQTT 5.0,
 // 3.1.1 or 3.1 and back, across outages.
 //
-// How a message goes up: the broker appends it to a Queue; forward.go takes
-// one entry at a time with Next, remap.go names its upstream topic, window.go
-// gives it a Packet Identifier and a place under the server's Receive Maximum,
+// How a message goes up: the broker appends it to the Queue of its lane, where
+// thin.go may thin out what comes while the link is down; forward.go takes one
+// entry at a time from lanes.go when pace.go lets it, remap.go names its
+// upstream topic, window.go gives it a Packet Identifier and a place under the
+// server's Receive Maximum,
 // upstream_send.go encodes it, wire.go coalesces the bytes, progress.go writes
 // them. The acknowledgement comes back through upstream_read.go to
 // settle.go, which is the only caller of Received and, for QoS 1 and 2, of
@@ -25,7 +27,7 @@
 // pinger and the wire's flusher, all waited for before the next connection
 // starts.
 //
-// Locks: status, window, hold, suspect, receiver, session and wire each guard
+// Locks: status, window, hold, suspect, receiver, pacer, Intake and wire each guard
 // their own fields. They are leaves: no two are held together, and none across
-// I/O or a call to the Queue.
+// I/O or a call to the Queue; but pacer writes 20 bytes once a minute.
 package bridge

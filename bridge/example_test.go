@@ -1,12 +1,9 @@
 package bridge_test
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
-	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
 // What a Queue for these routes must be fed with.
@@ -15,7 +12,7 @@ func ExampleOutFilters() {
 		{From: "alarms/#"},
 		{From: "energy/+", To: "sites/barn-1/energy/+"},
 		{From: "alarms/fire"}, // the first route covers it
-	}) {
+	}, bridge.Live) {
 		fmt.Println(s.Filter)
 	}
 	// Output:
@@ -27,20 +24,11 @@ func ExampleOutFilters() {
 func ExampleNew() {
 	_, err := bridge.New(bridge.Options{
 		Name: "cloud", Servers: []string{"mqtts://broker.example.com"}, ClientID: "barn-1",
-		Out: []bridge.Route{{From: "energy/+", To: "sites/barn-1"}}, Queue: noQueue{},
+		Out: []bridge.Route{{From: "energy/+", To: "sites/barn-1"}}, Queues: [bridge.LaneCount]bridge.Queue{noQueue{}},
 	})
 	fmt.Println(err)
 	// Output:
 	// bridge "cloud": out[0]: to "sites/barn-1" has the wildcards "", from "energy/+" has "+": each must be carried over, in order
 }
 
-type noQueue struct{}
-
-func (noQueue) Next(ctx context.Context) (mqtt.Queued, error) {
-	<-ctx.Done()
-	return mqtt.Queued{}, ctx.Err()
-}
-func (noQueue) Received(context.Context, uint64) error { return nil }
-func (noQueue) Remove(context.Context, uint64) error   { return nil }
-func (noQueue) Rewind()                                {}
-func (noQueue) Stats() mqtt.QueueStats                 { return mqtt.QueueStats{Oldest: time.Second} }
+type noQueue struct{ bridge.Queue }

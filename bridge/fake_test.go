@@ -50,6 +50,7 @@ type verdict struct {
 
 // seen is one PUBLISH as it was on the wire.
 type seen struct {
+	at      time.Time
 	conn    int
 	topic   string
 	payload string
@@ -327,7 +328,7 @@ func (c *fakeConn) publish(v *packet.View) bool {
 		d = c.plan.publish(c.pubs, v)
 	}
 	w := seen{
-		conn: c.n, topic: string(v.Publish.Topic), payload: string(v.Publish.Payload), id: v.ID,
+		at: time.Now(), conn: c.n, topic: string(v.Publish.Topic), payload: string(v.Publish.Payload), id: v.ID,
 		qos: v.Publish.QoS, dup: v.Publish.Dup, retain: v.Publish.Retain, expiry: v.Properties.MessageExpiry,
 	}
 	for _, u := range v.Properties.User {
@@ -453,8 +454,8 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	r := &rig{q: newQueue(t), s: s, local: &fakeLocal{}}
 	o := Options{
 		Name: "test", Servers: []string{"mqtt://upstream:1883"}, ClientID: "gw",
-		Out:   []Route{{From: "out/#", To: "up/#"}},
-		Queue: r.q, Local: r.local, Dial: s.dial, Log: slog.New(slog.DiscardHandler),
+		Out:    []Route{{From: "out/#", To: "up/#"}},
+		Queues: [LaneCount]Queue{r.q}, Local: r.local, Dial: s.dial, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&o)

@@ -9,10 +9,11 @@ import (
 
 // send is the sender: it empties the queue until ctx ends or the link fails.
 func (l *link) send(ctx context.Context) error {
+	l.b.pacer.connected()
 	if err := l.sendStatus(ctx); err != nil {
 		return err
 	}
-	if l.b.o.Queue == nil {
+	if l.b.queue == nil {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -61,17 +62,85 @@ func (l *link) sendUntil(ctx context.Context) error {
 		if err := l.place(ctx); err != nil {
 			return err
 		}
-		e, err := l.b.o.Queue.Next(ctx)
+		e, err := l.next(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			return failf(ClassLocal, "queue: %w", err)
+			return err
 		}
 		if err := l.forward(ctx, &e); err != nil {
 			return err
 		}
 	}
+}
+
+// rewind makes all entries come again; those there now have waited for the link.
+func (l *link) rewind() {
+	l.b.queue.rewind()
+	for lane, q := range l.b.queue.queues {
+		if q != nil {
+			l.behind[lane] = q.Stats().Messages
+		}
+	}
+}
+
+// late reports whether the lane's next message is not fresh.
+func (l *link) late(lane Lane) bool { return lane == History || l.behind[lane] > 0 }
+
+// wasLate is late of the entry that next returned last.
+func (l *link) wasLate(lane Lane) bool { return lane == History || l.behind[lane] >= 0 }
+
+// next waits for an entry that may be sent now.
+func (l *link) next(ctx context.Context) (mqtt.Queued, error) {
+	for {
+		paused, changed := l.b.pacer.gate()
+		now, soonest := time.Now(), time.Duration(-1)
+		e, ok, err := l.b.queue.take(ctx, func(lane Lane) bool {
+			if paused {
+				return false
+			}
+			d := l.b.pacer.wait(now, lane, l.late(lane))
+			if d > 0 && (soonest < 0 || d < soonest) {
+				soonest = d
+			}
+			return d == 0
+		})
+		switch {
+		case ctx.Err() != nil:
+			return e, ctx.Err()
+		case err != nil:
+			return e, failf(ClassLocal, "queue: %w", err)
+		case ok:
+			l.behind[laneOf(e.Seq)]--
+			return e, nil
+		}
+		if err := l.await(ctx, soonest, changed); err != nil {
+			return e, err
+		}
+	}
+}
+
+// await waits for an entry, for d if it is not negative, or for a change of the
+// pace. A wait until midnight is cut to a minute: the clock may be set.
+func (l *link) await(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
+	var timeout <-chan time.Time
+	if d >= 0 {
+		t := time.NewTimer(min(d, time.Minute))
+		defer t.Stop()
+		timeout = t.C
+	}
+	q := l.b.queue
+	select {
+	case <-q.ready(Live):
+		q.wet(Live)
+	case <-q.ready(Alarm):
+		q.wet(Alarm)
+	case <-q.ready(History):
+		q.wet(History)
+	case <-timeout:
+	case <-changed:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // place waits until the server's Receive Maximum and our own bounds leave room
@@ -96,11 +165,8 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		return l.resume(ctx, e)
 	}
 	o, fate := prepare(e, l.b.self, l.b.out, l.lim, time.Now())
-	switch fate {
-	case fateLooped:
-		l.b.status.update(func(s *Stats) { s.Looped++ })
-		fallthrough
-	case fateUnrouted, fateExpired:
+	if fate != fateSend {
+		l.b.status.update(func(s *Stats) { s.gaveUp(fate) })
 		return l.remove(ctx, e.Seq)
 	}
 	if l.hold.begin(e.Seq) {
@@ -146,6 +212,9 @@ func (l *link) write(ctx context.Context, seq uint64, o *outgoing, packet []byte
 	}
 	if err := l.up.write(packet); err != nil {
 		return err
+	}
+	if err := l.b.pacer.sent(f.sent, f.size, seq != 0 && l.wasLate(laneOf(seq))); err != nil {
+		l.b.o.Log.Debug("daily budget not saved", "bridge", l.b.o.Name, "err", err)
 	}
 	l.b.status.update(func(s *Stats) { s.Sent++ })
 	return nil
@@ -203,7 +272,7 @@ func (l *link) pause(ctx context.Context) error {
 		return err
 	}
 	l.win.halve()
-	l.b.o.Queue.Rewind()
+	l.rewind()
 	l.hold.end()
 	return nil
 }

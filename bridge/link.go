@@ -31,10 +31,11 @@ type link struct {
 	acks  chan ack // from the reader to the settler
 	hold  hold
 
-	moved    chan struct{} // one slot: an entry was removed
-	waited   int           // messages in the queue when connected
-	backlog  atomic.Int64  // those of them not yet removed
-	answered atomic.Bool   // the server has acknowledged something
+	moved    chan struct{}  // one slot: an entry was removed
+	behind   [LaneCount]int // entries of each lane that waited for the link; the sender's own
+	waited   int            // messages in the queue when connected
+	backlog  atomic.Int64   // those of them not yet removed
+	answered atomic.Bool    // the server has acknowledged something
 }
 
 // open connects over an established connection. ctx bounds the wait for
@@ -73,9 +74,9 @@ func (l *link) begin(lim limits) {
 // serve runs the link until it fails or ctx ends; then the queue is drained
 // for a moment and the server told. It returns after everything it started.
 func (l *link) serve(ctx, lctx context.Context, cancel func()) error {
-	if q := l.b.o.Queue; q != nil {
-		q.Rewind()
-		l.waited = q.Stats().Messages
+	if l.b.queue != nil {
+		l.rewind()
+		l.waited = l.b.queue.stats().Messages
 		l.backlog.Store(int64(l.waited))
 	}
 	failed := make(chan error, 3)
@@ -151,12 +152,12 @@ func (l *link) watch(ctx context.Context, failed <-chan error) error {
 
 // drain gives the queue a moment to empty before the bridge stops.
 func (l *link) drain(failed <-chan error) {
-	if l.b.o.Queue == nil {
+	if l.b.queue == nil {
 		return
 	}
 	limit := time.NewTimer(drainTimeout)
 	defer limit.Stop()
-	for l.b.o.Queue.Stats().Messages > 0 {
+	for l.b.queue.stats().Messages > 0 {
 		select {
 		case <-l.moved:
 		case <-l.up.down:

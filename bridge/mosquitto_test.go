@@ -141,7 +141,7 @@ func mosquittoOutage(t *testing.T, version mqtt.Version) {
 	tap := tap{version: version}
 	b, stop := running(t, bridge.Options{
 		Name: "cloud", Servers: []string{m.URL()}, ClientID: "gw", StatusTopic: "gw/status", Protocol: version,
-		Out: []bridge.Route{{From: "dunlin/#", To: "site/#"}}, Queue: q, RetryMax: time.Second,
+		Out: []bridge.Route{{From: "dunlin/#", To: "site/#"}}, Queues: [bridge.LaneCount]bridge.Queue{q}, RetryMax: time.Second,
 		Dial: tap.dial,
 		OnEvent: func(e bridge.Event) {
 			if e.Kind == bridge.EventDrained {
@@ -241,7 +241,7 @@ func TestMosquittoCommands(t *testing.T) {
 	// A second bridge publishes: what comes down went up elsewhere.
 	q := bridge.NewTestQueue(t)
 	running(t, bridge.Options{
-		Name: "other", Servers: []string{m.URL()}, ClientID: "other", Queue: q,
+		Name: "other", Servers: []string{m.URL()}, ClientID: "other", Queues: [bridge.LaneCount]bridge.Queue{q},
 		Out: []bridge.Route{{From: "site/cmd/#"}},
 	})
 	for i := range 3 {

@@ -15,9 +15,11 @@ import (
 
 // Queue is the durable queue the bridge empties. *broker.Queue satisfies it.
 type Queue interface {
-	// Next blocks for the next entry not yet handed out since the last
-	// Rewind, in order.
-	Next(ctx context.Context) (mqtt.Queued, error)
+	// Take returns the next entry not yet handed out since the last Rewind,
+	// in order; ok is false when there is none now.
+	Take(ctx context.Context) (e mqtt.Queued, ok bool, err error)
+	// Ready receives after Take had none and there may be one.
+	Ready() <-chan struct{}
 	// Received records the PUBREC of the entry; durable when it returns.
 	Received(ctx context.Context, seq uint64) error
 	// Remove gives up the entry: the other side has it.
@@ -66,7 +68,14 @@ type Options struct {
 	// after a failure of credentials or certificates.
 	RetryMax time.Duration
 
-	Queue Queue     // required with Out
+	// Queues hold what goes up, by Lane; a lane without routes needs none.
+	Queues  [LaneCount]Queue
+	Intakes [LaneCount]*Intake // of the Queues, from NewIntake
+	Pace    Pace
+	// Ledger is the file that keeps the bytes of the day across the end of
+	// the process, for Pace.Daily. Empty: they are forgotten.
+	Ledger string
+
 	Local Publisher // required with In
 	Log   *slog.Logger
 	// OnEvent hears of changes as they happen. It is called by the bridge's
@@ -94,6 +103,10 @@ type Route struct {
 	To     string
 	QoS    *mqtt.QoS // cap on the QoS; nil: none
 	Retain RetainPolicy
+	// The rest is for routes up.
+	Lane Lane
+	TTL  time.Duration // a message that waited longer is dropped; 0: none is
+	Keep Keep          // while the link is down
 }
 
 // LocalID is the Client Identifier under which the bridge called name
@@ -153,8 +166,10 @@ func (o *Options) validate() error {
 	if o.InFlight < 1 || o.InFlight > maxInFlight {
 		bad("inflight: %d is not within 1 to %d", o.InFlight, maxInFlight)
 	}
-	if len(o.Out) > 0 && o.Queue == nil {
-		bad("out: routes need a Queue")
+	for _, r := range o.Out {
+		if r.Lane >= LaneCount || o.Queues[r.Lane] == nil {
+			bad("out: the route from %q needs a Queue of its lane", r.From)
+		}
 	}
 	if len(o.In) > 0 && o.Local == nil {
 		bad("in: routes need a Local publisher")

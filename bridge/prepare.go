@@ -22,7 +22,7 @@ const (
 	fateSend     fate = iota
 	fateUnrouted      // no route matches any more
 	fateLooped        // came from this bridge, or crossed too many
-	fateExpired       // its Message Expiry Interval has passed
+	fateExpired       // its Message Expiry Interval has passed, or the route's
 )
 
 // prepare makes the PUBLISH for a queue entry under what the server allows.
@@ -48,13 +48,13 @@ func prepare(e *mqtt.Queued, self string, routes []route, lim limits, now time.T
 		// [MQTT-3.3.1-1]; a session the server has lost knows no duplicate.
 		o.dup = e.Sent > 0 && lim.sessionPresent
 	}
-	if m.Expired(now) {
+	if m.Expired(now) || r.ttl > 0 && now.Sub(e.At) > r.ttl {
 		if !o.dup || o.qos < 2 {
 			return o, fateExpired
 		}
 		// The server may hold the identifier [MQTT-4.3.3-4]: the transfer
 		// must be completed before another message can use it.
-		o.expiry = 1
+		o.expiry, o.hasExp = 1, true
 	}
 	return o, fateSend
 }

@@ -12,21 +12,19 @@ import (
 
 // fakeQueue is the dumb model of the broker's Queue: a slice.
 type fakeQueue struct {
-	t  testing.TB
-	mu struct {
+	t    testing.TB
+	wake chan struct{}
+	mu   struct {
 		sync.Mutex
 		entries []mqtt.Queued
 		seq     uint64
 		cursor  uint64 // of the last entry handed out since Rewind
-		changed chan struct{}
 		stats   mqtt.QueueStats
 	}
 }
 
 func newQueue(t testing.TB) *fakeQueue {
-	q := &fakeQueue{t: t}
-	q.mu.changed = make(chan struct{})
-	return q
+	return &fakeQueue{t: t, wake: make(chan struct{}, 1)}
 }
 
 func (q *fakeQueue) add(m mqtt.Message) uint64 {
@@ -35,31 +33,31 @@ func (q *fakeQueue) add(m mqtt.Message) uint64 {
 	q.mu.seq++
 	q.mu.stats.Accepted++
 	q.mu.entries = append(q.mu.entries, mqtt.Queued{Seq: q.mu.seq, Message: m, At: time.Now()})
-	close(q.mu.changed)
-	q.mu.changed = make(chan struct{})
+	q.signal()
 	return q.mu.seq
 }
 
-func (q *fakeQueue) Next(ctx context.Context) (mqtt.Queued, error) {
-	for {
-		q.mu.Lock()
-		for i := range q.mu.entries {
-			e := &q.mu.entries[i]
-			if e.Seq > q.mu.cursor {
-				out := *e
-				q.mu.cursor = e.Seq
-				e.Sent++
-				q.mu.Unlock()
-				return out, nil
-			}
+func (q *fakeQueue) Take(context.Context) (mqtt.Queued, bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.mu.entries {
+		e := &q.mu.entries[i]
+		if e.Seq > q.mu.cursor {
+			out := *e
+			q.mu.cursor = e.Seq
+			e.Sent++
+			return out, true, nil
 		}
-		wait := q.mu.changed
-		q.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return mqtt.Queued{}, ctx.Err()
-		}
+	}
+	return mqtt.Queued{}, false, nil
+}
+
+func (q *fakeQueue) Ready() <-chan struct{} { return q.wake }
+
+func (q *fakeQueue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -86,7 +84,11 @@ func (q *fakeQueue) Remove(_ context.Context, seq uint64) error {
 		q.t.Errorf("Remove(%d): no such entry", seq)
 		return nil
 	}
-	q.mu.entries = slices.Delete(q.mu.entries, i, i+1)
+	if i == 0 {
+		q.mu.entries = q.mu.entries[1:] // a long backlog
+	} else {
+		q.mu.entries = slices.Delete(q.mu.entries, i, i+1)
+	}
 	q.mu.stats.Removed++
 	return nil
 }
@@ -95,6 +97,7 @@ func (q *fakeQueue) Rewind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.mu.cursor = 0
+	q.signal()
 }
 
 func (q *fakeQueue) Stats() mqtt.QueueStats {

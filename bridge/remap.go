@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
@@ -11,9 +12,13 @@ import (
 
 // route is a compiled Route.
 type route struct {
+	filter   string   // From
 	from, to []string // levels
 	qos      mqtt.QoS // cap; ExactlyOnce: none
 	strip    bool
+	lane     Lane
+	ttl      time.Duration
+	keep     Keep
 }
 
 // Validate reports what is wrong with the route: a malformed filter, or a To
@@ -36,6 +41,7 @@ func compile(r Route) (route, error) {
 		}
 	}
 	c := route{
+		filter: r.From, lane: r.Lane, ttl: r.TTL, keep: r.Keep,
 		from: strings.Split(r.From, "/"), to: strings.Split(r.To, "/"),
 		qos: mqtt.ExactlyOnce, strip: r.Retain == StripRetain,
 	}
@@ -85,6 +91,17 @@ func remap(routes []route, name string) (string, *route, bool) {
 	return "", nil, false
 }
 
+// routeOf returns the first route that matches, without naming a topic; nil:
+// none.
+func routeOf(routes []route, name string) *route {
+	for i := range routes {
+		if topic.Match(routes[i].filter, name) {
+			return &routes[i]
+		}
+	}
+	return nil
+}
+
 func (r *route) remap(name string) (string, bool) {
 	levels := strings.Split(name, "/")
 	if name == "" || name[0] == '$' && (r.from[0] == "+" || r.from[0] == "#") {
@@ -126,12 +143,13 @@ func (r *route) fill(held, rest []string) string {
 	return strings.Join(out, "/")
 }
 
-// OutFilters are the subscriptions a Queue for these routes needs: each From
+// OutFilters are the subscriptions that the Queue of a lane needs: each From
 // once, without those that another one covers, so that one publish is one
-// entry. The cap on QoS is applied when sending, since overlapping routes may
+// entry. A lane that no route uses needs none. The cap on QoS is applied when sending, since overlapping routes may
 // differ in it.
-func OutFilters(routes []Route) []mqtt.Subscription {
+func OutFilters(all []Route, lane Lane) []mqtt.Subscription {
 	var subs []mqtt.Subscription
+	routes := slices.DeleteFunc(slices.Clone(all), func(r Route) bool { return r.Lane != lane })
 	for i, r := range routes {
 		covered := slices.ContainsFunc(routes[:i], func(o Route) bool { return o.From == r.From }) ||
 			slices.ContainsFunc(routes, func(o Route) bool { return o.From != r.From && covers(o.From, r.From) })

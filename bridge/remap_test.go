@@ -64,8 +64,8 @@ func TestRouteErrors(t *testing.T) {
 func TestOutFilters(t *testing.T) {
 	var got []string
 	for _, s := range OutFilters([]Route{
-		{From: "a/#"}, {From: "a/b"}, {From: "x/+"}, {From: "x/+"}, {From: "x/y/z"}, {From: "+/q"}, {From: "$SYS/q"},
-	}) {
+		{From: "a/#"}, {From: "a/b"}, {From: "x/+"}, {From: "x/+"}, {From: "x/y/z"}, {From: "+/q"}, {From: "$SYS/q"}, {From: "a/b/c", Lane: Alarm},
+	}, Live) {
 		got = append(got, s.Filter)
 	}
 	want(t, "filters", got, []string{"a/#", "x/+", "x/y/z", "+/q", "$SYS/q"})

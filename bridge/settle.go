@@ -27,6 +27,7 @@ func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode) {
 	}
 	if k != ackPubcomp {
 		l.b.status.rtt(now.Sub(f.sent))
+		l.b.pacer.answered(now, now.Sub(f.sent))
 	}
 	l.acks <- ack{k, f, code}
 }
@@ -57,7 +58,7 @@ func (l *link) settleOne(ctx context.Context, a ack) error {
 	// identifier, and a second PUBLISH would be a second message.
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 	defer cancel()
-	if err := l.b.o.Queue.Received(c, f.seq); err != nil {
+	if err := l.b.queue.received(c, f.seq); err != nil {
 		return failf(ClassLocal, "queue: record PUBREC: %w", err)
 	}
 	l.win.advance(f.id, ackPubcomp)
@@ -87,6 +88,7 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 	switch {
 	case f.seq == 0: // the status message: the link works without
 	case code == mqtt.QuotaExceeded, passing(code) && l.b.again(f.seq):
+		l.b.pacer.slower(time.Now())
 		l.hold.ask(f.seq)
 	default:
 		if err := l.bury(ctx, f.seq, f.topic, code); err != nil {
@@ -124,7 +126,7 @@ func (l *link) acked() {
 func (l *link) remove(ctx context.Context, seq uint64) error {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 	defer cancel()
-	if err := l.b.o.Queue.Remove(c, seq); err != nil {
+	if err := l.b.queue.remove(c, seq); err != nil {
 		return failf(ClassLocal, "queue: remove: %w", err)
 	}
 	if l.backlog.Add(-1) == 0 {

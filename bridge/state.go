@@ -65,6 +65,10 @@ type Stats struct {
 	Acked    uint64        // messages acknowledged by the server
 	Resent   uint64        // PUBLISH packets written with DUP=1
 	Again    uint64        // messages sent anew because the server had lost the session
+	Thinned  uint64        // messages left out or replaced while the link was down
+	Today    int64         // bytes of PUBLISH packets since midnight UTC
+	Expired  uint64        // messages that waited longer than they live or their route allows
+	Unrouted uint64        // messages that no route wants any more
 	Looped   uint64        // messages not sent because they had crossed too many bridges
 	Refused  uint64        // PUBACK and PUBREC with a failure, retried ones included
 	Dead     uint64        // messages given up: too large, or refused for good
@@ -76,6 +80,18 @@ type Stats struct {
 	Duplicate uint64 // QoS 2 messages from upstream that were resent and not published again
 	Rejected  uint64 // messages from upstream that the local broker refused, no route wanted, or that looped
 	Refusals  map[mqtt.ReasonCode]uint64
+}
+
+// gaveUp counts an entry that was not sent.
+func (s *Stats) gaveUp(why fate) {
+	switch why {
+	case fateLooped:
+		s.Looped++
+	case fateUnrouted:
+		s.Unrouted++
+	case fateExpired:
+		s.Expired++
+	}
 }
 
 const lastDead = 8

@@ -15,12 +15,12 @@ import (
 // quick and must not call the queue.
 type Intake interface {
 	// Admit returns what to queue: m itself, a message made from it, or nil for
-	// nothing. The entry instead, 0 for none, gives way to it, unless it was
+	// nothing, which the queue does not count. The entry instead, 0 for none, gives way to it, unless it was
 	// handed out already.
 	Admit(now time.Time, m *mqtt.Message) (keep *mqtt.Message, instead uint64)
-	// Queued tells the Seq of the message that Admit returned; 0: there was no
-	// room for it.
-	Queued(m *mqtt.Message, seq uint64)
+	// Queued tells the Seq of the message that Admit returned, 0 if there was no
+	// room for it, and whether instead gave way: that one counts as dropped.
+	Queued(seq uint64, replaced bool)
 }
 
 // admit queues what the intake makes of m. The caller holds the state. It
@@ -28,14 +28,11 @@ type Intake interface {
 func (q *Queue) admit(now time.Time, m *mqtt.Message) (number uint64) {
 	keep, instead := q.intake.Admit(now, m)
 	if keep == nil {
-		q.state.entries.Thin()
 		return 0
 	}
-	if instead != 0 {
-		q.state.entries.Withdraw(instead)
-	}
+	replaced := instead != 0 && q.state.entries.Withdraw(instead)
 	seq := q.state.entries.Push(now, keep)
-	q.intake.Queued(m, seq)
+	q.intake.Queued(seq, replaced)
 	if keep == m || seq == 0 {
 		return seq
 	}

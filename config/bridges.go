@@ -122,10 +122,10 @@ type Spool struct {
 // Pace bounds what the link carries. Zero is no limit.
 type Pace struct {
 	Messages      Rate     `yaml:"messages" doc:"messages" ex:"100/s"`
-	Bytes         ByteRate `yaml:"bytes" doc:"bytes of payload and topic" ex:"32KiB/s"`
+	Bytes         ByteRate `yaml:"bytes" doc:"bytes on the wire" ex:"32KiB/s"`
 	Inflight      int      `yaml:"inflight" min:"1" max:"65535" doc:"unacknowledged messages"`
 	InflightBytes Size     `yaml:"inflight_bytes" min:"1KiB" doc:"their bytes" ex:"64KiB"`
-	Daily         Size     `yaml:"daily" doc:"bytes a day; 0 is no limit" ex:"50MiB"`
+	Daily         Size     `yaml:"daily" doc:"bytes a day, in UTC; alarms go on beyond it; 0 is no limit" ex:"50MiB"`
 }
 
 func (b *Bridge) setDefaults() {

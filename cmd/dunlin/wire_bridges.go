@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -21,14 +23,14 @@ const (
 
 func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
 	for _, bc := range cfg.Bridges {
-		if err := g.wireBridge(bc, d); err != nil {
+		if err := g.wireBridge(cfg, bc, d); err != nil {
 			return fmt.Errorf("bridges.%s: %w", bc.Name, err)
 		}
 	}
 	return nil
 }
 
-func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
+func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) error {
 	secured, err := bridgeTLS(&bc)
 	if err != nil {
 		return err
@@ -39,7 +41,8 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 		TLS: secured, KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
 		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
-		Log: d.logger("bridge"), OnEvent: d.onEvent, Dial: d.dial, RetryMax: d.retryMax,
+		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
+		Log:  d.logger("bridge"), OnEvent: d.onEvent, Dial: d.dial, RetryMax: d.retryMax,
 	}
 	local, err := g.broker.Attach(broker.ClientOptions{ID: bridge.LocalID(bc.Name), CleanStart: true})
 	if err != nil {
@@ -49,15 +52,11 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 	if d.sys {
 		o.OnEvent = bridgeState(local, bc.ClientID, d.onEvent)
 	}
-	if len(o.Out) > 0 {
-		q, err := g.broker.AttachQueue(broker.QueueOptions{
-			Name: bc.Name, Filters: bridge.OutFilters(o.Out), Skip: bridge.LocalID(bc.Name),
-			MaxBytes: min(int64(bc.Spool.MaxSize), spoolBytes), MaxMessages: spoolMessages,
-		})
-		if err != nil {
-			return err
-		}
-		o.Queue = q
+	if err := g.attachLanes(&bc, &o); err != nil {
+		return err
+	}
+	if !d.volatile {
+		o.Ledger = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".day")
 	}
 	b, err := bridge.New(o)
 	if err != nil {
@@ -73,10 +72,60 @@ func (g *gateway) wireBridge(bc config.Bridge, d *deps) error {
 
 var bridgeProtocol = map[string]mqtt.Version{"3.1": mqtt.V31, "3.1.1": mqtt.V311, "5": mqtt.V5}
 
+// laneNames are those of config; the queue of lane live has the name of its
+// bridge.
+var laneNames = [bridge.LaneCount]string{bridge.Live: "live", bridge.Alarm: "alarm", bridge.History: "history"}
+
+// attachLanes makes a queue for each lane that a route uses; they share the
+// size of the spool.
+func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
+	var filters [bridge.LaneCount][]mqtt.Subscription
+	used := 0
+	for lane := range filters {
+		if filters[lane] = bridge.OutFilters(o.Out, bridge.Lane(lane)); filters[lane] != nil {
+			used++
+		}
+	}
+	for lane, f := range filters {
+		if f == nil {
+			continue
+		}
+		qo := broker.QueueOptions{
+			Name: bc.Name, Filters: f, Skip: bridge.LocalID(bc.Name),
+			MaxBytes: min(int64(bc.Spool.MaxSize), spoolBytes) / int64(used), MaxMessages: spoolMessages,
+		}
+		if bridge.Lane(lane) != bridge.Live {
+			qo.Name += "/" + laneNames[lane]
+		}
+		in, err := bridge.NewIntake(bridge.Lane(lane), o.Out)
+		if err != nil {
+			return err
+		}
+		if in != nil {
+			qo.Intake, o.Intakes[lane] = in, in
+		}
+		q, err := g.broker.AttachQueue(qo)
+		if err != nil {
+			return err
+		}
+		o.Queues[lane] = q
+	}
+	return nil
+}
+
+var keeps = map[string]bridge.KeepWhat{
+	"none": bridge.KeepNone, "last-value": bridge.KeepLast, "every": bridge.KeepEvery,
+	"mean": bridge.KeepMean, "min": bridge.KeepMin, "max": bridge.KeepMax,
+}
+
 func outRoutes(in []config.OutRoute) []bridge.Route {
 	var out []bridge.Route
 	for _, r := range in {
-		out = append(out, route(r.Route))
+		w := &r.WhileOffline
+		to := route(r.Route)
+		to.Lane, to.TTL = bridge.Lane(slices.Index(laneNames[:], r.Lane)), r.TTL
+		to.Keep = bridge.Keep{What: keeps[w.Keep], Every: w.Every, Window: max(w.Mean, w.Min, w.Max)}
+		out = append(out, to)
 	}
 	return out
 }

@@ -128,12 +128,6 @@ func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
 	}
 }
 
-// Thin counts a message that was not queued at all.
-func (q *Queue) Thin() {
-	q.accepted++
-	q.dropped++
-}
-
 // Rewind lets Next start again with the first entry.
 func (q *Queue) Rewind() { q.next = 0 }
 

@@ -1,0 +1,139 @@
+package bridge
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// busiest is the most PUBLISH packets that arrived within one second.
+func busiest(all []seen) (most int) {
+	first := 0
+	for i, p := range all {
+		for p.at.Sub(all[first].at) >= time.Second {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
+
+// B14 and the limits of AWS IoT Core: a backlog leaves at the pace that the
+// server takes, and what is published meanwhile is not behind it.
+func TestB14_DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
+	backlog := 5000
+	if n, err := strconv.Atoi(os.Getenv("DRAIN")); err == nil {
+		backlog = n // 100000 in the long run
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, always(plan{delay: 80 * time.Millisecond, receiveMax: 100}))
+		history := newQueue(t)
+		for i := range backlog {
+			history.add(mqtt.Message{Topic: "log/a", Payload: []byte(strconv.Itoa(i)), QoS: 1})
+		}
+		r := start(t, s, func(o *Options) {
+			o.Out = []Route{{From: "log/#", Lane: History}, {From: "live/#"}}
+			o.Queues[History] = history
+			o.Pace = Pace{Messages: 100, Bytes: 512 << 10}
+		})
+		sent := map[string]time.Time{}
+		for history.Stats().Messages > 0 {
+			name := strconv.Itoa(len(sent))
+			sent[name] = time.Now()
+			r.put("live/a", name, 1)
+			after(490 * time.Millisecond)
+		}
+		after(2 * time.Second)
+		all := s.publishes()
+		if n := busiest(all); n > 100 {
+			t.Errorf("%d messages in one second, the server takes 100", n)
+		}
+		var waits []time.Duration
+		next := 0
+		for _, p := range all {
+			switch p.topic {
+			case "live/a":
+				waits = append(waits, p.at.Sub(sent[p.payload]))
+			case "log/a":
+				if p.payload != strconv.Itoa(next) {
+					t.Fatalf("history: %s arrived, %d is next", p.payload, next)
+				}
+				next++
+			}
+		}
+		slices.Sort(waits)
+		p99 := waits[len(waits)*99/100]
+		if len(waits) != len(sent) || p99 >= time.Second {
+			t.Errorf("%d of %d live messages, p99 %v", len(waits), len(sent), p99)
+		}
+		took := all[len(all)-1].at.Sub(all[0].at)
+		t.Logf("%d messages in %v, busiest second %d, live p99 %v, longest %v", len(all), took, busiest(all), p99, waits[len(waits)-1])
+		if least := 80.0; float64(len(all))/took.Seconds() < least {
+			t.Errorf("%d messages took %v, less than %v/s", len(all), took, least)
+		}
+		want(t, "throttled by the server", r.Stats().Refused, 0)
+	})
+}
+
+func TestB17_ExpiryWhileQueued(t *testing.T) {
+	bubble(t, "Message Expiry is what is left, and what waited longer is never sent", func(t *testing.T) {
+		s := newServer(t, func(n int) plan { return plan{connack: map[bool]mqtt.ReasonCode{true: mqtt.ServerBusy}[n <= 4]} })
+		r := start(t, s, func(o *Options) {
+			o.Out = []Route{{From: "out/#", To: "up/#"}, {From: "old/#", TTL: 2 * time.Second}}
+			o.RetryMax = 10 * time.Second
+		})
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("short"), QoS: 1, Expires: time.Now().Add(time.Millisecond)})
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("long"), QoS: 1, Expires: time.Now().Add(time.Minute)})
+		r.put("old/a", "by its route", 1)
+		r.put("other/a", "of no route", 1)
+		after(30 * time.Second)
+		want(t, "sent", s.payloads(), "[long]")
+		if e := s.publishes()[0].expiry; e == 0 || e > 59 {
+			t.Errorf("Message Expiry Interval %d", e)
+		}
+		st := r.Stats()
+		want(t, "expired", st.Expired, 2)
+		want(t, "unrouted", st.Unrouted, 1)
+		want(t, "left", st.Queue.Messages, 0)
+	})
+}
+
+func TestDailyBudget(t *testing.T) {
+	file := t.TempDir() + "/day"
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, always(plan{}))
+		alarms := newQueue(t)
+		change := func(o *Options) {
+			o.Out = append(o.Out, Route{From: "alarm/#", Lane: Alarm})
+			o.Queues[Alarm] = alarms
+			o.Pace, o.Ledger = Pace{Daily: 10_000}, file
+		}
+		r := start(t, s, change)
+		for range 200 {
+			r.put("out/a", string(make([]byte, 500)), 1)
+		}
+		after(time.Minute)
+		sent := len(s.publishes())
+		if today := r.Stats().Today; sent > 25 || today < 10_000 || today > 11_000 {
+			t.Errorf("%d messages, %d bytes went out on a budget of 10000", sent, today)
+		}
+		alarms.add(mqtt.Message{Topic: "alarm/fire", Payload: []byte("!"), QoS: 1})
+		after(time.Second)
+		want(t, "alarm passes", s.payloads()[len(s.payloads())-1], "!")
+		r.stop()
+
+		r = start(t, s, change) // the day goes on
+		r.put("out/a", "x", 1)
+		after(time.Minute)
+		want(t, "after a restart", len(s.publishes()), sent+1)
+		after(24 * time.Hour)
+		if r.q.Stats().Messages != 0 {
+			t.Error("the next day does not begin")
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package bridge
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// pacer is the pace of a bridge with its lock: the sender asks, the server's
+// answers and operators tell.
+type pacer struct {
+	file string // of the ledger; empty: it is forgotten with the process
+
+	mu struct {
+		sync.Mutex
+		pace    pace
+		paused  bool
+		changed chan struct{} // closed and replaced when paused or the pace changes
+		saved   ledger
+		next    time.Time // when the ledger is saved again
+	}
+}
+
+func newPacer(o Pace, file string) *pacer {
+	p := &pacer{file: file}
+	p.mu.pace, p.mu.changed = newPace(o), make(chan struct{})
+	if o.Daily <= 0 {
+		p.file = ""
+	}
+	p.load()
+	return p
+}
+
+// gate reports whether sending is paused; changed is closed when to ask again.
+func (p *pacer) gate() (paused bool, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.paused, p.mu.changed
+}
+
+func (p *pacer) pause(paused bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.paused = paused
+	close(p.mu.changed)
+	p.mu.changed = make(chan struct{})
+}
+
+func (p *pacer) wait(now time.Time, lane Lane, late bool) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.pace.wait(now, lane, late)
+}
+
+// sent counts a PUBLISH packet; the ledger is saved once a minute.
+func (p *pacer) sent(now time.Time, size int, late bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pace.sent(now, size, late)
+	if p.file == "" || now.Before(p.mu.next) {
+		return nil
+	}
+	p.mu.next = now.Add(time.Minute)
+	return p.save()
+}
+
+func (p *pacer) connected() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pace.catchup.connected()
+}
+
+func (p *pacer) answered(now time.Time, rtt time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pace.catchup.answered(now, rtt)
+}
+
+func (p *pacer) slower(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pace.catchup.slower(now)
+}
+
+// used returns the bytes of the day.
+func (p *pacer) used(now time.Time) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.pace.day.on(now)
+}
+
+// close saves the ledger.
+func (p *pacer) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.save()
+}
+
+// load reads the ledger. A file that is not there or not one counts as none:
+// the day begins anew, which costs one day's budget at most.
+func (p *pacer) load() {
+	if p.file == "" {
+		return
+	}
+	b, err := os.ReadFile(p.file)
+	first, second, _ := strings.Cut(strings.TrimSpace(string(b)), " ") // days since 1970, bytes
+	d, err1 := strconv.ParseInt(first, 10, 64)
+	used, err2 := strconv.ParseInt(second, 10, 64)
+	if err == nil && err1 == nil && err2 == nil && used >= 0 {
+		p.mu.pace.day = ledger{d, used}
+		p.mu.saved = p.mu.pace.day
+	}
+}
+
+// save writes the ledger beside the old one and renames it: a power cut leaves
+// one of the two. The caller holds the lock; the file is 20 bytes.
+func (p *pacer) save() error {
+	l := p.mu.pace.day
+	if p.file == "" || l == p.mu.saved {
+		return nil
+	}
+	tmp := p.file + ".new"
+	if err := os.WriteFile(tmp, fmt.Appendf(nil, "%d %d\n", l.Day, l.Used), 0o600); err != nil {
+		return fmt.Errorf("daily budget: %w", err)
+	}
+	if err := os.Rename(tmp, p.file); err != nil {
+		return fmt.Errorf("daily budget: %w", err)
+	}
+	p.mu.saved = l
+	return nil
+}
