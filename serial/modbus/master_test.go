@@ -1,0 +1,541 @@
+package modbus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus/modbustest"
+)
+
+const (
+	timeout  = 300 * time.Millisecond
+	recovery = time.Second
+)
+
+// wired is a Master in a bubble, on a wire without length to the units.
+func wired(t *testing.T, tcp bool, u *modbustest.Units) *modbus.Master {
+	t.Helper()
+	var serving sync.WaitGroup
+	m := modbus.New(modbus.Options{
+		TCP: tcp, Timeout: timeout, Recovery: recovery, Turnaround: 20 * time.Millisecond,
+		Open: func(context.Context) (modbus.Conn, error) {
+			near, far := modbustest.Wire()
+			serving.Go(func() {
+				defer far.Close()
+				if tcp {
+					u.ServeTCP(far)
+				} else {
+					u.ServeRTU(far)
+				}
+			})
+			return near, nil
+		},
+	})
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		serving.Wait()
+	})
+	return m
+}
+
+// read reads one holding register.
+func read(t *testing.T, m *modbus.Master, unit byte, address uint16) (uint16, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	into := make([]uint16, 1)
+	err := m.Read(ctx, unit, modbus.Holding, address, into)
+	return into[0], err
+}
+
+// registers gives a unit n holding registers of the value 1000 + address.
+func registers(u *modbustest.Units, unit byte, n int) {
+	for i := range n {
+		u.Set(unit, modbustest.Holding, uint16(i), uint16(1000+i))
+	}
+}
+
+// A slave that is late at random, up to a little less than time-out and
+// recovery together, puts no value under a wrong name.
+func TestLateAnswersAreNeverBelieved(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tcp=%v", tcp), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slave, rng := rand.New(rand.NewPCG(5, 6)), rand.New(rand.NewPCG(7, 8))
+				late := 0
+				var pending sync.WaitGroup
+				u := &modbustest.Units{Twist: func(n int, _, answer []byte, send func([]byte)) {
+					if slave.IntN(10) > 0 {
+						send(answer)
+						return
+					}
+					late++
+					pending.Add(1)
+					time.AfterFunc(timeout+time.Duration(slave.Int64N(int64(recovery))), func() { defer pending.Done(); send(answer) })
+				}}
+				registers(u, 1, 100)
+				registers(u, 2, 100)
+				m := wired(t, tcp, u)
+				good, reads := 0, 10_000
+				if testing.Short() {
+					reads = 1000
+				}
+				for range reads {
+					address := uint16(rng.IntN(100))
+					v, err := read(t, m, byte(1+rng.IntN(2)), address)
+					switch {
+					case err == nil && v != 1000+address:
+						t.Fatalf("register %d reads %d", address, v)
+					case err == nil:
+						good++
+					}
+					time.Sleep(time.Duration(rng.Int64N(int64(200 * time.Millisecond))))
+				}
+				pending.Wait()
+				if late < reads/100 || good < reads/2 {
+					t.Errorf("%d late answers, %d good reads: this tests nothing", late, good)
+				}
+			})
+		})
+	}
+}
+
+// A unit that is not there costs the others one time-out at a time, and soon
+// very seldom.
+func TestSilentUnitHarmsNoOther(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tcp=%v", tcp), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &modbustest.Units{}
+				registers(u, 1, 1)
+				m := wired(t, tcp, u)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				asked := 0
+				var silent sync.WaitGroup
+				silent.Go(func() {
+					for ctx.Err() == nil {
+						start := time.Now()
+						err := m.Read(ctx, 9, modbus.Holding, 0, make([]uint16, 1))
+						if ctx.Err() == nil && !errors.Is(err, modbus.ErrTimeout) {
+							t.Errorf("a silent unit: %v", err)
+						}
+						if time.Since(start) >= timeout {
+							asked++
+						}
+						time.Sleep(100 * time.Millisecond)
+					}
+				})
+				worst := time.Duration(0)
+				reads := 0
+				for start := time.Now(); time.Since(start) < 9*time.Minute; reads++ {
+					before := time.Now()
+					if _, err := read(t, m, 1, 0); err != nil {
+						t.Fatalf("unit 1: %v", err)
+					}
+					worst = max(worst, time.Since(before))
+					time.Sleep(50 * time.Millisecond)
+				}
+				cancel()
+				silent.Wait()
+				if worst > timeout+100*time.Millisecond {
+					t.Errorf("unit 1 once waited %v", worst)
+				}
+				if reads < 7000 || asked < 40 || asked > 70 {
+					t.Errorf("%d reads of unit 1, %d tries of unit 9 in nine minutes", reads, asked)
+				}
+			})
+		})
+	}
+}
+
+// A unit that comes back is back within the longest pause, and then as quick
+// as ever.
+func TestUnitComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		registers(u, 1, 1)
+		var lost atomic.Bool
+		u.Twist = func(_ int, _, answer []byte, send func([]byte)) {
+			if !lost.Swap(false) {
+				send(answer)
+			}
+		}
+		m := wired(t, false, u)
+		for range 200 {
+			_, _ = read(t, m, 2, 0) // not there yet
+			time.Sleep(time.Second)
+		}
+		registers(u, 2, 1)
+		back := time.Now()
+		for {
+			if v, err := read(t, m, 2, 0); err == nil && v == 1000 {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if d := time.Since(back); d > 11*time.Second {
+			t.Errorf("back after %v", d)
+		}
+		start := time.Now()
+		for range 10 {
+			if _, err := read(t, m, 2, 0); err != nil {
+				t.Error(err)
+			}
+		}
+		if d := time.Since(start); d > 500*time.Millisecond {
+			t.Errorf("ten reads took %v", d)
+		}
+		lost.Store(true)
+		if _, err := read(t, m, 2, 0); !errors.Is(err, modbus.ErrTimeout) {
+			t.Errorf("a lost answer: %v", err)
+		}
+		start = time.Now()
+		if _, err := read(t, m, 2, 0); err != nil || time.Since(start) > recovery+100*time.Millisecond {
+			t.Errorf("after one lost answer: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// Each way in which an answer goes wrong has its own error, and the next
+// request works.
+func TestEachFailureHasItsError(t *testing.T) {
+	other := modbustest.WithCRC([]byte{7, 3, 2, 0, 1})
+	for _, tc := range []struct {
+		name  string
+		want  error
+		twist func(request, answer []byte, send func([]byte))
+	}{
+		{"silence", modbus.ErrTimeout, func(_, _ []byte, _ func([]byte)) {}},
+		{"garbage", modbus.ErrGarbage, func(_, _ []byte, send func([]byte)) { send([]byte("#!rkPq")) }},
+		{"bad CRC", modbus.ErrCRC, func(_, a []byte, send func([]byte)) { a[3] ^= 1; send(a) }},
+		{"wrong unit", modbus.ErrUnit, func(_, _ []byte, send func([]byte)) { send(other) }},
+		{"truncated", modbus.ErrTruncated, func(_, a []byte, send func([]byte)) { send(a[:4]) }},
+		{"echo", modbus.ErrEcho, func(r, _ []byte, send func([]byte)) { send(r) }},
+		{"exception 02", modbus.IllegalDataAddress, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 2})) }},
+		{"exception 04", modbus.DeviceFailure, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 4})) }},
+		{"gateway exception 0B", modbus.GatewayTarget, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 11})) }},
+		{"echo before the answer", nil, func(r, a []byte, send func([]byte)) { send(r); send(a) }},
+		{"noise before the answer", nil, func(_, a []byte, send func([]byte)) { send([]byte{0, 0xFE}); send(a) }},
+		{"byte by byte", nil, func(_, a []byte, send func([]byte)) {
+			for i := range a {
+				send(a[i : i+1])
+				time.Sleep(time.Millisecond)
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &modbustest.Units{Twist: func(n int, r, a []byte, send func([]byte)) {
+					if n == 0 {
+						tc.twist(r, a, send)
+						return
+					}
+					send(a)
+				}}
+				registers(u, 1, 20)
+				m := wired(t, false, u)
+				_, err := read(t, m, 1, 7)
+				if !errors.Is(err, tc.want) {
+					t.Errorf("%v, want %v", err, tc.want)
+				}
+				var e *modbus.Error
+				if tc.want != nil && (!errors.As(err, &e) || e.Unit != 1 || e.Function != 3) {
+					t.Errorf("%v does not name unit and function", err)
+				}
+				if v, err := read(t, m, 1, 9); err != nil || v != 1009 {
+					t.Errorf("the next request: %d, %v", v, err)
+				}
+			})
+		})
+	}
+}
+
+// TCP: the transaction identifier says which request an answer is for.
+func TestTCPTransactions(t *testing.T) {
+	answers := func(id uint16, unit byte, v uint16) []byte {
+		return []byte{byte(id >> 8), byte(id), 0, 0, 0, 5, unit, 3, 2, byte(v >> 8), byte(v)}
+	}
+	for _, tc := range []struct {
+		name   string
+		answer func(n int, id uint16) [][]byte
+		want   []error // of requests in a row; nil is a right value
+	}{
+		{"an answer to the request before comes first", func(n int, id uint16) [][]byte {
+			return [][]byte{answers(id-1, 1, 666), answers(id, 1, 1000)}
+		}, []error{nil, nil}},
+		{"answers of the future and the past", func(n int, id uint16) [][]byte {
+			return [][]byte{answers(id+1, 1, 666), answers(id-2, 1, 667), answers(id, 1, 1000), answers(id+1, 1, 668)}
+		}, []error{nil, nil, nil}},
+		{"late by one request", func(n int, id uint16) [][]byte {
+			switch n {
+			case 0:
+				return nil
+			case 1:
+				return [][]byte{answers(id-1, 1, 666), answers(id, 1, 1000)}
+			}
+			return [][]byte{answers(id, 1, 1000)}
+		}, []error{modbus.ErrTimeout, nil, nil}},
+		{"another unit", func(n int, id uint16) [][]byte { return [][]byte{answers(id, byte(2-n), 1000)} }, []error{modbus.ErrUnit, nil}},
+		{"an exception", func(n int, id uint16) [][]byte {
+			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 3, 1, 0x83, 6}}
+		}, []error{modbus.DeviceBusy, modbus.DeviceBusy}},
+		{"another function", func(n int, id uint16) [][]byte {
+			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 5, 1, 4, 2, 3, 232}}
+		}, []error{modbus.ErrGarbage}},
+		{"half a frame", func(n int, id uint16) [][]byte {
+			if n == 0 {
+				return [][]byte{answers(id, 1, 1000)[:9]}
+			}
+			return [][]byte{answers(id, 1, 1000)}
+		}, []error{modbus.ErrTruncated, nil}},
+		{"a frame in pieces", func(n int, id uint16) [][]byte {
+			a := answers(id, 1, 1000)
+			return [][]byte{a[:3], a[3:8], a[8:]}
+		}, []error{nil, nil}},
+		{"no frame at all", func(n int, id uint16) [][]byte {
+			if n == 0 {
+				return [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n")}
+			}
+			return [][]byte{answers(id, 1, 1000)}
+		}, []error{modbus.ErrGarbage, nil}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &modbustest.Units{Twist: func(n int, r, _ []byte, send func([]byte)) {
+					for _, b := range tc.answer(n, uint16(r[0])<<8|uint16(r[1])) {
+						send(b)
+					}
+				}}
+				registers(u, 1, 1)
+				m := wired(t, true, u)
+				for i, want := range tc.want {
+					v, err := read(t, m, 1, 0)
+					if !errors.Is(err, want) || err == nil && v != 1000 {
+						t.Errorf("request %d: %d, %v; want %v", i, v, err, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A server that closes connections which nobody used for a while is no
+// failure, for writes neither.
+func TestTCPServerClosesIdleConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		registers(u, 1, 1)
+		opened := 0
+		m := modbus.New(modbus.Options{TCP: true, Timeout: timeout, Open: func(context.Context) (modbus.Conn, error) {
+			opened++
+			near, far := modbustest.Wire()
+			go u.ServeTCP(far)
+			time.AfterFunc(30*time.Second, func() { far.Close() })
+			return near, nil
+		}})
+		defer m.Close()
+		for i := range 10 {
+			if err := m.Write(t.Context(), 1, modbus.Holding, 0, []uint16{uint16(i)}, false); err != nil {
+				t.Errorf("write %d: %v", i, err)
+			}
+			if v, err := read(t, m, 1, 0); err != nil || v != uint16(i) {
+				t.Errorf("read %d: %d, %v", i, v, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if opened != 10 {
+			t.Errorf("opened %d times", opened)
+		}
+	})
+}
+
+// A connection whose other end lost its power is given up.
+func TestTCPDeadConnectionIsOpenedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		registers(u, 1, 1)
+		opened := 0
+		m := modbus.New(modbus.Options{TCP: true, Timeout: timeout, Open: func(context.Context) (modbus.Conn, error) {
+			near, far := modbustest.Wire()
+			if opened++; opened == 1 {
+				go io.Copy(io.Discard, far)
+			} else {
+				go u.ServeTCP(far)
+			}
+			return near, nil
+		}})
+		defer m.Close()
+		start := time.Now()
+		for {
+			if v, err := read(t, m, 1, 0); err == nil && v == 1000 {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if d := time.Since(start); opened != 2 || d > 10*time.Second {
+			t.Errorf("opened %d times, back after %v", opened, d)
+		}
+	})
+}
+
+// The end of a context ends the wait at once, and the answer that comes then is
+// believed by nobody.
+func TestContextEndsTheWait(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			u := &modbustest.Units{Twist: func(n int, _, answer []byte, send func([]byte)) {
+				time.Sleep(200 * time.Millisecond) // inside the time-out
+				send(answer)
+			}}
+			registers(u, 1, 100)
+			m := wired(t, tcp, u)
+			for i := range uint16(50) {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				start := time.Now()
+				err := m.Read(ctx, 1, modbus.Holding, i, make([]uint16, 1))
+				if d := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || d > 101*time.Millisecond {
+					t.Errorf("tcp=%v: ended with %v after %v", tcp, err, d)
+				}
+				cancel()
+				if v, err := read(t, m, 1, 99-i); err != nil || v != 1099-i {
+					t.Errorf("tcp=%v: register %d is %d, %v", tcp, 99-i, v, err)
+				}
+			}
+		})
+	}
+}
+
+// Close ends a request that waits.
+func TestClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := wired(t, false, &modbustest.Units{})
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		start := time.Now()
+		if _, err := read(t, m, 1, 0); err == nil || time.Since(start) > 50*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		if _, err := read(t, m, 1, 0); !errors.Is(err, modbus.ErrClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+// A babbling line is an error, not a wait without end; when it is quiet again,
+// requests work.
+func TestBabblingLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := modbustest.Wire()
+		u := &modbustest.Units{}
+		registers(u, 1, 1)
+		m := modbus.New(modbus.Options{Timeout: timeout, Recovery: recovery, Turnaround: 20 * time.Millisecond,
+			Open: func(context.Context) (modbus.Conn, error) { return near, nil }})
+		defer m.Close()
+		stop := make(chan struct{})
+		var babble sync.WaitGroup
+		babble.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Millisecond):
+					_, _ = far.Write([]byte{0x55})
+				}
+			}
+		})
+		start := time.Now()
+		if _, err := read(t, m, 1, 0); !errors.Is(err, modbus.ErrGarbage) || time.Since(start) > time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		close(stop)
+		babble.Wait()
+		go u.ServeRTU(far)
+		if v, err := read(t, m, 1, 0); err != nil || v != 1000 {
+			t.Errorf("%d, %v", v, err)
+		}
+		far.Close()
+	})
+}
+
+// Random requests from several goroutines against units behind a wire, and
+// against a map.
+func TestAgainstModel(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tcp=%v", tcp), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &modbustest.Units{}
+				m := wired(t, tcp, u)
+				var workers sync.WaitGroup
+				for id := byte(1); id <= 4; id++ {
+					for table := range 4 {
+						u.Set(id, table, 0, make([]uint16, 300)...)
+					}
+					workers.Go(func() { operate(t, m, u, id) })
+				}
+				workers.Wait()
+			})
+		})
+	}
+}
+
+func operate(t *testing.T, m *modbus.Master, u *modbustest.Units, id byte) {
+	rng := rand.New(rand.NewPCG(uint64(id), 7))
+	var model [4][300]uint16
+	for range 500 {
+		table := modbus.Table(rng.IntN(4))
+		address, n := rng.IntN(200), 1+rng.IntN(100)
+		mask := uint16(0xFFFF)
+		if table.Bits() {
+			mask = 1
+		}
+		words := make([]uint16, n)
+		for i := range words {
+			words[i] = uint16(rng.Uint32()) & mask
+		}
+		var err error
+		switch op := rng.IntN(4); {
+		case op == 0:
+			if err = m.Read(t.Context(), id, table, uint16(address), words); err == nil {
+				for i, v := range words {
+					if v != model[table][address+i] {
+						t.Errorf("unit %d %v %d is %d, want %d", id, table, address+i, v, model[table][address+i])
+					}
+				}
+			}
+		case table == modbus.Discrete || table == modbus.Input: // the process changes them
+			u.Set(id, int(table), uint16(address), words...)
+			copy(model[table][address:], words)
+		case op == 1 && table == modbus.Holding:
+			and, or := words[0], uint16(rng.Uint32())
+			err = m.Mask(t.Context(), id, uint16(address), and, or)
+			model[table][address] = model[table][address]&and | or&^and
+		default:
+			if op == 2 {
+				words = words[:1]
+			}
+			err = m.Write(t.Context(), id, table, uint16(address), words, op == 3)
+			copy(model[table][address:], words)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := m.Read(t.Context(), id, modbus.Coils, 250, make([]uint16, 100)); !errors.Is(err, modbus.IllegalDataAddress) {
+		t.Errorf("past the end: %v", err)
+	}
+}
