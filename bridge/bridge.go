@@ -66,6 +66,9 @@ func New(o Options) (*Bridge, error) {
 	return b, nil
 }
 
+// Name is Options.Name.
+func (b *Bridge) Name() string { return b.o.Name }
+
 // Stats returns the state and the counters. It does not block on the network.
 func (b *Bridge) Stats() Stats {
 	s := b.status.snapshot()

@@ -52,7 +52,6 @@ func notYet() []later {
 		{path: "bridges.*.spool.max_age"},
 		{path: "bridges.*.spool.overflow", harmless: []string{"drop-oldest"}},
 		{path: "bridges.*.envelope", harmless: []string{"raw"}},
-		{path: "http.*"},
 		{path: "history.*"},
 	}
 }

@@ -43,6 +43,8 @@ var mayImport = map[string][]string{
 	"scripts/soak":            {"broker/mqtt", "broker/packet", "broker/topic"},
 	"scripts/...":             {},
 
+	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1"},
+
 	"broker/internal/store/disk":     {},
 	"broker/internal/store/disktest": {"broker/internal/store/disk"},
 	"broker/internal/store/journal":  {"broker/internal/store/disk"},

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 )
 
 func TestOverviewListsEveryCommand(t *testing.T) {
@@ -104,7 +106,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestVersionJSON(t *testing.T) {
-	var b build
+	var b api.Build
 	r := dunlin(t, "", "version", "--json")
 	if err := json.Unmarshal([]byte(r.out), &b); err != nil || b.Version == "" || b.Go == "" || b.OS == "" || b.Arch == "" {
 		t.Errorf("%v: %s", err, r.out)

@@ -38,7 +38,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 		log.Info("no configuration found: serving this machine only", "bind", cfg.MQTT.Listeners[0].Bind)
 	}
 	limitMemory(cfg.Memory, log)
-	g, err := wire(cfg, deps{log: log, levels: levels})
+	g, err := wire(cfg, deps{log: log, levels: levels, control: true})
 	if err != nil {
 		return startError(err, s)
 	}

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/pflag"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 )
 
 // version and revision are set by the build, as in
@@ -16,18 +18,8 @@ import (
 // them, what the go command recorded is used.
 var version, revision string
 
-// build says what this program was made from.
-type build struct {
-	Version  string `json:"version"`
-	Revision string `json:"revision,omitempty"` // with "+" when the tree had changes
-	Time     string `json:"time,omitempty"`     // of the revision, RFC 3339
-	Go       string `json:"go"`
-	OS       string `json:"os"`
-	Arch     string `json:"arch"`
-}
-
-func readVersion() build {
-	b := build{Version: version, Revision: revision, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+func readVersion() api.Build {
+	b := api.Build{Version: version, Revision: revision, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		changed := false
@@ -56,7 +48,8 @@ func readVersion() build {
 	return b
 }
 
-func (b build) String() string {
+// describe is one line for people.
+func describe(b api.Build) string {
 	text := "dunlin " + b.Version
 	if b.Revision != "" {
 		text += " (" + b.Revision + ")"
@@ -86,7 +79,7 @@ func runVersion(_ context.Context, args []string, s streams) int {
 	}
 	b := readVersion()
 	if !*asJSON {
-		fmt.Fprintln(s.out, b)
+		fmt.Fprintln(s.out, describe(b))
 		return exitDone
 	}
 	if err := json.NewEncoder(s.out).Encode(b); err != nil {

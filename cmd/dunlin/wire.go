@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -40,6 +42,8 @@ type deps struct {
 	sys bool
 	// volatile keeps nothing on disk.
 	volatile bool
+	// control opens the socket and the port of the API.
+	control bool
 	// levels are the log levels of parts.
 	levels map[string]slog.Level
 }
@@ -53,6 +57,8 @@ type gateway struct {
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
 	parts     []part
+	config    atomic.Pointer[config.Config] // that is carried out now
+	closers   []io.Closer                   // what wire has bound beside the broker's listeners
 }
 
 // wire makes the parts of a checked configuration and binds its listeners. It
@@ -67,12 +73,14 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
-	defer func() {
+	g = &gateway{auth: auth, tls: bound.tls}
+	defer func(made *gateway) {
 		if err != nil {
 			bound.close()
+			made.close()
 		}
-	}()
-	g = &gateway{auth: auth, tls: bound.tls}
+	}(g)
+	g.config.Store(cfg)
 	for _, l := range bound.options {
 		g.addresses = append(g.addresses, l.Listener.Addr())
 	}
@@ -103,7 +111,18 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	if err := g.wireDevices(cfg, &d); err != nil {
 		return nil, err
 	}
+	if d.control {
+		if err := g.wireAPI(cfg, &d); err != nil {
+			return nil, err
+		}
+	}
 	return g, nil
+}
+
+func (g *gateway) close() {
+	for _, c := range g.closers {
+		c.Close()
+	}
 }
 
 // Run runs the gateway until ctx ends, then stops it: devices to their safe

@@ -167,3 +167,18 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: m, Destinations: to})
 	}
 }
+
+// Retained returns the retained messages that a valid Topic Filter matches, in
+// no order.
+func (r *Router) Retained(filter string) (messages []*mqtt.Message) {
+	now := time.Now()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	r.retained.Match(filter, func(_ string, m *mqtt.Message) bool {
+		if !m.Expired(now) {
+			messages = append(messages, m)
+		}
+		return true
+	})
+	return messages
+}

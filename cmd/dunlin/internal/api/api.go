@@ -1,0 +1,164 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
+	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// Options are what the API shows and works on. The functions may be called
+// from any goroutine at any time.
+type Options struct {
+	Broker  *broker.Broker
+	Client  *broker.Client // publishes for those who may
+	Config  func() *config.Config
+	Bridges func() []*bridge.Bridge
+	Devices func() []sensors.Status
+	Build   Build
+	Log     *slog.Logger
+}
+
+// API answers requests.
+type API struct {
+	Options
+	started time.Time
+	door    door
+	pulse   pulse
+}
+
+// New makes an API; it serves nothing yet.
+func New(o Options) *API {
+	return &API{Options: o, started: time.Now()}
+}
+
+// ServeSocket serves a Unix socket until ctx ends: who can open it is an
+// admin.
+func (a *API) ServeSocket(ctx context.Context, ln net.Listener) error {
+	return a.server(func(c *call) *Problem {
+		c.User, c.role = broker.SocketUser(c.Conn), admin
+		if c.User == "" {
+			c.User = "somebody on this machine"
+		}
+		return nil
+	}).Serve(ctx, ln)
+}
+
+// ServePort serves a TCP port until ctx ends.
+func (a *API) ServePort(ctx context.Context, ln net.Listener) error {
+	return a.server(a.admit).Serve(ctx, ln)
+}
+
+// server makes a server whose callers are known by who.
+func (a *API) server(who func(*call) *Problem) *http1.Server {
+	return &http1.Server{
+		Log:    a.Log,
+		Refuse: func(w *http1.Writer, status int, why string) { reply(w, status, problem(status, "%s", why)) },
+		Handler: func(ctx context.Context, w *http1.Writer, r *http1.Request) {
+			c := &call{Request: r, a: a, ctx: ctx, w: w}
+			if p := a.answer(c, who); p != nil {
+				reply(w, p.Status, p)
+			}
+		},
+	}
+}
+
+// call is one request on its way through the table.
+type call struct {
+	*http1.Request
+	a    *API
+	ctx  context.Context // of the request; a call lives no longer
+	w    *http1.Writer
+	User string // for the audit log
+	role role
+	name string // what stands for the * in the path
+	args values
+	done bool // answered already
+}
+
+// answer finds the route of a request and takes it.
+func (a *API) answer(c *call, who func(*call) *Problem) *Problem {
+	if p := who(c); p != nil {
+		return p
+	}
+	r, p := c.route()
+	if p != nil {
+		return p
+	}
+	if c.role < a.wanted(r) {
+		return a.refuse(c)
+	}
+	var err error
+	if c.args, err = parseQuery(c.Query, r.query); err != nil {
+		return problemOf(err)
+	}
+	doc, err := r.do(c)
+	switch {
+	case err != nil:
+		return problemOf(err)
+	case c.done:
+	case doc == nil:
+		c.w.Reply(204, "", nil)
+	default:
+		reply(c.w, 200, doc)
+	}
+	if r.method != "GET" && err == nil {
+		a.Log.Info("changed over the API", "user", c.User, "request", c.Method+" "+c.Path)
+	}
+	return nil
+}
+
+// wanted is the role that a route takes.
+func (a *API) wanted(r *route) role {
+	if r.path == "/metrics" {
+		switch a.Config().HTTP.Metrics {
+		case "open":
+			return open
+		case "none":
+			return admin
+		}
+	}
+	return r.role
+}
+
+func (a *API) refuse(c *call) *Problem {
+	if c.role == open {
+		c.w.Set("WWW-Authenticate", "Bearer")
+		return &Problem{401, "who are you?", "send a token of http.tokens as Authorization: Bearer TOKEN"}
+	}
+	a.Log.Warn("refused over the API", "user", c.User, "request", c.Method+" "+c.Path)
+	return problem(403, "%s may look, but not do this", c.User)
+}
+
+// route finds the row of the table for a request.
+func (c *call) route() (*route, *Problem) {
+	method := c.Method
+	if method == "HEAD" {
+		method = "GET"
+	}
+	others := ""
+	for i := range table {
+		r := &table[i]
+		name, ok := match(r.path, c.Path)
+		if !ok {
+			continue
+		}
+		if r.method != method {
+			others += ", " + r.method
+			continue
+		}
+		c.name = name
+		return r, nil
+	}
+	if others != "" {
+		c.w.Set("Allow", others[2:])
+		return nil, problem(405, "%s is not for this", c.Method)
+	}
+	return nil, &Problem{404, "there is nothing here", "GET /api/v1/openapi.json lists what there is"}
+}

@@ -1,0 +1,39 @@
+package api
+
+// route is one row of the table.
+type route struct {
+	method, path string // * stands for one level of the path
+	role         role
+	summary      string
+	query        string // names of the arguments, with commas between
+	// answer has the type of the document; nil: none, or no JSON.
+	answer any
+	do     func(*call) (any, error)
+}
+
+// table is everything the API does.
+var table []route
+
+// The table names functions that read it: openapi.go and route.
+func init() {
+	table = []route{
+		{"GET", "/livez", open, "200 while the broker answers", "", nil, livez},
+		{"GET", "/readyz", open, "200 while the gateway serves; bridges and devices do not count", "verbose", nil, readyz},
+		{"GET", "/healthz", open, "as /readyz", "verbose", nil, readyz},
+		{"GET", "/metrics", viewer, "metrics as Prometheus reads them; open unless http.metrics says otherwise", "", nil, metrics},
+		{"GET", "/api/v1/openapi.json", open, "this document", "", nil, openAPI},
+		{"GET", "/api/v1/version", open, "the program", "", Build{}, version},
+		{"GET", "/api/v1/session", open, "who is asking", "", Session{}, session},
+		{"GET", "/api/v1/status", viewer, "the gateway on one page", "", Status{}, status},
+		{"GET", "/api/v1/events", viewer, "the status each second, as server-sent events", "", nil, events},
+		{"GET", "/api/v1/clients", viewer, "sessions by Client Identifier; state is connected or offline", "q,state,limit,cursor", Clients{}, clients},
+		{"GET", "/api/v1/clients/*", viewer, "one session", "", Client{}, oneClient},
+		{"DELETE", "/api/v1/clients/*", admin, "end a client's connection", "", nil, kick},
+		{"GET", "/api/v1/topics", viewer, "retained topics, one level at a time", "prefix,limit,cursor", Topics{}, topics},
+		{"GET", "/api/v1/topic", viewer, "one retained message", "topic", Message{}, oneTopic},
+		{"POST", "/api/v1/publish", admin, "publish a message: topic, payload or payload_b64, qos, retain", "", nil, publish},
+		{"DELETE", "/api/v1/retained", admin, "clear the retained messages that a filter matches", "filter,dry_run", Cleared{}, clearRetained},
+		{"GET", "/api/v1/devices", viewer, "devices of this gateway", "", []Device(nil), devices},
+		{"GET", "/api/v1/bridges", viewer, "links to other servers", "", []Bridge(nil), bridges},
+	}
+}

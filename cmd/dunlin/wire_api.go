@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+// serviceSocket is where a gateway that systemd runs has its socket.
+const serviceSocket = "/run/dunlin/dunlin.sock"
+
+// socketPath is where a gateway has its socket: in the service's
+// RuntimeDirectory, or, of one that was started by hand, in its data_dir.
+func socketPath(cfg *config.Config) string {
+	if dir, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":"); dir != "" {
+		return filepath.Join(dir, "dunlin.sock")
+	}
+	return filepath.Join(string(cfg.DataDir), "dunlin.sock")
+}
+
+// wireAPI adds the control plane: the socket, and the port of http.bind. A
+// gateway without them still serves, so only a port that the file asks for
+// must work.
+func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
+	c, err := g.broker.Attach(broker.ClientOptions{ID: "api", CleanStart: true})
+	if err != nil {
+		return fmt.Errorf("attach api: %w", err)
+	}
+	a := api.New(api.Options{
+		Broker: g.broker, Client: c, Build: readVersion(), Log: d.logger("http"),
+		Config:  g.config.Load,
+		Bridges: func() []*bridge.Bridge { return g.bridges },
+		Devices: g.sensors.Status,
+	})
+	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
+		<-ctx.Done()
+		return c.Close()
+	}})
+	if ln, err := api.Listen(socketPath(cfg)); err != nil {
+		d.logger("http").Warn("no control socket: 'dunlin status' and its like cannot reach this gateway", "err", err)
+	} else {
+		g.serve("socket", ln, a.ServeSocket)
+	}
+	if cfg.HTTP.Bind == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", cfg.HTTP.Bind)
+	switch {
+	case err == nil:
+		g.serve("http", ln, a.ServePort)
+	case cfg.IsSet("http.bind"):
+		return fmt.Errorf("http.bind: %w%s", err, bindHint(err))
+	default:
+		d.logger("http").Warn("no API and metrics on the usual port: set http.bind", "err", err)
+	}
+	return nil
+}
+
+// serve adds a listener of the API as a part.
+func (g *gateway) serve(name string, ln net.Listener, serve func(context.Context, net.Listener) error) {
+	g.closers = append(g.closers, ln)
+	g.parts = append(g.parts, part{name, func(ctx context.Context) error { return serve(ctx, ln) }})
+}
