@@ -16,8 +16,9 @@ import (
 const checkHelp = `Usage: dunlin check [FILE...] [--json]
 
 Tests configuration files and reports every problem at once, each with its
-place and what to do. Nothing is opened or changed. Without FILE it tests the
-file that 'dunlin run' would use: -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml,
+place and what to do, also in the files they name: users, rules, certificates.
+No hardware, socket or data is touched. Without FILE it tests the file that
+'dunlin run' would use: -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml,
 ./dunlin.yaml.
 
 Problems go to standard error in the form file:line:col: error: message.
@@ -98,7 +99,7 @@ func checkFile(file string) checkReport {
 		r.warnings = cfg.NotYet()
 		_, r.errors = makeDevices(cfg)
 		_, wrong := makeAuth(cfg, os.Geteuid() == 0)
-		r.errors = append(append(r.errors, wrong...), cfg.Runnable()...)
+		r.errors = append(append(append(r.errors, wrong...), tlsFaults(cfg)...), cfg.Runnable()...)
 		r.config = cfg
 	}
 	r.Valid = len(r.errors) == 0

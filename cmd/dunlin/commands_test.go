@@ -146,6 +146,22 @@ func TestCheck(t *testing.T) {
 	if r.code != exitConfig || !strings.Contains(r.err, "cannot read the file") {
 		t.Errorf("none: %+v", r)
 	}
+	files := write("files.yaml", `node: barn
+auth: {users_file: users}
+mqtt: {listeners: [{bind: "127.0.0.1:8883", tls: {cert: c.pem, key: k.pem}}]}
+bridges:
+  cloud: {servers: ["mqtts://127.0.0.1"], tls: {ca: ca.pem}, out: [{from: "a/#"}]}
+`)
+	r = dunlin(t, "", "check", files)
+	for _, want := range []string{
+		filepath.Join(dir, "users") + ": error: there is no such file", "= make it with its first user: dunlin passwd " + filepath.Join(dir, "users") + " USER",
+		files + ":3:69: error: ", "= put the PEM file there, or correct the path",
+		files + ":5:53: error: open " + filepath.Join(dir, "ca.pem"), files + ": 3 problems",
+	} {
+		if r.code != exitConfig || !strings.Contains(r.err, want) {
+			t.Errorf("files that are missing: no %q in %+v", want, r)
+		}
+	}
 	t.Setenv("DUNLIN_CONFIG", good)
 	if r := dunlin(t, "", "check"); r.code != exitDone || !strings.HasPrefix(r.out, good) {
 		t.Errorf("$DUNLIN_CONFIG: %+v", r)

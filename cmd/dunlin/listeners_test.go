@@ -218,7 +218,7 @@ func TestListenersThatCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tc := range map[string]struct{ listener, place, msg, hint string }{
-		"no certificate":             {`{bind: "127.0.0.1:0", anonymous: true, tls: {cert: %[1]s/none.pem, key: %[1]s/server.key}}`, "mqtt.listeners[1].tls.cert", "no such file", ""},
+		"no certificate":             {`{bind: "127.0.0.1:0", anonymous: true, tls: {cert: %[1]s/none.pem, key: %[1]s/server.key}}`, "mqtt.listeners[1].tls.cert", "no such file", "put the PEM file there, or correct the path"},
 		"a key that all can read":    {`{bind: "127.0.0.1:0", anonymous: true, tls: {cert: %[1]s/client.pem, key: %[1]s/client.key}}`, "mqtt.listeners[1].tls.key", "can be read by others", "chmod 600 " + a.path("client.key")},
 		"not the key":                {`{bind: "127.0.0.1:0", anonymous: true, tls: {cert: %[1]s/client.pem, key: %[1]s/server.key}}`, "mqtt.listeners[1].tls.cert", "does not match", ""},
 		"nothing passed by systemd":  {`{bind: "systemd:mqtt", anonymous: true}`, "", `mqtt.listeners[1]: systemd passed no socket named "mqtt" (it passed none)`, ""},

@@ -68,6 +68,9 @@ Flags:
 Examples:
   dunlin run -c barn.yaml
   dunlin run -t -c barn.yaml     only check it, as 'dunlin check barn.yaml'
+
+Exit codes: 0 stopped, 1 failed, or stopped while the disk refused to keep what
+was in memory, 2 wrong usage, 3 invalid configuration.
 `)
 	}
 }

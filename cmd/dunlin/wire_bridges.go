@@ -31,7 +31,7 @@ func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
 }
 
 func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) error {
-	secured, err := bridgeTLS(&bc)
+	secured, err := bridgeTLS(cfg, &bc)
 	if err != nil {
 		return err
 	}
@@ -143,23 +143,25 @@ func route(r config.Route) bridge.Route {
 	return bridge.Route{From: string(r.From), To: string(r.To), QoS: &limit}
 }
 
-// bridgeTLS reads certificates; nil means the defaults of the bridge.
-func bridgeTLS(bc *config.Bridge) (*tls.Config, error) {
+// bridgeTLS reads certificates. Files that cannot be used are mistakes in the
+// configuration, with their place.
+func bridgeTLS(cfg *config.Config, bc *config.Bridge) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: bc.TLS.ServerName, NextProtos: bc.TLS.ALPN}
+	place := "bridges." + bc.Name
 	if file := string(bc.TLS.CA); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("tls.ca: %w", err)
+			return nil, config.Errors{fileFault(cfg, place+".tls.ca", "", err)}
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca: %s holds no PEM certificate", file)
+			return nil, config.Errors{cfg.Errorf(place+".tls.ca", "", "%s holds no PEM certificate", file)}
 		}
 	}
 	if cert := string(bc.Credentials.Cert); cert != "" {
 		pair, err := tls.LoadX509KeyPair(cert, string(bc.Credentials.Key))
 		if err != nil {
-			return nil, fmt.Errorf("credentials: %w", err)
+			return nil, config.Errors{fileFault(cfg, place+".credentials.cert", "", err)}
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -105,7 +105,7 @@ func transport(cfg *config.Config, l *config.Listener, place string, log *slog.L
 	}, t.Log)
 	var file *broker.TLSError
 	if errors.As(err, &file) {
-		return t, config.Errors{cfg.Errorf(place+".tls."+strings.ToLower(file.Field), file.Cure, "%v", file)}
+		return t, config.Errors{fileFault(cfg, place+".tls."+strings.ToLower(file.Field), file.Cure, file)}
 	}
 	return t, err
 }

@@ -1,8 +1,11 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -178,6 +181,9 @@ func (o *Options) read() (*state, error) {
 func (o *Options) users(file string) (*users, error) {
 	if file == "" {
 		return nil, nil
+	}
+	if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+		return nil, Faults{{File: file, Msg: "there is no such file", Hint: "make it with its first user: dunlin passwd " + file + " USER"}}
 	}
 	b, err := readFile(file, maxUsersFile, true, o.AnyOwner)
 	if err != nil {

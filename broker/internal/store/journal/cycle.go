@@ -269,8 +269,12 @@ func (j *Journal) snapshot(add func(kind byte, body []byte) error) error {
 	})
 }
 
-// close ends Run.
+// close ends Run. While nothing is kept it tries once more: what is in memory
+// is lost otherwise.
 func (j *Journal) close() error {
+	if j.lame.Load() {
+		j.recover()
+	}
 	j.cycle(true)
 	var err error
 	if j.w.current != nil {

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// A store that is stopped while its disk fails tries once more. What it then
+// could not keep is an error of Run.
+func TestStopWhileNothingIsKept(t *testing.T) {
+	for _, mended := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			d := disktest.New(1 << 30)
+			var broken atomic.Bool
+			broken.Store(true)
+			d.Fail(func(op, _ string) error {
+				if broken.Load() && op != "read" && op != "names" {
+					return errors.New("input/output error")
+				}
+				return nil
+			})
+			s, _, _, err := Open(d, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }()
+			s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: "t", QoS: 1, Payload: []byte("1"), Retain: true}})
+			s.Commit()
+			synctest.Wait()
+			if !s.Refuses("t") && s.Stats().Failures == 0 {
+				t.Fatal("the disk did not fail")
+			}
+			broken.Store(!mended)
+			stop()
+			err = <-done
+			if mended != (err == nil) {
+				t.Fatalf("mended %v: Run = %v", mended, err)
+			}
+			broken.Store(false)
+			_, state, _, err := Open(d, Options{})
+			if err != nil || (state.Retained["t"].Message != nil) != mended {
+				t.Errorf("mended %v: kept %v, %v", mended, state.Retained["t"].Message, err)
+			}
+		})
+	}
+}
