@@ -53,8 +53,12 @@ func (d *Data) open(log *slog.Logger, local func(id string) bool) (*store.Durabl
 		dir.Unlock()
 		return nil, nil, nil, fmt.Errorf("data directory %s: %w", d.Dir, err)
 	}
-	if report.BadPages > 0 {
-		log.Error("store: damage was found; what was on the bad pages is lost", "pages", report.BadPages, "files", strings.Join(report.Damaged, " "))
+	if report.BadPages > 0 || report.Missing > 0 {
+		log.Error("store: damage was found; what was on the bad pages is lost", "pages", report.BadPages, "records", report.Missing,
+			"files", strings.Join(report.Damaged, " "))
+	}
+	if report.Torn > 0 {
+		log.Info("store: the last write was cut off; what had not been promised is lost", "pages", report.Torn)
 	}
 	log.Info("store opened", "dir", d.Dir, "records", report.Records, "sessions_and_queues", len(state.Lines), "retained", len(state.Retained))
 	return s, dir, state, nil

@@ -41,7 +41,7 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
 			h.registry.lines[name] = line
 		case line.Kept && !ended(line, now):
 			h.restoreSession(name, line, l, now)
-		case line.Kept:
+		case line.Kept || len(line.Entries) > 0: // or a session whose record was damaged
 			h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: name})
 		}
 	}

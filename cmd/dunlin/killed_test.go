@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -28,13 +27,7 @@ func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	cycles := 8
-	if s := os.Getenv("KILL_CYCLES"); s != "" {
-		var err error
-		if cycles, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	cycles := times(t, "KILL_CYCLES", 8)
 	k := &killing{t: t, dir: t.TempDir(), sub: &hearer{open: map[uint16]bool{}, seen: map[string]int{}}}
 	k.configure()
 	k.start()

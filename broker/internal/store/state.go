@@ -175,6 +175,25 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 	if l == nil {
 		return // ended since its name was taken
 	}
+	l.head(name, yield)
+	for i := range l.Entries {
+		e := &l.Entries[i]
+		body, ok := seen[e.Message]
+		if !ok {
+			body = uint64(len(seen))
+			seen[e.Message] = body
+			yield(&Record{Kind: bodyKept, Number: body, Message: e.Message})
+		}
+		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
+			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}})
+	}
+	if len(l.Entries) > 0 {
+		l.head(name, yield) // again: one bad page must not take the session from its messages
+	}
+}
+
+// head yields what a line is, without its entries.
+func (l *Line) head(name string, yield func(*Record)) {
 	if l.Kept {
 		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Prefix: l.Prefix, Expiry: l.Expiry, At: l.Left})
 	}
@@ -186,17 +205,6 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 	}
 	for id := range l.Received {
 		yield(&Record{Kind: PacketReceived, ClientID: name, Number: uint64(id)})
-	}
-	for i := range l.Entries {
-		e := &l.Entries[i]
-		body, ok := seen[e.Message]
-		if !ok {
-			body = uint64(len(seen))
-			seen[e.Message] = body
-			yield(&Record{Kind: bodyKept, Number: body, Message: e.Message})
-		}
-		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
-			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}})
 	}
 	if l.Last > 0 {
 		yield(&Record{Kind: lastKept, ClientID: name, Number: l.Last})

@@ -13,7 +13,7 @@ import (
 // store's.
 const (
 	checkpointBegin byte = 0   // first epoch to replay u64, last sequence covered u64
-	checkpointEnd   byte = 255 // records u64
+	checkpointEnd   byte = 255 // records u64, and what the beginning says once more
 )
 
 // checkpointFlush is how many pages gather before they are written.
@@ -63,6 +63,7 @@ func (c *checkpointWriter) flush(n int) error {
 // size. It is there under its name only when it is complete and durable.
 func writeCheckpoint(d disk.Disk, cover coverage, snapshot func(add func(kind byte, body []byte) error) error) (size uint64, err error) {
 	name := checkpointName(cover.number)
+	d.Remove(name + temporarySuffix) // of a crash, mostly not there
 	f, err := d.Create(name + temporarySuffix)
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
@@ -75,7 +76,7 @@ func writeCheckpoint(d disk.Disk, cover coverage, snapshot func(add func(kind by
 		err = snapshot(c.add)
 	}
 	if err == nil {
-		err = c.add(checkpointEnd, binary.LittleEndian.AppendUint64(nil, c.records))
+		err = c.add(checkpointEnd, append(binary.LittleEndian.AppendUint64(nil, c.records), body...))
 	}
 	if err == nil {
 		err = c.flush(len(c.group.heads))
@@ -89,7 +90,7 @@ func writeCheckpoint(d disk.Disk, cover coverage, snapshot func(add func(kind by
 		}
 	}
 	if err != nil {
-		// A leftover is removed by the next start if it cannot be now.
+		// A leftover is removed by the next try if it cannot be now.
 		return 0, errors.Join(fmt.Errorf("checkpoint: %w", err), d.Remove(name+temporarySuffix))
 	}
 	return c.bytes, nil
@@ -120,8 +121,11 @@ func readCheckpoint(d disk.Disk, n uint64, apply func(Record) error) (cover cove
 		case r.Kind == checkpointBegin && len(r.Body) == 16:
 			begun = true
 			cover.epoch, cover.sequence = le.Uint64(r.Body), le.Uint64(r.Body[8:])
-		case r.Kind == checkpointEnd && len(r.Body) == 8:
+		case r.Kind == checkpointEnd && (len(r.Body) == 24 || len(r.Body) == 8):
 			ended = le.Uint64(r.Body) == count+1 // the beginning counts, too
+			if !begun && len(r.Body) == 24 {     // without it old segments would be taken for new ones
+				cover.epoch, cover.sequence = le.Uint64(r.Body[8:]), le.Uint64(r.Body[16:])
+			}
 		case apply != nil:
 			count++
 			return apply(r)

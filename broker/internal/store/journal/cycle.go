@@ -193,7 +193,7 @@ func (j *Journal) due() bool {
 // covers. Run calls it when it is due; others may before Run or after it.
 func (j *Journal) Checkpoint() error {
 	j.cycle(true)
-	cover := coverage{number: max(j.checkpoint.last, j.checkpoint.previous) + 1, epoch: j.w.epoch + 1}
+	cover := coverage{number: j.checkpoint.last + 1, epoch: j.w.epoch + 1}
 	if j.w.current != nil {
 		cover.epoch = j.w.epoch
 	}
@@ -216,32 +216,39 @@ func (j *Journal) Checkpoint() error {
 		j.retryCheckpoint = time.Now().Add(j.opts.Retry)
 		return fmt.Errorf("store: %w", err)
 	}
-	old := j.checkpoint.last
-	j.checkpoint.last, j.checkpoint.previous, j.checkpoint.size = cover.number, old, size
+	j.checkpoint.last, j.checkpoint.size = cover.number, size
 	j.wantCheckpoint = false
 	j.w.stats.Checkpoint += size
 	j.mu.Lock()
 	j.mu.stats.Written, j.mu.stats.CheckpointBytes = j.w.stats, size
 	j.mu.Unlock()
-	return j.letGo(old, cover.epoch)
+	j.letGo(cover)
+	return nil
 }
 
-// letGo frees what the new checkpoint covers. A failure costs space until the
-// next one, nothing else.
-func (j *Journal) letGo(old, epoch uint64) error {
-	var err error
-	if old != 0 {
-		name := checkpointName(old)
-		if slices.Contains(j.w.damaged, name) {
-			err = j.w.disk.Rename(name, name+badSuffix)
-		} else {
-			err = j.w.disk.Remove(name)
+// letGo frees what the new checkpoint covers, and what a crash kept an earlier
+// one from freeing. A failure costs space until the next one, nothing else.
+func (j *Journal) letGo(cover coverage) {
+	err := j.w.release(cover.epoch)
+	f, e := look(j.w.disk)
+	err = errors.Join(err, e)
+	for _, n := range f.checkpoints {
+		switch name := checkpointName(n); {
+		case n == cover.number:
+		case slices.Contains(j.w.damaged, name):
+			err = errors.Join(err, j.w.disk.Rename(name, name+badSuffix))
+		default:
+			err = errors.Join(err, j.w.disk.Remove(name))
 		}
 	}
-	if err := errors.Join(err, j.w.release(epoch)); err != nil {
+	for _, epoch := range f.segments {
+		if name := segmentName(epoch); epoch < cover.epoch && !slices.Contains(j.w.spare, name) {
+			err = errors.Join(err, j.w.disk.Remove(name))
+		}
+	}
+	if err != nil {
 		j.log.Warn("store: old files are left", "err", err)
 	}
-	return nil
 }
 
 // space refuses a checkpoint that would leave less than the reserve.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func TestCutFile(t *testing.T) {
 		if whole := size / pageSize; len(got) < whole*7 || !slices.Equal(got, count(1, uint64(len(got)))) {
 			t.Errorf("cut at %d: %d records", size, len(got))
 		}
-		if r.BadPages > 0 {
+		if size > 0 && r.BadPages > 0 {
 			t.Errorf("cut at %d: a torn end is no damage", size)
 		}
 	}
@@ -118,7 +119,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 	bad[3*pageSize+100] ^= 1
 	d.Put(checkpointName(2), bad)
 	got := &ledger{map[uint64][]byte{}}
-	if _, r, err := Open(d, Options{}, got.apply); err != nil || len(got.entries) != 200 || len(r.Damaged) != 0 {
+	if _, r, err := Open(d, Options{}, got.apply); err != nil || len(got.entries) != 200 || !slices.Equal(r.Damaged, []string{checkpointName(2)}) {
 		t.Errorf("with an older one: %d entries, %v, %v", len(got.entries), r, err)
 	}
 	if err := d.Remove(checkpointName(1)); err != nil {
@@ -134,6 +135,94 @@ func TestDamagedCheckpoint(t *testing.T) {
 	}
 	if _, ok := d.Files()[checkpointName(2)+badSuffix]; !ok {
 		t.Error("the damaged file was not kept")
+	}
+}
+
+// A checkpoint whose first page is lost still says which segments it covers:
+// what is in older files is not taken for new.
+func TestCheckpointWithoutItsBeginning(t *testing.T) {
+	l := &ledger{map[uint64][]byte{}}
+	for n := range uint64(200) {
+		l.entries[n] = value(n)
+	}
+	d := disktest.New(1 << 30)
+	if _, err := writeCheckpoint(d, coverage{number: 3, epoch: 7, sequence: 1000}, l.snapshot); err != nil {
+		t.Fatal(err)
+	}
+	bad := slices.Clone(d.Files()[checkpointName(3)])
+	clear(bad[:pageSize])
+	d.Put(checkpointName(3), bad)
+	old := make([]byte, 8*pageSize)
+	lay(old, numbered(300, 310), 5, 0) // covered, and not yet used again
+	d.Put(segmentName(5), old)
+	d.Put(segmentName(4), old[:5*pageSize]) // of no use any more
+	got := &ledger{map[uint64][]byte{}}
+	j, r, err := Open(d, Options{SegmentSize: 8 * pageSize, Snapshot: got.snapshot}, got.apply)
+	if err != nil || len(got.entries) < 150 || got.entries[300] != nil || r.BadPages != 1 {
+		t.Fatalf("%d entries, %+v, %v", len(got.entries), r, err)
+	}
+	if err := j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if names := slices.Sorted(maps.Keys(d.Files())); !slices.Equal(names, []string{segmentName(5), checkpointName(3) + badSuffix, checkpointName(4)}) {
+		t.Errorf("left: %q", names)
+	}
+}
+
+// An older checkpoint whose segments were overwritten stands for nothing: what
+// can be read of the newest is better.
+func TestCheckpointFromLongAgo(t *testing.T) {
+	old, now := &ledger{map[uint64][]byte{1: value(1)}}, &ledger{map[uint64][]byte{}}
+	for n := range uint64(200) {
+		now.entries[n+2] = value(n + 2)
+	}
+	d := disktest.New(1 << 30)
+	if _, err := writeCheckpoint(d, coverage{number: 1, epoch: 1, sequence: 9}, old.snapshot); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writeCheckpoint(d, coverage{number: 9, epoch: 20, sequence: 900}, now.snapshot); err != nil {
+		t.Fatal(err)
+	}
+	d.Put(segmentName(20), make([]byte, 8*pageSize))
+	bad := slices.Clone(d.Files()[checkpointName(9)])
+	bad[2*pageSize+100] ^= 1
+	d.Put(checkpointName(9), bad)
+	got := &ledger{map[uint64][]byte{}}
+	j, _, err := Open(d, Options{Snapshot: got.snapshot}, got.apply)
+	if err != nil || len(got.entries) < 150 || got.entries[1] != nil {
+		t.Fatalf("%d entries, %v", len(got.entries), err)
+	}
+	if err := j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := d.Files()[checkpointName(1)]; ok {
+		t.Error("the old checkpoint was left")
+	}
+}
+
+// A segment that was cut short in the middle of others, or is gone, is damage:
+// what is missing is counted by the gap it leaves.
+func TestCutInTheMiddle(t *testing.T) {
+	files := [3][]byte{}
+	for i := range files {
+		files[i] = make([]byte, 8*pageSize)
+		lay(files[i], numbered(uint64(1+50*i), uint64(50+50*i)), uint64(1+i), 0)
+	}
+	for size := 0; size < 6*pageSize; size += 777 {
+		d := disktest.New(1 << 20)
+		d.Put(segmentName(1), files[0])
+		d.Put(segmentName(2), files[1][:size])
+		d.Put(segmentName(3), files[2])
+		got, r := sequences(t, d)
+		if lost := 150 - len(got); lost != r.Missing || r.BadPages == 0 || !slices.Equal(r.Damaged, []string{segmentName(2)}) {
+			t.Errorf("cut at %d: %d records lost, %+v", size, lost, r)
+		}
+	}
+	d := disktest.New(1 << 20)
+	d.Put(segmentName(1), files[0])
+	d.Put(segmentName(3), files[2])
+	if got, r := sequences(t, d); len(got) != 100 || r.Missing != 50 {
+		t.Errorf("without the second: %d records, %+v", len(got), r)
 	}
 }
 

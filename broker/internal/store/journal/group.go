@@ -23,6 +23,7 @@ type group struct {
 	pages []byte // whole pages; the bodies, headers are written by seal
 	heads []page // one a page; number counts from the group's first page
 	last  uint64 // sequence of the last record
+	file  int    // pages of the segment that it goes to
 }
 
 // add appends a record.
@@ -70,7 +71,7 @@ func (g *group) grow() {
 func (g *group) seal(first int, epoch, number uint64) {
 	for i := first; i < len(g.heads); i++ {
 		h := g.heads[i]
-		h.epoch, h.number = epoch, number+uint64(i-first)
+		h.epoch, h.number, h.pages = epoch, number+uint64(i-first), g.file
 		h.seal(g.pages[i*pageSize : (i+1)*pageSize])
 	}
 }

@@ -37,8 +37,8 @@ type Journal struct {
 
 	// Run's own, too.
 	checkpoint struct {
-		last, previous uint64 // numbers; 0 for none
-		size           uint64 // bytes of the last
+		last uint64 // number; 0 for none
+		size uint64 // bytes
 	}
 	wantCheckpoint  bool      // a file is suspect
 	retryCheckpoint time.Time // not before this
@@ -131,7 +131,7 @@ func Open(d disk.Disk, o Options, apply func(Record) error) (*Journal, Report, e
 		return nil, Report{}, fmt.Errorf("store: %w", err)
 	}
 	r := recovery{disk: d, apply: apply}
-	if err := r.base(f.checkpoints); err != nil {
+	if err := r.base(&f); err != nil {
 		return nil, r.report, err
 	}
 	var live []uint64
@@ -152,7 +152,7 @@ func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
 	w := &j.w
 	w.live, w.damaged = live, r.report.Damaged
 	for _, epoch := range f.segments {
-		if !slices.Contains(live, epoch) && len(w.spare) < spares {
+		if !slices.Contains(live, epoch) && len(w.spare) < spares && w.whole(segmentName(epoch)) {
 			w.spare = append(w.spare, segmentName(epoch))
 		}
 		w.epoch = max(w.epoch, epoch)
@@ -161,10 +161,10 @@ func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
 	if len(f.checkpoints) > 0 {
 		j.checkpoint.last = f.checkpoints[0]
 	}
-	j.checkpoint.previous = r.cover.number
 	j.mu.last = r.last
 	j.mu.written, j.mu.synced, j.mu.always = r.last, r.last, r.last
 	j.mu.stats.BadPages = r.report.BadPages
+	j.wantCheckpoint = len(w.damaged) > 0 // what is left of damaged files goes into whole ones
 }
 
 // Append takes a record; body is copied. always asks for a sync of its own,

@@ -15,7 +15,7 @@ import (
 //	24  first    u16  where in the body the first record starts; 0xFFFF: none does
 //	26  flags    u16  bit 0: a group starts here, no record goes on from before
 //	28  version  u16  of the format
-//	30  reserved u16
+//	30  pages    u16  of the segment; 0: not said
 const (
 	pageSize   = 4096
 	headerSize = 32
@@ -37,6 +37,7 @@ type page struct {
 	used, first   int
 	flags         uint16
 	version       uint16
+	pages         int // of the whole segment, 0 where that is not said
 }
 
 // seal writes the header of p, whose body is in place.
@@ -49,7 +50,7 @@ func (h page) seal(p []byte) {
 	le.PutUint16(p[24:], uint16(h.first))
 	le.PutUint16(p[26:], h.flags)
 	le.PutUint16(p[28:], Version)
-	le.PutUint16(p[30:], 0)
+	le.PutUint16(p[30:], uint16(h.pages))
 	le.PutUint32(p[4:], crc32.Checksum(p[8:headerSize+h.used], castagnoli))
 }
 
@@ -65,7 +66,7 @@ func open(p []byte) (h page, ok bool) {
 		return h, false
 	}
 	h.epoch, h.number = le.Uint64(p[8:]), le.Uint64(p[16:])
-	h.first, h.flags, h.version = int(le.Uint16(p[24:])), le.Uint16(p[26:]), le.Uint16(p[28:])
+	h.first, h.flags, h.version, h.pages = int(le.Uint16(p[24:])), le.Uint16(p[26:]), le.Uint16(p[28:]), int(le.Uint16(p[30:]))
 	return h, h.first == noRecord || h.first < h.used
 }
 

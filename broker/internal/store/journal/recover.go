@@ -16,6 +16,7 @@ type Report struct {
 	Records  int      // applied, from the checkpoint and the segments after it
 	BadPages int      // that good ones follow: what was on them is lost
 	Torn     int      // pages that a crash cut off
+	Missing  int      // records that are not there, although later ones are
 	Damaged  []string // names of files with bad pages; they are kept as NAME.bad
 }
 
@@ -53,36 +54,46 @@ type recovery struct {
 	cover  coverage
 }
 
-// base applies the newest checkpoint that is whole. If none is, it applies what
-// can be read of the newest: a part is more than nothing.
-func (r *recovery) base(checkpoints []uint64) error {
-	for _, n := range checkpoints {
-		_, _, err := readCheckpoint(r.disk, n, nil)
-		if errors.Is(err, errNewer) {
+// base applies the newest checkpoint that is whole and whose segments are still
+// there. If none is, it applies what can be read of the newest: a part is more
+// than nothing.
+func (r *recovery) base(f *found) error {
+	for i, n := range f.checkpoints {
+		cover, s, err := readCheckpoint(r.disk, n, nil)
+		switch {
+		case errors.Is(err, errNewer):
 			return fmt.Errorf("%s: %w", checkpointName(n), err)
-		}
-		if err == nil {
+		case err != nil:
+			r.damage(checkpointName(n), max(s.bad+s.torn, 1))
+		case i == 0 || f.reaches(cover):
 			return r.load(n)
 		}
 	}
-	if len(checkpoints) == 0 {
+	if len(f.checkpoints) == 0 {
 		return nil
 	}
-	if err := r.load(checkpoints[0]); err != nil && !errors.Is(err, errDamaged) {
+	if err := r.load(f.checkpoints[0]); err != nil && !errors.Is(err, errDamaged) {
 		return err
 	}
 	return nil
+}
+
+// reaches reports whether the first segment after an older checkpoint has not
+// been overwritten since.
+func (f *found) reaches(c coverage) bool {
+	return len(f.segments) == 0 || slices.Contains(f.segments, c.epoch) || c.epoch > f.segments[len(f.segments)-1]
 }
 
 func (r *recovery) load(n uint64) error {
 	cover, s, err := readCheckpoint(r.disk, n, r.apply)
 	r.cover, r.last = cover, cover.sequence
 	r.report.Records += s.records
-	if err != nil {
-		r.report.BadPages += s.bad + s.torn
-		r.report.Damaged = append(r.report.Damaged, checkpointName(n))
-	}
 	return err
+}
+
+func (r *recovery) damage(name string, pages int) {
+	r.report.BadPages += pages
+	r.report.Damaged = append(r.report.Damaged, name)
 }
 
 // replay applies the segments that the checkpoint does not cover. A group whose
@@ -96,19 +107,23 @@ func (r *recovery) replay(epochs []uint64) error {
 		limit = min(limit, r.opens(epoch))
 	}
 	var parts reader
+	var before scan // of the segment before
 	for i, epoch := range epochs {
+		missing := r.report.Missing
 		s, err := r.segment(epoch, limits[i], &parts)
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("%s: %w", segmentName(epoch), err)
+		case s.bad > 0:
+			r.damage(segmentName(epoch), s.bad)
+		case r.report.Missing > missing && i > 0 && before.bad == 0:
+			// What cannot be read at the end of the segment before was no group
+			// that was written again.
+			r.damage(segmentName(epochs[i-1]), max(before.torn-before.blank, 1))
 		}
-		r.report.BadPages += s.bad
-		if s.bad > 0 {
-			r.report.Damaged = append(r.report.Damaged, segmentName(epoch))
-		}
-		if i == len(epochs)-1 {
-			r.report.Torn += s.torn
-		}
+		before = s
 	}
+	r.report.Torn += before.torn - before.blank
 	return nil
 }
 
@@ -142,12 +157,19 @@ func (r *recovery) segment(epoch, limit uint64, parts *reader) (scan, error) {
 	if err != nil {
 		return scan{bad: 1}, nil
 	}
-	return readPages(io.NewSectionReader(f, 0, size), size, epoch, parts, func(rec Record) error {
+	s, err := readPages(io.NewSectionReader(f, 0, size), size, epoch, parts, func(rec Record) error {
 		if rec.Sequence <= r.last || rec.Sequence >= limit {
 			return nil // in the checkpoint, or written again after a failed sync
+		}
+		if r.last > 0 {
+			r.report.Missing += int(rec.Sequence - r.last - 1)
 		}
 		r.last = rec.Sequence
 		r.report.Records++
 		return r.apply(rec)
 	})
+	if s.short || size == 0 {
+		s.bad++ // its end was cut off, whatever was on it
+	}
+	return s, err
 }

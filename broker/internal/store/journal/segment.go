@@ -48,9 +48,11 @@ func (s *segment) room() int { return s.pages - s.at }
 // scan is what readPages found in one file.
 type scan struct {
 	records int
-	good    int // pages
-	bad     int // pages that cannot be read and that good ones follow
-	torn    int // pages that cannot be read at the end: a write that a crash cut
+	good    int  // pages
+	bad     int  // pages that cannot be read and that good ones follow
+	torn    int  // pages that cannot be read at the end: a write that a crash cut
+	blank   int  // of those, the ones that were never written in this life of the file
+	short   bool // the file was longer once
 }
 
 // errNewer says that a file was written by a later version.
@@ -78,10 +80,11 @@ func readPages(file io.ReaderAt, size int64, epoch uint64, r *reader, f func(Rec
 				return s, errNewer
 			case ok && h.epoch == epoch && h.number == uint64(at/pageSize):
 				if bad > 0 {
-					s.bad, bad = s.bad+bad, 0
+					s.bad, s.blank, bad = s.bad+bad, 0, 0
 					r.lost()
 				}
 				s.good++
+				s.short = s.short || int64(h.pages)*pageSize > size
 				sane, err := r.page(h, p[headerSize:pageSize], func(rec Record) error { s.records++; return f(rec) })
 				if err != nil {
 					return s, err
@@ -93,6 +96,7 @@ func readPages(file io.ReaderAt, size int64, epoch uint64, r *reader, f func(Rec
 				// Never written in this life of the file. Nothing can follow, but
 				// that a crash may have reordered writes: look on.
 				bad++
+				s.blank++
 			default:
 				bad++
 			}

@@ -64,6 +64,7 @@ func (w *writer) write() error {
 		}
 		s := w.current
 		n := min(len(w.group.heads)-w.written, s.room())
+		w.group.file = s.pages
 		w.group.seal(w.written, s.epoch, uint64(s.at))
 		b := w.group.pages[w.written*pageSize : (w.written+n)*pageSize]
 		if _, err := s.file.WriteAt(b, int64(s.at)*pageSize); err != nil {
@@ -145,6 +146,17 @@ func (w *writer) take() error {
 	}
 	w.current = &segment{file: f, epoch: epoch, pages: int(size / pageSize)}
 	return nil
+}
+
+// whole reports whether a file has the size of a segment.
+func (w *writer) whole(name string) bool {
+	f, err := w.disk.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Size()
+	return err == nil && size == w.size
 }
 
 // prepare makes a file of a segment's size that was written once.

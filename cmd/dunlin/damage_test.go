@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+const (
+	damageMessages = 5600 // of a kilobyte: enough for a checkpoint and segments after it
+	damageRetained = 40
+	diskPage       = 4096
+)
+
+// TestDamage harms each kind of file of a data directory in each way, and
+// starts the real program on it. It always starts, loses what was on the
+// harmed pages and nothing else, says so, and keeps the harmed file.
+func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	prepareDamage(t, whole)
+	rounds := times(t, "DAMAGE", 1)
+	rng := rand.New(rand.NewPCG(1, uint64(rounds)))
+	for kind, name := range damageFiles(t, whole) {
+		for round := range rounds {
+			for _, harm := range harms {
+				t.Run(fmt.Sprintf("%s %s %d", kind, harm.name, round), func(t *testing.T) {
+					d := &damaged{killing: killing{t: t, dir: t.TempDir()}}
+					copyDir(t, whole, filepath.Join(d.dir, "data"))
+					d.file = filepath.Join(d.dir, "data", name)
+					b, err := os.ReadFile(d.file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var pages int
+					if b, pages = harm.do(b, rng); pages < 0 {
+						t.Skip("the file has no such place")
+					}
+					if err := os.WriteFile(d.file, b, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					d.check(pages, strings.Contains(harm.name, "zeroed"))
+				})
+			}
+		}
+	}
+}
+
+// harms are what a card may do to a file. do returns the pages that it
+// touched.
+var harms = []struct {
+	name string
+	do   func(b []byte, rng *rand.Rand) (harmed []byte, pages int)
+}{
+	{"cut to nothing", func(b []byte, _ *rand.Rand) ([]byte, int) { return nil, written(b) }},
+	{"cut at a page", func(b []byte, rng *rand.Rand) ([]byte, int) {
+		n := rng.IntN(written(b) + 1)
+		return b[:n*diskPage], written(b) - n
+	}},
+	{"cut in a page", func(b []byte, rng *rand.Rand) ([]byte, int) {
+		n := rng.IntN(max(written(b), 1))
+		return b[:n*diskPage+1+rng.IntN(diskPage-1)], written(b) - n
+	}},
+	{"first page zeroed", func(b []byte, _ *rand.Rand) ([]byte, int) { return zero(b, 0, 1), 1 }},
+	{"page zeroed", func(b []byte, rng *rand.Rand) ([]byte, int) { return zero(b, rng.IntN(max(written(b), 1)), 1), 1 }},
+	{"all zeroed", func(b []byte, _ *rand.Rand) ([]byte, int) {
+		n := written(b)
+		return zero(b, 0, len(b)/diskPage), n
+	}},
+	{"bit flipped", func(b []byte, rng *rand.Rand) ([]byte, int) {
+		b[rng.IntN(max(written(b), 1)*diskPage)] ^= 1 << rng.IntN(8)
+		return b, 1
+	}},
+	{"header flipped", func(b []byte, rng *rand.Rand) ([]byte, int) {
+		b[rng.IntN(max(written(b), 1))*diskPage+rng.IntN(32)] ^= 1 << rng.IntN(8)
+		return b, 1
+	}},
+	{"page of elsewhere", func(b []byte, rng *rand.Rand) ([]byte, int) {
+		n := max(written(b), 1)
+		to := rng.IntN(n)
+		copy(b[to*diskPage:][:diskPage], b[rng.IntN(n)*diskPage:])
+		return b, 1
+	}},
+}
+
+// written is how many pages of a file were used.
+func written(b []byte) int {
+	n := len(b) / diskPage
+	for n > 0 && len(bytes.Trim(b[(n-1)*diskPage:n*diskPage], "\x00")) == 0 {
+		n--
+	}
+	return n
+}
+
+func zero(b []byte, page, n int) []byte {
+	clear(b[page*diskPage : (page+n)*diskPage])
+	return b
+}
+
+// prepareDamage lets the program fill dir, and kills it.
+func prepareDamage(t *testing.T, dir string) {
+	t.Helper()
+	k := &killing{t: t, dir: t.TempDir()}
+	k.configure()
+	k.start()
+	s, err := k.dial("s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(&packet.View{Type: packet.SUBSCRIBE, ID: 1, Filters: []packet.Filter{{Filter: []byte("d"), QoS: 1}}})
+	if v, err := s.receive(); err != nil || v.Type != packet.SUBACK {
+		t.Fatal(err)
+	}
+	s.nc.Close()
+	p, err := k.dial("p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(topic, payload string, retain bool) {
+		p.send(&packet.View{Type: packet.PUBLISH, ID: 1, Publish: packet.Publish{Topic: []byte(topic), Payload: []byte(payload), QoS: 1, Retain: retain}})
+		if v, err := p.receive(); err != nil || v.Type != packet.PUBACK {
+			t.Fatalf("%v, %v", v.Type, err)
+		}
+	}
+	for n := range damageRetained {
+		publish(fmt.Sprintf("r/%d", n), damagePayload(n), true)
+	}
+	for n := range damageMessages {
+		publish("d", damagePayload(n), false)
+	}
+	k.kill()
+	copyDir(t, filepath.Join(k.dir, "data"), dir)
+}
+
+// times is how often a test tries something: as the environment says, or n
+// times.
+func times(t *testing.T, variable string, n int) int {
+	t.Helper()
+	if s := os.Getenv(variable); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// damagePayload is a kilobyte that follows from n.
+func damagePayload(n int) string { return strings.Repeat(fmt.Sprintf("%07d ", n), 128) }
+
+// damageFiles names one file of each kind.
+func damageFiles(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, e := range entries { // in order of their names, which is that of their age
+		switch {
+		case strings.HasPrefix(e.Name(), "checkpoint-"):
+			files["checkpoint"] = e.Name()
+		case files["old segment"] == "":
+			files["old segment"] = e.Name()
+		default:
+			files["segment"], files["last segment"] = files["last segment"], e.Name()
+		}
+	}
+	if len(files) != 4 || files["segment"] == "" {
+		t.Fatalf("the program wrote %v", entries)
+	}
+	return files
+}
+
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// damaged is a program that starts on harmed files.
+type damaged struct {
+	killing
+	file string
+	said bytes.Buffer
+}
+
+// run starts the program and returns what a session and a new subscriber get.
+func (d *damaged) run() (session, retained []string) {
+	d.configure()
+	d.said.Reset()
+	d.cmd = exec.Command(os.Args[0], "run", "-c", filepath.Join(d.dir, "dunlin.yaml"))
+	d.cmd.Env = append(os.Environ(), "DUNLIN_AS_PROGRAM=1")
+	d.cmd.Stderr = io.MultiWriter(&d.said, d.t.Output())
+	if err := d.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	defer d.stop()
+	s, err := d.dial("s")
+	if err != nil {
+		d.t.Fatalf("it does not start: %v", err)
+	}
+	defer s.nc.Close()
+	for _, p := range d.drain(s, "end") {
+		if string(p.Topic) == "d" {
+			session = append(session, string(p.Payload))
+		}
+	}
+	n, err := d.dial("n")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer n.nc.Close()
+	for _, p := range d.drain(n, "r/end", "r/#") {
+		if p.Retain {
+			retained = append(retained, string(p.Topic)+" "+string(p.Payload))
+		}
+	}
+	return session, retained
+}
+
+// drain subscribes and takes everything until nothing was left before a
+// message of its own.
+func (d *damaged) drain(w *mortal, end string, filters ...string) (all []packet.Publish) {
+	v := packet.View{Type: packet.SUBSCRIBE, ID: 60001}
+	for _, f := range append(filters, end) {
+		v.Filters = append(v.Filters, packet.Filter{Filter: []byte(f), QoS: 1})
+	}
+	w.send(&v)
+	w.send(&packet.View{Type: packet.PUBLISH, ID: 60002, Publish: packet.Publish{Topic: []byte(end), QoS: 1}})
+	for {
+		v, err := w.receive()
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if v.Type != packet.PUBLISH {
+			continue
+		}
+		if v.Publish.QoS == mqtt.AtLeastOnce {
+			w.send(&packet.View{Type: packet.PUBACK, ID: v.ID})
+		}
+		if string(v.Publish.Topic) == end {
+			w.send(&packet.View{Type: packet.PINGREQ})
+			for v.Type != packet.PINGRESP { // the acknowledgement has arrived
+				if v, err = w.receive(); err != nil {
+					d.t.Fatal(err)
+				}
+			}
+			return all
+		}
+		all = append(all, v.Publish)
+	}
+}
+
+// check starts the program twice: on the harmed file, and on what it made of
+// it.
+func (d *damaged) check(pages int, zeroed bool) {
+	t := d.t
+	session, retained := d.run()
+	first := d.said.String()
+	lost := damageMessages - len(session) + damageRetained - len(retained)
+	if most := 5*pages + min(pages, 1); lost > most { // a page touches five records of a kilobyte at most
+		t.Errorf("%d messages are lost to %d pages", lost, pages)
+	}
+	last := -1
+	for _, text := range session {
+		var n int
+		if _, err := fmt.Sscanf(text, "%d ", &n); err != nil || text != damagePayload(n) || n <= last {
+			t.Fatalf("%.20q came after %d", text, last)
+		}
+		last = n
+	}
+	for _, text := range retained {
+		var n int
+		if _, err := fmt.Sscanf(text, "r/%d ", &n); err != nil || text != fmt.Sprintf("r/%d %s", n, damagePayload(n)) {
+			t.Errorf("retained %.20q", text)
+		}
+	}
+	blank := zeroed && len(session) == last+1 // zeros at the end look like pages that were never written
+	if told := strings.Contains(first, "damage was found") || strings.Contains(first, "cut off"); lost > 0 && !told && !blank {
+		t.Errorf("%d messages are lost, and nothing is said", lost)
+	}
+	if strings.Contains(first, "damage was found") && strings.Contains(first, filepath.Base(d.file)) {
+		if _, err := os.Stat(d.file + ".bad"); err != nil {
+			t.Errorf("the harmed file is not kept: %v", err)
+		}
+	}
+	again, retainedAgain := d.run()
+	if len(again) > 0 || len(retainedAgain) != len(retained) || strings.Contains(d.said.String(), "damage was found") {
+		t.Errorf("the second start has %d messages, %d retained:\n%s", len(again), len(retainedAgain), &d.said)
+	}
+	t.Logf("%d pages harmed, %d messages lost", pages, lost)
+}
