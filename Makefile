@@ -67,6 +67,7 @@ abuse: ## the attacks of TestAbuse at full size against the real program (a run 
 crash: ## power cuts, failures and damage of the disk under the store: CRASH_STATES=20000 CRASH_FAULTS=40 DAMAGE=3
 	@CRASH_STATES=$(or $(CRASH_STATES),20000) CRASH_FAULTS=$(or $(CRASH_FAULTS),40) go test -count=1 -timeout 60m -v -run 'Crash|Failures|Damage|Cut|Newer|Full|Outlives' ./broker/internal/store/...
 	@DAMAGE=$(or $(DAMAGE),3) go test -count=1 -timeout 60m -v -run TestDamage ./cmd/dunlin
+	@go run ./scripts/mutants -list crash.txt
 
 kill: ## kill the program while clients are at work, KILL_CYCLES=100 times
 	@KILL_CYCLES=$(or $(KILL_CYCLES),100) go test -count=1 -timeout 60m -v -run TestKilled ./cmd/dunlin

@@ -6,5 +6,8 @@
 // each mutant is built with go test -overlay, and of the tests only those run
 // that name its statement, as scripts/spec finds them.
 //
+// crash.txt (-list crash.txt) holds the classic mistakes of a store: each is
+// seeded, and the enumerator of crashes must find it.
+//
 // A mutant that survives, or whose piece is not there any more, is a failure.
 package main

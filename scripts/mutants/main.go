@@ -24,17 +24,18 @@ const patience = 2 * time.Minute
 
 func main() {
 	root := flag.String("root", ".", "the folder of the project")
+	list := flag.String("list", "mutants.txt", "the mutants, in scripts/mutants: mutants.txt or crash.txt")
 	only := flag.String("only", "", "only mutants whose statement or description contains this")
 	workers := flag.Int("j", runtime.GOMAXPROCS(0), "mutants at a time")
 	flag.Parse()
-	if err := run(*root, *only, *workers); err != nil {
+	if err := run(*root, *list, *only, *workers); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, only string, workers int) error {
-	data := filepath.Join(root, "scripts", "mutants", "mutants.txt")
+func run(root, list, only string, workers int) error {
+	data := filepath.Join(root, "scripts", "mutants", list)
 	all, err := load(data)
 	if err != nil {
 		return err
@@ -77,7 +78,9 @@ func run(root, only string, workers int) error {
 			survived++
 		}
 	}
-	fmt.Println(spread(all))
+	if all[0].run == "" {
+		fmt.Println(spread(all))
+	}
 	fmt.Printf("%d mutants, %d killed, %d survived, %s\n", len(all), len(all)-survived, survived, time.Since(start).Round(time.Second))
 	if survived > 0 {
 		return fmt.Errorf("%d of %d survived", survived, len(all))
@@ -111,6 +114,16 @@ func (s *suite) kill(root, dir string, m *mutant) error {
 	overlay, err := writeOverlay(root, dir, m.file, text)
 	if err != nil {
 		return err
+	}
+	if m.run != "" {
+		out, _ := runTests(root, overlay, m.pkg, m.run)
+		switch {
+		case strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]"):
+			return fmt.Errorf("it does not compile:\n%s", out)
+		case !strings.Contains(out, "--- FAIL: "):
+			return fmt.Errorf("%s passes, or did not end:\n%s", m.run, out)
+		}
+		return nil
 	}
 	found := s.naming(m.statement)
 	if len(found) == 0 {

@@ -14,7 +14,8 @@ type mutant struct {
 	about     string
 	file      string // from the root of the project
 	old, new  string
-	line      int // in mutants.txt
+	line      int    // in the list
+	pkg, run  string // the tests that must find it; "": those that name the statement
 }
 
 // load reads blocks of the form
@@ -23,6 +24,10 @@ type mutant struct {
 //	file broker/packet/decode.go
 //	- the piece of the file
 //	+ what stands there instead
+//
+// and, for what no statement is about, which tests must find it:
+//
+//	test broker/internal/store/journal ^TestCrashStates$
 func load(path string) (all []mutant, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -48,12 +53,14 @@ func load(path string) (all []mutant, err error) {
 		switch word {
 		case "file":
 			m.file = rest
+		case "test":
+			m.pkg, m.run, _ = strings.Cut(rest, " ")
 		case "-":
 			m.old += "\n" + rest
 		case "+":
 			m.new += "\n" + rest
 		default:
-			return nil, fmt.Errorf("%s:%d: not ==, file, - or +: %q", path, n, text)
+			return nil, fmt.Errorf("%s:%d: not ==, file, test, - or +: %q", path, n, text)
 		}
 	}
 	for i := range all {

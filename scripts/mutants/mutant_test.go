@@ -25,6 +25,25 @@ func TestEveryPieceOccursOnce(t *testing.T) {
 	}
 }
 
+func TestEveryBugOfTheStoreCanBeSeeded(t *testing.T) {
+	all, err := load("crash.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 7 {
+		t.Errorf("%d mutants, want 7 at least", len(all))
+	}
+	for i := range all {
+		m := &all[i]
+		if _, err := m.apply("../.."); err != nil {
+			t.Errorf("crash.txt:%d: %s: %v", m.line, m.statement, err)
+		}
+		if m.pkg == "" || m.run == "" {
+			t.Errorf("crash.txt:%d: %s: no test", m.line, m.statement)
+		}
+	}
+}
+
 func TestFailedLooksForTheStatement(t *testing.T) {
 	for _, tc := range []struct {
 		out  string

@@ -73,6 +73,9 @@ func makeValue(n uint64) []byte {
 	if n%50 == 7 {
 		b = make([]byte, 3*pageSize+rng.IntN(pageSize)) // spans pages
 	}
+	if n >= equalFrom {
+		b = make([]byte, 2*pageSize+100)
+	}
 	for i := range b {
 		b[i] = byte(rng.Uint32())
 	}

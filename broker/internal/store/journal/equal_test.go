@@ -1,0 +1,75 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+)
+
+// equalFrom is where numbers of entries begin whose values have the same size.
+const equalFrom = 1 << 32
+
+// Commits of three pages in segments of nine: what a torn commit leaves of the
+// file's former life is the rest of a record of the same length at the same
+// place. Only the epoch in the page tells that it is not the rest of this one.
+func TestCrashStatesOfEqualCommits(t *testing.T) {
+	d := disktest.New(1 << 30)
+	var said []promise
+	synctest.Test(t, func(t *testing.T) { said = equalCommits(t, d, 100) })
+	total := d.Ops()
+	rng := rand.New(rand.NewPCG(5, 6))
+	n := times(t, "CRASH_STATES", 1000) / 4
+	for i := range n {
+		ops := i % (total + 1)
+		loss := disktest.Losses()[rng.IntN(5)]
+		check(t, d.Crash(ops, loss, rng), ops, said)
+		if t.Failed() {
+			t.Fatalf("state %d: after %d of %d operations, loss %d", i, ops, total, loss)
+		}
+	}
+	t.Logf("%d states of %d operations", n, total)
+}
+
+// equalCommits puts one entry and takes an older one, again and again, and
+// returns what was promised.
+func equalCommits(t *testing.T, d *disktest.Fake, steps uint64) (said []promise) {
+	t.Helper()
+	l := &ledger{map[uint64][]byte{}}
+	j, _, err := Open(d, Options{SegmentSize: 9 * pageSize, Snapshot: l.snapshot}, l.apply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	key := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+	for n := uint64(equalFrom); n < equalFrom+steps; n++ {
+		l.entries[n] = value(n)
+		j.Append(put, append(key(n), value(n)...), true)
+		batch := []promise{{n: n, always: true}}
+		if old := n - 2; old >= equalFrom {
+			delete(l.entries, old)
+			j.Append(take, key(old), true)
+			batch = append(batch, promise{n: old, taken: true, always: true})
+		}
+		ops := -1
+		j.Notify(j.Commit(), func() { ops = d.Ops() })
+		synctest.Wait()
+		if ops < 0 {
+			t.Fatal("not durable after a commit")
+		}
+		for _, p := range batch {
+			p.ops = ops
+			said = append(said, p)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
