@@ -80,7 +80,18 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 // that it is. m must not be changed afterwards. Unlike network clients, it may
 // publish to topics that start with $. The error is an *mqtt.Error or ctx's.
 func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
-	if err := packet.ValidMessage(&m); err != nil {
+	if err := c.mayPublish(&m); err != nil {
+		return err
+	}
+	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
+		return c.hub.barrier(ctx)
+	}
+	return nil
+}
+
+// mayPublish makes m ready to be routed, or says why not.
+func (c *Client) mayPublish(m *mqtt.Message) error {
+	if err := packet.ValidMessage(m); err != nil {
 		return err
 	}
 	if err := c.ended(); err != nil {
@@ -93,9 +104,6 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	m.Publisher = c.id
 	m.Shareable(new(atomic.Int32))
 	c.hub.bury()
-	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
-		return c.hub.barrier(ctx)
-	}
 	return nil
 }
 

@@ -40,6 +40,7 @@ type hub struct {
 	memory    *memory.Account
 	home      conn.Home // of all peers
 	inherited inherited
+	origins   origins
 	locals    sync.Map // Client Identifiers that Attach has seen
 
 	timers sync.WaitGroup // callbacks of timers that are running

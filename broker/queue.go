@@ -232,6 +232,16 @@ func (q *Queue) Remove(ctx context.Context, seq uint64) error {
 	return q.record(ctx, ok, store.DeliveryDone, seq)
 }
 
+// Drop gives up an entry that will not reach the destination, for the reason
+// that is counted; durable when it returns nil. An entry that is not there is no
+// error.
+func (q *Queue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
+	q.state.Lock()
+	ok := q.state.entries.Drop(seq, why)
+	q.state.Unlock()
+	return q.record(ctx, ok, store.DeliveryDone, seq)
+}
+
 func (q *Queue) record(ctx context.Context, changed bool, k store.Kind, seq uint64) error {
 	if !changed {
 		return nil

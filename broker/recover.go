@@ -37,6 +37,8 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
 			h.inherit(name, w, now)
 		}
 		switch {
+		case strings.HasPrefix(name, originPrefix):
+			h.origins.restore(name, line)
 		case strings.HasPrefix(name, "\x00"):
 			h.registry.lines[name] = line
 		case line.Kept && !ended(line, now):

@@ -27,5 +27,43 @@ type QueueStats struct {
 	Oldest   time.Duration // age of the first entry; 0 when empty
 	Accepted uint64        // entries ever accepted
 	Removed  uint64        // entries acknowledged by the consumer
-	Dropped  uint64        // entries given up by overflow or expiry
+	Dropped  uint64        // entries given up, the sum of Drops
+	Drops    Drops         // by why
+}
+
+// DropReason says why an entry of a queue was given up.
+type DropReason uint8
+
+// The reasons.
+const (
+	DropFull     DropReason = iota // no room
+	DropExpired                    // its Message Expiry Interval has passed
+	DropAged                       // older than the queue keeps
+	DropReplaced                   // a newer value of its topic took its place
+	DropSampled                    // thinned out
+	DropUnwanted                   // the consumer has no use for it
+	DropDead                       // the destination refuses it for good
+	dropReasons
+)
+
+func (r DropReason) String() string {
+	return [...]string{"full", "expired", "aged", "replaced", "sampled", "unwanted", "dead"}[r]
+}
+
+// Drops counts entries that were given up, by DropReason.
+type Drops [dropReasons]uint64
+
+// Total is their sum.
+func (d *Drops) Total() (n uint64) {
+	for _, v := range d {
+		n += v
+	}
+	return n
+}
+
+// Origin names a QoS 2 message that came from another server: the session with
+// it, and the Packet Identifier that the server gave.
+type Origin struct {
+	Session string
+	ID      uint16
 }

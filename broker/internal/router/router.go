@@ -101,6 +101,16 @@ type Result struct {
 // one publisher reach each subscriber in the order of the calls
 // [MQTT-4.6.0-6].
 func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
+	return r.publish(now, p, store.Record{Kind: store.MessageQueued, Origin: p.Origin()})
+}
+
+// PublishFrom routes a QoS 2 message that another server sent; it and the
+// Packet Identifier that it has in session are one record.
+func (r *Router) PublishFrom(now time.Time, p *packet.Publication, session string, id uint16) Result {
+	return r.publish(now, p, store.Record{Kind: store.MessageFrom, ClientID: session, Origin: id})
+}
+
+func (r *Router) publish(now time.Time, p *packet.Publication, rec store.Record) Result {
 	m := p.Peek()
 	if !own(m.Topic) {
 		r.published.Add(1)
@@ -122,8 +132,9 @@ func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
 	for i := range d.hits {
 		d.send(now, p, &d.hits[i])
 	}
-	if len(d.kept) > 0 {
-		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: p.Message(), Origin: p.Origin(), Destinations: d.kept})
+	if len(d.kept) > 0 || rec.Kind == store.MessageFrom {
+		rec.At, rec.Message, rec.Destinations = now, p.Message(), d.kept
+		r.store.Append(rec)
 		d.recorded = true
 	}
 	if len(d.hits) == 0 && !own(m.Topic) {

@@ -97,7 +97,10 @@ func appendDestination(dst []byte, d *Destination) []byte {
 // appendRecord encodes r without its kind.
 func appendRecord(dst []byte, r *Record) []byte {
 	switch r.Kind {
-	case MessageQueued:
+	case MessageQueued, MessageFrom:
+		if r.Kind == MessageFrom {
+			dst = appendString(dst, r.ClientID)
+		}
 		dst = appendTime(dst, r.At)
 		dst = appendMessage(dst, r.Message)
 		dst = binary.AppendUvarint(dst, uint64(r.Origin))
@@ -264,7 +267,10 @@ func (f *fields) destination() (d Destination) {
 func decodeRecord(kind Kind, body []byte) (Record, error) {
 	r, f := Record{Kind: kind}, &fields{b: body}
 	switch kind {
-	case MessageQueued:
+	case MessageQueued, MessageFrom:
+		if kind == MessageFrom {
+			r.ClientID = f.string()
+		}
 		r.At = f.time()
 		r.Message = f.message()
 		r.Origin = uint16(f.number())

@@ -127,7 +127,7 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 // caller holds mu.
 func (s *Durable) judge(r *Record) (c Class, write bool) {
 	switch r.Kind {
-	case MessageQueued:
+	case MessageQueued, MessageFrom:
 		c = s.classes.of(r.Message.Topic)
 		if r.class = c; c == Always {
 			s.mu.strict = r.Message.Publisher

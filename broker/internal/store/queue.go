@@ -23,7 +23,7 @@ type Queue struct {
 	maxBytes    int64
 	accepted    uint64
 	removed     uint64
-	dropped     uint64
+	drops       mqtt.Drops
 	gone        []uint64 // Seqs dropped since Gone
 }
 
@@ -46,10 +46,10 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 	for len(q.entries)+1 > q.maxMessages || q.bytes+size > q.maxBytes {
 		i := q.firstNotSent()
 		if i < 0 || size > q.maxBytes { // what could not fit an empty queue must not empty this one
-			q.dropped++
+			q.drops[mqtt.DropFull]++
 			return 0
 		}
-		q.drop(i)
+		q.drop(i, mqtt.DropFull)
 	}
 	q.last++
 	q.bytes += size
@@ -80,10 +80,21 @@ func (q *Queue) Gone() []uint64 {
 	return gone
 }
 
-func (q *Queue) drop(i int) {
+func (q *Queue) drop(i int, why mqtt.DropReason) {
 	q.gone = append(q.gone, q.entries[i].Seq)
 	q.delete(i)
-	q.dropped++
+	q.drops[why]++
+}
+
+// Drop gives up an entry. It reports whether the entry existed.
+func (q *Queue) Drop(seq uint64, why mqtt.DropReason) bool {
+	i := q.find(seq)
+	if i < 0 {
+		return false
+	}
+	q.delete(i)
+	q.drops[why]++
+	return true
 }
 
 // Next hands out the next entry not yet handed out since the last Rewind.
@@ -93,7 +104,7 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 	for q.next < len(q.entries) {
 		e := &q.entries[q.next]
 		if e.Message.Expired(now) && !e.Received {
-			q.drop(q.next)
+			q.drop(q.next, mqtt.DropExpired)
 			continue
 		}
 		out := *e
@@ -114,7 +125,7 @@ func (q *Queue) Withdraw(seq uint64) bool {
 	if i < 0 || q.entries[i].Sent > 0 {
 		return false
 	}
-	q.drop(i)
+	q.drop(i, mqtt.DropReplaced)
 	return true
 }
 
@@ -158,7 +169,7 @@ func (q *Queue) Remove(seq uint64) bool {
 func (q *Queue) Stats(now time.Time) mqtt.QueueStats {
 	s := mqtt.QueueStats{
 		Messages: len(q.entries), Bytes: q.bytes, InFlight: q.inFlight,
-		Accepted: q.accepted, Removed: q.removed, Dropped: q.dropped,
+		Accepted: q.accepted, Removed: q.removed, Dropped: q.drops.Total(), Drops: q.drops,
 	}
 	if len(q.entries) > 0 {
 		s.Oldest = now.Sub(q.entries[0].At)
@@ -170,7 +181,7 @@ func (q *Queue) Stats(now time.Time) mqtt.QueueStats {
 // linear in the backlog.
 func (q *Queue) dropExpired(now time.Time) {
 	for len(q.entries) > 0 && q.entries[0].Sent == 0 && q.entries[0].Message.Expired(now) {
-		q.drop(0)
+		q.drop(0, mqtt.DropExpired)
 	}
 }
 

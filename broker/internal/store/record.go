@@ -37,6 +37,10 @@ const (
 	// WillSet is the Will Message of a Network Connection that begins; nil
 	// Will: it ended and the will is gone or was published.
 	WillSet
+	// MessageFrom is MessageQueued, with or without Destinations, of a message
+	// that another server sent: Origin is the Packet Identifier that it has in
+	// the session ClientID.
+	MessageFrom
 )
 
 // Kinds that only checkpoints have.

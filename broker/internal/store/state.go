@@ -65,8 +65,10 @@ func (s *State) line(name string) *Line {
 // Apply adds a record.
 func (s *State) Apply(r *Record) {
 	switch r.Kind {
-	case MessageQueued:
-		if l := s.Lines[r.Message.Publisher]; r.Origin != 0 && l != nil && l.Kept {
+	case MessageQueued, MessageFrom:
+		if l := s.Lines[r.Message.Publisher]; r.Kind == MessageFrom {
+			s.line(r.ClientID).Received[r.Origin] = r.class
+		} else if r.Origin != 0 && l != nil && l.Kept {
 			l.Received[r.Origin] = r.class
 		}
 		for i := range r.Destinations {
