@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -215,5 +216,39 @@ func TestQueueOutlivesTheProcess(t *testing.T) {
 	}
 	if s := q.Stats(); s.Messages != 4 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Many publish at once: each message is kept in its place.
+func TestManyPublishersAreAllKept(t *testing.T) {
+	dir := t.TempDir()
+	b := brokertest.New(t, onDisk(dir))
+	o := broker.QueueOptions{Name: "cloud", Filters: []mqtt.Subscription{{Filter: "#", QoS: 2}}}
+	q, err := b.AttachQueue(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const publishers, each = 8, 300
+	var all sync.WaitGroup
+	for i := range publishers {
+		c := attach(t, b, broker.ClientOptions{ID: string(rune('a' + i))})
+		all.Go(func() {
+			for n := range each {
+				if n%10 == 0 {
+					q.Put(t.Context(), mqtt.Message{Topic: "put", QoS: 1})
+				} else {
+					c.Publish(t.Context(), mqtt.Message{Topic: "t", QoS: mqtt.QoS(n % 3)})
+				}
+			}
+		})
+	}
+	all.Wait()
+	b.Stop()
+	b = brokertest.New(t, onDisk(dir))
+	if q, err = b.AttachQueue(o); err != nil {
+		t.Fatal(err)
+	}
+	if s := q.Stats(); s.Messages != publishers*each {
+		t.Errorf("%d of %d messages are there after a restart", s.Messages, publishers*each)
 	}
 }

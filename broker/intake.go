@@ -54,12 +54,14 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 		return 0, err
 	}
 	now := time.Now()
-	q.state.Lock()
-	if seq = q.state.entries.Push(now, &m); seq != 0 {
-		q.keep(now, &m, seq)
-	}
-	q.letGo()
-	q.state.Unlock()
+	q.hub.router.InOrder(func() {
+		q.state.Lock()
+		defer q.state.Unlock()
+		if seq = q.state.entries.Push(now, &m); seq != 0 {
+			q.keep(now, &m, seq)
+		}
+		q.letGo()
+	})
 	q.signal()
 	return seq, q.hub.barrier(ctx)
 }

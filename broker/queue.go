@@ -72,6 +72,7 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
 	had := b.hub.restoreQueue(q)
+	b.hub.router.Keeper(+1)
 	q.state.retained = make(map[*mqtt.Message]struct{})
 	for _, s := range o.Filters {
 		_, existed := had[s.Filter]
@@ -264,6 +265,7 @@ func (q *Queue) Close() error {
 		for _, s := range q.filters {
 			q.hub.router.Unsubscribe(q, s.Filter, false)
 		}
+		q.hub.router.Keeper(-1)
 		q.hub.registry.Lock()
 		delete(q.hub.registry.queues, q.name)
 		q.hub.registry.Unlock()

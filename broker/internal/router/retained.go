@@ -162,6 +162,8 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 	}
 	var p packet.Publication
 	qos := min(m.QoS, s.QoS)
+	r.order.Lock()
+	defer r.order.Unlock()
 	if n := s.sink.Deliver(now, p.Own(m), qos, true, s.via); n > 0 && n != Kept {
 		to := []store.Destination{destination(s.sink, n, qos, true, s.via)}
 		r.store.Append(store.Record{Kind: store.MessageQueued, At: now, Message: m, Destinations: to})

@@ -77,6 +77,12 @@ type Router struct {
 
 	published, unmatched, refused atomic.Uint64
 
+	// order is held from a sink's Deliver to the record of what it took, so that
+	// the records of a sink come in the order of their places in its line: the
+	// store takes one that comes late for one that is long gone. mu comes first.
+	order   sync.Mutex
+	keepers atomic.Int32 // sinks that answer for QoS 0 too
+
 	mu            sync.RWMutex
 	filters       topic.Filters[*node]
 	retained      topic.Names[*mqtt.Message]
@@ -129,6 +135,10 @@ func (r *Router) publish(now time.Time, p *packet.Publication, rec store.Record)
 	if len(d.hits) > 1 {
 		p.Share()
 	}
+	if m.QoS > mqtt.AtMostOnce || r.keepers.Load() > 0 {
+		r.order.Lock()
+		defer r.order.Unlock()
+	}
 	for i := range d.hits {
 		d.send(now, p, &d.hits[i])
 	}
@@ -141,6 +151,17 @@ func (r *Router) publish(now time.Time, p *packet.Publication, rec store.Record)
 		r.unmatched.Add(1)
 	}
 	return Result{Matched: len(d.hits) > 0, Recorded: d.recorded}
+}
+
+// Keeper tells of a sink that answers for messages of QoS 0, too, before its
+// first subscription; -1 tells that it has gone.
+func (r *Router) Keeper(n int32) { r.keepers.Add(n) }
+
+// InOrder calls f, which gives a message to a sink and appends the record.
+func (r *Router) InOrder(f func()) {
+	r.order.Lock()
+	defer r.order.Unlock()
+	f()
 }
 
 // Persist appends a record that is no message.

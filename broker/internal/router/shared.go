@@ -111,6 +111,8 @@ func (r *Router) Redeliver(now time.Time, filter string, messages []*mqtt.Messag
 	}
 	d := deliveries.Get().(*delivery)
 	defer d.release()
+	r.order.Lock()
+	defer r.order.Unlock()
 	for _, m := range messages {
 		p := new(packet.Publication).Own(m)
 		d.hits = d.hits[:0]
