@@ -62,6 +62,7 @@ func startAPI(t *testing.T, change ...string) (socket, port *remote, mqttAddress
 	text := strings.NewReplacer(append(change, "PORT", free, "DIR", dir)...).Replace(apiConfig)
 	mqttAddress, _, _ = startGateway(t, text, deps{control: true})
 	path := filepath.Join(dir, "dunlin.sock")
+	t.Setenv("DUNLIN_SOCKET", path)
 	socket = &remote{t: t, base: "http://dunlin", http: http.Client{Transport: &http.Transport{
 		ExpectContinueTimeout: time.Minute,
 		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx, path) },

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+// answerIn is how long the gateway on this machine may take to answer.
+const answerIn = 30 * time.Second
+
+// asker is a command that asks the running gateway over its socket.
+type asker struct {
+	s      streams
+	flags  *pflag.FlagSet
+	help   string
+	socket string
+	config string
+	json   bool
+}
+
+func newAsker(name, help string, s streams) *asker {
+	q := &asker{s: s, flags: pflag.NewFlagSet(name, pflag.ContinueOnError), help: help}
+	q.flags.StringVar(&q.socket, "socket", os.Getenv("DUNLIN_SOCKET"), "the gateway's `socket`; $DUNLIN_SOCKET")
+	q.flags.StringVarP(&q.config, "config", "c", "", "configuration `file` whose data_dir has the socket")
+	return q
+}
+
+// jsonFlag adds --json.
+func (q *asker) jsonFlag() { q.flags.BoolVar(&q.json, "json", false, "print the API's JSON") }
+
+func (q *asker) parse(args []string) (code int, done bool) {
+	return parseFlags(q.flags, args, q.s, func(w io.Writer) { printHelp(w, q.help, q.flags) })
+}
+
+func (q *asker) usage(format string, args ...any) int {
+	return usageError(q.s, q.flags.Name(), fmt.Sprintf(format, args...))
+}
+
+// path finds the socket: the one that was named, that of the service, that in
+// the data_dir of the configuration.
+func (q *asker) path() (string, error) {
+	if q.socket != "" {
+		return q.socket, nil
+	}
+	if _, err := os.Stat(serviceSocket); err == nil && q.config == "" {
+		return serviceSocket, nil
+	}
+	cfg := config.Default(tables())
+	if file, found := configPath(q.config); found {
+		loaded, errs := config.LoadFile(file, tables(), os.LookupEnv)
+		if loaded == nil {
+			return "", errs
+		}
+		cfg = loaded
+	}
+	return socketPath(cfg), nil
+}
+
+// ask sends a request; the caller ends ctx when it is done with the answer. An
+// error of the gateway is an *api.Problem.
+func (q *asker) ask(ctx context.Context, method, target string, body []byte) (*http1.Response, error) {
+	path, err := q.path()
+	if err != nil {
+		return nil, err
+	}
+	nc, err := api.Dial(ctx, path)
+	if err != nil {
+		return nil, &unreachable{path, err}
+	}
+	r, err := http1.Do(ctx, nc, method, target, "dunlin", nil, body)
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if r.Status < 300 {
+		return r, nil
+	}
+	defer nc.Close()
+	p := &api.Problem{Status: r.Status, Title: "the gateway answers " + fmt.Sprint(r.Status)}
+	if json.NewDecoder(r.Body).Decode(p) != nil {
+		return nil, p // the status says enough
+	}
+	return nil, p
+}
+
+// get asks for a document and decodes it into doc; with --json it prints it
+// and reports false.
+func (q *asker) get(ctx context.Context, method, target string, doc any) (show bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
+	r, err := q.ask(ctx, method, target, nil)
+	if err != nil {
+		return false, err
+	}
+	b, err := io.ReadAll(r.Body)
+	switch {
+	case err != nil:
+		return false, err
+	case q.json:
+		_, err = q.s.out.Write(b)
+		return false, err
+	case doc == nil:
+		return true, nil
+	}
+	return true, json.Unmarshal(b, doc)
+}
+
+// unreachable is a socket where nobody answers.
+type unreachable struct {
+	path string
+	err  error
+}
+
+func (u *unreachable) Error() string {
+	switch {
+	case errors.Is(u.err, fs.ErrPermission):
+		return "you may not use " + u.path + ": be root or in the group of the gateway ('sudo usermod -aG dunlin $USER', then log in again)"
+	case errors.Is(u.err, fs.ErrNotExist), errors.Is(u.err, syscall.ECONNREFUSED):
+		return "no gateway runs with its socket at " + u.path + ": start it ('systemctl start dunlin' or 'dunlin run'), or name its configuration with -c"
+	}
+	var op *net.OpError
+	if errors.As(u.err, &op) {
+		return u.path + ": " + op.Err.Error()
+	}
+	return u.path + ": " + u.err.Error()
+}
+
+// fail reports an error and returns its exit code.
+func (q *asker) fail(err error) int {
+	var gone *unreachable
+	var p *api.Problem
+	if errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	fmt.Fprintf(q.s.err, "dunlin %s: %v\n", q.flags.Name(), err)
+	switch {
+	case errors.As(err, &gone):
+		return exitUnreachable
+	case errors.As(err, &p) && (p.Status == 401 || p.Status == 403):
+		return exitRefused
+	}
+	return exitFailed
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+)
+
+const statusHelp = `Usage: dunlin status [--json] [--check]
+
+Shows the running gateway on one page: devices, the broker, what waits for
+other servers, and what a person should look at.
+
+--check prints one line and exits as Nagios and its like expect: 0 all is well,
+1 something needs attention, 2 the gateway does not run or keeps nothing,
+3 unknown.
+
+Examples:
+  dunlin status
+  dunlin status --json | jq .bridges
+  dunlin status --check || mail -s dunlin admin@example.com
+`
+
+func runStatus(ctx context.Context, args []string, s streams) int {
+	q := newAsker("status", statusHelp, s)
+	q.jsonFlag()
+	check := q.flags.Bool("check", false, "one line, and an exit code for monitoring")
+	if code, done := q.parse(args); done {
+		return code
+	}
+	if q.flags.NArg() > 0 {
+		return q.usage("takes no arguments")
+	}
+	var st api.Status
+	show, err := q.get(ctx, "GET", "/api/v1/status", &st)
+	if *check {
+		return checkStatus(s, &st, err)
+	}
+	if err == nil && show {
+		err = writeStatus(s.out, &st)
+	}
+	if err != nil {
+		return q.fail(err)
+	}
+	return exitDone
+}
+
+// checkStatus answers a monitoring system.
+func checkStatus(s streams, st *api.Status, err error) int {
+	const warning, critical, unknown = 1, 2, 3
+	var gone *unreachable
+	switch {
+	case errors.As(err, &gone):
+		fmt.Fprintln(s.out, "CRITICAL:", err)
+		return critical
+	case err != nil:
+		fmt.Fprintln(s.out, "UNKNOWN:", err)
+		return unknown
+	case st.Store.Mode == "degraded":
+		fmt.Fprintln(s.out, "CRITICAL:", strings.Join(st.Attention, "; "))
+		return critical
+	case len(st.Attention) > 0:
+		fmt.Fprintln(s.out, "WARNING:", strings.Join(st.Attention, "; "))
+		return warning
+	}
+	fmt.Fprintf(s.out, "OK: %s, %d clients, up %s\n", st.Node, st.Broker.Clients, span(st.Uptime))
+	return exitDone
+}
+
+// writeStatus draws the page.
+func writeStatus(w io.Writer, st *api.Status) error {
+	head := fmt.Sprintf("%s   dunlin %s   up %s   %s   cpu %.0f %%", st.Node, st.Version, span(st.Uptime), size(st.Memory), 100*st.CPU/max(st.Uptime, 1))
+	if len(st.Attention) > 0 {
+		head += fmt.Sprintf("          ATTENTION: %d", len(st.Attention))
+	}
+	if _, err := fmt.Fprintln(w, head+"\n\n"+pathLine(st)); err != nil {
+		return err
+	}
+	if len(st.Devices) > 0 {
+		rows := [][]string{{"DEVICE", "DRIVER", "READING", "AGE", "STATE"}}
+		for i := range st.Devices {
+			rows = append(rows, deviceRow(&st.Devices[i]))
+		}
+		fmt.Fprintln(w)
+		if err := writeTable(w, rows); err != nil {
+			return err
+		}
+	}
+	if len(st.Bridges) > 0 {
+		rows := [][]string{{"BRIDGE", "STATE", "WAITING", "SIZE", "OLDEST", "DROPPED", "LAST ERROR"}}
+		for i := range st.Bridges {
+			rows = append(rows, bridgeRow(&st.Bridges[i]))
+		}
+		fmt.Fprintln(w)
+		if err := writeTable(w, rows); err != nil {
+			return err
+		}
+	}
+	for i, line := range st.Attention {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		if _, err := fmt.Fprintln(w, "! "+line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pathLine is the way of a value: where it is broken, there is the trouble.
+func pathLine(st *api.Status) string {
+	line := ""
+	if n := len(st.Devices); n > 0 {
+		good := 0
+		for _, d := range st.Devices {
+			if d.State == "online" {
+				good++
+			}
+		}
+		line = fmt.Sprintf("Sensors %d/%d good ──▶ ", good, n)
+	}
+	line += fmt.Sprintf("Broker %d clients, %s in, %s out", st.Broker.Clients, rate(st.Broker.ReceivedRate), rate(st.Broker.SentRate))
+	for i, b := range st.Bridges {
+		if i > 0 {
+			line += "\n" + strings.Repeat(" ", 8)
+		}
+		wire := "──▶"
+		if b.State != "up" {
+			wire = "──✕──▶"
+		}
+		line += fmt.Sprintf(" ──▶ Spool %s %s %s %s", count(b.Waiting), wire, b.Name, strings.ToUpper(b.State))
+		if b.State != "up" {
+			line += " " + span(b.Since)
+		}
+	}
+	return line
+}
+
+func deviceRow(d *api.Device) []string {
+	var readings []string
+	for _, v := range d.Values {
+		readings = append(readings, strings.TrimSpace(reading(v.Value)+" "+v.Unit))
+	}
+	state := d.State
+	if d.Reason != "" {
+		state += ": " + d.Reason
+	}
+	if d.Error != "" {
+		state += ", " + d.Error
+	}
+	text := strings.Join(readings, "  ")
+	if text == "" {
+		text = "-"
+	}
+	return []string{d.Name, d.Driver, text, span(d.Age), printable(state)}
+}
+
+// reading is a value as JSON brought it.
+func reading(v any) string {
+	switch v := v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case string:
+		return printable(v)
+	}
+	return fmt.Sprint(v)
+}
+
+func bridgeRow(b *api.Bridge) []string {
+	state, oldest := b.State+" "+span(b.Since), "-"
+	if b.State == "up" && b.RTT > 0 {
+		state += ", " + span(b.RTT)
+	}
+	if b.Waiting > 0 {
+		oldest = span(b.Oldest)
+	}
+	fault := "-"
+	if b.Reason != "" {
+		fault = b.Class + ": " + b.Reason
+	}
+	return []string{b.Name, state, count(b.Waiting), size(b.Bytes), oldest, count(b.Dropped), printable(fault)}
+}
