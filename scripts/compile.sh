@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 ours=github.com/dunlin-mqtt/dunlin
 cold=(
 	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/bridge/..." "$ours/serial/..." "$ours/broker/internal/auth"
-	"$ours/broker/internal/listen" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
+	"$ours/broker/internal/listen" "$ours/broker/websocket" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
 	github.com/spf13/... github.com/warthog618/... go.bug.st/... periph.io/...
 	encoding/json encoding/asn1 encoding/pem regexp/... log/slog fmt reflect os time math/big net net/netip net/url
 	crypto/tls crypto/x509 crypto/ecdsa crypto/rsa crypto/elliptic crypto/hpke golang.org/x/sys/... strconv bufio

@@ -2,7 +2,7 @@
 // Unix sockets or takes those of systemd, accepts, and puts layers over a
 // socket: PROXY header, TLS, WebSocket.
 //
-//	socket -> readProxy -> tls.Server -> WebSocket.upgrade -> newWebSocket -> MQTT
+//	socket -> readProxy -> tls.Server -> WebSocket.upgrade -> websocket.Server -> MQTT
 //
 // Accept hands each accepted connection to a function and never waits for a
 // client: a connection with layers is a Handshaker, whose Handshake runs in
@@ -12,10 +12,10 @@
 // and for clients in the process.
 //
 // An HTTP server that wants to share its address with MQTT answers the upgrade
-// as WebSocket.upgrade does and goes on with newWebSocket.
+// as WebSocket.upgrade does and goes on with websocket.Server.
 //
 // It knows nothing of MQTT but the names of its subprotocols. Locks: Memory's,
 // a socket's deadlines, a notice's lines; none is held while another is taken,
-// nor across I/O. A one-slot channel orders the writes of a WebSocket
-// connection, and another lets one handshake at a time look at TLS's files.
+// nor across I/O. A one-slot channel lets one handshake at a time look at TLS's
+// files.
 package listen

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/websocket"
 )
 
 // Layers say what lies between a socket and MQTT. The zero value is nothing.
@@ -105,7 +107,7 @@ func (c *layered) handshake() (p Peer, err error) {
 		if err != nil {
 			return p, err
 		}
-		c.top = newWebSocket(c.top, rest)
+		c.top = websocket.Server(c.top, rest, farewell)
 		c.begun.Store(true)
 	}
 	return p, nil

@@ -2,7 +2,6 @@ package listen
 
 import (
 	"bytes"
-	"crypto/sha1" // RFC 6455 wants it; nothing secret is in it
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -10,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/broker/websocket"
 )
 
 const maxHead = 8 << 10 // bytes of an upgrade request
@@ -183,12 +184,6 @@ func hostname(host string) string {
 	return u.Hostname()
 }
 
-// acceptKey answers Sec-WebSocket-Key (RFC 6455, 4.2.2).
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
 // upgrade reads a request from nc, answers it, and returns what was read
 // beyond it. nc bounds the time.
 func (w *WebSocket) upgrade(nc net.Conn) (rest []byte, err error) {
@@ -217,7 +212,7 @@ func (w *WebSocket) upgrade(nc net.Conn) (rest []byte, err error) {
 		return nil, r
 	}
 	_, err = fmt.Fprintf(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
-		acceptKey(h.key), protocol)
+		websocket.AcceptKey(h.key), protocol)
 	return b[end+4:], err
 }
 

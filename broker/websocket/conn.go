@@ -1,6 +1,7 @@
-package listen
+package websocket
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
 	"net"
@@ -12,17 +13,19 @@ import (
 
 const (
 	controlTimeout = 5 * time.Second // for a Pong
+	closeTimeout   = time.Second     // for a Close frame
 	joined         = 16 << 10        // bytes of payload that are copied behind their header for one write
 )
 
 var frameBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// webSocket is the server's end of a WebSocket connection (RFC 6455) as a
-// stream of MQTT bytes. It keeps no buffer: Read takes frames apart in the
-// caller's. Extensions are not spoken: no compression, no deflate bomb.
-type webSocket struct {
+// Conn is one end of a WebSocket connection (RFC 6455) as a stream of MQTT
+// bytes. It keeps no buffer: Read takes frames apart in the caller's.
+// Extensions are not spoken: no compression, no deflate bomb.
+type Conn struct {
 	net.Conn
-	rest []byte // came with the upgrade request
+	rest []byte // came with the upgrade
+	last func(net.Conn)
 
 	// The reader's own.
 	in   frames
@@ -33,17 +36,27 @@ type webSocket struct {
 	closed atomic.Bool // Close was sent, or writing failed
 }
 
-// newWebSocket speaks WebSocket on nc, on which the upgrade was answered. rest
-// is what was read beyond the request.
+// Server speaks WebSocket on nc, on which the upgrade was answered. rest is
+// what was read beyond the request. last is called with nc after the last
+// frame was written and before nc is closed: it may wait until the peer has
+// read it.
 //
 // This is also the way in for an HTTP server that took nc over (hijacked it)
 // after the same answer.
-func newWebSocket(nc net.Conn, rest []byte) *webSocket {
-	return &webSocket{Conn: nc, rest: rest, turn: make(chan struct{}, 1)}
+func Server(nc net.Conn, rest []byte, last func(net.Conn)) *Conn {
+	return &Conn{Conn: nc, rest: rest, last: last, turn: make(chan struct{}, 1)}
 }
 
-// Read reads payload of binary frames; io.EOF is a Close frame of the client.
-func (w *webSocket) Read(p []byte) (int, error) {
+// Client is Server for the end that asked for the upgrade: its frames are
+// masked. rest is what was read beyond the answer.
+func Client(nc net.Conn, rest []byte) *Conn {
+	c := Server(nc, rest, func(net.Conn) {})
+	c.in.server = true
+	return c
+}
+
+// Read reads payload of binary frames; io.EOF is a Close frame of the peer.
+func (w *Conn) Read(p []byte) (int, error) {
 	for w.done == nil {
 		m, err := w.fetch(p)
 		n, ferr := w.in.decode(p[:m])
@@ -65,7 +78,7 @@ func (w *webSocket) Read(p []byte) (int, error) {
 	return 0, w.done
 }
 
-func (w *webSocket) fetch(p []byte) (int, error) {
+func (w *Conn) fetch(p []byte) (int, error) {
 	if len(w.rest) > 0 {
 		n := copy(p, w.rest)
 		w.rest = w.rest[n:]
@@ -74,8 +87,8 @@ func (w *webSocket) fetch(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// end answers a Close frame, or tells the client what it did wrong.
-func (w *webSocket) end(err error) error {
+// end answers a Close frame, or tells the peer what it did wrong.
+func (w *Conn) end(err error) error {
 	var e *closeError
 	if !errors.As(err, &e) {
 		return err
@@ -84,15 +97,17 @@ func (w *webSocket) end(err error) error {
 	if e.peer {
 		return io.EOF
 	}
-	farewell(w.Conn)
+	w.last(w.Conn)
 	return err
 }
 
-// Write sends p as one message.
-func (w *webSocket) Write(p []byte) (n int, err error) {
+// Write sends p, a server in one message.
+func (w *Conn) Write(p []byte) (n int, err error) {
 	w.turn <- struct{}{}
 	if w.closed.Load() {
 		err = net.ErrClosed
+	} else if w.in.server {
+		n, err = w.messages(p)
 	} else {
 		n, err = w.message(p)
 	}
@@ -102,7 +117,7 @@ func (w *webSocket) Write(p []byte) (n int, err error) {
 }
 
 // message writes one binary frame. The caller has the turn.
-func (w *webSocket) message(p []byte) (n int, err error) {
+func (w *Conn) message(p []byte) (n int, err error) {
 	buf := frameBuffers.Get().(*[]byte)
 	defer frameBuffers.Put(buf)
 	b := appendHeader((*buf)[:0], opBinary, len(p))
@@ -122,9 +137,45 @@ func (w *webSocket) message(p []byte) (n int, err error) {
 	return n, err
 }
 
+// messages writes masked copies of p in pieces, as frames. The caller has the
+// turn.
+func (w *Conn) messages(p []byte) (n int, err error) {
+	buf := frameBuffers.Get().(*[]byte)
+	defer frameBuffers.Put(buf)
+	for n < len(p) {
+		part := p[n:min(len(p), n+joined)]
+		*buf = w.frame((*buf)[:0], opBinary, part)
+		if _, err := w.Conn.Write(*buf); err != nil {
+			w.closed.Store(true)
+			return n, err
+		}
+		n += len(part)
+	}
+	return n, nil
+}
+
+// frame appends a whole frame, masked if this end is the client. The mask is
+// no secret of ours: it keeps what a program writes from looking like a request
+// to a proxy on the way (RFC 6455, 10.3).
+func (w *Conn) frame(b []byte, op byte, payload []byte) []byte {
+	start := len(b)
+	b = appendHeader(b, op, len(payload))
+	if !w.in.server {
+		return append(b, payload...)
+	}
+	b[start+1] |= 0x80
+	var mask [4]byte
+	rand.Read(mask[:]) // never fails
+	b = append(b, mask[:]...)
+	at := len(b)
+	b = append(b, payload...)
+	exclusiveOr(b[at:], mask, 0)
+	return b
+}
+
 // answer sends the Pong that waits, unless a write is under way: the writer
 // does it then. So the reader never waits for a writer.
-func (w *webSocket) answer() {
+func (w *Conn) answer() {
 	for w.pong.Load() != nil {
 		select {
 		case w.turn <- struct{}{}:
@@ -132,14 +183,14 @@ func (w *webSocket) answer() {
 			return
 		}
 		if p := w.pong.Swap(nil); p != nil && !w.closed.Load() {
-			w.control(append(appendHeader(nil, opPong, len(*p)), *p...), controlTimeout)
+			w.control(w.frame(nil, opPong, *p), controlTimeout)
 		}
 		<-w.turn
 	}
 }
 
 // control writes a control frame. The caller has the turn.
-func (w *webSocket) control(frame []byte, limit time.Duration) {
+func (w *Conn) control(frame []byte, limit time.Duration) {
 	err := w.Conn.SetWriteDeadline(time.Now().Add(limit))
 	if err == nil {
 		_, err = w.Conn.Write(frame)
@@ -151,7 +202,7 @@ func (w *webSocket) control(frame []byte, limit time.Duration) {
 
 // sendClose sends a Close frame, once, unless somebody is stuck in a write. It
 // reports whether it did.
-func (w *webSocket) sendClose(e *closeError) bool {
+func (w *Conn) sendClose(e *closeError) bool {
 	select {
 	case w.turn <- struct{}{}:
 	default:
@@ -161,22 +212,22 @@ func (w *webSocket) sendClose(e *closeError) bool {
 	if w.closed.Load() {
 		return false
 	}
-	w.control(appendClose(nil, e), farewellTimeout)
+	w.control(w.frame(nil, opClose, e.payload()), closeTimeout)
 	return !w.closed.Swap(true)
 }
 
 // CloseWrite starts the closing handshake (RFC 6455, 7.1.2): reads go on until
-// the client has answered.
-func (w *webSocket) CloseWrite() error {
+// the peer has answered.
+func (w *Conn) CloseWrite() error {
 	w.sendClose(&closeError{code: closeNormal})
 	return nil
 }
 
 // Close ends the connection. If no Close frame was sent yet, it sends one and
-// gives the client a second to read it.
-func (w *webSocket) Close() error {
+// lets it arrive.
+func (w *Conn) Close() error {
 	if w.sendClose(&closeError{code: closeNormal}) {
-		farewell(w.Conn)
+		w.last(w.Conn)
 	}
 	return w.Conn.Close()
 }

@@ -1,6 +1,8 @@
-package listen
+package websocket
 
 import (
+	"crypto/sha1" // RFC 6455 wants it; nothing secret is in it
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
@@ -44,7 +46,7 @@ func violation(code uint16, format string, args ...any) error {
 	return &closeError{code: code, msg: fmt.Sprintf(format, args...)}
 }
 
-// frames takes a client's frames apart. It is a value without I/O: bytes in,
+// frames takes a peer's frames apart. It is a value without I/O: bytes in,
 // payload out. MQTT's packets may be split and joined over frames and messages
 // in any way [MQTT-6.0.0-2]: the payload is one stream.
 type frames struct {
@@ -60,6 +62,8 @@ type frames struct {
 	// ping is the payload of the last Ping, nil if there was none. Only the last
 	// one must be answered (RFC 6455, 5.5.3).
 	ping []byte
+	// server says that the peer is one: its frames are not masked.
+	server bool
 }
 
 // decode takes the next bytes and moves the payload of data frames to the
@@ -82,7 +86,9 @@ func (f *frames) decode(b []byte) (n int, err error) {
 			}
 		}
 		part := b[i:min(len(b), i+int(min(f.left, uint64(len(b)))))]
-		f.unmask(part)
+		if !f.server {
+			f.unmask(part)
+		}
 		i += len(part)
 		f.left -= uint64(len(part))
 		if f.op < opClose {
@@ -148,8 +154,8 @@ func (f *frames) begin() error {
 	switch {
 	case f.head[0]&0x70 != 0:
 		return violation(closeProtocol, "reserved bits are set")
-	case !masked:
-		return violation(closeProtocol, "a client's frame is not masked")
+	case masked == f.server:
+		return violation(closeProtocol, "a client's frame is not masked, or a server's is")
 	case length < smallest:
 		return violation(closeProtocol, "the length is not in its shortest form")
 	case op == opText: // [MQTT-6.0.0-1]
@@ -163,7 +169,7 @@ func (f *frames) begin() error {
 	case length > maxFrame:
 		return violation(closeTooBig, "a frame of %d bytes", length)
 	}
-	copy(f.mask[:], f.head[at:])
+	copy(f.mask[:], f.head[at:]) // of a server: not looked at
 	f.op, f.left, f.at = op, length, 0
 	if op < opClose {
 		f.open = !fin
@@ -175,11 +181,16 @@ func (f *frames) begin() error {
 
 // unmask is the exclusive or of RFC 6455, 5.3, eight bytes at a time.
 func (f *frames) unmask(b []byte) {
+	exclusiveOr(b, f.mask, f.at)
+	f.at = (f.at + len(b)) & 3
+}
+
+// exclusiveOr masks b, whose first byte belongs to mask[at].
+func exclusiveOr(b []byte, mask [4]byte, at int) {
 	var m [8]byte
 	for i := range m {
-		m[i] = f.mask[(f.at+i)&3]
+		m[i] = mask[(at+i)&3]
 	}
-	f.at = (f.at + len(b)) & 3
 	wide := binary.LittleEndian.Uint64(m[:])
 	for len(b) >= 8 {
 		binary.LittleEndian.PutUint64(b, binary.LittleEndian.Uint64(b)^wide)
@@ -204,7 +215,7 @@ func (f *frames) endControl() error {
 // closeReceived words the answer to a Close frame (RFC 6455, 5.5.1).
 func closeReceived(payload []byte) error {
 	if len(payload) == 0 {
-		return &closeError{code: closeNoStatus, msg: "closed by the client", peer: true}
+		return &closeError{code: closeNoStatus, msg: "closed by the peer", peer: true}
 	}
 	if len(payload) == 1 {
 		return violation(closeProtocol, "a status code of one byte")
@@ -216,10 +227,10 @@ func closeReceived(payload []byte) error {
 	case !utf8.Valid(payload[2:]):
 		return violation(closeInvalidText, "the reason is not UTF-8")
 	}
-	return &closeError{code: code, msg: "closed by the client", peer: true}
+	return &closeError{code: code, msg: "closed by the peer", peer: true}
 }
 
-// appendHeader appends the header of a server's frame.
+// appendHeader appends the header of a frame that is not masked.
 func appendHeader(b []byte, op byte, length int) []byte {
 	b = append(b, 0x80|op)
 	switch {
@@ -231,15 +242,20 @@ func appendHeader(b []byte, op byte, length int) []byte {
 	return binary.BigEndian.AppendUint64(append(b, 127), uint64(length))
 }
 
-// appendClose appends a Close frame.
-func appendClose(b []byte, e *closeError) []byte {
+// payload is that of the Close frame which says so.
+func (e *closeError) payload() []byte {
 	if e.code == closeNoStatus {
-		return appendHeader(b, opClose, 0)
+		return nil
 	}
-	msg := ""
+	b := binary.BigEndian.AppendUint16(nil, e.code)
 	if !e.peer {
-		msg = e.msg
+		b = append(b, e.msg...)
 	}
-	b = appendHeader(b, opClose, 2+len(msg))
-	return append(binary.BigEndian.AppendUint16(b, e.code), msg...)
+	return b
+}
+
+// AcceptKey answers Sec-WebSocket-Key (RFC 6455, 4.2.2).
+func AcceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
