@@ -40,7 +40,7 @@ func New(o Options) (*Bridge, error) {
 	}
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		dialer: newDialer(o.TLS, o.Dial), tries: map[uint64]int{},
+		tries: map[uint64]int{},
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {
@@ -51,6 +51,9 @@ func New(o Options) (*Bridge, error) {
 		b.servers = append(b.servers, s)
 	}
 	var err error
+	if b.dialer, err = newDialer(&o); err != nil {
+		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+	}
 	if b.out, err = compileAll("out", o.Out); err != nil {
 		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
 	}

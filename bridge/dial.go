@@ -8,19 +8,22 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"sync"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/websocket"
 )
 
-// Deadlines of one attempt; together below 45 s.
+// Deadlines of one attempt at one server; attemptTimeout bounds all of them
+// but CONNACK.
 const (
 	resolveTimeout = 5 * time.Second
 	dialTimeout    = 10 * time.Second
+	proxyTimeout   = 10 * time.Second
 	tlsTimeout     = 15 * time.Second
+	upgradeTimeout = 10 * time.Second
+	attemptTimeout = 35 * time.Second
 	connackTimeout = 10 * time.Second
 	subackTimeout  = 10 * time.Second
-	addressStagger = 300 * time.Millisecond // RFC 8305, 5
-	addressMaxAge  = 24 * time.Hour
 	sendBuffer     = 64 << 10 // so that the window, not the kernel, holds what waits
 )
 
@@ -28,177 +31,155 @@ const (
 type server struct {
 	host, port string
 	tls        bool
+	path       string // of the WebSocket upgrade; empty: MQTT itself
 }
 
 func (s server) address() string { return net.JoinHostPort(s.host, s.port) }
 
+// schemes are the transports.
+var schemes = map[string]struct {
+	port    string
+	tls, ws bool
+}{
+	"mqtt": {port: "1883"}, "tcp": {port: "1883"},
+	"mqtts": {port: "8883", tls: true}, "ssl": {port: "8883", tls: true},
+	"ws": {port: "80", ws: true}, "wss": {port: "443", tls: true, ws: true},
+}
+
 func parseServer(text string) (server, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return server{}, fmt.Errorf("server %q: %w", text, errors.Unwrap(err))
+		return server{}, errors.New("server: not a URL") // it may hold a password
 	}
-	s := server{host: u.Hostname(), port: u.Port()}
-	switch u.Scheme {
-	case "mqtt", "tcp":
-		s.port = orDefault(s.port, "1883")
-	case "mqtts", "ssl":
-		s.tls = true
-		s.port = orDefault(s.port, "8883")
-	default:
-		return server{}, fmt.Errorf("server %q: the scheme must be mqtt, mqtts, tcp or ssl", text)
+	scheme, ok := schemes[u.Scheme]
+	s := server{host: u.Hostname(), port: u.Port(), tls: scheme.tls}
+	switch {
+	case !ok:
+		return server{}, fmt.Errorf("server %q: the scheme must be mqtt, mqtts, ws or wss", u.Redacted())
+	case s.host == "":
+		return server{}, fmt.Errorf("server %q: the host is missing", u.Redacted())
+	case u.User != nil || u.Fragment != "":
+		return server{}, fmt.Errorf("server %q: only scheme://host:port/path is understood", u.Redacted())
+	case scheme.ws:
+		s.path = u.RequestURI() // "/" at least
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "":
+		return server{}, fmt.Errorf("server %q: only ws and wss have a path", u.Redacted())
 	}
-	if s.host == "" {
-		return server{}, fmt.Errorf("server %q: the host is missing", text)
-	}
-	if u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
-		return server{}, fmt.Errorf("server %q: only scheme://host:port is understood", u.Redacted())
+	if s.port == "" {
+		s.port = scheme.port
 	}
 	return s, nil
 }
 
-func orDefault(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
-}
-
-// dialer connects to servers. It remembers the last good addresses of each, so
-// that a dead resolver does not take the link down with it.
+// dialer connects to servers. It is used by one goroutine at a time.
 type dialer struct {
-	tls    *tls.Config
-	dial   func(ctx context.Context, server string) (net.Conn, error) // nil: TCP
-	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	known  map[string]known // by host; used by one goroutine
+	tls   func() (*tls.Config, error) // nil: the system's roots
+	dial  func(ctx context.Context, server string) (net.Conn, error)
+	proxy *proxy // nil: none
+	names resolver
 }
 
-type known struct {
-	addrs []netip.Addr
-	at    time.Time
+func newDialer(o *Options) (*dialer, error) {
+	d := &dialer{tls: o.TLS, dial: o.Dial, names: resolver{known: map[string]known{}}}
+	d.names.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	}
+	if d.dial == nil {
+		d.dial = d.names.dial
+	}
+	if o.Proxy == "" {
+		return d, nil
+	}
+	var err error
+	d.proxy, err = parseProxy(o.Proxy)
+	return d, err
 }
 
-func newDialer(cfg *tls.Config, hook func(context.Context, string) (net.Conn, error)) *dialer {
-	return &dialer{tls: cfg, dial: hook, known: map[string]known{},
-		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
-			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		}}
-}
-
-// connect returns an established, for mqtts verified, connection to s.
+// connect returns a connection to s that carries MQTT: through the proxy,
+// verified if s has TLS, upgraded if it is WebSocket.
 func (d *dialer) connect(ctx context.Context, s server) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
 	c, err := d.open(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", s.address(), err)
 	}
-	c = progressConn{c}
-	if !s.tls {
+	if s.tls {
+		if c, err = d.secure(ctx, c, s); err != nil {
+			return nil, fmt.Errorf("TLS with %s: %w", s.address(), err)
+		}
+	}
+	if s.path == "" {
 		return c, nil
 	}
+	var rest []byte
+	err = within(ctx, c, upgradeTimeout, "answer to the WebSocket request", func() (err error) {
+		rest, err = upgrade(c, s)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("WebSocket with %s: %w", s.address(), err)
+	}
+	return websocket.Client(c, rest), nil
+}
+
+// open connects to the server, or to the proxy and through it.
+func (d *dialer) open(ctx context.Context, s server) (net.Conn, error) {
+	address := s.address()
+	if d.proxy != nil {
+		address = d.proxy.address
+	}
+	dctx, cancel := context.WithTimeout(ctx, dialTimeout+resolveTimeout)
+	defer cancel()
+	c, err := d.dial(dctx, address)
+	if err != nil {
+		return nil, err
+	}
+	c = progressConn{c}
+	if d.proxy == nil {
+		return c, nil
+	}
+	err = within(ctx, c, proxyTimeout, "answer of the proxy", func() error { return d.proxy.connect(c, s) })
+	if err != nil {
+		return nil, fmt.Errorf("through the proxy %s: %w", d.proxy.address, err)
+	}
+	return c, nil
+}
+
+// secure does the handshake of TLS. It owns c.
+func (d *dialer) secure(ctx context.Context, c net.Conn, s server) (net.Conn, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if d.tls != nil {
-		cfg = d.tls.Clone()
+		loaded, err := d.tls()
+		if err != nil {
+			_ = c.Close()
+			return nil, failf(ClassTLS, "%w", err)
+		}
+		cfg = loaded.Clone()
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = s.host
 	}
-	hctx, cancel := context.WithTimeout(ctx, tlsTimeout)
-	defer cancel()
 	t := tls.Client(c, cfg)
-	if err := t.HandshakeContext(hctx); err != nil {
-		_ = c.Close()
-		if errors.Is(err, context.DeadlineExceeded) {
-			return nil, failf(ClassTimeout, "TLS with %s: no answer within %v", s.address(), tlsTimeout)
-		}
-		return nil, fmt.Errorf("TLS with %s: %w", s.address(), err)
-	}
-	return t, nil
+	err := within(ctx, c, tlsTimeout, "end of the handshake", func() error { return t.HandshakeContext(ctx) })
+	return t, err
 }
 
-func (d *dialer) open(ctx context.Context, s server) (net.Conn, error) {
-	if d.dial != nil {
-		dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		defer cancel()
-		return d.dial(dctx, s.address())
-	}
-	addrs, err := d.resolve(ctx, s.host)
-	if err != nil {
-		return nil, err
-	}
-	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
+// within runs one exchange on c, for at most d. When that fails, c is closed.
+func within(ctx context.Context, c net.Conn, d time.Duration, what string, f func() error) error {
+	wctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	return race(dctx, addrs, s.port)
-}
-
-func (d *dialer) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{a}, nil
-	}
-	rctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	now := time.Now()
-	addrs, err := d.lookup(rctx, host)
-	if err == nil && len(addrs) > 0 {
-		d.known[host] = known{addrs, now}
-		return addrs, nil
-	}
-	if k, ok := d.known[host]; ok && now.Sub(k.at) < addressMaxAge {
-		return k.addrs, nil
+	unblock := context.AfterFunc(wctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	err := f()
+	if !unblock() && err == nil {
+		err = wctx.Err()
 	}
 	if err == nil {
-		err = errors.New("no address")
+		return nil
 	}
-	return nil, failf(ClassDNS, "resolve %s: %w", host, err)
-}
-
-// race tries the addresses in order, each a moment after the one before, and
-// returns the first connection.
-func race(ctx context.Context, addrs []netip.Addr, port string) (net.Conn, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type result struct {
-		c   net.Conn
-		err error
+	_ = c.Close()
+	if errors.Is(wctx.Err(), context.DeadlineExceeded) {
+		return failf(ClassTimeout, "no %s within %v", what, d)
 	}
-	results := make(chan result, len(addrs))
-	var wg sync.WaitGroup
-	for i, a := range addrs {
-		wg.Go(func() {
-			delay := time.NewTimer(time.Duration(i) * addressStagger)
-			defer delay.Stop()
-			select {
-			case <-delay.C:
-			case <-ctx.Done():
-				results <- result{err: ctx.Err()}
-				return
-			}
-			nd := net.Dialer{
-				KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
-				Control:         setUserTimeout,
-			}
-			c, err := nd.DialContext(ctx, "tcp", net.JoinHostPort(a.Unmap().String(), port))
-			results <- result{c, err}
-		})
-	}
-	var won net.Conn
-	var first error
-	for range addrs {
-		r := <-results
-		switch {
-		case r.err == nil && won == nil:
-			won = r.c
-			cancel()
-		case r.err == nil:
-			_ = r.c.Close()
-		case first == nil:
-			first = r.err
-		}
-	}
-	wg.Wait()
-	if won == nil {
-		return nil, first
-	}
-	if t, ok := won.(*net.TCPConn); ok {
-		_ = t.SetWriteBuffer(sendBuffer) // an optimization: the default works too
-	}
-	return won, nil
+	return err
 }

@@ -286,7 +286,7 @@ func TestClassesOfRealFailures(t *testing.T) {
 			down := make(chan bridge.Event, 10)
 			running(t, bridge.Options{
 				Name: "x", Servers: []string{tc.server}, ClientID: "x",
-				TLS: &tls.Config{RootCAs: roots(t)},
+				TLS: func() (*tls.Config, error) { return &tls.Config{RootCAs: roots(t)}, nil },
 				OnEvent: func(e bridge.Event) {
 					select {
 					case down <- e:

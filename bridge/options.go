@@ -40,16 +40,22 @@ type Publisher interface {
 // Options describe one bridge. The zero value of a field means its default.
 type Options struct {
 	Name     string   // of the bridge; required; part of its local identity
-	Servers  []string // mqtt://, mqtts://, tcp://, ssl:// host[:port]; the first is preferred
+	Servers  []string // mqtt://, mqtts://, ws://, wss:// host[:port][/path]; the first is preferred
 	ClientID string   // required: a session upstream needs a name
 	// Protocol is the version spoken; default 5.0. There is no falling back
 	// to another one.
 	Protocol mqtt.Version
 	Username string
 	Password string
-	// TLS is used for mqtts:// and ssl://: roots, client certificates. The
-	// ServerName defaults to the server's host. Nil means the system's roots.
-	TLS       *tls.Config
+	// TLS says how to speak mqtts:// and wss://: roots, client certificates.
+	// It is asked before each connection, so that files which have changed
+	// count. The ServerName defaults to the server's host. Nil means the
+	// system's roots.
+	TLS func() (*tls.Config, error)
+	// Proxy is http://host:port (CONNECT) or socks5://host:port, with user name
+	// and password before the host if it wants them. It resolves the server's
+	// name. Empty: none; the environment is not looked at.
+	Proxy     string
 	KeepAlive time.Duration // default 30 s; 1 s to 18 h
 	// SessionExpiry is how long the server keeps the session while the
 	// bridge is away; default 1 h, at least 1 s.
@@ -81,8 +87,9 @@ type Options struct {
 	// OnEvent hears of changes as they happen. It is called by the bridge's
 	// goroutines and must return at once.
 	OnEvent func(Event)
-	// Dial replaces name resolution and TCP for tests and proxies; server is
-	// host:port. TLS is still done on what it returns.
+	// Dial replaces name resolution and TCP for tests; server is host:port,
+	// that of the proxy if there is one. What lies above is still done on what
+	// it returns.
 	Dial func(ctx context.Context, server string) (net.Conn, error)
 }
 

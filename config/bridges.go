@@ -17,6 +17,7 @@ type Bridge struct {
 	ClientID    string        `yaml:"client_id" tmpl:"node" doc:"Client Identifier at the other side" ex:"\"{node}\""`
 	Credentials Credentials   `yaml:"credentials" doc:"who we are at the other side"`
 	TLS         BridgeTLS     `yaml:"tls" doc:"TLS of mqtts:// and wss://"`
+	Proxy       Secret        `yaml:"proxy" doc:"http://host:port (CONNECT) or socks5://host:port, with user:password@ before the host if it wants them"`
 	KeepAlive   time.Duration `yaml:"keep_alive" min:"1s" max:"18h" doc:"keep alive" ex:"30s"`
 	StatusTopic string        `yaml:"status_topic" tmpl:"node" doc:"retained topic at the other side: online, and offline as the will; empty is none" ex:"\"dunlin/{node}/status\""`
 	Out         []OutRoute    `yaml:"out" doc:"topics sent to the other side; the first match decides"`
@@ -194,6 +195,9 @@ func (b *Bridge) check(l *loader, p string) {
 		l.failIf(topicFault(b.StatusTopic), join(p, "status_topic"), "", "status_topic %s")
 	}
 	b.Credentials.check(l, join(p, "credentials"), anyTLS)
+	if b.Proxy.IsSet() {
+		l.failIf(proxyFault(b.Proxy.Reveal()), join(p, "proxy"), "for example \"socks5://proxy.example:1080\"", "proxy %s")
+	}
 	for i, r := range b.Out {
 		r.check(l, index(join(p, "out"), i))
 	}
@@ -262,6 +266,16 @@ func orNone(s string) string {
 		return "none"
 	}
 	return s
+}
+
+// proxyFault says why an address is none of a proxy, "" when it is one. The
+// address is not repeated: it may hold a password.
+func proxyFault(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "socks5" || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/")+u.RawQuery != "" {
+		return "must be http:// or socks5:// with a host and a port"
+	}
+	return ""
 }
 
 // serverFault says why an address is none, "" when it is one. The address is

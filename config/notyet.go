@@ -44,7 +44,6 @@ func notYet() []later {
 		{path: "devices.*.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},
-		{path: "bridges.*.servers.*", only: []string{"ws://", "wss://"}, refuse: "this version does not speak WebSocket to other servers"},
 		{path: "bridges.*.profile", harmless: []string{"generic"}},
 		{path: "bridges.*.credentials.sas", refuse: "this version cannot sign in with it"},
 		{path: "bridges.*.credentials.jwt", refuse: "this version cannot sign in with it"},

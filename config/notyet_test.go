@@ -30,7 +30,6 @@ func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
 	for src, place := range map[string]string{
 		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`:                              "mqtt.listeners[0].bind",
 		`mqtt: {listeners: [{bind: ":1883"}]}`:                                                           "mqtt.listeners[0].bind",
-		`bridges: {a: {servers: ["wss://a.example"], out: [{from: x}]}}`:                                 "bridges.a.servers[0]",
 		`bridges: {a: {servers: ["mqtt://a.example"], credentials: {sas: "${K:-k}"}, out: [{from: x}]}}`: "bridges.a.credentials.sas",
 	} {
 		errs := load(t, src).Runnable()

@@ -31,14 +31,14 @@ func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
 }
 
 func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) error {
-	secured, err := bridgeTLS(cfg, &bc)
-	if err != nil {
+	secured := func() (*tls.Config, error) { return bridgeTLS(cfg, &bc) }
+	if _, err := secured(); err != nil { // read again for each connection
 		return err
 	}
 	o := bridge.Options{
 		Name: bc.Name, Servers: bc.Servers, ClientID: bc.ClientID, Protocol: bridgeProtocol[bc.Protocol],
 		Username: bc.Credentials.Username, Password: bc.Credentials.Password.Reveal(),
-		TLS: secured, KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
+		TLS: secured, Proxy: bc.Proxy.Reveal(), KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
 		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
 		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
