@@ -44,6 +44,7 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 		who = everybody{}
 	}
 	l.auth = b.hub.authority(who)
+	l.auth.doors = append(l.auth.doors, l)
 	if o.Limits != nil {
 		l.limits = *o.Limits
 		l.limits.setDefaults()

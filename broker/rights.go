@@ -10,16 +10,18 @@ import (
 )
 
 // Rights are asked for when something is published or subscribed, and the
-// answers are remembered until Authenticator.Generation changes. The next
-// PUBLISH or subscription of anybody, or Broker.RightsChanged, notices that;
-// then every session is reviewed: subscriptions that are not granted any more
-// end, and what waits and may not be received is given up.
+// answers are remembered until they change. Broker.RightsChanged says so, and
+// the next subscription of anybody or message of an in-process client notices
+// a new Authenticator.Generation too; a PUBLISH, which is to be cheap, looks at
+// one number. Then every session is reviewed: subscriptions that are not
+// granted any more end, and what waits and may not be received is given up.
 
 // authority is one Authenticator with the generation of the last review.
 type authority struct {
 	Authenticator
-	open bool // everybody may do everything
-	seen atomic.Uint64
+	open  bool // everybody may do everything
+	seen  atomic.Uint64
+	doors []*listener // that ask it
 }
 
 // authority returns the one that stands for a; few are shared by all
@@ -37,15 +39,8 @@ func (h *hub) authority(a Authenticator) *authority {
 	return x
 }
 
-// Generation implements conn.Router.
-func (l *listener) Generation() uint64 {
-	l.notice()
-	return l.auth.Generation()
-}
-
-// RightsChanged applies changed answers of the Authenticators to all sessions
-// at once, also of clients that are away. It returns when that is done.
-// Without it, the next PUBLISH does it.
+// RightsChanged applies changed answers of the Authenticators to all sessions,
+// also of clients that are away. It returns when that is done.
 func (b *Broker) RightsChanged() { b.hub.notice() }
 
 // notice reviews the sessions if rights have changed.
@@ -59,6 +54,9 @@ func (h *hub) notice() {
 }
 
 func (h *hub) reviewAll(a *authority) {
+	for _, l := range a.doors {
+		l.conn.Rights.Add(1)
+	}
 	var all []admitted
 	r := &h.registry
 	r.Lock()

@@ -74,7 +74,7 @@ func TestAWildcardDeliversOnlyWhatMayBeReceived(t *testing.T) {
 // The rights to a/# go while one client is there, one is away, one is a member
 // of a group, and messages wait.
 func TestRightsThatGoStopDeliveries(t *testing.T) {
-	for _, how := range []string{"noticed by the next PUBLISH", "told by RightsChanged"} {
+	for _, how := range []string{"noticed by the next SUBSCRIBE", "told by RightsChanged"} {
 		t.Run(how, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				auth := newForbidding("")
@@ -97,10 +97,15 @@ func TestRightsThatGoStopDeliveries(t *testing.T) {
 				live.Expect("PUBLISH topic=a/x payload=1 qos=1 id=1")
 				shared.Expect("PUBLISH topic=a/x payload=1 qos=1 id=1")
 				shared.Expect("PUBLISH topic=a/x payload=2 qos=1 id=2")
-				auth.forbid("a/")
-				if how == "told by RightsChanged" {
-					b.RightsChanged()
+				forbid := func(prefix string) {
+					if auth.forbid(prefix); how == "told by RightsChanged" {
+						b.RightsChanged()
+						return
+					}
+					p.Send("SUBSCRIBE id=9 f=other")
+					p.Expect("SUBACK id=9 rcs=0x00")
 				}
+				forbid("a/")
 				p.Send("PUBLISH topic=a/x payload=3 qos=1 id=1")
 				p.Expect("PUBACK id=1 rc=0x87 reason=yes")
 				p.Send("PUBLISH topic=b payload=4 qos=1 id=1")
@@ -112,7 +117,7 @@ func TestRightsThatGoStopDeliveries(t *testing.T) {
 				away.Send("CONNECT cid=away clean=0")
 				away.Expect("CONNACK sp=1 rc=0x00 ...")
 				away.Expect("PUBLISH topic=b payload=4 qos=1 id=3")
-				auth.forbid("")
+				forbid("")
 				p.Send("PUBLISH topic=a/x payload=5 qos=1 id=1")
 				p.Expect("PUBACK id=1 rc=0x10") // the subscriptions have ended
 			})

@@ -22,6 +22,11 @@ type Publication struct {
 	properties mqtt.Properties
 	owned      *mqtt.Message
 
+	// Memo is where the router remembers what matched the topic, for the next
+	// message that brings the same Memo and the same topic; nil for nothing to
+	// be remembered.
+	Memo *any
+
 	origin uint16    // see Origin
 	shared bool      // many receivers are expected
 	images [4][]byte // encoded packets of QoS 0 by version and RETAIN; empty: not made yet
@@ -65,7 +70,7 @@ func (p *Publication) Own(m *mqtt.Message) *Publication {
 }
 
 func (p *Publication) reset() {
-	p.owned, p.origin, p.shared, p.inner = nil, 0, false, nil
+	p.owned, p.Memo, p.origin, p.shared, p.inner = nil, nil, 0, false, nil
 	for i := range p.images {
 		if cap(p.images[i]) > maxImage {
 			p.images[i] = nil

@@ -44,8 +44,6 @@ type Server interface {
 
 // Router carries out what a session asks for.
 type Router interface {
-	// Generation changes when answers of Admit may have changed.
-	Generation() uint64
 	// Admit judges a PUBLISH before it changes any state.
 	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) *mqtt.Error
 	Publish(now time.Time, p *packet.Publication) (matched, recorded bool)
@@ -97,6 +95,8 @@ type Config struct {
 	Log         *slog.Logger
 	Counters    *Counters
 	Memory      *memory.Account
+	// Rights changes when answers of Admit may have changed.
+	Rights atomic.Uint64
 }
 
 // Counters are shared by all connections of a broker: of what is rare. What

@@ -33,7 +33,6 @@ func (f *fakeBroker) Disconnect(c *Conn, e End) {
 	c.peer.Detach()
 	f.ended <- e
 }
-func (f *fakeBroker) Generation() uint64 { return 0 }
 func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) *mqtt.Error {
 	if topic == "panic" {
 		panic("a bug")

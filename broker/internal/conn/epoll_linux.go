@@ -14,7 +14,7 @@ import (
 
 // readSocket reads what is there. 0 without an error is the end of input.
 func readSocket(fd int32, b []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
 	return int(n), errno
 }
 
@@ -32,7 +32,7 @@ func again(errno syscall.Errno) bool { return errno == syscall.EAGAIN || errno =
 // goroutine that finds nothing to do is parked, and no thread blocks.
 type poller struct {
 	fd     int
-	wakeup int // an eventfd: written to, it ends wait
+	wakeup int // an eventfd: each write ends a wait; nobody reads it
 	file   *os.File
 	raw    syscall.RawConn
 	events [128]syscall.EpollEvent
@@ -83,9 +83,13 @@ func (p *poller) poll() int {
 	return int(n)
 }
 
-// watch changes what is watched of fd.
+// edge makes epoll report a descriptor when something comes, and not for as
+// long as something is there: it looks at each one once less in every round.
+const edge = 1 << 31 // syscall.EPOLLET is negative
+
+// watch changes what is watched of fd, and reports anew what is there already.
 func (p *poller) watch(op int, fd int32, events uint32) error {
-	ev := syscall.EpollEvent{Events: events, Fd: fd}
+	ev := syscall.EpollEvent{Events: events | edge, Fd: fd}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("epoll_ctl", errno)
@@ -97,12 +101,6 @@ func (p *poller) watch(op int, fd int32, events uint32) error {
 func (p *poller) wake() {
 	one := uint64(1)
 	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(p.wakeup), uintptr(unsafe.Pointer(&one)), 8)
-}
-
-// woken takes the wake calls so far.
-func (p *poller) woken() {
-	var n uint64
-	syscall.RawSyscall(syscall.SYS_READ, uintptr(p.wakeup), uintptr(unsafe.Pointer(&n)), 8)
 }
 
 // isSocket reports whether nc is a plain TCP or Unix socket.

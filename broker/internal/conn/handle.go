@@ -145,7 +145,7 @@ func (c *Conn) publish(now time.Time) error {
 		}
 	}
 	c.count(now, len(p.Topic)+len(p.Payload))
-	full, no := c.judge(name)
+	full, memo, no := c.judge(name)
 	if no != nil {
 		return c.refuse(no)
 	}
@@ -154,6 +154,7 @@ func (c *Conn) publish(now time.Time) error {
 	}
 	c.insideTopic(&c.view.Properties)
 	c.publication.Borrow(now, &c.view, full, c.peer.id)
+	c.publication.Memo = memo
 	return c.step(now)
 }
 

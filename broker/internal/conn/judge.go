@@ -30,36 +30,40 @@ type Features struct {
 }
 
 // judge says why a PUBLISH to name is not routed; nil lets it pass. The client
-// gets the reason in the acknowledgement and may go on.
-func (c *Conn) judge(name string) (full string, _ *mqtt.Error) {
+// gets the reason in the acknowledgement and may go on. memo is nil for a name
+// that is not remembered.
+func (c *Conn) judge(name string) (full string, memo *any, _ *mqtt.Error) {
 	v := &c.view
 	if v.Properties.Has != 0 {
 		if tooManyUserProperties(&v.Properties) {
-			return "", errUserProperties
+			return "", nil, errUserProperties
 		}
 		if c.cfg.Features.CheckPayload && !payloadFits(&v.Properties, v.Publish.Payload) {
-			return "", errPayloadFormat
+			return "", nil, errPayloadFormat
 		}
 	}
-	k, generation := c.topics.known(name), c.cfg.Router.Generation()
+	kept, generation := c.topics.known(name), c.cfg.Rights.Load()
+	k := kept
 	if k == nil {
 		k = &known{name: name, full: c.cfg.TopicPrefix + name}
+	} else {
+		memo = &kept.memo
 	}
 	if k.generation != generation {
 		k.generation, k.granted = generation, 0
 	}
 	bit := grant(v.Publish.QoS, v.Publish.Retain)
 	if k.granted&bit != 0 {
-		return k.full, nil
+		return k.full, memo, nil
 	}
 	if err := c.fits(name); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if err := c.cfg.Router.Admit(c, k.full, v.Publish.QoS, v.Publish.Retain); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	k.granted |= bit
-	return k.full, nil
+	return k.full, memo, nil
 }
 
 // available checks a PUBLISH against what CONNACK said the server can do. A

@@ -22,6 +22,7 @@ type loop struct {
 	armed     int64  // the deadline that poller.file has; 0 for none
 	more      bool   // not all was read that is there
 	buf       []byte // what is read is worked off here
+	out       []byte // what is written
 	scratch   scratch
 	spare     []*Conn
 
@@ -136,10 +137,6 @@ func (l *loop) flush(now time.Time) {
 // event works off what epoll reports. It is only a hint: a descriptor may have
 // been closed and given to another connection in the same round.
 func (l *loop) event(now time.Time, ev *syscall.EpollEvent) {
-	if ev.Fd == int32(l.wakeup) {
-		l.woken()
-		return
-	}
 	if int(ev.Fd) >= len(l.conns) || l.conns[ev.Fd] == nil {
 		return
 	}

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -150,6 +151,33 @@ func TestLoopTakesPacketsInAnyPieces(t *testing.T) {
 	}
 	if b.fake.published != 50 {
 		t.Errorf("%d messages, want 50", b.fake.published)
+	}
+}
+
+// Epoll says once that there is something: what one read leaves, what a full
+// buffer stops and what a client does not take yet must all go on.
+func TestLoopGoesOnUntilAllIsReadAndWritten(t *testing.T) {
+	b := newBench(t)
+	_, client := b.connected(0)
+	const pings = 4 * readSize // two bytes each
+	client.SetReadDeadline(time.Time{})
+	wrote, read := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := client.Write(bytes.Repeat([]byte{0xC0, 0}, pings))
+		wrote <- err
+	}()
+	go func() {
+		_, err := io.CopyN(io.Discard, client, 2*pings)
+		read <- err
+	}()
+	for until := time.Now().Add(60 * time.Second); len(read) == 0 && time.Now().Before(until); {
+		b.turn()
+	}
+	if len(read) == 0 {
+		t.Fatal("not all is answered")
+	}
+	if err := errors.Join(<-wrote, <-read); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -63,6 +63,18 @@ func (l *loop) watch(c *Conn, events uint32) {
 	}
 }
 
+// unread is called when a read took all it had room for: epoll is to report
+// again what is left.
+func (l *loop) unread(c *Conn) {
+	s := &c.sock
+	l.more = true
+	if s.fd >= 0 && s.events&syscall.EPOLLIN != 0 {
+		if err := l.poller.watch(syscall.EPOLL_CTL_MOD, s.fd, s.events); err != nil {
+			c.shut(err)
+		}
+	}
+}
+
 // serve does what a mark may stand for.
 func (l *loop) serve(c *Conn, now time.Time) {
 	s := &c.sock
@@ -144,7 +156,7 @@ func (l *loop) listen(c *Conn) {
 	}
 }
 
-// readable reads once; what is left makes the next round come at once.
+// readable reads once; what is left comes in the next round.
 func (l *loop) readable(c *Conn, now time.Time) {
 	s := &c.sock
 	switch {
@@ -180,8 +192,10 @@ func (l *loop) readable(c *Conn, now time.Time) {
 		l.inputEnds(c, io.EOF)
 	default:
 		c.in.Bytes += uint64(n)
-		l.more = l.more || kept+n == len(buf)
 		l.feed(c, now, buf[:kept+n])
+		if kept+n == len(buf) {
+			l.unread(c)
+		}
 	}
 }
 
@@ -270,16 +284,15 @@ func (l *loop) write(c *Conn, now time.Time) {
 		return
 	}
 	for range 4 {
-		buf := buffers.Get().(*[]byte)
-		closing, err := c.fill(buf, now)
+		l.out = l.out[:0]
+		closing, err := c.fill(&l.out, now)
 		if err != nil {
-			recycle(buf)
 			c.shut(err)
 			continue
 		}
-		size := len(*buf)
+		size := len(l.out)
 		s.last = closing
-		if !l.send(c, now, buf) {
+		if size > 0 && !l.send(c, now) {
 			return
 		}
 		if closing {
@@ -306,38 +319,64 @@ func (l *loop) hurry(c *Conn, now time.Time) {
 	}
 }
 
-// send writes buf, which is given away, and reports whether all of it went.
-func (l *loop) send(c *Conn, now time.Time, buf *[]byte) bool {
-	s := &c.sock
-	if len(*buf) == 0 {
-		recycle(buf)
-		return true
-	}
-	s.out, s.off = buf, 0
-	return l.push(c, now)
-}
-
-// push writes what is left of out.
-func (l *loop) push(c *Conn, now time.Time) bool {
-	s := &c.sock
-	n, errno := writeSocket(s.fd, (*s.out)[s.off:])
-	if errno != 0 && !again(errno) {
-		s.sent(c)
-		l.refused(c, os.NewSyscallError("write", errno))
+// send writes l.out and reports whether all of it went. The rest waits in
+// memory of the connection's own.
+func (l *loop) send(c *Conn, now time.Time) bool {
+	n, ok := l.give(c, now, l.out)
+	if ok && n < len(l.out) {
+		rest := buffers.Get().(*[]byte)
+		*rest, l.out = l.out, *rest
+		c.sock.out, c.sock.off = rest, int32(n)
+		l.await(c, now)
 		return false
 	}
-	if errno == 0 {
-		s.off += int32(n)
-		if !s.hurries {
-			s.progress = l.since(now)
+	if cap(l.out) > 2*flushSize { // a large packet has grown it
+		l.out = nil
+	}
+	return ok
+}
+
+// push writes what is left of out and reports whether all of it went.
+func (l *loop) push(c *Conn, now time.Time) bool {
+	s := &c.sock
+	n, ok := l.give(c, now, (*s.out)[s.off:])
+	if !ok {
+		return false
+	}
+	if s.off += int32(n); int(s.off) < len(*s.out) {
+		l.await(c, now)
+		return false
+	}
+	s.sent(c)
+	return true
+}
+
+// give writes what the socket takes of b. ok is false if it takes nothing any
+// more.
+func (l *loop) give(c *Conn, now time.Time, b []byte) (n int, ok bool) {
+	s := &c.sock
+	n, errno := writeSocket(s.fd, b)
+	if errno != 0 {
+		if again(errno) {
+			return 0, true
 		}
-		c.out.Bytes += uint64(n)
-		c.sent.take(&c.out)
+		if s.out != nil {
+			s.sent(c)
+		}
+		l.refused(c, os.NewSyscallError("write", errno))
+		return 0, false
 	}
-	if int(s.off) == len(*s.out) {
-		s.sent(c)
-		return true
+	if !s.hurries {
+		s.progress = l.since(now)
 	}
+	c.out.Bytes += uint64(n)
+	c.sent.take(&c.out)
+	return n, true
+}
+
+// await waits until the socket takes more.
+func (l *loop) await(c *Conn, now time.Time) {
+	s := &c.sock
 	if s.events&syscall.EPOLLOUT == 0 {
 		c.holdOutput(cap(*s.out))
 		s.waits = true
@@ -345,7 +384,6 @@ func (l *loop) push(c *Conn, now time.Time) bool {
 		l.watch(c, s.events|syscall.EPOLLOUT)
 		l.schedule(c)
 	}
-	return false
 }
 
 // refused goes on after a write that failed. What the client sent before it
@@ -410,7 +448,8 @@ func (l *loop) end(c *Conn, err error) {
 	// Closing a socket with unread input resets it, and the client may lose
 	// what was sent just before.
 	s.lingers, s.off = true, 0
-	l.watch(c, syscall.EPOLLIN)
+	l.watch(c, 0)
+	l.watch(c, syscall.EPOLLIN) // anew: what was not read is reported
 	l.deadlines.set(c, l.since(time.Now())+int64(closeTimeout))
 }
 
@@ -419,12 +458,12 @@ func (l *loop) discard(c *Conn) {
 	s := &c.sock
 	n, errno := readSocket(s.fd, l.buf)
 	s.off += int32(max(n, 0))
-	l.more = l.more || n == len(l.buf)
-	if errno != 0 && again(errno) {
-		return
-	}
-	if errno != 0 || n == 0 || s.off > lingerMax {
+	switch {
+	case errno != 0 && again(errno):
+	case errno != 0 || n == 0 || s.off > lingerMax:
 		l.release(c)
+	case n == len(l.buf):
+		l.unread(c)
 	}
 }
 

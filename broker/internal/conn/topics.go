@@ -17,6 +17,7 @@ type known struct {
 	full       string // behind the listener's prefix
 	generation uint64 // of the rights that granted was asked with
 	granted    uint8  // one bit for each QoS and RETAIN
+	memo       any    // see packet.Publication
 }
 
 // rememberMax bounds a remembered name, in bytes.

@@ -161,8 +161,8 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	w.notified = waits
 	w.Unlock()
 	for open {
-		c.pull(dst, now, closing)
-		if closing || len(*dst) >= flushSize || !c.clear() && !c.cfg.Router.Resume(now, c.peer) {
+		rest := c.pull(dst, now, closing)
+		if closing || !rest || len(*dst) >= flushSize || !c.clear() && !c.cfg.Router.Resume(now, c.peer) {
 			break
 		}
 	}
@@ -207,8 +207,8 @@ func (c *Conn) clear() bool {
 }
 
 // pull takes what went past the session, and encodes what the session may send
-// until dst is one write.
-func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) {
+// until dst is one write. rest says that clear or Resume may give it more.
+func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) (rest bool) {
 	s := &c.peer.state
 	s.Lock()
 	defer s.Unlock()
@@ -232,6 +232,7 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) {
 		*dst = c.encode(*dst, now, &m, s.session)
 	}
 	c.peer.letGo()
+	return s.backlog != nil || s.session.Held() > 0
 }
 
 // pass takes a QoS 0 message that has nothing to overtake, unless CONNACK has

@@ -7,7 +7,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
-	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // hit is one receiver of a message: overlapping subscriptions of one sink are
@@ -23,6 +22,7 @@ type hit struct {
 
 // delivery is the scratch memory of one Publish.
 type delivery struct {
+	nodes    []*node
 	hits     []hit
 	index    map[Sink]int // made only when more than one filter matched
 	kept     []store.Destination
@@ -32,28 +32,29 @@ type delivery struct {
 var deliveries = sync.Pool{New: func() any { return new(delivery) }}
 
 func (d *delivery) release() {
+	clear(d.nodes)
 	clear(d.hits)
 	clear(d.kept)
 	clear(d.index)
-	d.hits, d.kept, d.recorded = d.hits[:0], d.kept[:0], false
+	d.nodes, d.hits, d.kept, d.recorded = d.nodes[:0], d.hits[:0], d.kept[:0], false
 	deliveries.Put(d)
 }
 
 // match collects the receivers of p; with each, one for every subscription.
-func (d *delivery) match(filters *topic.Filters[*node], p *packet.Publication, each bool) {
-	m, nodes := p.Peek(), 0
-	filters.Match(m.Topic, func(_ string, n *node) {
-		nodes++
-		if nodes == 2 && !each {
+func (d *delivery) match(filters *routes, p *packet.Publication, each bool) {
+	m := p.Peek()
+	d.nodes = filters.find(p, d.nodes)
+	for k, n := range d.nodes {
+		if k == 1 && !each {
 			d.reindex()
 		}
 		for i := range n.subscribers {
-			d.add(&n.subscribers[i], m, nodes > 1 && !each)
+			d.add(&n.subscribers[i], m, k > 0 && !each)
 		}
 		for _, g := range n.groups {
 			d.addShared(g, p)
 		}
-	})
+	}
 }
 
 // reindex is called when a second filter matches: from then on a sink may

@@ -84,7 +84,7 @@ type Router struct {
 	keepers atomic.Int32 // sinks that answer for QoS 0 too
 
 	mu            sync.RWMutex
-	filters       topic.Filters[*node]
+	filters       routes
 	retained      topic.Names[*mqtt.Message]
 	retainedBytes int64
 	nextExpiry    time.Time // no retained message expires before; zero: none does

@@ -53,11 +53,7 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 		}
 		retained = nil
 	}
-	n, ok := r.filters.Get(filter)
-	if !ok {
-		n = new(node)
-		r.filters.Set(filter, n)
-	}
+	n := r.filters.add(filter)
 	added := false
 	if shared {
 		sub.via = &packet.Via{Identifiers: sub.via.IDs(), Share: s.Filter}
@@ -107,7 +103,7 @@ func (r *Router) Unsubscribe(sink Sink, s string, durable bool) {
 		r.shared--
 	}
 	if n.empty() {
-		r.filters.Delete(filter)
+		r.filters.remove(filter)
 	}
 	if durable {
 		r.store.Append(store.Record{Kind: store.Unsubscribed, ClientID: sink.ClientID(), Subscription: mqtt.Subscription{Filter: s}})

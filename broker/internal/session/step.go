@@ -74,14 +74,14 @@ func (s *Session) pubrel(p *packet.View, out []Effect) []Effect {
 
 func (s *Session) puback(p *packet.View, out []Effect) []Effect {
 	out = s.persist(out, DeliveryDone, s.out.acknowledge(SentID(p.ID), mqtt.AtLeastOnce))
-	return append(out, Effect{Kind: Ready})
+	return s.ready(out)
 }
 
 func (s *Session) pubrec(p *packet.View, out []Effect) []Effect {
 	if p.Reason.Failed() {
 		// A refusal ends the exchange, the identifier is free [MQTT-4.3.3-4].
 		out = s.persist(out, DeliveryDone, s.out.acknowledge(SentID(p.ID), mqtt.ExactlyOnce))
-		return append(out, Effect{Kind: Ready})
+		return s.ready(out)
 	}
 	ack := Effect{Kind: Acknowledge, Type: packet.PUBREL, ID: p.ID}
 	if number := s.out.received(SentID(p.ID)); number > 0 {
@@ -94,6 +94,14 @@ func (s *Session) pubrec(p *packet.View, out []Effect) []Effect {
 
 func (s *Session) pubcomp(p *packet.View, out []Effect) []Effect {
 	out = s.persist(out, DeliveryDone, s.out.complete(SentID(p.ID)))
+	return s.ready(out)
+}
+
+// ready asks for a look at Next if the room that the client made is waited for.
+func (s *Session) ready(out []Effect) []Effect {
+	if o := &s.out; o.queue.len() == 0 && o.resend == o.inflight.len() {
+		return out
+	}
 	return append(out, Effect{Kind: Ready})
 }
 
