@@ -18,6 +18,7 @@ type Bridge struct {
 	out      []route
 	queue    *lanes // nil: nothing goes up
 	pacer    *pacer
+	prep     preparer
 	dialer   *dialer
 	status   *status
 	receiver *receiver
@@ -65,7 +66,8 @@ func New(o Options) (*Bridge, error) {
 		b.queue = &lanes{queues: o.Queues}
 	}
 	b.pacer = newPacer(o.Pace, o.Ledger)
-	b.receiver = newReceiver(b.self, in, o.Local, b.status)
+	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope}
+	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)
 	return b, nil
 }
 
@@ -86,6 +88,9 @@ func (b *Bridge) Stats() Stats {
 			s.Queue.Accepted += left
 			s.Queue.Dropped += left
 		}
+	}
+	if b.o.Dead != nil {
+		s.DeadKept = b.o.Dead.Stats().Messages
 	}
 	s.Today = b.pacer.used(time.Now())
 	return s
@@ -169,19 +174,23 @@ func (b *Bridge) ended(ctx context.Context, l *link, err error) {
 	if l.answered.Load() && time.Since(l.since) >= stableAfter {
 		b.retry.reset()
 	}
-	var f *failure
-	if !errors.As(err, &f) {
+	if err == nil {
 		return
 	}
+	f := classify(err, time.Now())
 	if f.class == ClassStalled {
 		b.stalls++
 	} else if l.answered.Load() {
 		b.stalls = 0
 	}
 	head, ok := l.win.first()
-	if ok && poisonous(f.code) && b.accuse(head.seq) {
-		// An error here is one of the queue and comes again with its next use.
-		_ = l.bury(context.WithoutCancel(ctx), head.seq, head.topic, f.code)
+	// An error of bury is one of the queue and comes again with its next use.
+	switch {
+	case !ok || ctx.Err() != nil:
+	case poisonous(f.code) && b.accuse(head.seq):
+		_ = l.bury(context.WithoutCancel(ctx), head.seq, head.topic, f.code, f.code.String())
+	case f.class == ClassTCP && f.code == 0 && b.closed(head.seq, time.Since(head.sent)):
+		_ = l.bury(context.WithoutCancel(ctx), head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
 	}
 }
 

@@ -59,7 +59,8 @@ type seen struct {
 	dup     bool
 	retain  bool
 	expiry  uint32
-	hops    string
+	user    map[string]string
+	via     string
 }
 
 // fakeServer is a scripted MQTT server with one session, of the version that
@@ -332,8 +333,12 @@ func (c *fakeConn) publish(v *packet.View) bool {
 		qos: v.Publish.QoS, dup: v.Publish.Dup, retain: v.Publish.Retain, expiry: v.Properties.MessageExpiry,
 	}
 	for _, u := range v.Properties.User {
-		if string(u.Name) == hopsProperty {
-			w.hops = string(u.Value)
+		if w.user == nil {
+			w.user = map[string]string{}
+		}
+		w.user[string(u.Name)] = string(u.Value)
+		if string(u.Name) == viaProperty {
+			w.via = string(u.Value)
 		}
 	}
 	s.mu.Lock()
@@ -412,9 +417,9 @@ func (c *fakeConn) subscribe(v *packet.View) {
 		if m.QoS > 0 {
 			p.ID = uint16(i + 1)
 		}
-		if n, ok := m.Properties.Get(hopsProperty); ok {
+		if n, ok := m.Properties.Get(viaProperty); ok {
 			p.Properties.Has |= packet.HasUser
-			p.Properties.User = []packet.UserProperty{{Name: []byte(hopsProperty), Value: []byte(n)}}
+			p.Properties.User = []packet.UserProperty{{Name: []byte(viaProperty), Value: []byte(n)}}
 		}
 		c.send(p)
 	}
@@ -454,8 +459,8 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	r := &rig{q: newQueue(t), s: s, local: &fakeLocal{}}
 	o := Options{
 		Name: "test", Servers: []string{"mqtt://upstream:1883"}, ClientID: "gw",
-		Out:    []Route{{From: "out/#", To: "up/#"}},
-		Queues: [LaneCount]Queue{r.q}, Local: r.local, Dial: s.dial, Log: slog.New(slog.DiscardHandler),
+		Out:  []Route{{From: "out/#", To: "up/#"}},
+		Mark: "me", Queues: [LaneCount]Queue{r.q}, Local: r.local, Dial: s.dial, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&o)

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -16,6 +17,9 @@ func (l *link) send(ctx context.Context) error {
 	if l.b.queue == nil {
 		<-ctx.Done()
 		return ctx.Err()
+	}
+	if err := sleep(ctx, l.b.quiet()); err != nil {
+		return err
 	}
 	for {
 		run, interrupt := context.WithCancel(ctx)
@@ -164,7 +168,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if e.Received {
 		return l.resume(ctx, e)
 	}
-	o, fate := prepare(e, l.b.self, l.b.out, l.lim, time.Now())
+	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, l.b.o.ClockSynced(), time.Now())
 	if fate != fateSend {
 		l.b.status.update(func(s *Stats) { s.gaveUp(fate) })
 		return l.remove(ctx, e.Seq)
@@ -177,7 +181,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		return failf(ClassLocal, "encode: %w", err)
 	}
 	if n := l.lim.packetSize; n > 0 && len(packet) > int(n) {
-		return l.bury(ctx, e.Seq, o.topic, mqtt.PacketTooLarge) // [MQTT-3.2.2-15]
+		return l.bury(ctx, e.Seq, o.topic, mqtt.PacketTooLarge, tooLarge(len(packet), n)) // [MQTT-3.2.2-15]
 	}
 	if err := l.write(ctx, e.Seq, &o, packet); err != nil {
 		return err
@@ -196,6 +200,10 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		return err
 	}
 	return l.remove(ctx, e.Seq)
+}
+
+func tooLarge(size int, limit uint32) string {
+	return "packet of " + strconv.Itoa(size) + " bytes, the server takes " + strconv.Itoa(int(limit))
 }
 
 // write takes a place in the window, for QoS 1 and 2, and hands the packet to

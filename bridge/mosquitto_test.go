@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -255,8 +256,8 @@ func TestMosquittoCommands(t *testing.T) {
 		if got.Topic != "cmd/relay" || !got.Retain || p.ContentType != "text/plain" || string(p.CorrelationData) != "c" || p.ResponseTopic != "r" || p.PayloadFormat != 1 {
 			t.Errorf("got %+v %+v", got, p)
 		}
-		if n, _ := p.Get("dunlin-hops"); n != "1" {
-			t.Errorf("hops %q", n)
+		if n, _ := p.Get("dunlin-via"); n == "" || strings.Contains(n, ",") {
+			t.Errorf("via %q", n)
 		}
 	case <-time.After(patience):
 		t.Fatal("no command")

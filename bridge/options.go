@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -22,11 +24,9 @@ type Queue interface {
 	Ready() <-chan struct{}
 	// Received records the PUBREC of the entry; durable when it returns.
 	Received(ctx context.Context, seq uint64) error
-	// Remove gives up the entry: the other side has it.
-	Remove(ctx context.Context, seq uint64) error
-	// Rewind makes Next hand out all entries not yet removed again.
+	// Rewind makes Take hand out all entries not yet removed again.
 	Rewind()
-	Stats() mqtt.QueueStats
+	Shelf // Remove: the other side has the entry, or it is given up
 }
 
 // Publisher is where messages from upstream go. *broker.Client satisfies it.
@@ -77,7 +77,16 @@ type Options struct {
 	// Queues hold what goes up, by Lane; a lane without routes needs none.
 	Queues  [LaneCount]Queue
 	Intakes [LaneCount]*Intake // of the Queues, from NewIntake
-	Pace    Pace
+	// Dead keeps what is given up, for people to look at; nil: it is only
+	// counted.
+	Dead     Shelf
+	Envelope Envelope
+	// Mark names this gateway in messages, so that one which comes back is
+	// known; the bridges of a gateway have the same. Default: random.
+	Mark string
+	// ClockSynced tells whether the clock can be believed; nil: it can.
+	ClockSynced func() bool
+	Pace        Pace
 	// Ledger is the file that keeps the bytes of the day across the end of
 	// the process, for Pace.Daily. Empty: they are forgotten.
 	Ledger string
@@ -120,6 +129,10 @@ type Route struct {
 // publishes locally. Its Queue must skip messages of this publisher.
 func LocalID(name string) string { return "bridge:" + name }
 
+// NewMark returns a Mark that no other gateway has. It is new with every start
+// of the process: names of hosts are often the same.
+func NewMark() string { return strconv.FormatUint(rand.Uint64()>>24, 36) }
+
 func (o *Options) setDefaults() {
 	if o.Protocol == 0 {
 		o.Protocol = mqtt.V5
@@ -138,6 +151,12 @@ func (o *Options) setDefaults() {
 	}
 	if o.PacketSize == 0 {
 		o.PacketSize = 256 << 10
+	}
+	if o.Mark == "" {
+		o.Mark = NewMark()
+	}
+	if o.ClockSynced == nil {
+		o.ClockSynced = func() bool { return true }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -51,7 +51,7 @@ func TestForward(t *testing.T) {
 		want(t, "topic", r.s.publishes()[0].topic, "up/a")
 		want(t, "queue", r.q.Stats().Messages, 0)
 		want(t, "acked", r.Stats().Acked, 20)
-		want(t, "hops", r.s.publishes()[0].hops, "1")
+		want(t, "via", r.s.publishes()[0].via, "me")
 	})
 	bubble(t, "MQTT-3.3.4-9 the server's Receive Maximum holds, also when it changes", func(t *testing.T) {
 		s := newServer(t, then(
@@ -96,12 +96,12 @@ func TestForward(t *testing.T) {
 	bubble(t, "a message that crossed three bridges or came from this one is not sent", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})))
 		var p *mqtt.Properties
-		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("3"), Properties: p.With(hopsProperty, "3"), QoS: 1})
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("3"), Properties: p.With(viaProperty, "a,b,c"), QoS: 1})
 		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("own"), Publisher: LocalID("test"), QoS: 1})
-		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("2"), Properties: p.With(hopsProperty, "2"), QoS: 1})
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("2"), Properties: p.With(viaProperty, "a,b"), QoS: 1})
 		after(time.Second)
 		want(t, "delivered", r.s.payloads(), []string{"2"})
-		want(t, "hops", r.s.publishes()[0].hops, "3")
+		want(t, "via", r.s.publishes()[0].via, "a,b,me")
 		want(t, "looped", r.Stats().Looped, 2)
 	})
 }

@@ -18,6 +18,7 @@ type Pace struct {
 type pace struct {
 	messages, bytes bucket
 	catchup         throttle
+	forced          bucket // of an operator, in place of catchup
 	daily           int64
 	day             ledger
 }
@@ -31,7 +32,11 @@ func newPace(o Pace) pace {
 // the server can stand.
 func (p *pace) wait(now time.Time, lane Lane, late bool) time.Duration {
 	d := max(p.messages.wait(now), p.bytes.wait(now))
-	if late && lane != Alarm {
+	switch {
+	case !late || lane == Alarm:
+	case p.forced.limit > 0:
+		d = max(d, p.forced.wait(now))
+	default:
 		d = max(d, p.catchup.wait(now))
 	}
 	if lane != Alarm && p.daily > 0 && p.day.on(now) >= p.daily {
@@ -45,6 +50,9 @@ func (p *pace) sent(now time.Time, size int, late bool) {
 	p.messages.take(now, 1)
 	p.bytes.take(now, float64(size))
 	p.catchup.sent(now, late)
+	if late {
+		p.forced.take(now, 1)
+	}
 	p.day.add(now, int64(size))
 }
 

@@ -67,6 +67,15 @@ func (p *pacer) sent(now time.Time, size int, late bool) error {
 	return p.save()
 }
 
+// force sets the speed of what waited, in messages/s; 0 gives it back.
+func (p *pacer) force(rate float64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pace.forced = newBucket(rate, 1)
+	close(p.mu.changed)
+	p.mu.changed = make(chan struct{})
+}
+
 func (p *pacer) connected() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,18 +1,21 @@
 package bridge
 
 import (
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// hopsProperty is a User Property that counts the bridges a message has
-// crossed; with maxHops it ends a loop that No Local cannot see, such as one
-// over three brokers.
+// viaProperty is a User Property that names the gateways a message has come
+// through, each by its mark. One that finds its own has met a loop which No
+// Local cannot see, such as one over three brokers; maxHops ends those that
+// begin anew with every start of a process.
 const (
-	hopsProperty = "dunlin-hops"
-	maxHops      = 3
+	viaProperty = "dunlin-via"
+	viaBetween  = ","
+	maxHops     = 3
 )
 
 // fate says what to do with a queue entry.
@@ -21,26 +24,34 @@ type fate byte
 const (
 	fateSend     fate = iota
 	fateUnrouted      // no route matches any more
-	fateLooped        // came from this bridge, or crossed too many
+	fateLooped        // came from this bridge, or through this gateway, or crossed too many
 	fateExpired       // its Message Expiry Interval has passed, or the route's
 )
 
-// prepare makes the PUBLISH for a queue entry under what the server allows.
-func prepare(e *mqtt.Queued, self string, routes []route, lim limits, now time.Time) (outgoing, fate) {
+// preparer makes the PUBLISH for a queue entry. It is a value.
+type preparer struct {
+	self, clientID string
+	mark           string // of this gateway, in viaProperty
+	routes         []route
+	envelope       Envelope
+}
+
+// prepare makes the PUBLISH for an entry under what the server allows. plain
+// says that the version of the protocol has no properties, synced that the
+// clock can be believed.
+func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain, synced bool, now time.Time) (outgoing, fate) {
 	m := &e.Message
-	to, r, ok := remap(routes, m.Topic)
+	to, r, ok := remap(p.routes, m.Topic)
 	if !ok {
 		return outgoing{}, fateUnrouted
 	}
-	n := hops(m.Properties)
-	if m.Publisher == self || n >= maxHops {
+	if m.Publisher == p.self || p.looped(m.Properties, maxHops) {
 		return outgoing{}, fateLooped
 	}
 	o := outgoing{
 		topic: to, payload: m.Payload, props: m.Properties,
 		qos:    min(m.QoS, r.qos, lim.maximumQoS),
 		retain: m.Retain && !r.strip && lim.retain,
-		hops:   strconv.Itoa(n + 1),
 	}
 	o.expiry, o.hasExp = m.ExpirySeconds(now)
 	if o.qos > 0 {
@@ -56,15 +67,40 @@ func prepare(e *mqtt.Queued, self string, routes []route, lim limits, now time.T
 		// must be completed before another message can use it.
 		o.expiry, o.hasExp = 1, true
 	}
+	p.stamp(&o, e, plain, synced)
 	return o, fateSend
 }
 
-// hops reads the hop count; what is not a number counts as none.
-func hops(p *mqtt.Properties) int {
-	v, _ := p.Get(hopsProperty)
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 0 {
-		return 0
+// stamp adds what the bridge tells about the message.
+func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain, synced bool) {
+	if plain && p.envelope == Raw {
+		return
 	}
-	return n
+	s := stampOf(e, p.clientID, synced)
+	o.payload = p.envelope.wrap(e.Message.Topic, o.payload, &s)
+	if p.envelope == ThingsBoard {
+		o.topic, o.retain = thingsBoardTopic, false
+	}
+	if plain {
+		return
+	}
+	if p.envelope == Raw {
+		o.add = s.missing(o.props, o.qos)
+	}
+	via, _ := o.props.Get(viaProperty)
+	if via != "" {
+		via += viaBetween
+	}
+	o.add = append(o.add, mqtt.UserProperty{Name: viaProperty, Value: via + p.mark})
+}
+
+// looped reports whether a message has come through this gateway already, or
+// through as many as most.
+func (p *preparer) looped(props *mqtt.Properties, most int) bool {
+	via, ok := props.Get(viaProperty)
+	if !ok {
+		return false
+	}
+	marks := strings.Split(via, viaBetween)
+	return len(marks) >= most || slices.Contains(marks, p.mark)
 }

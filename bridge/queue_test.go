@@ -93,6 +93,18 @@ func (q *fakeQueue) Remove(_ context.Context, seq uint64) error {
 	return nil
 }
 
+func (q *fakeQueue) Put(_ context.Context, m mqtt.Message) (uint64, error) { return q.add(m), nil }
+
+func (q *fakeQueue) Each(after uint64, f func(*mqtt.Queued) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.mu.entries {
+		if q.mu.entries[i].Seq > after && !f(&q.mu.entries[i]) {
+			return
+		}
+	}
+}
+
 func (q *fakeQueue) Rewind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -19,6 +19,7 @@ const localTimeout = 10 * time.Second
 type receiver struct {
 	self   string
 	routes []route
+	prep   *preparer
 	local  Publisher
 	status *status
 
@@ -28,8 +29,8 @@ type receiver struct {
 	}
 }
 
-func newReceiver(self string, routes []route, local Publisher, st *status) *receiver {
-	r := &receiver{self: self, routes: routes, local: local, status: st}
+func newReceiver(self string, routes []route, prep *preparer, local Publisher, st *status) *receiver {
+	r := &receiver{self: self, routes: routes, prep: prep, local: local, status: st}
 	r.mu.seen = map[uint16]bool{}
 	return r
 }
@@ -57,7 +58,7 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		return 0, failf(ClassProtocol, "PUBLISH from the server: %w", err)
 	}
 	to, rt, ok := remap(r.routes, in.topic)
-	if !ok || hops(in.props) > maxHops || strings.HasPrefix(to, "$") {
+	if !ok || r.prep.looped(in.props, maxHops+1) || strings.HasPrefix(to, "$") {
 		// A subscription of an earlier configuration, a loop, or a topic that
 		// only this server itself publishes to: the other one has done its part.
 		r.status.update(func(s *Stats) { s.Rejected++ })

@@ -74,7 +74,7 @@ func TestReceive(t *testing.T) {
 	})
 	bubble(t, "a message that crossed too many bridges is not published", func(t *testing.T) {
 		m := message("site/cmd/a", "x", 1)
-		m.Properties = m.Properties.With(hopsProperty, "4")
+		m.Properties = m.Properties.With(viaProperty, "a,b,c,d")
 		r := start(t, newServer(t, always(plan{send: []mqtt.Message{m}})), cmd)
 		after(time.Second)
 		want(t, "local, rejected", fmt.Sprint(len(r.local.messages()), r.Stats().Rejected), "0 1")
@@ -103,7 +103,7 @@ func TestReceiverExactlyOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newReceiver("bridge:x", routes, local, newStatus(time.Now()))
+		r := newReceiver("bridge:x", routes, &preparer{mark: "me"}, local, newStatus(time.Now()))
 		receive := func(what string, n int) {
 			t.Helper()
 			code, err := r.receive(t.Context(), inbound{topic: "a/b", qos: 2, id: 7})

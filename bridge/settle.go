@@ -91,7 +91,7 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 		l.b.pacer.slower(time.Now())
 		l.hold.ask(f.seq)
 	default:
-		if err := l.bury(ctx, f.seq, f.topic, code); err != nil {
+		if err := l.bury(ctx, f.seq, f.topic, code, code.String()); err != nil {
 			return err
 		}
 	}
@@ -109,10 +109,15 @@ func passing(code mqtt.ReasonCode) bool {
 }
 
 // bury gives up a message that the server will never take, so that the queue
-// moves on.
-func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.ReasonCode) error {
+// moves on: first to the dead letters, then out of the queue.
+func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.ReasonCode, reason string) error {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
+	defer cancel()
+	if err := l.b.lay(c, seq, reason); err != nil {
+		return failf(ClassLocal, "dead letters: %w", err)
+	}
 	l.b.status.dead(time.Now(), topic, code)
-	l.b.o.Log.Debug("message given up", "bridge", l.b.o.Name, "topic", topic, "reason", code.String())
+	l.b.o.Log.Debug("message given up", "bridge", l.b.o.Name, "topic", topic, "reason", reason)
 	return l.remove(ctx, seq)
 }
 

@@ -68,10 +68,12 @@ type Stats struct {
 	Thinned  uint64        // messages left out or replaced while the link was down
 	Today    int64         // bytes of PUBLISH packets since midnight UTC
 	Expired  uint64        // messages that waited longer than they live or their route allows
+	Purged   uint64        // messages deleted by an operator
 	Unrouted uint64        // messages that no route wants any more
 	Looped   uint64        // messages not sent because they had crossed too many bridges
 	Refused  uint64        // PUBACK and PUBREC with a failure, retried ones included
 	Dead     uint64        // messages given up: too large, or refused for good
+	DeadKept int           // dead letters on the shelf
 	LastDead []Dead        // the latest of them, oldest first, at most 8
 	RTT      time.Duration // smoothed time from PUBLISH to PUBACK or PUBREC
 	LastAck  time.Time

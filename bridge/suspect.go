@@ -10,11 +10,22 @@ import (
 // suspect is the message that may be the reason why the server ends the
 // connection. It is sent alone on the next connection; if the server ends that
 // one too, with a reason that blames a packet, the message is given up.
+//
+// Servers of 3.1.1, and clouds, close without a word. That tells little, since
+// links break: only the third close in a row within closeSoon after the same
+// message is evidence, and before the third the link must have been quiet for
+// as long with nothing in flight.
 type suspect struct {
-	mu    sync.Mutex
-	seq   uint64
-	count int
+	mu     sync.Mutex
+	seq    uint64
+	count  int // times the server blamed a packet
+	closes int // times it closed without a word, right after the message
 }
+
+const (
+	closeSoon  = 5 * time.Second
+	closeLimit = 3
+)
 
 // poisonous reports whether a DISCONNECT with this code blames a packet. A
 // connection that just breaks never costs a message.
@@ -31,7 +42,37 @@ func poisonous(code mqtt.ReasonCode) bool {
 func (b *Bridge) probing() bool {
 	b.suspect.mu.Lock()
 	defer b.suspect.mu.Unlock()
-	return b.suspect.count > 0 || b.stalls >= probeAfterStall
+	return b.suspect.count > 0 || b.suspect.closes >= closeLimit-1 || b.stalls >= probeAfterStall
+}
+
+// quiet is how long the link stays idle before the suspect is sent.
+func (b *Bridge) quiet() time.Duration {
+	b.suspect.mu.Lock()
+	defer b.suspect.mu.Unlock()
+	if b.suspect.closes >= closeLimit-1 {
+		return closeSoon
+	}
+	return 0
+}
+
+// closed notes the oldest message in flight, sent so long ago, when the server
+// closed the connection without a word.
+func (b *Bridge) closed(seq uint64, ago time.Duration) (guilty bool) {
+	s := &b.suspect
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seq != seq {
+		s.seq, s.count, s.closes = seq, 0, 0
+	}
+	if ago > closeSoon {
+		s.closes = 0
+		return false
+	}
+	if s.closes++; s.closes < closeLimit {
+		return false
+	}
+	s.closes = 0
+	return true
 }
 
 // accuse notes the oldest message in flight when the server ended the
@@ -44,7 +85,7 @@ func (b *Bridge) accuse(seq uint64) (guilty bool) {
 		s.count = 0
 		return true
 	}
-	s.seq, s.count = seq, 1
+	s.seq, s.count, s.closes = seq, 1, 0
 	return false
 }
 
@@ -54,7 +95,7 @@ func (b *Bridge) accepted(seq uint64) {
 	b.suspect.mu.Lock()
 	defer b.suspect.mu.Unlock()
 	if b.suspect.seq == seq {
-		b.suspect.count = 0
+		b.suspect.count, b.suspect.closes = 0, 0
 	}
 }
 

@@ -44,7 +44,7 @@ type outgoing struct {
 	id      uint16
 	expiry  uint32 // s, of hasExp
 	hasExp  bool
-	hops    string // value of the hop count property; empty: none
+	add     []mqtt.UserProperty // of the bridge; they replace those of the same name
 }
 
 // inbound is one PUBLISH from the server.

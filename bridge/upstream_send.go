@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +28,9 @@ func (u *upstream) encode(o *outgoing) ([]byte, error) {
 	return u.scratch, nil
 }
 
-// properties are those of the message with our hop count in place of the old.
+// properties are those of the message with the bridge's own.
 func (u *upstream) properties(o *outgoing) *mqtt.Properties {
-	if o.hops == "" {
+	if len(o.add) == 0 {
 		return o.props
 	}
 	user := u.props.User[:0]
@@ -37,12 +38,12 @@ func (u *upstream) properties(o *outgoing) *mqtt.Properties {
 	if o.props != nil {
 		u.props = *o.props
 		for _, x := range o.props.User {
-			if x.Name != hopsProperty {
+			if !slices.ContainsFunc(o.add, func(a mqtt.UserProperty) bool { return a.Name == x.Name }) {
 				user = append(user, x)
 			}
 		}
 	}
-	u.props.User = append(user, mqtt.UserProperty{Name: hopsProperty, Value: o.hops})
+	u.props.User = append(user, o.add...)
 	return &u.props
 }
 

@@ -50,7 +50,6 @@ func notYet() []later {
 		{path: "bridges.*.spool.max_size", harmless: []string{"64KiB", "1MiB", "4MiB", "8MiB", "16MiB"}, note: "this version keeps what waits in memory, and at most 16 MiB of it"},
 		{path: "bridges.*.spool.max_age"},
 		{path: "bridges.*.spool.overflow", harmless: []string{"drop-oldest"}},
-		{path: "bridges.*.envelope", harmless: []string{"raw"}},
 		{path: "history.*"},
 	}
 }

@@ -2,9 +2,9 @@ package sensors
 
 import "syscall"
 
-// clockSynced asks the kernel whether something disciplines its clock. Boards
+// ClockSynced asks the kernel whether something disciplines its clock. Boards
 // without a battery-backed clock start in the past, and say so.
-func clockSynced() bool {
+func ClockSynced() bool {
 	const staUnsync = 0x40 // STA_UNSYNC of linux/timex.h
 	var t syscall.Timex
 	state, err := syscall.Adjtimex(&t)

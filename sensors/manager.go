@@ -45,7 +45,7 @@ func New(o Options) (*Manager, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.ClockSynced == nil {
-		o.ClockSynced = clockSynced
+		o.ClockSynced = ClockSynced
 	}
 	if o.Attach == nil {
 		return nil, errors.New("sensors: no Attach")

@@ -13,6 +13,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
 // In this version a spool is kept in memory: this much of its max_size.
@@ -22,15 +23,16 @@ const (
 )
 
 func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
+	mark := bridge.NewMark()
 	for _, bc := range cfg.Bridges {
-		if err := g.wireBridge(cfg, bc, d); err != nil {
+		if err := g.wireBridge(cfg, bc, mark, d); err != nil {
 			return fmt.Errorf("bridges.%s: %w", bc.Name, err)
 		}
 	}
 	return nil
 }
 
-func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) error {
+func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, mark string, d *deps) error {
 	secured := func() (*tls.Config, error) { return bridgeTLS(cfg, &bc) }
 	if _, err := secured(); err != nil { // read again for each connection
 		return err
@@ -41,6 +43,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 		TLS: secured, Proxy: bc.Proxy.Reveal(), KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
 		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
+		Envelope: envelopes[bc.Envelope], Mark: mark, ClockSynced: sensors.ClockSynced,
 		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
 		Log:  d.logger("bridge"), OnEvent: d.onEvent, Dial: d.dial, RetryMax: d.retryMax,
 	}
@@ -76,8 +79,8 @@ var bridgeProtocol = map[string]mqtt.Version{"3.1": mqtt.V31, "3.1.1": mqtt.V311
 // bridge.
 var laneNames = [bridge.LaneCount]string{bridge.Live: "live", bridge.Alarm: "alarm", bridge.History: "history"}
 
-// attachLanes makes a queue for each lane that a route uses; they share the
-// size of the spool.
+// attachLanes makes a queue for each lane that a route uses, which share the
+// size of the spool, and one for dead letters.
 func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
 	var filters [bridge.LaneCount][]mqtt.Subscription
 	used := 0
@@ -110,8 +113,18 @@ func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
 		}
 		o.Queues[lane] = q
 	}
+	if used == 0 {
+		return nil
+	}
+	dead, err := g.broker.AttachQueue(broker.QueueOptions{Name: bc.Name + "/dead", MaxBytes: bridge.DeadBytes})
+	if err != nil {
+		return err
+	}
+	o.Dead = dead
 	return nil
 }
+
+var envelopes = map[string]bridge.Envelope{"json": bridge.JSON, "thingsboard": bridge.ThingsBoard}
 
 var keeps = map[string]bridge.KeepWhat{
 	"none": bridge.KeepNone, "last-value": bridge.KeepLast, "every": bridge.KeepEvery,

@@ -1,0 +1,177 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Shelf is what can be done to a queue besides emptying it.
+type Shelf interface {
+	// Put queues a message; durable when it returns nil. seq is 0 if there was
+	// no room.
+	Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
+	// Each calls f for the entries behind the Seq after, in order, until f
+	// returns false. f must be quick and must not call the queue.
+	Each(after uint64, f func(*mqtt.Queued) bool)
+	// Remove takes an entry out; one that is not there is no error.
+	Remove(ctx context.Context, seq uint64) error
+	Stats() mqtt.QueueStats
+}
+
+// DeadBytes is what the dead-letter queue of a bridge holds; the oldest give
+// way.
+const DeadBytes = 4 << 20
+
+// reasonProperty is a User Property of a dead letter: why it is one. It is
+// taken off when the message is queued again.
+const reasonProperty = "dunlin-dead"
+
+// Letter is an entry of a spool or of the dead-letter queue.
+type Letter struct {
+	Seq     uint64 // names it; in a spool with its lane
+	Lane    Lane   // of a spool
+	Message mqtt.Message
+	At      time.Time // when it was queued, or given up
+	Sent    int       // how often it was handed to a connection
+	Reason  string    // of a dead letter
+}
+
+// ErrNoDeadLetters says that the bridge keeps no dead letters.
+var ErrNoDeadLetters = errors.New("the bridge keeps no dead letters")
+
+// lay puts an entry that is given up on the shelf of dead letters. Without one
+// it is gone; the counters have it in either case.
+func (b *Bridge) lay(ctx context.Context, seq uint64, reason string) error {
+	if b.o.Dead == nil {
+		return nil
+	}
+	queue, n := b.queue.of(seq)
+	var m mqtt.Message
+	found := false
+	queue.Each(n-1, func(e *mqtt.Queued) bool {
+		if found = e.Seq == n; found {
+			m = e.Message
+		}
+		return false
+	})
+	if !found {
+		return nil // an operator was faster
+	}
+	m.Properties = m.Properties.With(reasonProperty, reason)
+	m.Expires = time.Time{} // somebody shall look at it
+	_, err := b.o.Dead.Put(ctx, m)
+	return err
+}
+
+// letter takes the reason off again.
+func letter(e *mqtt.Queued) Letter {
+	out := Letter{Seq: e.Seq, Message: e.Message, At: e.At, Sent: e.Sent}
+	out.Reason, _ = e.Message.Properties.Get(reasonProperty)
+	if p := e.Message.Properties; out.Reason != "" {
+		q := *p
+		q.User = nil
+		for _, u := range p.User {
+			if u.Name != reasonProperty {
+				q.User = append(q.User, u)
+			}
+		}
+		out.Message.Properties = &q
+	}
+	return out
+}
+
+// DeadLetters calls f for the dead letters behind the Seq after, oldest first,
+// until f returns false.
+func (b *Bridge) DeadLetters(after uint64, f func(Letter) bool) error {
+	if b.o.Dead == nil {
+		return ErrNoDeadLetters
+	}
+	page(b.o.Dead, after, func(e *mqtt.Queued) bool { return f(letter(e)) })
+	return nil
+}
+
+// DeadLetter returns one of them.
+func (b *Bridge) DeadLetter(seq uint64) (out Letter, err error) {
+	err = fmt.Errorf("no dead letter %d", seq)
+	if seq == 0 {
+		return out, err
+	}
+	missing := b.DeadLetters(seq-1, func(l Letter) bool {
+		if l.Seq == seq {
+			out, err = l, nil
+		}
+		return false
+	})
+	return out, errors.Join(missing, err)
+}
+
+// DeadRequeue queues a dead letter again, behind what waits, in the lane of
+// its route. If the process ends in the middle of it, the message may stay a
+// dead letter as well.
+func (b *Bridge) DeadRequeue(ctx context.Context, seq uint64) error {
+	l, err := b.DeadLetter(seq)
+	if err != nil {
+		return err
+	}
+	r := routeOf(b.out, l.Message.Topic)
+	if r == nil {
+		return fmt.Errorf("dead letter %d: no route wants %q any more", seq, l.Message.Topic)
+	}
+	n, err := b.o.Queues[r.lane].Put(ctx, l.Message)
+	if err != nil {
+		return fmt.Errorf("dead letter %d: %w", seq, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("dead letter %d: the spool has no room", seq)
+	}
+	return b.o.Dead.Remove(ctx, seq)
+}
+
+// DeadPurge deletes the dead letters that were given up before a time, and
+// returns how many.
+func (b *Bridge) DeadPurge(ctx context.Context, before time.Time) (n int, err error) {
+	if b.o.Dead == nil {
+		return 0, ErrNoDeadLetters
+	}
+	return purge(ctx, b.o.Dead, func(e *mqtt.Queued) bool { return e.At.Before(before) })
+}
+
+// pageSize bounds how many entries are looked at under a queue's lock.
+const pageSize = 64
+
+// page calls f for entries outside the queue's lock, until f returns false.
+func page(q Shelf, after uint64, f func(*mqtt.Queued) bool) {
+	for {
+		entries := make([]mqtt.Queued, 0, pageSize)
+		q.Each(after, func(e *mqtt.Queued) bool {
+			entries = append(entries, *e)
+			return len(entries) < pageSize
+		})
+		for i := range entries {
+			if !f(&entries[i]) {
+				return
+			}
+			after = entries[i].Seq
+		}
+		if len(entries) < pageSize {
+			return
+		}
+	}
+}
+
+// purge removes the entries that which is true for.
+func purge(ctx context.Context, q Shelf, which func(*mqtt.Queued) bool) (n int, err error) {
+	page(q, 0, func(e *mqtt.Queued) bool {
+		if which(e) {
+			if err = q.Remove(ctx, e.Seq); err == nil {
+				n++
+			}
+		}
+		return err == nil
+	})
+	return n, err
+}

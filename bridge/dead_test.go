@@ -1,0 +1,208 @@
+package bridge
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+// letters lists the dead ones as "topic payload: reason".
+func letters(t *testing.T, b *Bridge) (all []string) {
+	t.Helper()
+	err := b.DeadLetters(0, func(l Letter) bool {
+		all = append(all, l.Message.Topic+" "+string(l.Message.Payload[:min(3, len(l.Message.Payload))])+": "+l.Reason)
+		return true
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func withDead(t *testing.T) func(*Options) {
+	return func(o *Options) { o.Dead = newQueue(t) }
+}
+
+func TestB10_PacketTooLarge(t *testing.T) {
+	bubble(t, "checked before sending, and the queue moves on", func(t *testing.T) {
+		s := newServer(t, always(plan{packetMax: 200}))
+		r := start(t, s, withDead(t))
+		r.put("out/big", strings.Repeat("x", 300), 1)
+		r.put("out/a", "small", 1)
+		after(time.Second)
+		want(t, "delivered", s.payloads(), "[small]")
+		if got := letters(t, r.Bridge); len(got) != 1 || !strings.Contains(got[0], "the server takes 200") {
+			t.Errorf("dead letters %q", got)
+		}
+		want(t, "connections", len(s.connections()), 1)
+	})
+	bubble(t, "DISCONNECT 0x95 without a known limit: the second time it is dead", func(t *testing.T) {
+		s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {
+			if len(p.Publish.Payload) > 200 {
+				return verdict{goodbye: mqtt.PacketTooLarge}
+			}
+			return verdict{}
+		}}))
+		r := start(t, s, withDead(t))
+		r.put("out/a", "1", 1)
+		r.put("out/big", strings.Repeat("x", 300), 1)
+		r.put("out/a", "2", 1)
+		after(5 * time.Minute)
+		want(t, "delivered", s.payloads(), "[1 2]")
+		want(t, "dead letters", letters(t, r.Bridge), "[out/big xxx: Packet too large]")
+		want(t, "connections", len(s.connections()), 3)
+	})
+}
+
+func TestB11_TopicRefused(t *testing.T) {
+	for _, code := range []mqtt.ReasonCode{mqtt.NotAuthorized, mqtt.TopicNameInvalid, mqtt.PayloadFormatInvalid} {
+		bubble(t, "answered with "+code.String(), func(t *testing.T) {
+			s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {
+				if string(p.Publish.Topic) == "up/no" {
+					return verdict{code: code}
+				}
+				return verdict{}
+			}}))
+			r := start(t, s, withDead(t))
+			r.put("out/no", "x", 1)
+			r.put("out/no", "y", 2)
+			r.put("out/a", "1", 1)
+			after(time.Second)
+			want(t, "delivered", s.payloads(), "[1]")
+			want(t, "dead letters", letters(t, r.Bridge), "[out/no x: "+code.String()+" out/no y: "+code.String()+"]")
+			want(t, "dead", r.Stats().Dead, 2)
+		})
+	}
+	bubble(t, "closed without a word: three times, the last alone on a quiet link", func(t *testing.T) {
+		s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {
+			return verdict{kill: string(p.Publish.Topic) == "up/no"}
+		}}))
+		r := start(t, s, withDead(t))
+		for _, name := range []string{"a", "b", "no", "c", "d"} {
+			r.put("out/"+name, name, 1)
+		}
+		after(10 * time.Minute)
+		want(t, "delivered", s.payloads(), "[a b c d]")
+		want(t, "dead letters", letters(t, r.Bridge), "[out/no no: the server closed the connection over it]")
+		want(t, "connections", len(s.connections()), 4)
+	})
+	bubble(t, "a link that breaks by itself costs no message", func(t *testing.T) {
+		s := newServer(t, nil)
+		s.plans = func(n int) plan {
+			return plan{publish: func(int, *packet.View) verdict { return verdict{ignore: true} }}
+		}
+		r := start(t, s, withDead(t))
+		r.put("out/a", "1", 1)
+		for range 40 { // every 3 s, whatever is sent
+			after(3 * time.Second)
+			s.kill()
+		}
+		s.plans = always(plan{})
+		s.kill()
+		after(10 * time.Minute)
+		want(t, "delivered", s.payloads(), "[1]")
+		want(t, "dead", r.Stats().Dead, 0)
+	})
+}
+
+func TestDeadLettersAreRequeuedAndPurged(t *testing.T) {
+	bubble(t, "a server that has learned takes them", func(t *testing.T) {
+		takes := false
+		s := newServer(t, always(plan{publish: func(int, *packet.View) verdict {
+			return map[bool]verdict{false: {code: mqtt.NotAuthorized}}[takes]
+		}}))
+		r := start(t, s, withDead(t))
+		var p *mqtt.Properties
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Properties: p.With("k", "v")})
+		r.put("out/a", "2", 1)
+		r.put("out/a", "3", 1)
+		after(time.Second)
+		want(t, "dead", r.Stats().DeadKept, 3)
+		takes = true
+		if err := r.DeadRequeue(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		want(t, "delivered", s.payloads(), "[1]")
+		want(t, "left", letters(t, r.Bridge), "[out/a 2: Not authorized out/a 3: Not authorized]")
+		if err := r.DeadRequeue(t.Context(), 1); err == nil {
+			t.Error("a letter that is gone was queued")
+		}
+		l, err := r.DeadLetter(3)
+		if _, marked := l.Message.Properties.Get(reasonProperty); err != nil || marked || string(l.Message.Payload) != "3" {
+			t.Errorf("DeadLetter: %+v %v", l, err)
+		}
+		n, err := r.DeadPurge(t.Context(), time.Now())
+		want(t, "purged", n, 2)
+		want(t, "left", len(letters(t, r.Bridge)), 0)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSpool(t *testing.T) {
+	bubble(t, "paused, looked at, purged, drained", func(t *testing.T) {
+		s := newServer(t, always(plan{}))
+		alarms := newQueue(t)
+		r := start(t, s, func(o *Options) {
+			o.Out = append(o.Out, Route{From: "alarm/#", Lane: Alarm})
+			o.Queues[Alarm] = alarms
+		})
+		after(time.Second)
+		r.Pause()
+		for range 100 {
+			r.put("out/old", "x", 1)
+		}
+		after(time.Hour)
+		r.put("out/a", "new", 1)
+		alarms.add(mqtt.Message{Topic: "alarm/a", QoS: 1})
+		after(time.Second)
+		want(t, "sent while paused", len(s.publishes()), 0)
+		var topics []string
+		r.Spool(func(l Letter) bool {
+			topics = append(topics, l.Message.Topic)
+			return len(topics) < 3
+		})
+		want(t, "spool", topics, "[alarm/a out/old out/old]")
+		n, err := r.SpoolPurge(t.Context(), time.Now().Add(-time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "purged", n, 100)
+		want(t, "counted", r.Stats().Purged, 100)
+		for range 50 {
+			r.put("out/b", "y", 1)
+		}
+		r.Resume()
+		began := time.Now()
+		if err := r.SpoolDrain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "delivered", len(s.payloads()), 52)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("drained in %v", took)
+		}
+	})
+	bubble(t, "drained at a rate", func(t *testing.T) {
+		r := start(t, newServer(t, func(n int) plan { return plan{} }))
+		r.Pause()
+		for range 100 {
+			r.put("out/a", "x", 1)
+		}
+		after(time.Minute)
+		r.s.kill() // they wait for the link now
+		after(time.Minute)
+		r.Resume()
+		began := time.Now()
+		if err := r.SpoolDrain(t.Context(), 10); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 9*time.Second || took > 15*time.Second {
+			t.Errorf("100 messages at 10/s in %v", took)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package bridge
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+)
+
+var queued2026 = mqtt.Queued{Seq: 40<<laneBits | uint64(Live), At: start2026}
+
+func TestEnvelope(t *testing.T) {
+	entry := func(topic, payload string, user ...mqtt.UserProperty) *mqtt.Queued {
+		e := queued2026
+		e.Message = mqtt.Message{Topic: topic, Payload: []byte(payload)}
+		if user != nil {
+			e.Message.Properties = &mqtt.Properties{User: user}
+		}
+		return &e
+	}
+	measured := []mqtt.UserProperty{{Name: "ts", Value: "2026-02-28T12:00:00.250Z"}, {Name: "q", Value: "good"}, {Name: "clock", Value: "synced"}, {Name: "seq", Value: "7"}}
+	const own = `"ts":"2026-03-01T23:00:00.000Z","clock":"synced","msg-id":"gw:4g","seq":40`
+	for _, tc := range []struct {
+		envelope Envelope
+		entry    *mqtt.Queued
+		want     string
+	}{
+		{Raw, entry("a", "21.5"), `21.5`},
+		{JSON, entry("a/b", "21.5"), `{"topic":"a/b",` + own + `,"value":21.5}`},
+		{JSON, entry("a/b", `{"x": 1}`), `{"topic":"a/b",` + own + `,"value":{"x": 1}}`},
+		{JSON, entry("a/b", `open "now"`), `{"topic":"a/b",` + own + `,"value":"open \"now\""}`},
+		{JSON, entry("a/b", "\xff\x00"), `{"topic":"a/b",` + own + `,"value_b64":"/wA="}`},
+		{JSON, entry("a/b", ""), ``},
+		{JSON, entry("a/b", "1", measured...), `{"topic":"a/b","ts":"2026-02-28T12:00:00.250Z","clock":"synced","q":"good","msg-id":"gw:4g","seq":7,"value":1}`},
+		{ThingsBoard, entry("dunlin/n/climate/temperature", "21.5", measured...), `{"climate":[{"ts":1772280000250,"values":{"temperature":21.5}}]}`},
+		{ThingsBoard, entry("dunlin/n/climate/state", `{"t":1}`), `{"climate":[{"ts":1772406000000,"values":{"t":1}}]}`},
+		{ThingsBoard, entry("home/kitchen", `{"t":1}`), `{"kitchen":[{"ts":1772406000000,"values":{"t":1}}]}`},
+		{ThingsBoard, entry("door", "open"), `{"door":[{"ts":1772406000000,"values":{"door":"open"}}]}`},
+	} {
+		s := stampOf(tc.entry, "gw", true)
+		got := string(tc.envelope.wrap(tc.entry.Message.Topic, tc.entry.Message.Payload, &s))
+		if got != tc.want {
+			t.Errorf("got  %s\nwant %s", got, tc.want)
+		}
+		if tc.envelope != Raw && got != "" && !json.Valid([]byte(got)) {
+			t.Errorf("not JSON: %s", got)
+		}
+	}
+}
+
+// Whatever is published, the envelope is JSON that holds it.
+func FuzzEnvelope(f *testing.F) {
+	f.Add("a/b", []byte(`{"x":1}`), "2026-01-01T00:00:00Z", "7")
+	f.Add("\"", []byte("\xff\""), "", "-1")
+	f.Add("state", []byte("  {}"), "x", "18446744073709551616")
+	f.Fuzz(func(t *testing.T, topic string, payload []byte, ts, seq string) {
+		e := queued2026
+		e.Message = mqtt.Message{Topic: topic, Payload: payload, Properties: &mqtt.Properties{User: []mqtt.UserProperty{{Name: "ts", Value: ts}, {Name: "seq", Value: seq}}}}
+		s := stampOf(&e, "gw", true)
+		for _, v := range []Envelope{JSON, ThingsBoard} {
+			if got := v.wrap(topic, payload, &s); len(payload) > 0 && !json.Valid(got) {
+				t.Errorf("not JSON: %q", got)
+			}
+		}
+	})
+}
+
+func TestB08_MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
+	bubble(t, "msg-id is the same on every connection", func(t *testing.T) {
+		s := newServer(t, then(plan{publish: func(n int, _ *packet.View) verdict { return verdict{after: n == 3} }}, plan{forget: true}))
+		r := start(t, s)
+		for i := range 6 {
+			r.put("out/a", fmt.Sprint(i), 1)
+		}
+		after(time.Minute)
+		ids, payloads := map[string]string{}, map[string]string{}
+		for _, p := range s.publishes() {
+			id := p.user[propID]
+			if before, known := payloads[id]; id == "" || known && before != p.payload {
+				t.Errorf("%q has the msg-id of %q", p.payload, before)
+			}
+			if before, known := ids[p.payload]; known && before != id {
+				t.Errorf("%q was %q, is %q", p.payload, before, id)
+			}
+			ids[p.payload], payloads[id] = id, p.payload
+		}
+		if len(s.publishes()) < 7 || len(ids) != 6 {
+			t.Errorf("%d packets of %d messages", len(s.publishes()), len(ids))
+		}
+	})
+	bubble(t, "QoS 2 arrives once and needs none", func(t *testing.T) {
+		s := newServer(t, always(plan{}))
+		r := start(t, s)
+		r.put("out/a", "x", 2)
+		after(time.Second)
+		if id, has := s.publishes()[0].user[propID]; has {
+			t.Errorf("msg-id %q", id)
+		}
+	})
+}
+
+func TestB16_TheClockIsSet(t *testing.T) {
+	s := stampOf(&mqtt.Queued{At: time.Unix(100, 0)}, "gw", true)
+	want(t, "captured in 1970", s.clock, "unsynced")
+	s = stampOf(&mqtt.Queued{At: start2026}, "gw", false)
+	want(t, "captured by a clock that nobody set", s.clock, "unsynced")
+	bubble(t, "order is by sequence, whatever the times say", func(t *testing.T) {
+		srv := newServer(t, always(plan{}))
+		r := start(t, srv)
+		r.Pause()
+		for i := range 10 {
+			r.put("out/a", fmt.Sprint(i), 1)
+		}
+		for i := range r.q.mu.entries { // the clock went back in between
+			r.q.mu.entries[i].At = start2026.Add(-time.Duration(i) * time.Hour)
+		}
+		r.Resume()
+		after(time.Second)
+		want(t, "delivered", srv.payloads(), "[0 1 2 3 4 5 6 7 8 9]")
+	})
+}
+
+func TestB22_LoopsEnd(t *testing.T) {
+	bubble(t, "what has come through this gateway goes neither up nor down", func(t *testing.T) {
+		var p *mqtt.Properties
+		back := message("site/cmd/a", "x", 1)
+		back.Properties = p.With(viaProperty, "other,me")
+		fresh := message("site/cmd/a", "y", 1)
+		fresh.Properties = p.With(viaProperty, "other")
+		r := start(t, newServer(t, always(plan{send: []mqtt.Message{back, fresh}})), withIn(Route{From: "site/cmd/#", To: "cmd/#"}))
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Properties: p.With(viaProperty, "me,other")})
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("2"), QoS: 1, Properties: p.With(viaProperty, "other")})
+		after(time.Second)
+		want(t, "up", r.s.payloads(), "[2]")
+		want(t, "via", r.s.publishes()[0].via, "other,me")
+		want(t, "down", len(r.local.messages()), 1)
+		want(t, "looped", r.Stats().Looped, 1)
+	})
+}
+
+func TestB23_EnvelopeBefore5HasNoProperties(t *testing.T) {
+	bubble(t, "JSON tells the time to a server of 3.1.1", func(t *testing.T) {
+		s := newServer(t, always(plan{}))
+		r := start(t, s, speaking(mqtt.V311), func(o *Options) { o.Envelope = JSON })
+		r.put("out/a", "21.5", 1)
+		after(time.Second)
+		var got struct {
+			Topic, Clock string
+			TS           time.Time
+			Value        float64
+		}
+		if err := json.Unmarshal([]byte(s.payloads()[0]), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Topic != "out/a" || got.Value != 21.5 || time.Since(got.TS) > time.Minute {
+			t.Errorf("%+v", got)
+		}
+	})
+}
