@@ -68,6 +68,10 @@ func New(o Options) (*Bridge, error) {
 	b.pacer = newPacer(o.Pace, o.Ledger)
 	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope}
 	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)
+	b.receiver.stopped = func(from string) {
+		b.o.Log.Error("a loop: what goes up comes down again; the route is stopped for a while", "bridge", o.Name, "topic", from, "wait", stormStop)
+		b.event(Event{Kind: EventStorm, Reason: from, Duration: stormStop})
+	}
 	return b, nil
 }
 
@@ -92,6 +96,7 @@ func (b *Bridge) Stats() Stats {
 	if b.o.Dead != nil {
 		s.DeadKept = b.o.Dead.Stats().Messages
 	}
+	s.Storms = b.receiver.storm.stops()
 	s.Today = b.pacer.used(time.Now())
 	return s
 }
@@ -160,11 +165,20 @@ func (b *Bridge) up(l *link, s server) {
 	b.event(Event{Kind: EventUp})
 }
 
-// thin tells the intakes whether to thin out what comes.
+// thin tells the intakes whether to thin out what comes. When that ends, the
+// retained messages of topics whose last one was left out are queued, or what
+// deletes them: both sides hold the same again.
 func (b *Bridge) thin(on bool) {
 	for _, in := range b.o.Intakes {
-		if in != nil {
-			in.up.Store(!on)
+		if in == nil {
+			continue
+		}
+		in.up.Store(!on)
+		if on {
+			continue
+		}
+		for _, topic := range in.stale() {
+			b.o.Queues[in.lane].Refresh(topic)
 		}
 	}
 }

@@ -114,9 +114,11 @@ func TestB16_TheClockIsSet(t *testing.T) {
 		for i := range 10 {
 			r.put("out/a", fmt.Sprint(i), 1)
 		}
+		r.q.mu.Lock()
 		for i := range r.q.mu.entries { // the clock went back in between
 			r.q.mu.entries[i].At = start2026.Add(-time.Duration(i) * time.Hour)
 		}
+		r.q.mu.Unlock()
 		r.Resume()
 		after(time.Second)
 		want(t, "delivered", srv.payloads(), "[0 1 2 3 4 5 6 7 8 9]")

@@ -29,6 +29,7 @@ type plan struct {
 	maxQoS     *mqtt.QoS
 	noRetain   bool
 	noPing     bool
+	echo       bool          // sends everything back
 	raw        []byte        // sent after CONNACK
 	delay      time.Duration // before each acknowledgement
 	// publish decides about the n-th PUBLISH of the connection, from 1.
@@ -358,6 +359,9 @@ func (c *fakeConn) publish(v *packet.View) bool {
 		s.mu.received[w.id] = true
 	}
 	s.mu.Unlock()
+	if c.plan.echo {
+		c.send(&packet.View{Type: packet.PUBLISH, Publish: packet.Publish{Topic: []byte(w.topic), Payload: []byte(w.payload)}})
+	}
 	switch {
 	case d.goodbye != 0:
 		c.send(&packet.View{Type: packet.DISCONNECT, Reason: d.goodbye})

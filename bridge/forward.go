@@ -171,6 +171,9 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, l.b.o.ClockSynced(), time.Now())
 	if fate != fateSend {
 		l.b.status.update(func(s *Stats) { s.gaveUp(fate) })
+		if fate == fateExpired && e.Message.Retain {
+			l.b.o.Queues[laneOf(e.Seq)].Refresh(e.Message.Topic)
+		}
 		return l.remove(ctx, e.Seq)
 	}
 	if l.hold.begin(e.Seq) {
@@ -186,6 +189,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if err := l.write(ctx, e.Seq, &o, packet); err != nil {
 		return err
 	}
+	l.b.receiver.storm.up(o.topic, o.payload)
 	l.b.status.update(func(s *Stats) {
 		if o.dup {
 			s.Resent++

@@ -24,6 +24,9 @@ type Queue interface {
 	Ready() <-chan struct{}
 	// Received records the PUBREC of the entry; durable when it returns.
 	Received(ctx context.Context, seq uint64) error
+	// Refresh queues the retained message of a topic again; when there is
+	// none, the message that deletes it.
+	Refresh(topic string)
 	// Rewind makes Take hand out all entries not yet removed again.
 	Rewind()
 	Shelf // Remove: the other side has the entry, or it is given up

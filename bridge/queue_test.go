@@ -14,7 +14,9 @@ import (
 type fakeQueue struct {
 	t    testing.TB
 	wake chan struct{}
-	mu   struct {
+	// retained are the retained messages of the local broker.
+	retained map[string]mqtt.Message
+	mu       struct {
 		sync.Mutex
 		entries []mqtt.Queued
 		seq     uint64
@@ -105,6 +107,15 @@ func (q *fakeQueue) Each(after uint64, f func(*mqtt.Queued) bool) {
 	}
 }
 
+// Refresh asks the test for the retained message.
+func (q *fakeQueue) Refresh(topic string) {
+	m, ok := q.retained[topic]
+	if !ok {
+		m = mqtt.Message{Topic: topic, QoS: 1, Retain: true}
+	}
+	q.add(m)
+}
+
 func (q *fakeQueue) Rewind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -131,6 +142,7 @@ type fakeLocal struct {
 	got  []mqtt.Message
 	fail func(n int) error // n: the how manieth call; nil: all succeed
 	n    int
+	then func(mqtt.Message) // is told of each
 }
 
 func (l *fakeLocal) Publish(ctx context.Context, m mqtt.Message) error {
@@ -143,6 +155,9 @@ func (l *fakeLocal) Publish(ctx context.Context, m mqtt.Message) error {
 		}
 	}
 	l.got = append(l.got, m)
+	if l.then != nil {
+		l.then(m)
+	}
 	return nil
 }
 

@@ -20,8 +20,11 @@ type receiver struct {
 	self   string
 	routes []route
 	prep   *preparer
-	local  Publisher
-	status *status
+	storm  *storm
+	// stopped hears of a route that a loop has stopped.
+	stopped func(from string)
+	local   Publisher
+	status  *status
 
 	mu struct {
 		sync.Mutex
@@ -30,7 +33,7 @@ type receiver struct {
 }
 
 func newReceiver(self string, routes []route, prep *preparer, local Publisher, st *status) *receiver {
-	r := &receiver{self: self, routes: routes, prep: prep, local: local, status: st}
+	r := &receiver{self: self, routes: routes, prep: prep, storm: newStorm(len(routes)), stopped: func(string) {}, local: local, status: st}
 	r.mu.seen = map[uint16]bool{}
 	return r
 }
@@ -58,8 +61,8 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		return 0, failf(ClassProtocol, "PUBLISH from the server: %w", err)
 	}
 	to, rt, ok := remap(r.routes, in.topic)
-	if !ok || r.prep.looped(in.props, maxHops+1) || strings.HasPrefix(to, "$") {
-		// A subscription of an earlier configuration, a loop, or a topic that
+	if !ok || r.prep.looped(in.props, maxHops+1) || r.stormy(rt, &in) || strings.HasPrefix(to, "$") {
+		// A subscription of an earlier configuration, a loop or a storm, or a topic that
 		// only this server itself publishes to: the other one has done its part.
 		r.status.update(func(s *Stats) { s.Rejected++ })
 		r.remember(in)
@@ -73,6 +76,15 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		m.Expires = time.Now().Add(time.Duration(in.expiry) * time.Second)
 	}
 	return r.publish(ctx, in, m)
+}
+
+// stormy reports whether a message is part of a loop that has stopped its route.
+func (r *receiver) stormy(rt *route, in *inbound) bool {
+	refuse, stops := r.storm.down(time.Now(), rt.number, in.topic, in.payload)
+	if stops {
+		r.stopped(rt.filter)
+	}
+	return refuse
 }
 
 func (r *receiver) publish(ctx context.Context, in inbound, m mqtt.Message) (mqtt.ReasonCode, error) {

@@ -19,6 +19,7 @@ type route struct {
 	lane     Lane
 	ttl      time.Duration
 	keep     Keep
+	number   int // among the routes of its side
 }
 
 // Validate reports what is wrong with the route: a malformed filter, or a To
@@ -64,6 +65,7 @@ func compileAll(side string, routes []Route) ([]route, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s[%d]: %w", side, i, err)
 		}
+		c.number = len(out)
 		out = append(out, c)
 	}
 	return out, nil

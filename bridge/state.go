@@ -28,6 +28,7 @@ const (
 	EventUp      EventKind = "up"      // connected
 	EventDown    EventKind = "down"    // the connection or an attempt failed: Class, Reason
 	EventWaiting EventKind = "waiting" // Messages are in the queue; next attempt in Duration
+	EventStorm   EventKind = "storm"   // a loop stopped the route down from Reason for Duration
 	EventDrained EventKind = "drained" // Messages that waited were acknowledged, in Duration
 )
 
@@ -70,6 +71,7 @@ type Stats struct {
 	Expired  uint64        // messages that waited longer than they live or their route allows
 	Purged   uint64        // messages deleted by an operator
 	Unrouted uint64        // messages that no route wants any more
+	Storms   uint64        // times that a loop stopped a route down
 	Looped   uint64        // messages not sent because they had crossed too many bridges
 	Refused  uint64        // PUBACK and PUBREC with a failure, retried ones included
 	Dead     uint64        // messages given up: too large, or refused for good

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -48,6 +49,7 @@ type Intake struct {
 	topics map[string]*held // while the link is down
 	last   *held            // what Admit returned a message for
 	left   uint64           // messages that were not queued
+	behind map[string]bool  // topics whose retained message is not the last queued
 	gave   uint64           // entries that gave way: the queue counts them as dropped
 }
 
@@ -71,7 +73,7 @@ func NewIntake(lane Lane, out []Route) (*Intake, error) {
 	if plain {
 		return nil, nil
 	}
-	return &Intake{lane: lane, routes: routes, topics: map[string]*held{}}, nil
+	return &Intake{lane: lane, routes: routes, topics: map[string]*held{}, behind: map[string]bool{}}, nil
 }
 
 // Admit returns what to queue of m: itself, a message made from it, or nil. The
@@ -95,6 +97,9 @@ func (in *Intake) Admit(now time.Time, m *mqtt.Message) (keep *mqtt.Message, ins
 		return m, 0
 	}
 	keep, instead = h.admit(now, m, &r.keep)
+	if m.Retain && keep != m && len(in.behind) < thinTopics {
+		in.behind[m.Topic] = true
+	}
 	if keep == nil {
 		in.left++
 	} else {
@@ -127,6 +132,16 @@ func (in *Intake) Queued(seq uint64, replaced bool) {
 	if replaced {
 		in.gave++
 	}
+}
+
+// stale returns, once, the topics whose retained message is not the last that
+// was queued.
+func (in *Intake) stale() []string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	topics := slices.Collect(maps.Keys(in.behind))
+	clear(in.behind)
+	return topics
 }
 
 // thinned is how many messages were not queued, and how many gave way later.

@@ -66,6 +66,10 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 	return seq, q.hub.barrier(ctx)
 }
 
+// Refresh queues the retained message of a topic again; when there is none,
+// the message that deletes it elsewhere.
+func (q *Queue) Refresh(topic string) { q.hub.router.Refresh(time.Now(), q, topic) }
+
 // Each calls f for the entries behind the Seq after, in order, until f returns
 // false. Nothing is handed out by it. The queue is locked meanwhile: f must be
 // quick and must not call it.

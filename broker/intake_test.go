@@ -123,3 +123,29 @@ func TestTakeDoesNotWait(t *testing.T) {
 		t.Errorf("closed: %v", err)
 	}
 }
+
+func TestRefreshQueuesWhatIsRetained(t *testing.T) {
+	b, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := b.AttachQueue(QueueOptions{Name: "up"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Attach(ClientOptions{ID: "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Publish(t.Context(), mqtt.Message{Topic: "a", Payload: []byte("on"), QoS: 2, Retain: true}); err != nil {
+		t.Fatal(err)
+	}
+	q.Refresh("a")
+	q.Refresh("gone")
+	for _, want := range []mqtt.Message{{Topic: "a", Payload: []byte("on"), QoS: 2}, {Topic: "gone", QoS: 1}} {
+		e, ok, err := q.Take(t.Context())
+		if m := e.Message; !ok || err != nil || m.Topic != want.Topic || string(m.Payload) != string(want.Payload) || m.QoS != want.QoS || !m.Retain {
+			t.Errorf("got %+v %v %v, want %+v", m, ok, err, want)
+		}
+	}
+}

@@ -155,6 +155,18 @@ func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, via *pack
 	}
 }
 
+// Refresh delivers the retained message of a topic to one sink; when there is
+// none, the message that deletes it elsewhere.
+func (r *Router) Refresh(now time.Time, sink Sink, topic string) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	m, ok := r.retained.Get(topic)
+	if !ok || m.Expired(now) {
+		m = &mqtt.Message{Topic: topic, QoS: mqtt.AtLeastOnce, Retain: true}
+	}
+	r.sendRetained(now, &subscriber{Subscription: mqtt.Subscription{QoS: mqtt.ExactlyOnce}, sink: sink}, m)
+}
+
 // sendRetained delivers one retained message with RETAIN set [MQTT-3.3.1-8].
 func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 	if m.Expired(now) {
