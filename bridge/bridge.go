@@ -91,6 +91,7 @@ func (b *Bridge) Stats() Stats {
 			s.Thinned += left + gave
 			s.Queue.Accepted += left
 			s.Queue.Dropped += left
+			s.Queue.Drops[mqtt.DropSampled] += left
 		}
 	}
 	if b.o.Dead != nil {

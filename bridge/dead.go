@@ -17,8 +17,10 @@ type Shelf interface {
 	// Each calls f for the entries behind the Seq after, in order, until f
 	// returns false. f must be quick and must not call the queue.
 	Each(after uint64, f func(*mqtt.Queued) bool)
-	// Remove takes an entry out; one that is not there is no error.
+	// Remove takes out an entry that has arrived, Drop one that is given up;
+	// durable when they return nil. One that is not there is no error.
 	Remove(ctx context.Context, seq uint64) error
+	Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error
 	Stats() mqtt.QueueStats
 }
 
@@ -167,7 +169,7 @@ func page(q Shelf, after uint64, f func(*mqtt.Queued) bool) {
 func purge(ctx context.Context, q Shelf, which func(*mqtt.Queued) bool) (n int, err error) {
 	page(q, 0, func(e *mqtt.Queued) bool {
 		if which(e) {
-			if err = q.Remove(ctx, e.Seq); err == nil {
+			if err = q.Drop(ctx, e.Seq, mqtt.DropUnwanted); err == nil {
 				n++
 			}
 		}

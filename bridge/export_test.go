@@ -45,7 +45,10 @@ func (q TestQueue) wait(t testing.TB, limit time.Duration, ok func(mqtt.QueueSta
 }
 
 // TestLocal is a local broker that hands out what was published.
-type TestLocal struct{ Messages chan mqtt.Message }
+type TestLocal struct {
+	Publisher // nil: no QoS 2
+	Messages  chan mqtt.Message
+}
 
 // Publish implements Publisher.
 func (l *TestLocal) Publish(ctx context.Context, m mqtt.Message) error {

@@ -484,9 +484,24 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 		}
 		s.kill()
 		s.wg.Wait()
+		r.balanced(t)
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+// balanced checks the accounts: what was accepted was acknowledged, is in
+// flight or queued, or was given up for a reason that is counted.
+func (r *rig) balanced(t testing.TB) {
+	t.Helper()
+	s := r.Stats()
+	q := s.Queue
+	if q.Accepted != q.Removed+q.Dropped+uint64(q.Messages) || q.Dropped != q.Drops.Total() || q.InFlight > q.Messages {
+		t.Errorf("accepted %d = removed %d + dropped %d + waiting %d does not hold: %v", q.Accepted, q.Removed, q.Dropped, q.Messages, q.Drops)
+	}
+	if q.Drops[mqtt.DropDead] != s.Dead || q.Drops[mqtt.DropUnwanted] != s.Looped+s.Unrouted+s.Purged || q.Drops[mqtt.DropExpired] != s.Expired {
+		t.Errorf("drops %v, but dead %d, looped %d, unrouted %d, purged %d, expired %d", q.Drops, s.Dead, s.Looped, s.Unrouted, s.Purged, s.Expired)
+	}
 }
 
 func (r *rig) put(topic, payload string, qos mqtt.QoS) {

@@ -47,6 +47,7 @@ func TestB14_DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
 			sent[name] = time.Now()
 			r.put("live/a", name, 1)
 			after(490 * time.Millisecond)
+			r.balanced(t)
 		}
 		after(2 * time.Second)
 		all := s.publishes()

@@ -174,7 +174,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		if fate == fateExpired && e.Message.Retain {
 			l.b.o.Queues[laneOf(e.Seq)].Refresh(e.Message.Topic)
 		}
-		return l.remove(ctx, e.Seq)
+		return l.drop(ctx, e.Seq, fate.reason())
 	}
 	if l.hold.begin(e.Seq) {
 		o.dup = false

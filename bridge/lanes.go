@@ -87,7 +87,13 @@ func (q *lanes) received(ctx context.Context, seq uint64) error {
 	return queue.Received(ctx, n)
 }
 
-// remove gives up an entry.
+// drop gives up an entry.
+func (q *lanes) drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
+	queue, n := q.of(seq)
+	return queue.Drop(ctx, n, why)
+}
+
+// remove takes out an entry that the server has.
 func (q *lanes) remove(ctx context.Context, seq uint64) error {
 	queue, n := q.of(seq)
 	return queue.Remove(ctx, n)
@@ -119,6 +125,9 @@ func (q *lanes) stats() mqtt.QueueStats {
 		sum.Accepted += s.Accepted
 		sum.Removed += s.Removed
 		sum.Dropped += s.Dropped
+		for why, n := range s.Drops {
+			sum.Drops[why] += n
+		}
 	}
 	return sum
 }

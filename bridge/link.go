@@ -23,13 +23,14 @@ const (
 // link is the work of one connection: the sender is in forward.go, the settler
 // in settle.go.
 type link struct {
-	b     *Bridge
-	up    *upstream
-	since time.Time // connected
-	lim   limits
-	win   *window
-	acks  chan ack // from the reader to the settler
-	hold  hold
+	b      *Bridge
+	up     *upstream
+	server string    // host:port
+	since  time.Time // connected
+	lim    limits
+	win    *window
+	acks   chan ack // from the reader to the settler
+	hold   hold
 
 	moved    chan struct{}  // one slot: an entry was removed
 	behind   [LaneCount]int // entries of each lane that waited for the link; the sender's own
@@ -45,12 +46,12 @@ func (b *Bridge) open(ctx, lctx context.Context, s server) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{b: b, moved: make(chan struct{}, 1)}
+	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1)}
 	l.up, err = connectUpstream(ctx, c, &b.o, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
 		received:     func(in inbound) (mqtt.ReasonCode, error) { return b.receiver.receive(lctx, in) },
-		released:     b.receiver.release,
+		released:     func(id uint16) (mqtt.ReasonCode, error) { return b.receiver.release(lctx, id) },
 	})
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (l *link) begin(lim limits) {
 	l.lim = lim
 	l.win = newWindow(n, l.b.o.InFlightBytes)
 	l.acks = make(chan ack, n+2) // a place per flight
-	l.b.receiver.begin(lim.sessionPresent)
+	l.b.receiver.begin(l.b.o.Name+"@"+l.server, lim.sessionPresent)
 }
 
 // serve runs the link until it fails or ctx ends; then the queue is drained

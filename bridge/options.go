@@ -38,6 +38,14 @@ type Publisher interface {
 	// configured. An *mqtt.Error is final and is reported to the upstream
 	// server; any other error makes the bridge ask for the message again.
 	Publish(ctx context.Context, m mqtt.Message) error
+	// PublishFrom is Publish of a QoS 2 message: it and its identifier become
+	// durable in one record. again says that the identifier was known, so that
+	// the message was not published a second time.
+	PublishFrom(ctx context.Context, m mqtt.Message, from mqtt.Origin) (again bool, err error)
+	// Release ends the life of an identifier; durable when it returns nil.
+	Release(ctx context.Context, from mqtt.Origin) (known bool, err error)
+	// Forget ends the life of all identifiers of a session.
+	Forget(ctx context.Context, session string) error
 }
 
 // Options describe one bridge. The zero value of a field means its default.

@@ -28,6 +28,14 @@ const (
 	fateExpired       // its Message Expiry Interval has passed, or the route's
 )
 
+// reason is why the queue gives the entry up.
+func (f fate) reason() mqtt.DropReason {
+	if f == fateExpired {
+		return mqtt.DropExpired
+	}
+	return mqtt.DropUnwanted
+}
+
 // preparer makes the PUBLISH for a queue entry. It is a value.
 type preparer struct {
 	self, clientID string

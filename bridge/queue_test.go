@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -78,6 +79,15 @@ func (q *fakeQueue) Received(_ context.Context, seq uint64) error {
 	return nil
 }
 
+func (q *fakeQueue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
+	q.mu.Lock()
+	q.mu.stats.Dropped++
+	q.mu.stats.Drops[why]++
+	q.mu.stats.Removed-- // Remove counts it
+	q.mu.Unlock()
+	return q.Remove(ctx, seq)
+}
+
 func (q *fakeQueue) Remove(_ context.Context, seq uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -143,6 +153,7 @@ type fakeLocal struct {
 	fail func(n int) error // n: the how manieth call; nil: all succeed
 	n    int
 	then func(mqtt.Message) // is told of each
+	ids  map[mqtt.Origin]bool
 }
 
 func (l *fakeLocal) Publish(ctx context.Context, m mqtt.Message) error {
@@ -158,6 +169,40 @@ func (l *fakeLocal) Publish(ctx context.Context, m mqtt.Message) error {
 	if l.then != nil {
 		l.then(m)
 	}
+	return nil
+}
+
+func (l *fakeLocal) PublishFrom(ctx context.Context, m mqtt.Message, from mqtt.Origin) (again bool, err error) {
+	l.mu.Lock()
+	_, again = l.ids[from]
+	l.mu.Unlock()
+	if again {
+		return true, nil
+	}
+	if err := l.Publish(ctx, m); err != nil {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ids == nil {
+		l.ids = map[mqtt.Origin]bool{}
+	}
+	l.ids[from] = true
+	return false, nil
+}
+
+func (l *fakeLocal) Release(_ context.Context, from mqtt.Origin) (known bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known = l.ids[from]
+	delete(l.ids, from)
+	return known, nil
+}
+
+func (l *fakeLocal) Forget(_ context.Context, session string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.ids, func(o mqtt.Origin, _ bool) bool { return o.Session == session })
 	return nil
 }
 

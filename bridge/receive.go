@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -14,8 +13,9 @@ import (
 // localTimeout bounds one local publish.
 const localTimeout = 10 * time.Second
 
-// receiver takes messages from upstream. It lives as long as the bridge, so
-// that a QoS 2 message resent on a resumed session is published once.
+// receiver takes messages from upstream. The identifiers of QoS 2 messages are
+// the local broker's: it publishes one once, also when it is resent after the
+// end of the process.
 type receiver struct {
 	self   string
 	routes []route
@@ -26,25 +26,36 @@ type receiver struct {
 	local   Publisher
 	status  *status
 
-	mu struct {
-		sync.Mutex
-		seen map[uint16]bool // QoS 2 identifiers published and not yet released [MQTT-4.3.3-10]
-	}
+	session string // names the session of the present connection
+	lost    bool   // the server has lost it, and its identifiers are not forgotten yet
+	// refused are identifiers of messages that were not published; the
+	// deliverer's own.
+	refused map[uint16]bool
 }
 
 func newReceiver(self string, routes []route, prep *preparer, local Publisher, st *status) *receiver {
 	r := &receiver{self: self, routes: routes, prep: prep, storm: newStorm(len(routes)), stopped: func(string) {}, local: local, status: st}
-	r.mu.seen = map[uint16]bool{}
+	r.refused = map[uint16]bool{}
 	return r
 }
 
-// begin forgets the identifiers of a session that the server has lost.
-func (r *receiver) begin(sessionPresent bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !sessionPresent {
-		clear(r.mu.seen)
+// begin is told of a connection before anything comes from it.
+func (r *receiver) begin(session string, present bool) {
+	r.session, r.lost = session, !present
+	clear(r.refused) // what is resent is refused again
+}
+
+// forget lets go of the identifiers of a session that the server has lost,
+// before the first message of the new one.
+func (r *receiver) forget(ctx context.Context) error {
+	if !r.lost {
+		return nil
 	}
+	if err := r.local.Forget(ctx, r.session); err != nil {
+		return failf(ClassLocal, "forget a session: %w", err)
+	}
+	r.lost = false
+	return nil
 }
 
 // receive publishes one message locally. It returns the code to acknowledge
@@ -52,10 +63,6 @@ func (r *receiver) begin(sessionPresent bool) {
 func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, error) {
 	if in.qos > 0 && ctx.Err() != nil {
 		return 0, failf(ClassTCP, "connection ended: %w", ctx.Err())
-	}
-	if in.qos == mqtt.ExactlyOnce && r.known(in.id) {
-		r.status.update(func(s *Stats) { s.Duplicate++ })
-		return mqtt.Success, nil
 	}
 	if err := topic.ValidName(in.topic); err != nil {
 		return 0, failf(ClassProtocol, "PUBLISH from the server: %w", err)
@@ -65,7 +72,9 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		// A subscription of an earlier configuration, a loop or a storm, or a topic that
 		// only this server itself publishes to: the other one has done its part.
 		r.status.update(func(s *Stats) { s.Rejected++ })
-		r.remember(in)
+		if in.qos == mqtt.ExactlyOnce {
+			r.refused[in.id] = true
+		}
 		return mqtt.Success, nil
 	}
 	m := mqtt.Message{
@@ -90,12 +99,22 @@ func (r *receiver) stormy(rt *route, in *inbound) bool {
 func (r *receiver) publish(ctx context.Context, in inbound, m mqtt.Message) (mqtt.ReasonCode, error) {
 	c, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
-	err := r.local.Publish(c, m)
+	if err := r.forget(c); err != nil {
+		return 0, err
+	}
+	again, err := false, error(nil)
+	if in.qos == mqtt.ExactlyOnce {
+		again, err = r.local.PublishFrom(c, m, mqtt.Origin{Session: r.session, ID: in.id})
+	} else {
+		err = r.local.Publish(c, m)
+	}
 	var refused *mqtt.Error
 	switch {
+	case again && err == nil:
+		r.status.update(func(s *Stats) { s.Duplicate++ })
+		return mqtt.Success, nil
 	case err == nil:
 		r.status.update(func(s *Stats) { s.Received++ })
-		r.remember(in)
 		return mqtt.Success, nil
 	case errors.As(err, &refused) && refused.Code.Failed():
 		r.status.update(func(s *Stats) { s.Rejected++ })
@@ -107,30 +126,27 @@ func (r *receiver) publish(ctx context.Context, in inbound, m mqtt.Message) (mqt
 	return 0, failf(ClassLocal, "publish locally: %w", err)
 }
 
-func (r *receiver) known(id uint16) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.mu.seen[id]
-}
-
-func (r *receiver) remember(in inbound) {
-	if in.qos != mqtt.ExactlyOnce {
-		return
+// release handles PUBREL: the identifier is free for another message when that
+// is durable.
+func (r *receiver) release(ctx context.Context, id uint16) (mqtt.ReasonCode, error) {
+	if r.local == nil {
+		return mqtt.PacketIdentifierNotFound, nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.mu.seen[in.id] = true
-}
-
-// release handles PUBREL: the identifier is free for another message.
-func (r *receiver) release(id uint16) mqtt.ReasonCode {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.mu.seen[id] {
-		return mqtt.PacketIdentifierNotFound
+	c, cancel := context.WithTimeout(ctx, localTimeout)
+	defer cancel()
+	if err := r.forget(c); err != nil {
+		return 0, err
 	}
-	delete(r.mu.seen, id)
-	return mqtt.Success
+	refused := r.refused[id]
+	delete(r.refused, id)
+	known, err := r.local.Release(c, mqtt.Origin{Session: r.session, ID: id})
+	switch {
+	case err != nil:
+		return 0, failf(ClassLocal, "release an identifier: %w", err)
+	case !known && !refused:
+		return mqtt.PacketIdentifierNotFound, nil
+	}
+	return mqtt.Success, nil
 }
 
 // subscriptions are what the in routes need upstream. No Local keeps away what

@@ -104,18 +104,31 @@ func TestReceiverExactlyOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newReceiver("bridge:x", routes, &preparer{mark: "me"}, local, newStatus(time.Now()))
+		r.begin("b@one", false)
+		release := func(id uint16, code mqtt.ReasonCode) {
+			t.Helper()
+			got, err := r.release(t.Context(), id)
+			want(t, "PUBREL", fmt.Sprint(got, err), fmt.Sprint(code, nil))
+		}
 		receive := func(what string, n int) {
 			t.Helper()
 			code, err := r.receive(t.Context(), inbound{topic: "a/b", qos: 2, id: 7})
 			want(t, what, fmt.Sprint(code, err, len(local.messages())), fmt.Sprint(mqtt.Success, nil, n))
 		}
 		receive("MQTT-4.3.3-9 the first PUBLISH is published", 1)
-		r.begin(true)
+		r.begin("b@one", true)
 		receive("MQTT-4.3.3-10 its resend is not", 1)
-		want(t, "PUBREL", r.release(7), mqtt.Success)
+		release(7, mqtt.Success)
 		receive("MQTT-4.3.3-12 after PUBREL the identifier names a new message", 2)
-		r.begin(false)
+		r.begin("b@one", false)
 		receive("a new session knows no identifier", 3)
-		want(t, "PUBREL", r.release(8), mqtt.PacketIdentifierNotFound)
+		release(8, mqtt.PacketIdentifierNotFound)
+
+		r.begin("b@two", true)
+		receive("the session with another server has identifiers of its own", 4)
+		r = newReceiver("bridge:x", routes, &preparer{mark: "me"}, local, newStatus(time.Now()))
+		r.begin("b@one", true)
+		receive("a resend after a restart is not published", 4)
+		release(7, mqtt.Success)
 	})
 }

@@ -118,7 +118,7 @@ func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.Rea
 	}
 	l.b.status.dead(time.Now(), topic, code)
 	l.b.o.Log.Debug("message given up", "bridge", l.b.o.Name, "topic", topic, "reason", reason)
-	return l.remove(ctx, seq)
+	return l.drop(ctx, seq, mqtt.DropDead)
 }
 
 func (l *link) acked() {
@@ -131,7 +131,19 @@ func (l *link) acked() {
 func (l *link) remove(ctx context.Context, seq uint64) error {
 	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 	defer cancel()
-	if err := l.b.queue.remove(c, seq); err != nil {
+	return l.gone(l.b.queue.remove(c, seq))
+}
+
+// drop gives an entry up.
+func (l *link) drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
+	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
+	defer cancel()
+	return l.gone(l.b.queue.drop(c, seq, why))
+}
+
+// gone notes that an entry left the queue, or that the queue failed.
+func (l *link) gone(err error) error {
+	if err != nil {
 		return failf(ClassLocal, "queue: remove: %w", err)
 	}
 	if l.backlog.Add(-1) == 0 {

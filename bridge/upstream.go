@@ -57,6 +57,7 @@ type inbound struct {
 	id      uint16
 	expiry  uint32
 	hasExp  bool
+	rel     bool // no message but PUBREL of id
 }
 
 // callbacks are what a connection tells the bridge. connected is called once,
@@ -66,7 +67,7 @@ type callbacks struct {
 	connected    func(limits)
 	acknowledged func(k ackKind, id uint16, code mqtt.ReasonCode)
 	received     func(inbound) (code mqtt.ReasonCode, err error)
-	released     func(id uint16) mqtt.ReasonCode // PUBREL
+	released     func(id uint16) (mqtt.ReasonCode, error) // PUBREL; as received
 }
 
 // upstream is one MQTT connection to the server, of any version: a reader, a

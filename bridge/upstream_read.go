@@ -53,7 +53,7 @@ func (u *upstream) take(v *packet.View) error {
 	case packet.PUBCOMP:
 		u.cb.acknowledged(ackPubcomp, v.ID, v.Reason)
 	case packet.PUBREL:
-		return u.send(&packet.View{Type: packet.PUBCOMP, ID: v.ID, Reason: u.cb.released(v.ID)})
+		u.deliveries <- inbound{id: v.ID, rel: true}
 	case packet.SUBACK:
 		if v.ID != subscribeID {
 			return failf(ClassProtocol, "SUBACK for the Packet Identifier %d, which nobody used [MQTT-2.2.1-6]", v.ID)
@@ -86,7 +86,7 @@ func (u *upstream) takePublish(v *packet.View) error {
 	if u.version == mqtt.V31 && v.Publish.QoS == mqtt.ExactlyOnce && !v.Publish.Dup {
 		// Without Session Present only DUP tells a resent message from a new
 		// one whose identifier an earlier session has used.
-		u.cb.released(v.ID)
+		u.deliveries <- inbound{id: v.ID, rel: true, qos: mqtt.ExactlyOnce}
 	}
 	m := v.Message(time.Now())
 	u.deliveries <- inbound{
@@ -112,6 +112,9 @@ func (u *upstream) deliver() {
 }
 
 func (u *upstream) deliverOne(in inbound) error {
+	if in.rel {
+		return u.released(in)
+	}
 	code, err := u.cb.received(in)
 	if err != nil {
 		return err
@@ -127,4 +130,14 @@ func (u *upstream) deliverOne(in inbound) error {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
+}
+
+// released handles PUBREL in its turn among the messages. With QoS 2 it stands
+// for the PUBREL that a server of 3.1 never sent.
+func (u *upstream) released(in inbound) error {
+	code, err := u.cb.released(in.id)
+	if err != nil || in.qos == mqtt.ExactlyOnce {
+		return err
+	}
+	return u.send(&packet.View{Type: packet.PUBCOMP, ID: in.id, Reason: code})
 }
