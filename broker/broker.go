@@ -87,6 +87,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.loops = conn.NewLoops(b.forget)
 	b.serving.conns = make(map[*conn.Conn]*listener)
+	b.serving.strangers.begun = begunFor(o.MemoryBudget)
 	return b, nil
 }
 
@@ -106,6 +107,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		accepting.Go(func() {
 			listen.Accept(ctx, l.socket, b.log, func(nc net.Conn) { b.serve(nc, l) })
 		})
+	}
+	if b.opts.MemoryBudget > 0 {
+		accepting.Go(func() { b.relieve(ctx) })
 	}
 	if b.opts.SysInterval > 0 {
 		accepting.Go(func() { b.runSys(ctx) })

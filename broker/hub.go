@@ -35,7 +35,7 @@ type hub struct {
 		expired uint64        // sessions of the network that nobody came back to
 	}
 
-	willsRefused, sessionsRefused, receiveRefused atomic.Uint64
+	willsRefused, sessionsRefused, receiveRefused, slowEnded atomic.Uint64
 
 	memory    *memory.Account
 	home      conn.Home // of all peers

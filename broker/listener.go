@@ -69,6 +69,6 @@ func (l *listener) ask(c *conn.Conn, r *conn.Request) *Connect {
 	return &Connect{
 		ClientID: r.ClientID, Username: r.Username, HasUsername: r.HasUsername, Password: r.Password, HasPassword: r.HasPassword,
 		Version: r.Version, Listener: l.name, Remote: t.Remote, Anonymous: l.anonymous,
-		CertificateUser: t.CertificateUser, SocketUser: t.SocketUser,
+		CertificateUser: t.CertificateUser, SocketUser: t.SocketUser, MemoryShort: l.memory.Level() >= 2,
 	}
 }

@@ -11,7 +11,9 @@ type MemoryStats struct {
 	Budget     int64 // 0: none
 	Used, Peak int64
 	Level      int // 0: enough, 4: nearly out
-	By         []MemoryCause
+	// Disconnected are slow consumers that were ended because memory was short.
+	Disconnected uint64
+	By           []MemoryCause
 }
 
 // MemoryCause is what is held for one cause, and how often more was refused.
@@ -29,13 +31,16 @@ func memoryStats(a *memory.Account) (s MemoryStats) {
 	return s
 }
 
+const sysMemory = "$SYS/dunlin/memory/"
+
 // publishMemory tells what is held and what was refused.
 func (t *sysTree) publishMemory(s *MemoryStats) {
-	const base = "$SYS/dunlin/memory/"
+	const base = sysMemory
 	t.count(base+"budget", uint64(s.Budget))
 	t.count(base+"used", uint64(max(s.Used, 0)))
 	t.count(base+"peak", uint64(s.Peak))
 	t.number(base+"level", s.Level)
+	t.count(base+"disconnected", s.Disconnected)
 	for i := range s.By {
 		c := &s.By[i]
 		t.count(base+"used/"+c.Name, uint64(max(c.Bytes, 0)))

@@ -108,6 +108,7 @@ func (b *Broker) Stats() Stats {
 		}
 	}
 	h.Unlock()
+	s.Memory.Disconnected = b.hub.slowEnded.Load()
 	s.Accepted, s.Done, s.Waiting, s.WaitingBytes = sum.accepted, sum.done, sum.waiting, sum.bytes
 	s.Dropped, s.Drops = sum.dropped.Total(), sum.dropped
 	return s

@@ -12,11 +12,11 @@ const (
 	// maxStrangers is how many connections may be open without an accepted
 	// CONNECT before the oldest of them is closed for a new one.
 	maxStrangers = 64
-	// maxBegun is the same for those whose TLS handshake or WebSocket upgrade
+	// minBegun to maxBegun, as memory has room for, is the same for those whose TLS handshake or WebSocket upgrade
 	// has begun: it takes a small client seconds and costs us most of what it
 	// ever will, so that ending it for a new one would let nobody in after a
 	// power cut.
-	maxBegun = 256
+	minBegun, maxBegun = 16, 256
 	// strangerGrace is what each of them has in any case, so that a burst of
 	// clients that do send CONNECT is let in.
 	strangerGrace = 500 * time.Millisecond
@@ -32,6 +32,7 @@ const (
 // guards them.
 type strangers struct {
 	list  []stranger
+	begun int         // how many may have begun a handshake
 	timer *time.Timer // judges again when grace has passed; nil for none
 	wait  sync.WaitGroup
 }
@@ -40,6 +41,15 @@ type stranger struct {
 	conn  *conn.Conn
 	until time.Time // it is left alone
 	begun bool      // when it was judged
+}
+
+// begunFor is how many handshakes may go on with this budget of memory, in
+// bytes: what they take is an eighth of it.
+func begunFor(budget int64) int {
+	if budget == 0 {
+		return maxBegun
+	}
+	return int(max(minBegun, min(budget/8/conn.LayeredSize, maxBegun)))
 }
 
 // meet takes a new connection, and ends those it is too many for. The caller
@@ -76,7 +86,7 @@ func (b *Broker) judgeLater() {
 // that have some time left.
 func (s *strangers) judge(now time.Time) bool {
 	left := s.list[:0]
-	silent, begun := -maxStrangers, -maxBegun // how many are too many
+	silent, begun := -maxStrangers, -s.begun // how many are too many
 	for _, x := range s.list {
 		if !x.conn.Stranger() {
 			continue

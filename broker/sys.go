@@ -126,6 +126,7 @@ func (t *sysTree) publishOwn(s *Stats) {
 	t.count(base+"messages/dropped/expired", s.Drops.Expired)
 	t.count(base+"messages/dropped/too_large", s.Drops.TooLarge)
 	t.count(base+"messages/dropped/left", s.Drops.Left)
+	t.count(base+"messages/dropped/memory", s.Drops.Memory)
 	t.count(base+"messages/dropped/refused", s.Drops.Refused+s.ReceiveRefused)
 	t.count(base+"messages/wills_refused", s.WillsRefused)
 	t.number(base+"messages/waiting", s.Waiting)

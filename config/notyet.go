@@ -36,7 +36,6 @@ func notYet() []later {
 		{path: "store.max_size"},
 		{path: "store.write_budget"},
 		{path: "store.on_failure", harmless: []string{"degrade"}},
-		{path: "memory.budget", harmless: []string{"auto"}},
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},

@@ -37,8 +37,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	if cfg.File == "" {
 		log.Info("no configuration found: serving this machine only", "bind", cfg.MQTT.Listeners[0].Bind)
 	}
-	limitMemory(cfg.Memory, log)
-	g, err := wire(cfg, deps{log: log, levels: levels, control: true})
+	g, err := wire(cfg, deps{log: log, levels: levels, control: true, memory: limitMemory(cfg.Memory, log)})
 	if err != nil {
 		return startError(err, s)
 	}

@@ -44,6 +44,8 @@ type deps struct {
 	volatile bool
 	// control opens the socket and the port of the API.
 	control bool
+	// memory is what there is.
+	memory budget
 	// levels are the log levels of parts.
 	levels map[string]slog.Level
 }
@@ -95,6 +97,8 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		SysInterval:  cfg.MQTT.SysInterval,
 		Version:      readVersion().Version,
 		Emptied:      releaseCode,
+		MemoryBudget: d.memory.clients,
+		MemoryLimit:  d.memory.limit,
 		Log:          d.logger("broker"),
 	})
 	if err != nil {

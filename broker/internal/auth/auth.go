@@ -25,6 +25,8 @@ type Connect struct {
 	// SocketUser is the system user at the other end of a Unix socket; "" for
 	// other transports.
 	SocketUser string
+	// MemoryShort: nothing that takes much memory may be begun now.
+	MemoryShort bool
 }
 
 // Identity is who a client proved to be. The zero value is nobody in

@@ -77,7 +77,7 @@ func (a *Auth) byPassword(ctx context.Context, s *state, c *Connect) (Identity, 
 	if sec == nil {
 		return Identity{}, errWrong
 	}
-	ok, err := a.oven.check(ctx, c.Username, sec, c.Password)
+	ok, err := a.oven.check(ctx, c, sec)
 	switch {
 	case err != nil:
 		return Identity{}, err

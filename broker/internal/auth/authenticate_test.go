@@ -319,7 +319,7 @@ func TestOvenRemembersForADayAndNotMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		password := []byte("pa:ss w\u00f6rd")
-		if ok, err := o.check(t.Context(), "ann", s, password); !ok || err != nil {
+		if ok, err := o.check(t.Context(), &Connect{Username: "ann", Password: password}, s); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		if !o.known(o.remember("ann", s, password)) || o.known(o.remember("bob", s, password)) || o.known(o.remember("ann", s, password[1:])) {

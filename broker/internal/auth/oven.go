@@ -66,15 +66,21 @@ func (o *oven) run(ctx context.Context, work func()) error {
 	return nil
 }
 
-// check reports whether password proves s. who is the user, part of the key
-// of what is remembered.
-func (o *oven) check(ctx context.Context, who string, s *secret, password []byte) (ok bool, err error) {
-	key := o.remember(who, s, password)
+// check reports whether the password of c proves s. The user is part of the
+// key of what is remembered. While memory is short, only what is remembered is
+// proved by argon2id: it would take more.
+func (o *oven) check(ctx context.Context, c *Connect, s *secret) (ok bool, err error) {
+	password := c.Password
+	key := o.remember(c.Username, s, password)
 	if o.known(key) {
 		return true, nil
 	}
 	if !s.slow() {
 		return s.verify(password), nil
+	}
+	if c.MemoryShort && s.kind == argon2ID {
+		o.refused.Add(1)
+		return false, mqtt.Errorf(mqtt.ServerBusy, "", "memory is short: no password checks")
 	}
 	err = o.run(ctx, func() {
 		ok = s.verify(password)

@@ -37,6 +37,10 @@ func (c *Conn) connect(now time.Time) error {
 	return c.accept(now, r)
 }
 
+// shortMaximum is the Receive Maximum that new 5.0 clients get while memory is
+// short.
+const shortMaximum = 5
+
 // accept asks the server and opens the connection.
 func (c *Conn) accept(now time.Time, r *Request) error {
 	// Who was ended before CONNECT was read must not take over a session, or
@@ -58,7 +62,9 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 	c.pace = newPace(now, &c.cfg.Limits)
 	r.expiryLimit = ExpirySeconds(a.ExpiryMax)
 	if r.Version == mqtt.V5 {
-		c.maxIn = int(c.cfg.Limits.ReceiveMaximum)
+		if c.maxIn = int(c.cfg.Limits.ReceiveMaximum); c.cfg.Memory.Level() >= 2 {
+			c.maxIn = min(c.maxIn, shortMaximum)
+		}
 		if n := min(r.TopicAliasMaximum, c.cfg.Limits.TopicAliasMaximum); n > 0 {
 			c.sentAliases = make(map[string]uint16, n)
 		}
@@ -91,9 +97,9 @@ func (c *Conn) announceLimits(p *packet.Properties) {
 	l := &c.cfg.Limits
 	p.Has |= packet.HasMaximumPacketSize
 	p.MaximumPacketSize = l.PacketSize
-	if l.ReceiveMaximum < math.MaxUint16 {
+	if c.maxIn < math.MaxUint16 {
 		p.Has |= packet.HasReceiveMaximum
-		p.ReceiveMaximum = l.ReceiveMaximum
+		p.ReceiveMaximum = uint16(c.maxIn)
 	}
 	if l.TopicAliasMaximum > 0 {
 		p.Has |= packet.HasTopicAliasMaximum

@@ -152,6 +152,9 @@ func (c *Conn) publish(now time.Time) error {
 	if p.QoS > mqtt.AtMostOnce && c.cfg.Barrier.Refuses(full) {
 		return c.refuse(errNotKept)
 	}
+	if len(p.Payload) > smallInput && c.cfg.Memory.Level() >= 4 {
+		return c.refuse(errShort)
+	}
 	c.insideTopic(&c.view.Properties)
 	c.publication.Borrow(now, &c.view, full, c.peer.id)
 	c.publication.Memo = memo
@@ -199,13 +202,16 @@ func (c *Conn) topicName() (string, error) {
 // errNotKept says that the store cannot keep the promise of an acknowledgement.
 var errNotKept = mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store cannot keep it: the disk has failed")
 
+// errShort says that memory is too short for a message of this size.
+var errShort = mqtt.Errorf(mqtt.QuotaExceeded, "", "memory is short: no large messages")
+
 // refuse answers a PUBLISH that is not routed. 3.1 and 3.1.1 have no way to
 // say so: they get a plain acknowledgement (3.1.1, section 3.3.5). But an
 // acknowledgement of what should have been kept would be a lie: they are closed
 // instead, and send it again.
 func (c *Conn) refuse(e *mqtt.Error) error {
 	c.cfg.Counters.PublishRefused.Add(1)
-	if e == errNotKept && c.version() != mqtt.V5 {
+	if (e == errNotKept || e == errShort && c.view.Publish.QoS > mqtt.AtMostOnce) && c.version() != mqtt.V5 {
 		return e
 	}
 	code := e.Code

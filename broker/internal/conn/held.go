@@ -9,11 +9,11 @@ import (
 )
 
 // What a connection takes of memory in any case, in bytes: its state and
-// buffers up to the small sizes below. A transport with a handshake has a
-// goroutine and buffers of its own.
+// buffers up to the small sizes below.
 const (
-	plainSize   = 3 << 10
-	layeredSize = 40 << 10
+	plainSize = 3 << 10
+	// LayeredSize is that of a connection with TLS or WebSocket.
+	LayeredSize = 40 << 10
 
 	smallInput  = 1 << 10  // the start of a packet
 	smallRead   = 16 << 10 // the buffer of a reading goroutine: one record of TLS
@@ -39,7 +39,7 @@ type held struct {
 func (c *Conn) Hold() bool {
 	size := plainSize
 	if c.Shakes() {
-		size = layeredSize
+		size = LayeredSize
 	}
 	if !c.cfg.Memory.Take(memory.Connections, size) {
 		return false

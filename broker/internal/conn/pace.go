@@ -6,8 +6,18 @@ import "time"
 // is not read for a while: nothing is lost, and TCP tells it to wait.
 type pace struct {
 	messages, bytes allowance
+	scarce          allowance // of bytes, while memory is short
 	until           time.Time // nothing is worked off before
 }
+
+// What one client may publish a second while memory is so short that
+// publishers have to wait: who sends more waits longer.
+const (
+	scarceLevel   = 3
+	scarceRate    = 16 << 10 // bytes
+	scarceMessage = 512      // what a message counts beside its bytes
+	scarceWait    = time.Second
+)
 
 // allowance grows with time up to what one second brings, and may be
 // overdrawn by one PUBLISH.
@@ -41,11 +51,22 @@ func (a *allowance) spend(now time.Time, n float64) time.Duration {
 
 // count counts a PUBLISH of size bytes.
 func (c *Conn) count(now time.Time, size int) {
+	short := c.cfg.Memory.Level() >= scarceLevel
+	if c.pace == nil && short {
+		c.pace = new(pace)
+	}
 	p := c.pace
 	if p == nil {
 		return
 	}
-	if wait := max(p.messages.spend(now, 1), p.bytes.spend(now, float64(size))); wait > 0 {
+	wait := max(p.messages.spend(now, 1), p.bytes.spend(now, float64(size)))
+	if short {
+		if p.scarce.rate == 0 {
+			p.scarce = allowance{scarceRate, scarceRate, now}
+		}
+		wait = max(wait, min(p.scarce.spend(now, float64(size+scarceMessage)), scarceWait))
+	}
+	if wait > 0 {
 		p.until = now.Add(wait)
 		c.cfg.Counters.Throttled.Add(1)
 	}

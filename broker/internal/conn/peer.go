@@ -112,6 +112,10 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 			return 0
 		}
 	}
+	if level := p.home.Memory.Level(); level > 0 && s.session.Squeeze(level, qos, m.Peek().Size(), s.conn != nil && s.conn.Output() > 0) {
+		s.Unlock()
+		return 0
+	}
 	passed := false
 	if qos == mqtt.AtMostOnce && s.conn != nil && s.session.MayPass() {
 		var sent bool
@@ -129,6 +133,15 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 		w.Wake()
 	}
 	return number
+}
+
+// Shed gives up a part of what waits, if the level of memory asks for it; see
+// session.Session. It returns how many messages those were.
+func (p *Peer) Shed(level int) int {
+	p.state.Lock()
+	defer p.state.Unlock()
+	defer p.letGo()
+	return p.state.session.Shed(level)
 }
 
 // Gate lets may judge every message by its topic from now on; nil lets all

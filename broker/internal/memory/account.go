@@ -144,14 +144,15 @@ func (a *Account) turnLevel() {
 // than what peers make, and must not close the door for ever.
 const heapMax = 2
 
-// Heap tells how much of its limit the heap has after a collection, in bytes.
-func (a *Account) Heap(live, limit int64) {
+// Heap tells how large the heap may grow until it is collected again, and its
+// limit, in bytes.
+func (a *Account) Heap(size, limit int64) {
 	if a == nil || a.budget == 0 || limit <= 0 {
 		return
 	}
 	a.turn.Lock()
 	defer a.turn.Unlock()
-	a.turn.heap = min(levelOf(a.turn.heap, live, limit), heapMax)
+	a.turn.heap = min(levelOf(a.turn.heap, size, limit), heapMax)
 	a.announce()
 }
 

@@ -307,11 +307,13 @@ func (o *outbox) drop(counter *uint64) {
 	o.queue.cut(0)
 }
 
-func (o *outbox) dropQoS0() {
+// dropQoS0 gives up the oldest messages of QoS 0 that wait, at most so many.
+func (o *outbox) dropQoS0(counter *uint64, most int) {
 	for range o.queue.len() {
 		d := *o.queue.at(0)
-		if d.qos == mqtt.AtMostOnce {
-			o.drop(&o.counts.Dropped.Left)
+		if d.qos == mqtt.AtMostOnce && most > 0 {
+			o.drop(counter)
+			most--
 			continue
 		}
 		o.queue.cut(0)

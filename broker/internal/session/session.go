@@ -52,10 +52,13 @@ type Drops struct {
 	TooLarge uint64 // beyond the client's Maximum Packet Size
 	Left     uint64 // waited for a connection or a session that has ended
 	Refused  uint64 // the client may not receive them any more
+	Memory   uint64 // memory was short
 }
 
 // Total is the number of messages given up.
-func (d *Drops) Total() uint64 { return d.Full + d.Expired + d.TooLarge + d.Left + d.Refused }
+func (d *Drops) Total() uint64 {
+	return d.Full + d.Expired + d.TooLarge + d.Left + d.Refused + d.Memory
+}
 
 // Add adds the drops of another session.
 func (d *Drops) Add(o Drops) {
@@ -64,6 +67,7 @@ func (d *Drops) Add(o Drops) {
 	d.TooLarge += o.TooLarge
 	d.Left += o.Left
 	d.Refused += o.Refused
+	d.Memory += o.Memory
 }
 
 // Session is the state of one client. The zero value is not usable; see New.
@@ -92,7 +96,7 @@ func (s *Session) Connect(p Params) {
 // given up: they are promised to a connection, not to a session.
 func (s *Session) Disconnect() {
 	s.online = false
-	s.out.dropQoS0()
+	s.out.dropQoS0(&s.out.counts.Dropped.Left, s.out.queue.len())
 }
 
 // Online reports whether a Network Connection is attached.
