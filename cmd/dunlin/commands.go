@@ -31,6 +31,9 @@ func commands() []command {
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
 		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
 		{"Care", "passwd", "users and passwords, as mosquitto_passwd", runPasswd},
+		{"Care", "store", "look into a data_dir: check, show, export", runStore},
+		{"Care", "backup", "write what the running gateway keeps to a file", runBackup},
+		{"Care", "restore", "put a backup into a data_dir", runRestore},
 		{"Other", "version", "show version, revision and platform", runVersion},
 		{"Other", "help", "show this overview, or the help of a command", runHelp},
 	}

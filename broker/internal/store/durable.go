@@ -48,6 +48,7 @@ type Durable struct {
 		body   []byte   // reused
 		strict string   // publisher whose last message was of class Always
 		dirty  []string // topics to be written at the next flush
+		tap    *tap     // of the backup that is being written
 	}
 	flush chan struct{} // the first topic is dirty
 }
@@ -120,6 +121,9 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 		return 0 // promised as it is
 	}
 	m.body = appendRecord(m.body[:0], &r)
+	if m.tap != nil {
+		m.tap.take(r.Kind, m.body)
+	}
 	return s.j.Append(byte(r.Kind), m.body, class == Always)
 }
 

@@ -41,9 +41,14 @@ func (d *Dir) Names() ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// Create implements Disk. The file has mode 0600.
+// Create implements Disk. The file has mode 0600, and belongs to whom the
+// directory belongs to: root may look after it for another user.
 func (d *Dir) Create(name string) (File, error) {
-	return d.open(name, os.O_CREATE|os.O_EXCL)
+	f, err := d.open(name, os.O_CREATE|os.O_EXCL)
+	if err == nil {
+		d.give(f.(osFile).File)
+	}
+	return f, err
 }
 
 // Open implements Disk.

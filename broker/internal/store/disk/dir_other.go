@@ -2,7 +2,10 @@
 
 package disk
 
-import "math"
+import (
+	"math"
+	"os"
+)
 
 const noFollow = 0
 
@@ -14,3 +17,6 @@ func (d *Dir) Free() (int64, error) { return math.MaxInt64, nil }
 
 // Lock does nothing off Linux.
 func (d *Dir) Lock() error { return nil }
+
+// give does nothing off Linux.
+func (d *Dir) give(*os.File) {}

@@ -68,19 +68,8 @@ func writeCheckpoint(d disk.Disk, cover coverage, snapshot func(add func(kind by
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
-	c := checkpointWriter{file: f, number: cover.number}
-	body := binary.LittleEndian.AppendUint64(nil, cover.epoch)
-	body = binary.LittleEndian.AppendUint64(body, cover.sequence)
-	err = c.add(checkpointBegin, body)
-	if err == nil {
-		err = snapshot(c.add)
-	}
-	if err == nil {
-		err = c.add(checkpointEnd, append(binary.LittleEndian.AppendUint64(nil, c.records), body...))
-	}
-	if err == nil {
-		err = c.flush(len(c.group.heads))
-	}
+	c := new(checkpointWriter)
+	err = streamCheckpoint(f, cover, c, snapshot)
 	if err == nil {
 		err = f.Datasync()
 	}
@@ -94,6 +83,25 @@ func writeCheckpoint(d disk.Disk, cover coverage, snapshot func(add func(kind by
 		return 0, errors.Join(fmt.Errorf("checkpoint: %w", err), d.Remove(name+temporarySuffix))
 	}
 	return c.bytes, nil
+}
+
+// streamCheckpoint writes the pages of a checkpoint to f, from the first to the
+// last.
+func streamCheckpoint(f disk.File, cover coverage, c *checkpointWriter, snapshot func(add func(kind byte, body []byte) error) error) error {
+	c.file, c.number = f, cover.number
+	body := binary.LittleEndian.AppendUint64(nil, cover.epoch)
+	body = binary.LittleEndian.AppendUint64(body, cover.sequence)
+	err := c.add(checkpointBegin, body)
+	if err == nil {
+		err = snapshot(c.add)
+	}
+	if err == nil {
+		err = c.add(checkpointEnd, append(binary.LittleEndian.AppendUint64(nil, c.records), body...))
+	}
+	if err == nil {
+		err = c.flush(len(c.group.heads))
+	}
+	return err
 }
 
 // errDamaged says that a checkpoint is not whole.
@@ -112,6 +120,11 @@ func readCheckpoint(d disk.Disk, n uint64, apply func(Record) error) (cover cove
 	if err != nil {
 		return cover, s, err
 	}
+	return scanCheckpoint(f, size, n, apply)
+}
+
+// scanCheckpoint is readCheckpoint of an open file.
+func scanCheckpoint(f io.ReaderAt, size int64, n uint64, apply func(Record) error) (cover coverage, s scan, err error) {
 	cover.number = n
 	var begun, ended bool
 	var count uint64

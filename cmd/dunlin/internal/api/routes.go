@@ -33,6 +33,7 @@ func init() {
 		{"GET", "/api/v1/topic", viewer, "one retained message", "topic", Message{}, oneTopic},
 		{"POST", "/api/v1/publish", admin, "publish a message: topic, payload or payload_b64, qos, retain", "", nil, publish},
 		{"DELETE", "/api/v1/retained", admin, "clear the retained messages that a filter matches", "filter,dry_run", Cleared{}, clearRetained},
+		{"GET", "/api/v1/backup", admin, "everything that is kept, for 'dunlin restore'; it holds payloads", "", nil, backup},
 		{"GET", "/api/v1/devices", viewer, "devices of this gateway", "", []Device(nil), devices},
 		{"GET", "/api/v1/bridges", viewer, "links to other servers", "", []Bridge(nil), bridges},
 	}

@@ -1,0 +1,214 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// writerFunc is an io.Writer that lets something happen meanwhile.
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// busyStore is a store that changes, and the picture after each change.
+type busyStore struct {
+	*Durable
+	src   *source
+	after [][]string
+}
+
+func newBusyStore(t *testing.T, d *disktest.Fake, seed uint64, records int) *busyStore {
+	t.Helper()
+	s, _, _, err := Open(d, Options{Default: Always, SegmentSize: 32 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	b := &busyStore{Durable: s, src: &source{rand.New(rand.NewPCG(seed, 1)), NewState(), time.UnixMilli(1_700_000_000_000)}}
+	b.change(records)
+	return b
+}
+
+func (b *busyStore) change(n int) {
+	for range n {
+		r := b.src.next()
+		b.Append(r)
+		b.src.model.Apply(&r)
+		b.after = append(b.after, picture(b.src.model))
+	}
+	b.Commit()
+}
+
+func backupOf(t *testing.T, b *busyStore, eachWrite int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := b.Backup(writerFunc(func(p []byte) (int, error) {
+		b.change(eachWrite)
+		return out.Write(p)
+	})); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// A backup that is written while everything changes is the state at one time,
+// not before the backup began.
+func TestBackupIsOneMoment(t *testing.T) {
+	for seed := range uint64(4) {
+		b := newBusyStore(t, disktest.New(1<<30), seed, 900)
+		from := len(b.after) - 1
+		file := backupOf(t, b, 7)
+		to := disktest.New(1 << 30)
+		if err := Restore(to, bytes.NewReader(file), int64(len(file))); err != nil {
+			t.Fatal(err)
+		}
+		_, state, report, err := Open(to, Options{})
+		if err != nil || report.BadPages > 0 {
+			t.Fatal(report, err)
+		}
+		got := picture(state)
+		if !slices.ContainsFunc(b.after[from:], func(p []string) bool { return slices.Equal(p, got) }) {
+			t.Fatalf("seed %d: the backup of %d bytes, begun after record %d of %d, is the state of no time since", seed, len(file), from, len(b.after))
+		}
+	}
+}
+
+// Whatever a power cut during a restore leaves is the state of before, or that
+// of the backup.
+func TestCrashOfARestore(t *testing.T) {
+	file := backupOf(t, newBusyStore(t, disktest.New(1<<30), 1, 300), 0)
+	old := disktest.New(1 << 30)
+	b := newBusyStore(t, old, 2, 600)
+	if done, _ := b.Status(b.Commit()); !done {
+		if err := b.j.Checkpoint(); err == nil {
+			t.Log("a checkpoint is there, too")
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range 60 {
+		d := old.Crash(old.Ops(), disktest.KeepAll, rng)
+		_, state, _, err := Open(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := picture(state)
+		if err := Restore(d, bytes.NewReader(file), int64(len(file))); err != nil {
+			t.Fatal(err)
+		}
+		_, state, _, err = Open(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		restored := picture(state)
+		ops := i % (d.Ops() + 1)
+		_, state, _, err = Open(d.Crash(ops, disktest.Losses()[rng.IntN(5)], rng), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := picture(state); !slices.Equal(got, before) && !slices.Equal(got, restored) {
+			t.Fatalf("after %d of %d operations the state is neither the old nor that of the backup", ops, d.Ops())
+		}
+		if i == 0 && slices.Equal(before, restored) {
+			t.Fatal("the backup changes nothing")
+		}
+	}
+}
+
+// A backup that is damaged or cut short anywhere is refused, and nothing is
+// touched.
+func TestDamagedBackup(t *testing.T) {
+	file := backupOf(t, newBusyStore(t, disktest.New(1<<30), 1, 300), 0)
+	refused := func(what string, b []byte) {
+		t.Helper()
+		d := disktest.New(1 << 30)
+		d.Put("kept", []byte("x"))
+		if err := Restore(d, bytes.NewReader(b), int64(len(b))); err == nil || d.Ops() != 0 {
+			t.Errorf("%s: %v, %d operations", what, err, d.Ops())
+		}
+	}
+	for at := 0; at < len(file); at += 4096 {
+		refused("cut at a page", file[:at])
+		refused("cut in a page", file[:at+100])
+		bad := bytes.Clone(file)
+		bad[at+40] ^= 4
+		refused("a bit", bad)
+	}
+	refused("something else", []byte(strings.Repeat("not a backup ", 1000)))
+}
+
+// More changes than can be held while a backup goes out end the backup, not
+// the gateway.
+func TestBackupThatIsTooSlow(t *testing.T) {
+	b := newBusyStore(t, disktest.New(1<<30), 1, 10)
+	m := &mqtt.Message{Topic: "t", Payload: make([]byte, 1<<20), QoS: 1}
+	if err := b.Backup(writerFunc(func(p []byte) (int, error) { return 0, io.ErrShortWrite })); err == nil {
+		t.Error("a writer that fails is no error")
+	}
+	big := newBusyStore(t, disktest.New(1<<30), 1, 10)
+	for i := range 100 {
+		big.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: fmt.Sprint(i), Payload: make([]byte, 2000), QoS: 1}})
+	}
+	first := true
+	err := big.Backup(writerFunc(func(p []byte) (int, error) {
+		for range 10 {
+			big.Append(Record{Kind: RetainedSet, Message: m})
+		}
+		if e := big.Backup(io.Discard); first && e == nil {
+			t.Error("two backups at a time")
+		}
+		first = false
+		return len(p), nil
+	}))
+	if err == nil || !strings.Contains(err.Error(), "8 MiB") {
+		t.Errorf("overtaken: %v", err)
+	}
+	if err := b.Backup(io.Discard); err != nil {
+		t.Errorf("after a failure: %v", err)
+	}
+}
+
+// FuzzRestore: what is no backup is refused or restored, never half.
+func FuzzRestore(f *testing.F) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: "t", Payload: []byte("1")}})
+	var b bytes.Buffer
+	if err := s.Backup(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add(b.Bytes()[:5000%b.Len()])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := disktest.New(1 << 30)
+		if err := Restore(d, bytes.NewReader(b), int64(len(b))); err != nil {
+			if d.Ops() != 0 {
+				t.Errorf("refused with %v, after %d operations", err, d.Ops())
+			}
+			return
+		}
+		if _, _, report, err := Open(d, Options{}); err != nil || report.BadPages > 0 {
+			t.Errorf("what was restored is %+v, %v", report, err)
+		}
+	})
+}

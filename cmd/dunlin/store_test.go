@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// filledData is a data directory with a session that has messages, a queue, a
+// will and retained messages. backup is what was in it.
+func filledData(t *testing.T) (dir string, backup []byte) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "data")
+	b := brokertest.New(t, func(o *broker.Options) { o.Data = &broker.Data{Dir: dir, Durability: broker.Always} })
+	if _, err := b.AttachQueue(broker.QueueOptions{Name: "cloud", Filters: []mqtt.Subscription{{Filter: "q/#", QoS: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	away := b.Client(mqtt.V5)
+	away.Connect("cid=away clean=0 se=100000 will=w/away:gone")
+	away.Send("SUBSCRIBE id=1 f=t/#@1")
+	away.Expect("SUBACK id=1 rcs=0x01")
+	away.Send("DISCONNECT")
+	away.ExpectClosed()
+	p := b.Client(mqtt.V5)
+	p.Connect("cid=p")
+	for _, line := range []string{
+		"PUBLISH topic=t/1 payload=one qos=1 id=1", "PUBLISH topic=t/2 payload=two qos=1 id=1 up=a:b", "PUBLISH topic=q/1 payload=three qos=1 id=1",
+		"PUBLISH topic=r/1 payload=four qos=1 id=1 retain=1",
+	} {
+		p.Send(line)
+		p.Expect("PUBACK id=1 ...")
+	}
+	var w bytes.Buffer
+	if err := b.Backup(&w); err != nil {
+		t.Fatal(err)
+	}
+	r := dunlin(t, "", "store", "check", dir)
+	if r.code != exitUnreachable || !strings.Contains(r.err, "another dunlin uses it") {
+		t.Errorf("in use: %+v", r)
+	}
+	b.Stop()
+	return dir, w.Bytes()
+}
+
+// contents are the files of a directory.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = string(b)
+	}
+	return all
+}
+
+func segmentOf(t *testing.T, dir string) string {
+	t.Helper()
+	for name := range contents(t, dir) {
+		if strings.HasSuffix(name, ".seg") {
+			return filepath.Join(dir, name)
+		}
+	}
+	t.Fatal("no segment")
+	return ""
+}
+
+func TestStoreCommand(t *testing.T) {
+	dir, _ := filledData(t)
+	before := contents(t, dir)
+	r := dunlin(t, "", "store", "check", dir)
+	if r.code != exitDone || !strings.Contains(r.out, dir+" is whole\nsessions: 1, queues: 1, messages: 3 (11 B), retained: 1\n") {
+		t.Errorf("check: %+v", r)
+	}
+	r = dunlin(t, "", "store", "show", dir)
+	for _, want := range []string{`session "away", messages: 2 (6 B)`, `subscribed to "t/#", QoS 1`, `queue "cloud", messages: 1 (5 B)`, `retained "r/1", QoS 1, 4 B`} {
+		if r.code != exitDone || !strings.Contains(r.out, want) {
+			t.Errorf("show: no %s in %+v", want, r)
+		}
+	}
+	r = dunlin(t, "", "store", "show", "--json", dir)
+	if want := `{"retained":"r/1","qos":1,"bytes":4}`; !strings.Contains(r.out, want) || strings.Contains(r.out, "four") {
+		t.Errorf("show --json: %+v", r)
+	}
+	r = dunlin(t, "", "store", "export", dir)
+	got := map[string]string{}
+	for line := range strings.Lines(r.out) {
+		var m struct{ Kind, For, Topic, Payload string }
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if m.Kind != "" {
+			got[m.Topic] = m.Kind + " " + m.For + " " + m.Payload
+		}
+	}
+	want := map[string]string{"t/1": "queued away one", "t/2": "queued away two", "q/1": "queued cloud three", "r/1": "retained  four"}
+	if !maps.Equal(got, want) || !strings.Contains(r.out, `"user_properties":[{"name":"a","value":"b"}]`) {
+		t.Errorf("export: %v\n%s", got, r.out)
+	}
+	if after := contents(t, dir); !maps.Equal(before, after) {
+		t.Error("looking changed the directory")
+	}
+}
+
+func TestStoreCommandOnDamage(t *testing.T) {
+	dir, _ := filledData(t)
+	name := segmentOf(t, dir)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(b[4096:8192]) // one of several
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, dir)
+	r := dunlin(t, "", "store", "check", "--json", dir)
+	if r.code != exitFailed || !strings.Contains(r.out, `"use":"in use"`) || !strings.Contains(r.out, `"whole":false,"repaired":false`) {
+		t.Errorf("check: %+v", r)
+	}
+	if after := contents(t, dir); !maps.Equal(before, after) {
+		t.Error("a check changed the directory")
+	}
+	r = dunlin(t, "", "store", "check", "--repair", dir)
+	if r.code != exitDone || !strings.Contains(r.out, "was written anew") {
+		t.Errorf("repair: %+v", r)
+	}
+	if _, err := os.Stat(name + ".bad"); err != nil {
+		t.Error(err)
+	}
+	r = dunlin(t, "", "store", "check", dir)
+	if r.code != exitDone || !strings.Contains(r.out, "is whole") || !strings.Contains(r.out, "kept aside") {
+		t.Errorf("after the repair: %+v", r)
+	}
+}
+
+func TestStoreCommandRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"check", exitUsage, "takes check, show or export"},
+		{"chekc x", exitUsage, "did you mean check?"},
+		{"show --repair x", exitUsage, "--repair goes with check"},
+		{"check /nowhere/at/all", exitUnreachable, "no such file or directory"},
+	} {
+		if r := dunlin(t, "", append([]string{"store"}, strings.Fields(tc.args)...)...); r.code != tc.code || !strings.Contains(r.err, tc.want) {
+			t.Errorf("%s: %+v", tc.args, r)
+		}
+	}
+}
+
+// A backup goes into another directory, or over what is there, which is kept.
+func TestRestoreCommand(t *testing.T) {
+	dir, backup := filledData(t)
+	before := contents(t, dir)
+	file := filepath.Join(t.TempDir(), "monday.backup")
+	if err := os.WriteFile(file, backup, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	exported := dunlin(t, "", "store", "export", dir).out
+	for _, to := range []string{dir, filepath.Join(t.TempDir(), "new")} {
+		if r := dunlin(t, "", "restore", file, to); r.code != exitDone {
+			t.Fatalf("%+v", r)
+		}
+		r := dunlin(t, "", "store", "check", to)
+		if r.code != exitDone || !strings.Contains(r.out, "sessions: 1, queues: 1, messages: 3 (11 B), retained: 1\n") {
+			t.Errorf("%+v", r)
+		}
+		if again := dunlin(t, "", "store", "export", to).out; again != exported {
+			t.Errorf("restored:\n%s\nwant\n%s", again, exported)
+		}
+	}
+	for name, b := range before {
+		if contents(t, dir)[name+".old"] != b {
+			t.Errorf("%s is not kept", name)
+		}
+	}
+	if err := os.WriteFile(file, backup[:len(backup)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before = contents(t, dir)
+	if r := dunlin(t, "", "restore", file, dir); r.code != exitFailed || !strings.Contains(r.err, "damaged, cut short, or none") || !maps.Equal(before, contents(t, dir)) {
+		t.Errorf("a backup that is cut short: %+v", r)
+	}
+	b := brokertest.New(t, func(o *broker.Options) { o.Data = &broker.Data{Dir: dir} })
+	away := b.Client(mqtt.V5)
+	away.Connect("cid=away clean=0 se=100000 sp=1")
+	away.Expect("PUBLISH id=1 topic=t/1 payload=one qos=1 dup=1")
+}
