@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"reflect"
 	"slices"
 	"strconv"
@@ -49,22 +50,34 @@ type USB struct {
 	PortPath  string `yaml:"port_path" doc:"USB socket, as 1-1.3"`
 }
 
+// RS485 says who turns a two-wire line around.
+type RS485 struct {
+	Mode            string        `yaml:"mode" enum:"adapter|kernel" doc:"adapter does it by itself, kernel has the port's driver do it with RTS"`
+	RTSOnSend       bool          `yaml:"rts_on_send" doc:"kernel: RTS is active while sending"`
+	DelayBeforeSend time.Duration `yaml:"delay_before_send" max:"100ms" doc:"kernel: from RTS to the first bit" ex:"1ms"`
+	DelayAfterSend  time.Duration `yaml:"delay_after_send" max:"100ms" doc:"kernel: from the last bit to RTS" ex:"1ms"`
+	HearSelf        bool          `yaml:"receive_while_sending" doc:"kernel: the receiver stays on while sending"`
+}
+
 // ModbusRTU is a serial Modbus line.
 type ModbusRTU struct {
 	Port       Port          `yaml:"port" req:"1" ex:"{path: /dev/ttyAMA0}" doc:"serial port"`
 	Baud       int           `yaml:"baud" min:"50" max:"20000000" doc:"speed in bits per second"`
-	DataBits   int           `yaml:"data_bits" enum:"7|8" doc:"bits in a character"`
 	Parity     string        `yaml:"parity" enum:"none|even|odd" doc:"parity bit"`
 	StopBits   int           `yaml:"stop_bits" enum:"1|2" doc:"stop bits"`
-	Timeout    time.Duration `yaml:"timeout" min:"1ms" doc:"longest wait for an answer" ex:"300ms"`
-	Turnaround time.Duration `yaml:"turnaround" doc:"silence between two requests" ex:"20ms"`
-	Recovery   time.Duration `yaml:"recovery" doc:"silence after a failed request" ex:"1s"`
+	Timeout    time.Duration `yaml:"timeout" min:"1ms" max:"1m" doc:"longest wait for an answer" ex:"300ms"`
+	Turnaround time.Duration `yaml:"turnaround" max:"10s" doc:"silence between two requests" ex:"20ms"`
+	Recovery   time.Duration `yaml:"recovery" max:"1m" doc:"for how long a unit that owes an answer is not asked again" ex:"1s"`
+	Settle     time.Duration `yaml:"settle" max:"1m" doc:"pause after the port was opened" ex:"2s"`
+	RS485      RS485         `yaml:"rs485" doc:"who turns the two-wire line around"`
 }
 
 // ModbusTCP is a Modbus server in the network.
 type ModbusTCP struct {
-	Address string        `yaml:"address" req:"1" ex:"192.0.2.7:502" doc:"host:port"`
-	Timeout time.Duration `yaml:"timeout" min:"1ms" doc:"longest wait for an answer" ex:"1s"`
+	Address    string        `yaml:"address" req:"1" ex:"192.0.2.7:502" doc:"host:port"`
+	Timeout    time.Duration `yaml:"timeout" min:"1ms" max:"1m" doc:"longest wait for an answer" ex:"1s"`
+	Turnaround time.Duration `yaml:"turnaround" max:"10s" doc:"pause between two requests" ex:"20ms"`
+	Settle     time.Duration `yaml:"settle" max:"1m" doc:"pause after connecting" ex:"100ms"`
 }
 
 func busTypeNames() []string {
@@ -82,7 +95,7 @@ func newBusOptions(typ string) any {
 	case "tca9548a":
 		return &Multiplexer{Address: 0x70}
 	case "modbus_rtu":
-		return &ModbusRTU{Baud: 9600, DataBits: 8, Parity: "none", StopBits: 1, Timeout: 300 * time.Millisecond, Turnaround: 20 * time.Millisecond, Recovery: time.Second}
+		return &ModbusRTU{Baud: 9600, Parity: "none", StopBits: 1, Timeout: 300 * time.Millisecond, Turnaround: 20 * time.Millisecond, Recovery: time.Second, RS485: RS485{Mode: "adapter"}}
 	case "modbus_tcp":
 		return &ModbusTCP{Timeout: time.Second}
 	}
@@ -158,6 +171,11 @@ func checkBuses(l *loader, buses []Bus) {
 		seen[b.ID] = i
 	}
 	for i, b := range buses {
+		if tcp, ok := b.Options.(*ModbusTCP); ok && tcp.Address != "" {
+			if _, _, err := net.SplitHostPort(tcp.Address); err != nil {
+				l.failAt(join(index("buses", i), "address"), "for example address: 192.0.2.7:502", "address needs host:port")
+			}
+		}
 		if mux, ok := b.Options.(*Multiplexer); ok && mux.Bus != "" {
 			checkMultiplexer(l, buses, b.ID, mux.Bus, join(index("buses", i), "bus"))
 		}
@@ -166,20 +184,21 @@ func checkBuses(l *loader, buses []Bus) {
 
 // checkMultiplexer: it stands on a bus of the kernel that is listed.
 func checkMultiplexer(l *loader, buses []Bus, id, ref, path string) {
-	fault, hint := busFault(buses, ref)
+	fault, hint := busFault(buses, ref, "")
 	if fault == "" && !slices.ContainsFunc(buses, func(b Bus) bool { return b.ID == ref && b.Type == "i2c" }) {
 		fault, hint = "must be the id of an i2c bus", "for example {id: i2c1, type: i2c, path: /dev/i2c-1}, and for "+id+" bus: i2c1"
 	}
 	l.failIf(fault, path, hint, "bus %s")
 }
 
-// busFault says why a reference to a bus cannot be right, "" when it can. A
-// plain number is a bus of the kernel and needs no entry.
-func busFault(buses []Bus, ref string) (fault, hint string) {
+// busFault says why a reference to a bus cannot be right, "" when it can. want
+// begins the types of bus that will do; "" is one of the kernel or a channel of
+// a multiplexer. A plain number is a bus of the kernel and needs no entry.
+func busFault(buses []Bus, ref, want string) (fault, hint string) {
 	if strings.HasPrefix(ref, "/") {
 		return "must be an id from buses, not a path", "under buses: - {id: i2c1, type: i2c, path: " + shorten(ref) + "}, and here bus: i2c1"
 	}
-	if _, err := strconv.ParseUint(ref, 10, 8); err == nil {
+	if _, err := strconv.ParseUint(ref, 10, 8); err == nil && want == "" {
 		return "", ""
 	}
 	id, channel, hasChannel := strings.Cut(ref, "/")
@@ -200,6 +219,8 @@ func busFault(buses []Bus, ref string) (fault, hint string) {
 		return strconv.Quote(shorten(ref)) + " needs a channel: " + id + " is a multiplexer", "one of " + id + "/0 to " + id + "/7"
 	case !mux && hasChannel:
 		return strconv.Quote(shorten(ref)) + " cannot have a channel: " + id + " is no multiplexer", "did you mean " + id + "?"
+	case strings.HasPrefix(buses[i].Type, "modbus") != (want == "modbus"):
+		return strconv.Quote(shorten(ref)) + " is of type " + buses[i].Type + ": this driver cannot use it", ""
 	}
 	return "", ""
 }

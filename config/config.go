@@ -99,6 +99,9 @@ type Driver struct {
 	// Entity returns a pointer to the options of one entity, with defaults;
 	// nil, or a func that returns nil, when there are none.
 	Entity func() any
+	// EntityList is the key under which entities may stand as a list too, "" for
+	// none.
+	EntityList string
 }
 
 // Filter tells what the keys of one filter are.

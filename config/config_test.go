@@ -20,7 +20,7 @@ func load(t *testing.T, src string, env ...string) *Config {
 
 func TestExamplesLoad(t *testing.T) {
 	files, err := fs.Glob(Examples(), "*.yaml")
-	if err != nil || len(files) != 5 {
+	if err != nil || len(files) < 6 {
 		t.Fatal(files, err)
 	}
 	for _, name := range files {
@@ -80,6 +80,37 @@ func TestAnEmptyFileIsTheDefaults(t *testing.T) {
 		if !reflect.DeepEqual(c, d) {
 			t.Errorf("%q gives %+v, want %+v", src, c, d)
 		}
+	}
+}
+
+// Entities in a list are those of a mapping, with a name of their own.
+func TestEntitiesAsAList(t *testing.T) {
+	c := load(t, `
+buses: [{id: line, type: modbus_tcp, address: "192.0.2.7:502"}]
+devices:
+  - name: meter
+    driver: modbus
+    bus: line
+    accept_retained: true
+    registers:
+      - {name: voltage, address: 0x10, table: input, unit_of_measurement: V, filters: [{delta: 1}]}
+      - {name: run, address: 3, interval: 60s}
+    entities:
+      limit: {address: 7}
+`)
+	d := c.Devices[0]
+	if len(d.Entities) != 3 {
+		t.Fatalf("entities %+v", d.Entities)
+	}
+	limit, voltage, run := d.Entities[0], d.Entities[1], d.Entities[2]
+	if r := voltage.Options.(*fakeRegister); voltage.Name != "voltage" || voltage.Unit != "V" || len(voltage.Filters) != 1 || r.Address != 0x10 || r.Table != "input" || r.Scale != 1 {
+		t.Errorf("voltage %+v %+v", voltage, r)
+	}
+	if r := run.Options.(*fakeRegister); run.Name != "run" || !run.AcceptRetained || r.Interval != time.Minute || run.Path != "devices[0].registers[1]" {
+		t.Errorf("run %+v %+v", run, r)
+	}
+	if r := limit.Options.(*fakeRegister); limit.Name != "limit" || r.Address != 7 {
+		t.Errorf("limit %+v %+v", limit, r)
 	}
 }
 

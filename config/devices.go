@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -85,7 +86,11 @@ func (d *Device) bind(l *loader, n *node, path string) {
 			parts = append(parts, v)
 		}
 	}
-	l.bindMapping(n, path, shared{handled: []string{"entities"}, lenient: !known}, parts...)
+	handled := []string{"entities"}
+	if driver.EntityList != "" {
+		handled = append(handled, driver.EntityList)
+	}
+	l.bindMapping(n, path, shared{handled: handled, lenient: !known}, parts...)
 	if !known && name != "" {
 		l.failAt(join(path, "driver"), oneOf(name, names(l.tables.Drivers)), "there is no driver %q", shorten(name))
 	}
@@ -94,6 +99,9 @@ func (d *Device) bind(l *loader, n *node, path string) {
 	}
 	if e, ok := n.get("entities"); ok && e.value.kind != null {
 		d.bindEntities(l, e.value, join(path, "entities"), driver, known)
+	}
+	if e, ok := n.get(driver.EntityList); ok && e.value.kind != null {
+		d.bindEntityList(l, e.value, join(path, driver.EntityList), driver)
 	}
 }
 
@@ -104,32 +112,61 @@ func (d *Device) bindEntities(l *loader, n *node, path string, driver Driver, kn
 	}
 	for _, e := range n.entries {
 		p := join(path, e.key.text)
-		ent := Entity{Name: e.key.text, Path: p, AcceptRetained: d.AcceptRetained}
-		parts := []reflect.Value{reflect.ValueOf(&ent).Elem()}
-		if o := entityOptions(driver); o != nil {
-			ent.Options = o
-			if v, ok := pointee(o); ok {
-				parts = append(parts, v)
-			}
-		}
-		fault := nameFault(ent.Name)
-		if reservedEntity(ent.Name) {
-			fault = "is reserved: the gateway uses that topic itself"
-		}
-		if fault != "" {
-			l.fail(e.key, p, "", "entity name %q %s", shorten(ent.Name), fault)
-		}
 		v := e.value
 		if v.kind == null {
 			v = &node{kind: mapping, src: v.src, line: v.line, col: v.col, length: v.length}
 		}
 		if v.kind != mapping {
-			l.fail(v, p, "for example "+ent.Name+": {filters: [{delta: 0.1}]}", "expected a mapping (key: value), found %s", v.is())
+			l.fail(v, p, "for example "+e.key.text+": {filters: [{delta: 0.1}]}", "expected a mapping (key: value), found %s", v.is())
 			continue
 		}
-		l.bindMapping(v, p, shared{lenient: !known}, parts...)
-		d.Entities = append(d.Entities, ent)
+		d.bindEntity(l, e.key, v, p, driver, shared{lenient: !known})
 	}
+}
+
+// bindEntityList takes entities as items with a name, as registers of a Modbus
+// unit are written.
+func (d *Device) bindEntityList(l *loader, n *node, path string, driver Driver) {
+	if n.kind != list {
+		l.fail(n, path, "start each item with '- '", "expected a list (- item), found %s", n.is())
+		return
+	}
+	for i, item := range n.items {
+		p := index(path, i)
+		name, ok := item.get("name")
+		switch {
+		case item.kind != mapping:
+			l.fail(item, p, "", "expected a mapping (key: value), found %s", item.is())
+		case !ok || name.value.kind != scalar:
+			l.fail(item, join(p, "name"), "for example name: voltage", "missing key \"name\" in %s", p)
+		default:
+			d.bindEntity(l, name.value, item, p, driver, shared{handled: []string{"name"}})
+		}
+	}
+}
+
+// bindEntity takes one entity, whose name stands at the node given.
+func (d *Device) bindEntity(l *loader, name, n *node, path string, driver Driver, s shared) {
+	ent := Entity{Name: name.text, Path: path, AcceptRetained: d.AcceptRetained}
+	parts := []reflect.Value{reflect.ValueOf(&ent).Elem()}
+	if o := entityOptions(driver); o != nil {
+		ent.Options = o
+		if v, ok := pointee(o); ok {
+			parts = append(parts, v)
+		}
+	}
+	fault := nameFault(ent.Name)
+	switch {
+	case reservedEntity(ent.Name):
+		fault = "is reserved: the gateway uses that topic itself"
+	case slices.ContainsFunc(d.Entities, func(e Entity) bool { return e.Name == ent.Name }):
+		fault = "is here twice"
+	}
+	if fault != "" {
+		l.fail(name, path, "", "entity name %q %s", shorten(ent.Name), fault)
+	}
+	l.bindMapping(n, path, s, parts...)
+	d.Entities = append(d.Entities, ent)
 }
 
 // bind takes {name: options} or a bare name.
@@ -190,25 +227,26 @@ func checkDevices(l *loader, c *Config) {
 		if c.IsSet(join(d.Path, "stale_after")) && c.IsSet(join(d.Path, "interval")) && d.StaleAfter < d.Interval {
 			l.failIf("is shorter than interval: the device would go offline between readings", join(d.Path, "stale_after"), "", "stale_after %s")
 		}
-		if ref, ok := busOption(d.Options); ok && ref != "" {
-			fault, hint := busFault(c.Buses, ref)
+		if ref, want := busOption(d.Options); ref != "" {
+			fault, hint := busFault(c.Buses, ref, want)
 			l.failIf(fault, join(d.Path, "bus"), hint, "bus %s")
 		}
 	}
 }
 
-// busOption returns the value of a driver's option called bus.
-func busOption(options any) (string, bool) {
+// busOption returns the value of a driver's option called bus, "" when it has
+// none, and what its tag says of the bus's type.
+func busOption(options any) (ref, want string) {
 	v, ok := pointee(options)
 	if !ok {
-		return "", false
+		return "", ""
 	}
 	for _, f := range fieldsOf(v.Type()) {
 		if f.key == "bus" && f.typ.Kind() == reflect.String {
-			return v.FieldByIndex(f.index).String(), true
+			return v.FieldByIndex(f.index).String(), f.bus
 		}
 	}
-	return "", false
+	return "", ""
 }
 
 // Check reports what a binder could not fill: mistakes of whoever wrote a

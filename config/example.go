@@ -9,7 +9,7 @@ import (
 var examples embed.FS
 
 // Examples returns the example configurations: minimal.yaml, room.yaml,
-// serial.yaml, bridge.yaml and complete.yaml. A test loads each.
+// serial.yaml, modbus.yaml, bridge.yaml and complete.yaml. A test loads each.
 func Examples() fs.FS {
 	sub, err := fs.Sub(examples, "examples")
 	if err != nil { // cannot be: the directory is embedded

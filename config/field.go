@@ -15,15 +15,16 @@ import (
 //	min, max:"..."  bounds of a number, duration or size
 //	also:"never"    a word that a duration or size takes too
 //	tmpl:"node"     the {templates} that the text may hold
+//	bus:"modbus"    of a driver's option called bus: the type of bus that it needs
 //	named:"Name"    a slice written as a mapping whose keys go into that field
 type field struct {
-	key                       string
-	index                     []int
-	typ                       reflect.Type
-	list, req                 bool
-	enum                      []string
-	ex, min, max, also, named string
-	tmpl                      []string
+	key                            string
+	index                          []int
+	typ                            reflect.Type
+	list, req                      bool
+	enum                           []string
+	ex, min, max, also, named, bus string
+	tmpl                           []string
 }
 
 // fieldsOf returns the keys of a struct type in the order of its fields.
@@ -43,7 +44,7 @@ func fieldsOf(t reflect.Type) []field {
 			continue
 		}
 		f := field{key: key, index: []int{i}, typ: sf.Type, list: opts == "list", req: sf.Tag.Get("req") != "",
-			ex: sf.Tag.Get("ex"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), also: sf.Tag.Get("also"), named: sf.Tag.Get("named")}
+			ex: sf.Tag.Get("ex"), min: sf.Tag.Get("min"), max: sf.Tag.Get("max"), also: sf.Tag.Get("also"), named: sf.Tag.Get("named"), bus: sf.Tag.Get("bus")}
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, "|")
 		}

@@ -39,7 +39,7 @@ func notYet() []later {
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},
-		{path: "buses.*.type", only: []string{"spi", "modbus_rtu", "modbus_tcp"}},
+		{path: "buses.*.type", only: []string{"spi"}},
 		{path: "devices.*.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},

@@ -77,6 +77,23 @@ type (
 		Path  string `yaml:"path"`
 		Group string `yaml:"group"`
 	}
+	fakeModbus struct {
+		Bus    string `yaml:"bus" bus:"modbus" req:"1" ex:"rs485a"`
+		Unit   int    `yaml:"unit"`
+		MaxGap int    `yaml:"max_gap"`
+	}
+	fakeRegister struct {
+		Address  int           `yaml:"address" req:"1"`
+		Table    string        `yaml:"table" enum:"holding|input|coil|discrete"`
+		Type     string        `yaml:"type"`
+		Order    string        `yaml:"word_order"`
+		Bit      int           `yaml:"bit"`
+		Scale    float64       `yaml:"scale"`
+		Interval time.Duration `yaml:"interval"`
+		Writable any           `yaml:"writable"`
+		Verify   string        `yaml:"verify"`
+		OnStop   string        `yaml:"on_stop"`
+	}
 	fakeMedian struct {
 		Size int `yaml:"window_size"`
 	}
@@ -139,10 +156,12 @@ func testTables() Tables {
 	gpio := Driver{Options: func() any { return &fakeGPIO{Bias: "as_is", Initial: "inactive"} }}
 	return Tables{
 		Drivers: map[string]Driver{
-			"system":   {Options: func() any { return &struct{}{} }},
-			"hwmon":    {Options: func() any { return &fakeHwmon{} }},
-			"lines":    {Options: func() any { return &fakeLines{Port: fakePort{Baud: 9600, DTR: "keep"}, Format: "json"} }, Entity: func() any { return &fakeEntity{} }},
-			"bme280":   {Options: func() any { return &fakeI2C{Address: 0x76} }},
+			"system": {Options: func() any { return &struct{}{} }},
+			"hwmon":  {Options: func() any { return &fakeHwmon{} }},
+			"lines":  {Options: func() any { return &fakeLines{Port: fakePort{Baud: 9600, DTR: "keep"}, Format: "json"} }, Entity: func() any { return &fakeEntity{} }},
+			"bme280": {Options: func() any { return &fakeI2C{Address: 0x76} }},
+			"modbus": {Options: func() any { return &fakeModbus{Unit: 1} }, EntityList: "registers",
+				Entity: func() any { return &fakeRegister{Table: "holding", Scale: 1} }},
 			"gpio_in":  gpio,
 			"gpio_out": gpio,
 			"sim":      {Options: func() any { return &fakeSim{} }, Entity: func() any { return nil }},

@@ -7,6 +7,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 
 	"github.com/dunlin-mqtt/dunlin/serial"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
 // Buses is the hardware as drivers see it. sensors/bus implements it on the
@@ -24,6 +25,9 @@ type Buses interface {
 	// Port opens a serial port for this driver alone; the driver closes it.
 	// Errors are *Fault: not_found, unplugged, busy, permission, io.
 	Port(c serial.Config) (serial.Port, error)
+	// Modbus returns the line with this id of the configuration. It belongs to
+	// Buses: drivers share it and never close it. Errors are *Fault.
+	Modbus(id string) (*modbus.Master, error)
 	// Root is the directory below which /proc and /sys are read: "/" on a real
 	// machine, a tree of files in tests.
 	Root() string

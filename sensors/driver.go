@@ -37,6 +37,15 @@ type Pusher interface {
 	OnSilence() error
 }
 
+// Paced is a Driver that reads some of its entities less often than once an
+// interval: their values live as long as it takes.
+type Paced interface {
+	Driver
+	// Every is the least time between two readings of the entity; 0 is every
+	// interval.
+	Every(entity string) time.Duration
+}
+
 // Commander is a Driver with outputs. Do carries out one command that arrived
 // on .../{entity}/set and returns the readings that the device confirms; they
 // are published before the result. An error is the result's reason.
@@ -93,6 +102,22 @@ const (
 	IO           Reason = "io"        // any other error of the kernel
 	Panic        Reason = "panic"     // the driver panicked; it is opened anew
 	Shutdown     Reason = "shutdown"
+
+	// Of lines on which units answer requests.
+	Truncated Reason = "truncated"  // an answer ended early
+	Garbage   Reason = "garbage"    // what arrived is no answer
+	WrongUnit Reason = "wrong_unit" // another unit answered
+	Echo      Reason = "echo"       // only what was sent came back
+
+	// What a Modbus unit says itself.
+	IllegalFunction Reason = "illegal_function"
+	IllegalAddress  Reason = "illegal_address"
+	IllegalValue    Reason = "illegal_value"
+	DeviceFailure   Reason = "device_failure"
+	MemoryParity    Reason = "memory_parity"
+	GatewayPath     Reason = "gateway_path"
+	GatewayTarget   Reason = "gateway_target" // the unit behind a gateway did not answer
+	Exception       Reason = "exception"      // any other refusal
 )
 
 // Fault is a failure with its Reason.

@@ -13,6 +13,10 @@ type DriverSpec struct {
 	// Entity returns a pointer to the options that the driver takes for one
 	// entity, with defaults; nil when it takes none.
 	Entity func() any
+	// EntityList, when it is not "", is the key under which entities may stand
+	// as a list whose items have a name, as registers of a Modbus unit do; they
+	// are the same as those under entities.
+	EntityList string
 	// New makes a driver. options is what Options returned, filled in;
 	// entities holds, by entity name, what Entity returned, filled in, for the
 	// entities that the configuration lists (values are nil when Entity is).

@@ -33,9 +33,12 @@ func (o *owner) addEntity(c Entity) (*entity, error) {
 	if err != nil {
 		return nil, err
 	}
-	hold := p.hold()
-	p.gates = append(p.gates, &maxInterval{period: max(hold, o.dev.StaleAfter*2/3)})
-	e := &entity{Entity: c, pipe: p, expiry: o.dev.StaleAfter + hold, unit: c.Unit}
+	hold, stale := p.hold(), o.dev.StaleAfter
+	if d, ok := o.dev.Driver.(Paced); ok {
+		stale = max(stale, 3*d.Every(c.Name))
+	}
+	p.gates = append(p.gates, &maxInterval{period: max(hold, stale*2/3)})
+	e := &entity{Entity: c, pipe: p, expiry: stale + hold, unit: c.Unit}
 	o.entities = append(o.entities, e)
 	return e, nil
 }

@@ -27,6 +27,8 @@ type Config struct {
 	// Settle is how long a board needs after Open before it is talked to. Open
 	// does not wait: the caller does.
 	Settle time.Duration `yaml:"settle" doc:"time that the board needs after opening"`
+	// RS485 is for two-wire lines; the zero value leaves them to the adapter.
+	RS485 RS485 `yaml:"rs485" doc:"two-wire lines: who turns them around"`
 
 	// Root is the directory that holds dev, proc and sys; "" is "/". Tests
 	// point it at a tree of files. Path is not affected.
@@ -77,6 +79,7 @@ func (c *Config) Validate(report func(path, msg string)) {
 		report("usb", "not together with path: one of them decides")
 	}
 	c.USB.validate(report)
+	c.RS485.validate(report)
 	if c.Baud < MinBaud || c.Baud > MaxBaud {
 		report("baud", fmt.Sprintf("%d is not between %d and %d", c.Baud, MinBaud, MaxBaud))
 	}

@@ -14,6 +14,10 @@
 // closes the port, waits with WaitFor and opens again. Nothing here reopens on
 // its own, because only the owner knows what the device needs afterwards.
 //
+// A two-wire line is turned around by its adapter, or by the port's driver
+// (Config.RS485); a driver that cannot is an error, since half a line answers
+// nothing.
+//
 // # Identity
 //
 // Names such as ttyUSB0 go to whoever is plugged in first. A USBID says what
@@ -31,8 +35,7 @@
 //
 // # What it refuses to do
 //
-// It sets no RS-485 mode, reads no modem status lines, and starts no goroutine
-// on Linux. It does not wait for boards to boot: Config.Settle is for the
+// It reads no modem status lines, and starts no goroutine on Linux. It does not wait for boards to boot: Config.Settle is for the
 // caller.
 //
 // # Locks

@@ -36,7 +36,11 @@ func openPort(path string, c *Config) (*port, error) {
 		_ = unix.Close(fd) // nothing was written
 		return nil, err
 	}
-	if err := configure(fd, path, c); err != nil {
+	err = configure(fd, path, c)
+	if err == nil {
+		err = setRS485(fd, path, &c.RS485)
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}

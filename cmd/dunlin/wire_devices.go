@@ -12,6 +12,8 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/sensors/bus"
 	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
+	"github.com/dunlin-mqtt/dunlin/serial"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
 // tables tells the configuration which drivers and filters there are and what
@@ -19,7 +21,7 @@ import (
 func tables() config.Tables {
 	t := config.Tables{Drivers: map[string]config.Driver{}, Filters: map[string]config.Filter{}}
 	for name, s := range drivers.Table() {
-		t.Drivers[name] = config.Driver{Doc: s.Doc, Options: s.Options, Entity: s.Entity}
+		t.Drivers[name] = config.Driver{Doc: s.Doc, Options: s.Options, Entity: s.Entity, EntityList: s.EntityList}
 	}
 	for name, s := range sensors.Filters() {
 		t.Filters[name] = config.Filter{Doc: s.Doc, Options: s.Options}
@@ -126,7 +128,25 @@ func busSpecs(cfg *config.Config) []bus.Spec {
 			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path)})
 		case *config.Multiplexer:
 			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Bus: o.Bus, Address: o.Address})
+		case *config.ModbusRTU:
+			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Port: modbusPort(o), Modbus: modbus.Options{
+				Baud: o.Baud, Timeout: o.Timeout, Turnaround: o.Turnaround, Recovery: o.Recovery, Settle: o.Settle,
+			}})
+		case *config.ModbusTCP:
+			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Host: o.Address, Modbus: modbus.Options{
+				Timeout: o.Timeout, Turnaround: o.Turnaround, Settle: o.Settle,
+			}})
 		}
 	}
 	return specs
+}
+
+func modbusPort(o *config.ModbusRTU) serial.Config {
+	c := serial.DefaultConfig()
+	c.Path, c.Baud, c.Parity, c.StopBits = string(o.Port.Path), o.Baud, o.Parity, o.StopBits
+	if u := o.Port.USB; u != nil {
+		c.USB = serial.USBID{VID: u.VID, PID: u.PID, Serial: u.Serial, Interface: u.Interface, PortPath: u.PortPath}
+	}
+	c.RS485 = serial.RS485(o.RS485)
+	return c
 }

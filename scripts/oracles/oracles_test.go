@@ -23,6 +23,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors/chipsim"
 	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
 	"github.com/dunlin-mqtt/dunlin/serial"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
 // hardware is one I2C bus.
@@ -33,6 +34,7 @@ func (hardware) Line(sensors.LineOptions) (sensors.Line, error) {
 	return nil, errors.New("no lines")
 }
 func (hardware) Port(serial.Config) (serial.Port, error) { return nil, errors.New("no ports") }
+func (hardware) Modbus(string) (*modbus.Master, error)   { return nil, errors.New("no lines") }
 func (hardware) Root() string                            { return "/" }
 
 // patient gives a chip its time between the command and the answer: periph's

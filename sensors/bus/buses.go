@@ -14,6 +14,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
 // transferBound is how long one I2C transfer may take before its bus counts as
@@ -24,14 +25,19 @@ const transferBound = 2 * time.Second
 // Spec is one entry of the configuration's buses.
 type Spec struct {
 	ID string
-	// Type is "i2c", or "tca9548a" for an I2C multiplexer, whose channels are
-	// the buses ID/0 ... ID/7.
+	// Type is "i2c", "tca9548a" for an I2C multiplexer, whose channels are the
+	// buses ID/0 ... ID/7, "modbus_rtu" or "modbus_tcp".
 	Type string
 	// Path is the character device of an i2c bus, as /dev/i2c-1 or a link to it.
 	Path string
 	// Bus is the id of the bus that a multiplexer sits on, Address where.
 	Bus     string
 	Address int
+	// Modbus is for the types "modbus_rtu", on Port, and "modbus_tcp", at Host
+	// ("host:port"); Open and TCP of it are filled in here.
+	Modbus modbus.Options
+	Port   serial.Config
+	Host   string
 }
 
 // Buses opens the hardware of this machine. It implements sensors.Buses.
@@ -43,6 +49,7 @@ type Buses struct {
 
 	mu     sync.Mutex
 	guards map[int]*Guard // by bus number, opened at first use
+	lines  map[string]*modbus.Master
 	closed bool
 }
 
@@ -56,7 +63,7 @@ func New(specs []Spec, root string) (*Buses, error) {
 	}
 	b := &Buses{
 		root: root, specs: map[string]Spec{},
-		guards:  map[int]*Guard{},
+		guards: map[int]*Guard{}, lines: map[string]*modbus.Master{},
 		openI2C: func(n int) (i2c.BusCloser, error) { return sysfs.NewI2C(n) },
 	}
 	var errs []error
@@ -89,8 +96,10 @@ func (b *Buses) check(s Spec) error {
 		if parent, ok := b.specs[s.Bus]; !ok || parent.Type != "i2c" {
 			return fmt.Errorf("sits on %q, which is no configured i2c bus", s.Bus)
 		}
-	case s.Type != "i2c":
-		return fmt.Errorf("type %q is not carried out by this version; i2c and tca9548a are", s.Type)
+	case s.Type == "modbus_tcp" && s.Host == "":
+		return errors.New("address is missing, as 192.0.2.7:502")
+	case s.Type != "i2c" && s.Type != "modbus_rtu" && s.Type != "modbus_tcp":
+		return fmt.Errorf("type %q is not carried out by this version; i2c, tca9548a, modbus_rtu and modbus_tcp are", s.Type)
 	}
 	return nil
 }
@@ -181,12 +190,17 @@ func (b *Buses) Close() error {
 	b.closed = true
 	guards := b.guards
 	b.guards = map[int]*Guard{}
+	lines := b.lines
+	b.lines = map[string]*modbus.Master{}
 	b.mu.Unlock()
 	errs := make(chan error, len(guards))
 	for _, g := range guards {
 		go func() { errs <- g.Close() }()
 	}
 	var all []error
+	for _, m := range lines {
+		all = append(all, m.Close())
+	}
 	for range guards {
 		all = append(all, <-errs)
 	}

@@ -24,7 +24,7 @@ func TestNewChecksSpecs(t *testing.T) {
 		{"configured twice", []Spec{{ID: "a", Type: "i2c", Path: "/dev/i2c-1"}, {ID: "a", Type: "i2c", Path: "/dev/i2c-2"}}},
 		{"path is missing", []Spec{{ID: "a", Type: "i2c"}}},
 		{"has no id", []Spec{{Type: "i2c", Path: "/dev/i2c-1"}}},
-		{"not carried out", []Spec{{ID: "a", Type: "modbus_rtu"}}},
+		{"not carried out", []Spec{{ID: "a", Type: "can"}}},
 		{"answers at 0x70", []Spec{{ID: "m", Type: "tca9548a", Bus: "a", Address: 0x10}}},
 		{"no configured i2c bus", []Spec{{ID: "m", Type: "tca9548a", Bus: "a", Address: 0x70}}},
 	} {

@@ -8,6 +8,9 @@
 // refuses every other one, so a stuck adapter costs one goroutine and never
 // mixes two transfers. GPIO lines and serial ports belong to one driver each.
 //
+// A Modbus line is opened by its first request and shared; its master makes one
+// request at a time and bounds each.
+//
 // Errors leave here as *sensors.Fault with a reason. periph flattens the
 // kernel's error numbers into text; this package reads that text, once
 // ([ErrNoDevice] and its neighbors), and nobody else does.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
 // fakeHardware hands out what a test put in.
@@ -16,6 +17,8 @@ type fakeHardware struct {
 	i2c  map[string]i2c.Bus
 	line func(sensors.LineOptions) (sensors.Line, error)
 	port func(serial.Config) (serial.Port, error)
+	// modbus are the lines by id.
+	modbus map[string]*modbus.Master
 }
 
 var _ sensors.Buses = (*fakeHardware)(nil)
@@ -39,6 +42,13 @@ func (h *fakeHardware) Port(c serial.Config) (serial.Port, error) {
 		return serial.Open(c)
 	}
 	return h.port(c)
+}
+
+func (h *fakeHardware) Modbus(id string) (*modbus.Master, error) {
+	if m, ok := h.modbus[id]; ok {
+		return m, nil
+	}
+	return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no bus %q", id)}
 }
 
 func (h *fakeHardware) Root() string { return "/" }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Format says how registers make a value. The protocol knows 16-bit registers
@@ -34,20 +35,31 @@ const (
 	text
 )
 
-// formats are the types by name: their meaning and their width in bits.
-var formats = map[string]struct {
+// format is a type: its name, its meaning and its width in bits.
+type format struct {
+	name string
 	kind kind
 	bits int
-}{
-	"bit":    {boolean, 1},
-	"bits":   {unsigned, 0},
-	"uint8":  {unsigned, 8},
-	"uint16": {unsigned, 16}, "uint32": {unsigned, 32}, "uint64": {unsigned, 64},
-	"int8":  {signed, 8},
-	"int16": {signed, 16}, "int32": {signed, 32}, "int64": {signed, 64},
-	"float32": {float, 32}, "float64": {float, 64},
-	"bcd16": {bcd, 16}, "bcd32": {bcd, 32}, "bcd64": {bcd, 64},
-	"string": {text, 0},
+}
+
+// formats are the types.
+var formats = [...]format{
+	{"bit", boolean, 1}, {"bits", unsigned, 0},
+	{"uint8", unsigned, 8}, {"uint16", unsigned, 16}, {"uint32", unsigned, 32}, {"uint64", unsigned, 64},
+	{"int8", signed, 8}, {"int16", signed, 16}, {"int32", signed, 32}, {"int64", signed, 64},
+	{"float32", float, 32}, {"float64", float, 64},
+	{"bcd16", bcd, 16}, {"bcd32", bcd, 32}, {"bcd64", bcd, 64},
+	{"string", text, 0},
+}
+
+// of finds the type; one without a name has none.
+func (f Format) of() format {
+	for _, t := range formats {
+		if t.name == f.Type {
+			return t
+		}
+	}
+	return format{}
 }
 
 // Orders of bytes A (highest) to D (lowest) in two registers: big is ABCD,
@@ -59,9 +71,9 @@ const Types = "bit|bits|uint8|int8|uint16|int16|uint32|int32|uint64|int64|float3
 
 // Check reports what no format can be: key is that of the field.
 func (f Format) Check() (key string, err error) {
-	t, ok := formats[f.Type]
+	t := f.of()
 	switch {
-	case !ok:
+	case t.name == "":
 		return "type", fmt.Errorf("%q is not one of %s", f.Type, Types)
 	case !slices.Contains(strings.Split("|"+Orders, "|"), f.Order):
 		return "word_order", fmt.Errorf("%q is not one of %s", f.Order, Orders)
@@ -81,7 +93,7 @@ func (f Format) Check() (key string, err error) {
 
 // Registers is how many registers a value takes.
 func (f Format) Registers() int {
-	t := formats[f.Type]
+	t := f.of()
 	if t.kind == text {
 		return (f.Length + 1) / 2
 	}
@@ -91,7 +103,7 @@ func (f Format) Registers() int {
 // width is how many bits of one register a value has, for those that do not
 // fill it; 0 for all others.
 func (f Format) width() int {
-	switch t := formats[f.Type]; {
+	switch t := f.of(); {
 	case f.Type == "bits":
 		return f.Length
 	case t.bits < 16 && t.kind != text:
@@ -125,11 +137,16 @@ func (f Format) bytes(words []uint16) []byte {
 }
 
 // Decode makes a bool, int64, uint64, float64 or string of as many registers as
-// Registers says. It fails for BCD digits above 9.
+// Registers says. It fails for BCD digits above 9 and for bytes that are no
+// UTF-8.
 func (f Format) Decode(words []uint16) (any, error) {
-	t, b := formats[f.Type], f.bytes(words)
+	t, b := f.of(), f.bytes(words)
 	if t.kind == text {
-		return strings.TrimRight(strings.ToValidUTF8(string(b[:min(f.Length, len(b))]), "\uFFFD"), "\x00 "), nil
+		s := strings.TrimRight(string(b[:min(f.Length, len(b))]), "\x00 ")
+		if !utf8.ValidString(s) {
+			return nil, fmt.Errorf("% x is no text", s)
+		}
+		return s, nil
 	}
 	var raw uint64
 	for _, x := range b {
@@ -171,7 +188,7 @@ func fromBCD(raw uint64, bits int) (any, error) {
 // are rounded for types that have no fractions; what does not fit is an error.
 // The bits that are not the value's are 0.
 func (f Format) Encode(v any) ([]uint16, error) {
-	t := formats[f.Type]
+	t := f.of()
 	var raw uint64
 	var err error
 	switch v := v.(type) {
@@ -219,7 +236,7 @@ func (f Format) ordered(words []uint16) []uint16 {
 }
 
 func (f Format) encodeNumber(v float64) (uint64, error) {
-	t := formats[f.Type]
+	t := f.of()
 	bits := t.bits
 	if w := f.width(); w > 0 {
 		bits = w

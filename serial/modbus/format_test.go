@@ -54,6 +54,9 @@ func TestFormats(t *testing.T) {
 			t.Errorf("%+v of %04x is %v (%T), %v; want %v", tc.f, tc.words, got, got, err, tc.want)
 		}
 	}
+	if v, err := (Format{Type: "string", Length: 2}).Decode([]uint16{0xC328}); err == nil {
+		t.Errorf("bytes that are no text are %q", v)
+	}
 	if v, err := (Format{Type: "bcd16"}).Decode([]uint16{0x12A4}); err == nil || !strings.Contains(err.Error(), "12A4") {
 		t.Errorf("BCD 12A4 is %v, %v", v, err)
 	}

@@ -1,8 +1,8 @@
 package modbus
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 )
 
 // Span is a run of entries of one table.
@@ -26,8 +26,9 @@ func (s Span) Contains(t Span) bool {
 // table and address; a span that is longer than most is read on its own.
 func Plan(spans []Span, maxGap, most int) []Span {
 	sorted := slices.Clone(spans)
-	slices.SortFunc(sorted, func(a, b Span) int {
-		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.Address, b.Address), cmp.Compare(a.Count, b.Count))
+	sort.Slice(sorted, func(i, j int) bool {
+		a, b := &sorted[i], &sorted[j]
+		return a.Table < b.Table || a.Table == b.Table && a.Address < b.Address
 	})
 	var reads []Span
 	for _, s := range sorted {

@@ -1,0 +1,113 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
+)
+
+// A unit may take a moment until a register shows what was written.
+const (
+	readBackTries = 3
+	readBackPause = 100 * time.Millisecond
+)
+
+// Do implements sensors.Commander. With verify: readback it returns what the
+// unit has afterwards, and fails when that is not what was asked for.
+func (d *modbusUnit) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
+	r := d.register(entity)
+	if r == nil || r.Writable == nil {
+		return nil, fmt.Errorf("%q takes no commands", entity)
+	}
+	want, toggle, err := r.command(payload)
+	if err != nil {
+		return nil, err
+	}
+	mask := r.mask()
+	if toggle {
+		now, err := d.ask(ctx, r.span)
+		if err != nil {
+			return nil, err
+		}
+		want[0] = ^now[0] & mask
+	}
+	if err := d.write(ctx, r, want, mask); err != nil {
+		return nil, modbusFault(err)
+	}
+	if r.Verify == "none" {
+		return nil, nil
+	}
+	return d.confirm(ctx, r, want, mask)
+}
+
+// mask is the bits of its first word that belong to the value.
+func (r *modbusRegister) mask() uint16 {
+	if r.span.Table.Bits() {
+		return 1
+	}
+	return r.format.Mask()
+}
+
+// write writes the words; of a register that holds other values too, the bits
+// of the mask only.
+func (d *modbusUnit) write(ctx context.Context, r *modbusRegister, want []uint16, mask uint16) error {
+	unit, many := byte(d.o.Unit), r.Write == "multiple"
+	if r.span.Table.Bits() || mask == 0xFFFF {
+		return d.master.Write(ctx, unit, r.span.Table, r.span.Address, want, many)
+	}
+	if !d.noMask {
+		err := d.master.Mask(ctx, unit, r.span.Address, ^mask, want[0])
+		if !errors.Is(err, modbus.IllegalFunction) {
+			return err
+		}
+		d.noMask = true
+	}
+	// The unit may change its own bits in between: function 16 is there for
+	// that, and this unit does not have it.
+	now := d.words[:1]
+	if err := d.master.Read(ctx, unit, r.span.Table, r.span.Address, now); err != nil {
+		return err
+	}
+	now[0] = now[0]&^mask | want[0]
+	return d.master.Write(ctx, unit, r.span.Table, r.span.Address, now, many)
+}
+
+// confirm reads back until the unit has what was written.
+func (d *modbusUnit) confirm(ctx context.Context, r *modbusRegister, want []uint16, mask uint16) ([]sensors.Reading, error) {
+	for try := 1; ; try++ {
+		words, err := d.ask(ctx, r.span)
+		if err != nil {
+			return nil, err
+		}
+		same := words[0]&mask == want[0]
+		for i := 1; i < len(want); i++ {
+			same = same && words[i] == want[i]
+		}
+		reading := r.reading(words, time.Now())
+		switch {
+		case same:
+			return []sensors.Reading{reading}, nil
+		case try == readBackTries:
+			return []sensors.Reading{reading}, fmt.Errorf("the unit has %v after the write", reading.Value)
+		}
+		if err := pause(ctx, readBackPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Stop implements sensors.Commander: it carries out every on_stop.
+func (d *modbusUnit) Stop(ctx context.Context) error {
+	var all []error
+	for _, r := range d.registers {
+		if r.OnStop != "" {
+			_, err := d.Do(ctx, r.name, []byte(r.OnStop))
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
+}
