@@ -16,7 +16,7 @@ type backoff struct {
 const (
 	backoffBase     = time.Second
 	backoffCap      = 5 * time.Minute
-	backoffSlowBase = 30 * time.Second
+	backoffSlowBase = 5 * time.Minute
 	backoffSlowCap  = 10 * time.Minute
 )
 

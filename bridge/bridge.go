@@ -31,6 +31,8 @@ type Bridge struct {
 	suspect  suspect        // Run and the settler, under its lock
 	tries    map[uint64]int // settler: attempts of messages that failed for now
 	takeover []time.Time    // Run: the latest
+	start    int            // Run: the server that the next attempt begins with
+	failback time.Duration  // Run, and foresee of its link: until a preferred server is tried again
 }
 
 // New checks the options and returns a bridge. It opens nothing.
@@ -39,9 +41,10 @@ func New(o Options) (*Bridge, error) {
 	if err := o.validate(); err != nil {
 		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
 	}
+	o.Profile.bound(&o)
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		tries: map[uint64]int{},
+		tries: map[uint64]int{}, failback: failbackMin,
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {
@@ -114,6 +117,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			break
 		}
+		var p *planned
+		if errors.As(err, &p) {
+			b.o.Log.Info("bridge reconnects", "bridge", b.o.Name, "reason", p.why)
+			continue
+		}
 		f := classify(err, time.Now())
 		wait := b.down(f, up)
 		if sleep(ctx, wait) != nil {
@@ -137,7 +145,8 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 	lctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	var errs []error
-	for _, s := range b.servers {
+	for _, i := range b.order() {
+		s := b.servers[i]
 		l, err := b.open(ctx, lctx, s)
 		if err != nil {
 			errs = append(errs, classify(err, time.Now()))
@@ -148,9 +157,19 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 		}
 		b.up(l, s)
 		b.thin(false)
-		err = l.serve(ctx, lctx, cancel)
+		if i == 0 {
+			b.failback = failbackMin
+		}
+		err = l.serve(ctx, lctx, cancel, i)
 		b.thin(true)
-		b.ended(ctx, l, err)
+		var p *planned
+		if !errors.As(err, &p) {
+			b.ended(ctx, l, err)
+		}
+		var f *failure
+		if errors.As(err, &f) {
+			b.follow(f.other)
+		}
 		return time.Since(l.since), err
 	}
 	return 0, errors.Join(errs...)

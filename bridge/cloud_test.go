@@ -3,8 +3,10 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
@@ -23,6 +25,7 @@ type cloudRig struct {
 	q     *fakeQueue
 	c     *cloudtest.Cloud
 	local *fakeLocal
+	dead  atomic.Bool // it cannot connect any more
 	stop  func()
 }
 
@@ -41,7 +44,12 @@ func cloud(t *testing.T, o cloudtest.Options, change ...func(*Options)) *cloudRi
 // otherwise.
 func against(t *testing.T, c *cloudtest.Cloud, change ...func(*Options)) *cloudRig {
 	t.Helper()
-	r := &cloudRig{t: t, c: c, q: newQueue(t), local: &fakeLocal{}}
+	return againstQueue(t, c, newQueue(t), change...)
+}
+
+func againstQueue(t *testing.T, c *cloudtest.Cloud, q *fakeQueue, change ...func(*Options)) *cloudRig {
+	t.Helper()
+	r := &cloudRig{t: t, c: c, q: q, local: &fakeLocal{}}
 	o := Options{
 		Name: "test", Servers: []string{"mqtt://cloud.example"}, ClientID: "gw",
 		Out:    []Route{{From: "out/#", To: "up/#"}},
@@ -49,6 +57,13 @@ func against(t *testing.T, c *cloudtest.Cloud, change ...func(*Options)) *cloudR
 	}
 	for _, f := range change {
 		f(&o)
+	}
+	dial := o.Dial
+	o.Dial = func(ctx context.Context, server string) (net.Conn, error) {
+		if r.dead.Load() {
+			return nil, errDead
+		}
+		return dial(ctx, server)
 	}
 	b, err := New(o)
 	if err != nil {

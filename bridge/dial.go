@@ -76,11 +76,12 @@ type dialer struct {
 	tls   func() (*tls.Config, error) // nil: the system's roots
 	dial  func(ctx context.Context, server string) (net.Conn, error)
 	proxy *proxy // nil: none
+	adapt func(cfg *tls.Config, port string)
 	names resolver
 }
 
 func newDialer(o *Options) (*dialer, error) {
-	d := &dialer{tls: o.TLS, dial: o.Dial, names: resolver{known: map[string]known{}}}
+	d := &dialer{tls: o.TLS, dial: o.Dial, adapt: o.Profile.configure, names: resolver{known: map[string]known{}}}
 	d.names.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
@@ -160,6 +161,7 @@ func (d *dialer) secure(ctx context.Context, c net.Conn, s server) (net.Conn, er
 	if cfg.ServerName == "" {
 		cfg.ServerName = s.host
 	}
+	d.adapt(cfg, s.port)
 	t := tls.Client(c, cfg)
 	err := within(ctx, c, tlsTimeout, "end of the handshake", func() error { return t.HandshakeContext(ctx) })
 	return t, err

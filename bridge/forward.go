@@ -183,6 +183,9 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if err != nil {
 		return failf(ClassLocal, "encode: %w", err)
 	}
+	if code := l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID); code.Failed() {
+		return l.bury(ctx, e.Seq, o.topic, code, "the profile "+l.b.o.Profile.Name+" allows no such message")
+	}
 	if n := l.lim.packetSize; n > 0 && len(packet) > int(n) {
 		return l.bury(ctx, e.Seq, o.topic, mqtt.PacketTooLarge, tooLarge(len(packet), n)) // [MQTT-3.2.2-15]
 	}

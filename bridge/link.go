@@ -27,6 +27,7 @@ type link struct {
 	up     *upstream
 	server string    // host:port
 	since  time.Time // connected
+	until  time.Time // when the credentials end; zero: never
 	lim    limits
 	win    *window
 	acks   chan ack // from the reader to the settler
@@ -46,8 +47,13 @@ func (b *Bridge) open(ctx, lctx context.Context, s server) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1)}
-	l.up, err = connectUpstream(ctx, c, &b.o, callbacks{
+	in, err := b.o.login(s.host, time.Now())
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), until: in.until}
+	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
 		received:     func(in inbound) (mqtt.ReasonCode, error) { return b.receiver.receive(lctx, in) },
@@ -73,14 +79,17 @@ func (l *link) begin(lim limits) {
 }
 
 // serve runs the link until it fails or ctx ends; then the queue is drained
-// for a moment and the server told. It returns after everything it started.
-func (l *link) serve(ctx, lctx context.Context, cancel func()) error {
+// for a moment and the server told. It returns after everything it started. at
+// is the server's place in the list.
+func (l *link) serve(ctx, lctx context.Context, cancel func(), at int) error {
 	if l.b.queue != nil {
 		l.rewind()
 		l.waited = l.b.queue.stats().Messages
 		l.backlog.Store(int64(l.waited))
 	}
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
+	sctx, stopSending := context.WithCancel(lctx)
+	defer stopSending()
 	var workers, settler sync.WaitGroup
 	start := func(wg *sync.WaitGroup, f func(context.Context) error) {
 		wg.Go(func() {
@@ -91,24 +100,21 @@ func (l *link) serve(ctx, lctx context.Context, cancel func()) error {
 	}
 	start(&settler, l.settle)
 	start(&workers, l.subscribe)
-	start(&workers, l.send)
+	start(&workers, func(context.Context) error { return l.send(sctx) })
+	start(&workers, func(ctx context.Context) error { return l.foresee(ctx, at) })
 
 	err := l.watch(ctx, failed)
-	if err == nil {
+	var p *planned
+	switch {
+	case err == nil:
 		l.drain(failed)
-		cancel()
-		// With this code the server publishes the will: "offline" stays
-		// upstream whether or not the packet arrives.
-		reason := mqtt.NormalDisconnection
-		if l.b.o.StatusTopic != "" {
-			reason = mqtt.DisconnectWithWill
-		}
-		l.up.close(reason, true)
-	} else {
-		cancel()
-		code, say := farewell(err)
-		l.up.close(code, say)
+	case errors.As(err, &p):
+		stopSending()
+		l.quiesce()
 	}
+	cancel()
+	code, say := l.farewell(err)
+	l.up.close(code, say)
 	workers.Wait()
 	close(l.acks) // the reader has ended
 	settler.Wait()
@@ -171,8 +177,17 @@ func (l *link) drain(failed <-chan error) {
 	}
 }
 
-// farewell says what a failing link tells the server, if it can be told.
-func farewell(err error) (mqtt.ReasonCode, bool) {
+// farewell says what a link that ends tells the server, if it can be told.
+func (l *link) farewell(err error) (mqtt.ReasonCode, bool) {
+	var p *planned
+	switch {
+	case err == nil && l.b.o.StatusTopic != "":
+		// With this code the server publishes the will: "offline" stays
+		// upstream whether or not the packet arrives.
+		return mqtt.DisconnectWithWill, true
+	case err == nil, errors.As(err, &p): // the will would only flicker
+		return mqtt.NormalDisconnection, true
+	}
 	var f *failure
 	if !errors.As(err, &f) {
 		return 0, false

@@ -58,6 +58,14 @@ type Options struct {
 	Protocol mqtt.Version
 	Username string
 	Password string
+	// Signer makes the password of each connection in place of Password.
+	Signer Signer
+	// HasCertificate and Signs say that TLS shows one to the server, and that
+	// there will be a Signer. They are for Profile.Check alone.
+	HasCertificate, Signs bool
+	// Profile is what the server can and cannot do; the zero value has no
+	// limits.
+	Profile Profile
 	// TLS says how to speak mqtts:// and wss://: roots, client certificates.
 	// It is asked before each connection, so that files which have changed
 	// count. The ServerName defaults to the server's host. Nil means the

@@ -42,6 +42,7 @@ func (c Class) slow() bool {
 type failure struct {
 	class Class
 	code  mqtt.ReasonCode // of CONNACK or DISCONNECT; 0 when there was none
+	other string          // Server Reference of Use another server and Server moved
 	err   error
 }
 

@@ -123,7 +123,7 @@ func TestBackoff(t *testing.T) {
 	for _, tc := range []struct {
 		class     Class
 		low, high time.Duration
-	}{{ClassTCP, time.Second, 5 * time.Minute}, {ClassAuth, 30 * time.Second, 10 * time.Minute}} {
+	}{{ClassTCP, time.Second, 5 * time.Minute}, {ClassAuth, 5 * time.Minute, 10 * time.Minute}} {
 		b := backoff{rand: r.Int64N}
 		var top time.Duration
 		for i := range 1000 {

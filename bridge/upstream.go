@@ -79,6 +79,7 @@ type upstream struct {
 	cb      callbacks
 	lim     limits
 	down    chan error // the first failure, buffered
+	noNack  bool       // the server closes over an acknowledgement with a failure
 
 	stop       context.CancelFunc // ends the pinger
 	deliveries chan inbound       // from the reader to the deliverer
@@ -96,17 +97,19 @@ const receiveMaximum = 20
 
 // connectUpstream sends CONNECT on c and waits for CONNACK, at most 10 s. It
 // owns c from now on, also when it fails.
-func connectUpstream(ctx context.Context, c net.Conn, o *Options, cb callbacks) (*upstream, error) {
+func connectUpstream(ctx context.Context, c net.Conn, o *Options, in login, cb callbacks) (*upstream, error) {
 	u := &upstream{
 		version: o.Protocol, cb: cb, down: make(chan error, 1),
 		deliveries: make(chan inbound, receiveMaximum), subacks: make(chan []mqtt.ReasonCode, 1),
 	}
 	u.wire = newWire(c, o.PacketSize, u.report)
-	if err := u.handshake(ctx, connectPacket(o)); err != nil {
+	if err := u.handshake(ctx, connectPacket(o, in)); err != nil {
 		u.wire.fail(err)
 		u.wire.close()
 		return nil, err
 	}
+	o.Profile.restrict(&u.lim)
+	u.noNack = o.Profile.NoNack
 	if u.lim.keepAlive == 0 {
 		u.lim.keepAlive = o.KeepAlive
 	}
@@ -176,11 +179,11 @@ func allowed(version mqtt.Version, v *packet.View) limits {
 	return l
 }
 
-func connectPacket(o *Options) *packet.View {
+func connectPacket(o *Options, in login) *packet.View {
 	v := &packet.View{Type: packet.CONNECT, Connect: packet.Connect{
 		Version: o.Protocol, ClientID: []byte(o.ClientID), KeepAlive: uint16(o.KeepAlive / time.Second),
-		HasUsername: o.Username != "", Username: []byte(o.Username),
-		HasPassword: o.Password != "", Password: []byte(o.Password),
+		HasUsername: in.username != "", Username: []byte(in.username),
+		HasPassword: in.password != "", Password: []byte(in.password),
 	}}
 	v.Properties = packet.Properties{
 		Has:               packet.HasSessionExpiry | packet.HasReceiveMaximum | packet.HasMaximumPacketSize,

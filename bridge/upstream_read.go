@@ -70,7 +70,9 @@ func (u *upstream) take(v *packet.View) error {
 		if u.version != mqtt.V5 {
 			return failf(ClassProtocol, "DISCONNECT from a server of MQTT %s [MQTT311-3.14]", u.version)
 		}
-		return refusal("DISCONNECT", v.Reason, string(v.Properties.ReasonString))
+		f := refusal("DISCONNECT", v.Reason, string(v.Properties.ReasonString))
+		f.other = string(v.Properties.ServerReference)
+		return f
 	default:
 		return failf(ClassProtocol, "packet type %d in the middle of a connection [MQTT-3.1.0-2]", v.Type)
 	}
@@ -118,6 +120,9 @@ func (u *upstream) deliverOne(in inbound) error {
 	code, err := u.cb.received(in)
 	if err != nil {
 		return err
+	}
+	if u.noNack {
+		code = mqtt.Success
 	}
 	a := packet.View{Type: packet.PUBACK, ID: in.id, Reason: code}
 	switch in.qos {

@@ -136,13 +136,14 @@ func (w *window) inFlight() (n int, since time.Time, wait <-chan struct{}) {
 	return len(w.flights), w.progress, w.changed
 }
 
-// first returns the oldest queue entry in flight.
+// first returns the oldest queue entry in flight that the server has not taken:
+// after PUBREC there is no message left to dislike.
 func (w *window) first() (flight, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var head *flight
 	for _, f := range w.flights {
-		if f.seq != 0 && (head == nil || f.seq < head.seq) {
+		if f.seq != 0 && f.waits != ackPubcomp && (head == nil || f.seq < head.seq) {
 			head = f
 		}
 	}

@@ -12,7 +12,7 @@ import (
 type Bridge struct {
 	Name        string        `yaml:"-"`
 	Servers     []string      `yaml:"servers" req:"1" ex:"[\"mqtts://broker.example:8883\"]" doc:"addresses in order; the first is preferred"`
-	Profile     string        `yaml:"profile" enum:"generic|aws-iot|azure-iot-hub|azure-event-grid|hivemq|emqx|thingsboard" doc:"what the other side can and cannot do"`
+	Profile     string        `yaml:"profile" enum:"generic|aws-iot|azure-iot-hub|azure-event-grid|hivemq-cloud|emqx-serverless|thingsboard|mosquitto|nats" doc:"what the other side can and cannot do"`
 	Protocol    string        `yaml:"protocol" enum:"5|3.1.1|3.1" doc:"MQTT version" ex:"\"5\""`
 	ClientID    string        `yaml:"client_id" tmpl:"node" doc:"Client Identifier at the other side" ex:"\"{node}\""`
 	Credentials Credentials   `yaml:"credentials" doc:"who we are at the other side"`
@@ -29,12 +29,22 @@ type Bridge struct {
 
 // Credentials are one way to say who we are.
 type Credentials struct {
-	Cert     Path   `yaml:"cert" doc:"PEM certificate chain" ex:"client.pem"`
-	Key      Path   `yaml:"key" doc:"PEM private key" ex:"client.key"`
-	Username string `yaml:"username" tmpl:"node" doc:"user name"`
-	Password Secret `yaml:"password" doc:"file:/path, credential:NAME or \"${NAME}\""`
-	SAS      Secret `yaml:"sas" doc:"shared access key of Azure"`
-	JWT      Secret `yaml:"jwt" doc:"token that is sent as password"`
+	Cert     Path         `yaml:"cert" doc:"PEM certificate chain" ex:"client.pem"`
+	Key      Path         `yaml:"key" doc:"PEM private key" ex:"client.key"`
+	Username string       `yaml:"username" tmpl:"node" doc:"user name"`
+	Password Secret       `yaml:"password" doc:"file:/path, credential:NAME or \"${NAME}\""`
+	SAS      Secret       `yaml:"sas" doc:"shared access key of the device in Azure IoT Hub: passwords are signed with it"`
+	JWT      *SignedToken `yaml:"jwt" doc:"tokens that are signed here and sent as passwords"`
+	// Lifetime is of signed passwords.
+	Lifetime time.Duration `yaml:"lifetime" min:"1m" max:"24h" doc:"of passwords signed with sas or jwt; the bridge reconnects with a new one after four fifths of it" ex:"1h"`
+}
+
+// SignedToken says what a JSON Web Token holds.
+type SignedToken struct {
+	Key      Path   `yaml:"key" req:"1" ex:"gateway.key" doc:"PEM private key: RSA signs RS256, P-256 signs ES256"`
+	Audience string `yaml:"audience" ex:"\"my-project\"" doc:"claim aud"`
+	Subject  string `yaml:"subject" tmpl:"node" ex:"\"{node}\"" doc:"claim sub"`
+	Issuer   string `yaml:"issuer" doc:"claim iss"`
 }
 
 // BridgeTLS is the client's side of TLS.
@@ -132,13 +142,16 @@ type Pace struct {
 func (b *Bridge) setDefaults() {
 	b.Profile, b.Protocol, b.Envelope = "generic", "5", "raw"
 	b.ClientID, b.StatusTopic = "{node}", "dunlin/{node}/status"
-	b.KeepAlive = 30 * time.Second
+	b.KeepAlive, b.Credentials.Lifetime = 30*time.Second, time.Hour
 	b.Spool = Spool{MaxSize: 256 << 20, MaxAge: 14 * 24 * time.Hour, Overflow: "drop-oldest"}
 	b.Pace = Pace{Messages: Rate{0, time.Second}, Bytes: ByteRate{0, time.Second}, Inflight: 20, InflightBytes: 64 << 10}
 }
 
 func (b *Bridge) fill(c *Config) {
 	b.ClientID, b.StatusTopic = c.expand(b.ClientID), c.expand(b.StatusTopic)
+	if b.Credentials.JWT != nil {
+		b.Credentials.JWT.Subject = c.expand(b.Credentials.JWT.Subject)
+	}
 	for i := range b.Out {
 		b.Out[i].fill()
 	}
@@ -227,7 +240,7 @@ func (c *Credentials) check(l *loader, p string, anyTLS bool) {
 	for _, w := range []struct {
 		key string
 		set bool
-	}{{"password", c.Password.IsSet()}, {"sas", c.SAS.IsSet()}, {"jwt", c.JWT.IsSet()}} {
+	}{{"password", c.Password.IsSet()}, {"sas", c.SAS.IsSet()}, {"jwt", c.JWT != nil}} {
 		if w.set {
 			ways = append(ways, w.key)
 		}

@@ -105,6 +105,10 @@ func (c *Cloud) faults() Faults {
 	return c.mu.faults
 }
 
+// Down reports whether the server refuses connections, for a Dial that stands
+// before it.
+func (c *Cloud) Down() bool { return c.faults().Refuse }
+
 // Kill closes all connections, as a crash of the server does.
 func (c *Cloud) Kill() {
 	c.mu.Lock()

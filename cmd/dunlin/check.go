@@ -100,6 +100,7 @@ func checkFile(file string) checkReport {
 		_, r.errors = makeDevices(cfg)
 		_, wrong := makeAuth(cfg, os.Geteuid() == 0)
 		r.errors = append(append(append(r.errors, wrong...), tlsFaults(cfg)...), cfg.Runnable()...)
+		r.errors = append(r.errors, checkProfiles(cfg)...)
 		r.config = cfg
 	}
 	r.Valid = len(r.errors) == 0

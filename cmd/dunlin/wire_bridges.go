@@ -33,19 +33,15 @@ func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
 }
 
 func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, mark string, d *deps) error {
-	secured := func() (*tls.Config, error) { return bridgeTLS(cfg, &bc) }
-	if _, err := secured(); err != nil { // read again for each connection
+	if _, err := bridgeTLS(cfg, &bc); err != nil {
 		return err
 	}
-	o := bridge.Options{
-		Name: bc.Name, Servers: bc.Servers, ClientID: bc.ClientID, Protocol: bridgeProtocol[bc.Protocol],
-		Username: bc.Credentials.Username, Password: bc.Credentials.Password.Reveal(),
-		TLS: secured, Proxy: bc.Proxy.Reveal(), KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
-		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
-		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
-		Envelope: envelopes[bc.Envelope], Mark: mark, ClockSynced: sensors.ClockSynced,
-		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
-		Log:  d.logger("bridge"), OnEvent: d.onEvent, Dial: d.dial, RetryMax: d.retryMax,
+	o := bridgeOptions(cfg, &bc)
+	o.Mark, o.ClockSynced = mark, sensors.ClockSynced
+	o.Log, o.OnEvent, o.Dial, o.RetryMax = d.logger("bridge"), d.onEvent, d.dial, d.retryMax
+	var err error
+	if o.Signer, err = bridgeSigner(&bc); err != nil {
+		return fmt.Errorf("credentials: %w", err)
 	}
 	local, err := g.broker.Attach(broker.ClientOptions{ID: bridge.LocalID(bc.Name), CleanStart: true})
 	if err != nil {
@@ -72,8 +68,6 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, mark string, 
 	}})
 	return nil
 }
-
-var bridgeProtocol = map[string]mqtt.Version{"3.1": mqtt.V31, "3.1.1": mqtt.V311, "5": mqtt.V5}
 
 // laneNames are those of config; the queue of lane live has the name of its
 // bridge.

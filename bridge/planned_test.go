@@ -1,0 +1,78 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// pairOfServers are two clouds, first and second in the list.
+func pairOfServers(t *testing.T) (first, second *cloudtest.Cloud, dial func(context.Context, string) (net.Conn, error)) {
+	t.Helper()
+	var c [2]*cloudtest.Cloud
+	for i := range c {
+		var err error
+		if c[i], err = cloudtest.New(cloudtest.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c[i].Close)
+	}
+	return c[0], c[1], func(ctx context.Context, server string) (net.Conn, error) {
+		if strings.HasPrefix(server, "first") {
+			if c[0].Down() {
+				return nil, &net.OpError{Op: "dial", Err: fmt.Errorf("connection refused")}
+			}
+			return c[0].Dial(ctx, server)
+		}
+		return c[1].Dial(ctx, server)
+	}
+}
+
+func TestServersInOrder(t *testing.T) {
+	servers := func(dial func(context.Context, string) (net.Conn, error)) func(*Options) {
+		return func(o *Options) {
+			o.Servers, o.Dial, o.StatusTopic = []string{"mqtt://first", "mqtt://second"}, dial, "gw/status"
+		}
+	}
+	bubble(t, "the second is used while the first is away, and left when it is back", func(t *testing.T) {
+		first, second, dial := pairOfServers(t)
+		first.Set(func(f *cloudtest.Faults) { f.Refuse = true })
+		r := against(t, second, servers(dial))
+		r.put("out/a", "1", 2)
+		after(time.Second)
+		want(t, "second has", len(second.Messages()), 2) // and the status
+		want(t, "server", r.Stats().Server, "second:1883")
+		after(time.Hour)
+		want(t, "connects while the first is away", r.Stats().Connects, 1)
+		first.Set(func(f *cloudtest.Faults) { f.Refuse = false })
+		for i := range 100 {
+			r.put("out/a", fmt.Sprint(i), mqtt.QoS(1+i%2))
+			after(time.Second)
+		}
+		after(failbackMin)
+		want(t, "server", r.Stats().Server, "first:1883")
+		want(t, "arrived", len(first.Messages())+len(second.Messages()), 103)
+		want(t, "connects", r.Stats().Connects, 2)
+		if m, _ := second.Retained("gw/status"); string(m.Payload) != "online" {
+			t.Errorf("the status flickered: %s", m.Payload)
+		}
+		r.stop()
+	})
+	bubble(t, "a first server that takes connections and refuses CONNECT is asked less and less", func(t *testing.T) {
+		first, second, dial := pairOfServers(t)
+		first.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.ServerBusy })
+		r := against(t, second, servers(dial))
+		after(10 * time.Hour)
+		if n := len(first.Connects()); n < 5 || n > 30 {
+			t.Errorf("asked %d times in ten hours", n)
+		}
+		want(t, "state", r.Stats().State, Up)
+		r.stop()
+	})
+}
