@@ -127,25 +127,26 @@ type Conn struct {
 	request  *Request
 	peer     *Peer
 	identity *auth.Identity
-	maxIn    int       // Receive Maximum announced; 0 for 3.x
 	exchange *exchange // an enhanced authentication under way
 	pace     *pace     // nil without rates
+	maxIn    int32     // Receive Maximum announced; 0 for 3.x
 
 	// The reader's own.
 	*scratch
-	topics   *topics  // nil before the first PUBLISH
-	aliases  []string // by Topic Alias - 1
-	sequence uint64   // of the last commit
-	recorded bool     // a record was written since the last commit
-	patient  bool     // what is worked off is worked off apart and may wait
 	end      End
+	recorded bool      // a record was written since the last commit
+	patient  bool      // what is worked off is worked off apart and may wait
+	topics   *topics   // nil before the first PUBLISH
+	aliases  *[]string // by Topic Alias - 1; nil before the first
+	sequence uint64    // of the last commit
 	last     time.Time // when the last packet came
 	silence  time.Duration
 
 	// Guarded by the state lock of peer.
 	sentAliases map[string]uint16
 	passed      *[]byte // messages that went past the session, encoded; nil for none
-	passing     Traffic // of these
+	passing     uint32  // how many
+	payload     uint32  // bytes of their payloads
 	passedHeld  int32   // what passed counts as output
 	flowing     bool    // CONNACK has left, messages may follow
 

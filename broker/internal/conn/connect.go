@@ -62,7 +62,7 @@ func (c *Conn) accept(now time.Time, r *Request) error {
 	c.pace = newPace(now, &c.cfg.Limits)
 	r.expiryLimit = ExpirySeconds(a.ExpiryMax)
 	if r.Version == mqtt.V5 {
-		if c.maxIn = int(c.cfg.Limits.ReceiveMaximum); c.cfg.Memory.Level() >= 2 {
+		if c.maxIn = int32(c.cfg.Limits.ReceiveMaximum); c.cfg.Memory.Level() >= 2 {
 			c.maxIn = min(c.maxIn, shortMaximum)
 		}
 		if n := min(r.TopicAliasMaximum, c.cfg.Limits.TopicAliasMaximum); n > 0 {

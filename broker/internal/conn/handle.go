@@ -140,7 +140,7 @@ func (c *Conn) publish(now time.Time) error {
 		return err
 	}
 	if p.QoS > mqtt.AtMostOnce {
-		if n := c.unacked.Add(1); c.maxIn > 0 && int(n) > c.maxIn {
+		if n := c.unacked.Add(1); c.maxIn > 0 && n > c.maxIn {
 			return mqtt.Errorf(mqtt.ReceiveMaximumExceeded, "MQTT-3.3.4-7", "more than %d PUBLISH without an acknowledgement", c.maxIn)
 		}
 	}
@@ -176,10 +176,10 @@ func (c *Conn) topicName() (string, error) {
 		if alias == 0 {
 			return "", mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.3.2-1", "PUBLISH without a Topic Name and a Topic Alias")
 		}
-		if alias > len(c.aliases) || c.aliases[alias-1] == "" {
+		if c.aliases == nil || (*c.aliases)[alias-1] == "" {
 			return "", mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.3.2-8", "Topic Alias %d was never set", alias)
 		}
-		return c.aliases[alias-1], nil
+		return (*c.aliases)[alias-1], nil
 	}
 	name, known := c.topics.find(v.Publish.Topic)
 	if !known {
@@ -190,11 +190,13 @@ func (c *Conn) topicName() (string, error) {
 	}
 	if alias > 0 {
 		if c.aliases == nil {
-			c.aliases = make([]string, c.cfg.Limits.TopicAliasMaximum)
-			c.holdNames(16 * len(c.aliases))
+			aliases := make([]string, c.cfg.Limits.TopicAliasMaximum)
+			c.aliases = &aliases
+			c.holdNames(16 * len(aliases))
 		}
-		c.holdNames(len(name) - len(c.aliases[alias-1]))
-		c.aliases[alias-1] = name
+		a := &(*c.aliases)[alias-1]
+		c.holdNames(len(name) - len(*a))
+		*a = name
 	}
 	return name, nil
 }

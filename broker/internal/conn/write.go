@@ -221,8 +221,9 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) (rest bool) {
 			*dst = append(*dst, *passed...)
 		}
 		recycle(passed)
-		c.out.Add(c.passing)
-		c.passing = Traffic{}
+		n := uint64(c.passing)
+		c.out.Add(Traffic{Packets: n, Publishes: n, Payload: uint64(c.payload)})
+		c.passing, c.payload = 0, 0
 	}
 	for !closing && len(*dst) < flushSize {
 		m, ok := s.session.Next(now)
@@ -246,7 +247,10 @@ func (c *Conn) pass(now time.Time, p *packet.Publication, retain bool, identifie
 		c.passed = buffers.Get().(*[]byte)
 	}
 	h := packet.PublishHeader{Retain: retain, SubscriptionIdentifiers: identifiers}
-	*c.passed, sent = c.appendPublish(*c.passed, now, p.Peek(), p, &h, &c.passing)
+	if *c.passed, sent = c.appendPublish(*c.passed, now, p.Peek(), p, &h); sent {
+		c.passing++
+		c.payload += uint32(len(p.Peek().Payload))
+	}
 	if n := int32(beyond(cap(*c.passed))); n != c.passedHeld {
 		c.holdOutput(int(n - c.passedHeld))
 		c.passedHeld = n
@@ -269,16 +273,18 @@ func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Ses
 		return packet.Append(dst, c.request.Version, &packet.View{Type: packet.PUBREL, ID: m.ID})
 	}
 	h := packet.PublishHeader{ID: m.ID, QoS: m.QoS, Dup: m.Dup, Retain: m.Retain, SubscriptionIdentifiers: m.Identifiers}
-	dst, sent := c.appendPublish(dst, now, m.Message, nil, &h, &c.out)
+	dst, sent := c.appendPublish(dst, now, m.Message, nil, &h)
 	if !sent {
 		s.Discard(*m)
+		return dst
 	}
+	c.out.Add(Traffic{Packets: 1, Publishes: 1, Payload: uint64(len(m.Message.Payload))})
 	return dst
 }
 
 // appendPublish appends the PUBLISH that h describes, of p if there is one;
-// sent is false if the client does not take as large a packet. t counts it.
-func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *packet.Publication, h *packet.PublishHeader, t *Traffic) (_ []byte, sent bool) {
+// sent is false if the client does not take as large a packet.
+func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *packet.Publication, h *packet.PublishHeader) (_ []byte, sent bool) {
 	h.Expiry, h.HasExpiry = m.ExpirySeconds(now)
 	added := c.alias(m.Topic, h)
 	n := len(dst)
@@ -295,9 +301,6 @@ func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *pack
 		c.cfg.Counters.TooLarge.Add(1)
 		return dst[:n], false
 	}
-	t.Packets++
-	t.Publishes++
-	t.Payload += uint64(len(m.Payload))
 	return dst, true
 }
 

@@ -4,8 +4,8 @@ package session
 // the end move nothing; an empty ring keeps only a little memory.
 type ring struct {
 	slots []delivery // its length is zero or a power of two
-	head  int
-	n     int
+	head  int32
+	n     int32
 }
 
 const (
@@ -13,18 +13,18 @@ const (
 	keptSlots  = 64 // an empty ring with more gives its memory back
 )
 
-func (r *ring) len() int { return r.n }
+func (r *ring) len() int { return int(r.n) }
 
 // at is element i; the pointer is good until the next push or cut.
-func (r *ring) at(i int) *delivery { return &r.slots[(r.head+i)&(len(r.slots)-1)] }
+func (r *ring) at(i int) *delivery { return &r.slots[(int(r.head)+i)&(len(r.slots)-1)] }
 
 // push adds d at the end and returns where it lies now.
 func (r *ring) push(d delivery) *delivery {
-	if r.n == len(r.slots) {
+	if r.len() == len(r.slots) {
 		r.grow()
 	}
 	r.n++
-	last := r.at(r.n - 1)
+	last := r.at(r.len() - 1)
 	*last = d
 	return last
 }
@@ -43,7 +43,7 @@ func (r *ring) cut(i int) {
 		*r.at(i) = *r.at(i - 1)
 	}
 	*r.at(0) = delivery{}
-	r.head = (r.head + 1) & (len(r.slots) - 1)
+	r.head = (r.head + 1) & int32(len(r.slots)-1)
 	if r.n--; r.n == 0 && len(r.slots) > keptSlots {
 		*r = ring{}
 	}
