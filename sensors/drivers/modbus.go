@@ -50,7 +50,8 @@ type modbusUnit struct {
 	o         modbusOptions
 	registers []*modbusRegister // by table and address
 	master    *modbus.Master
-	words     []uint16 // of one answer
+	words     []uint16      // of one answer
+	whole     []modbus.Span // the reads when all registers are due
 
 	// What the unit turned out not to like, since Open.
 	noMask bool // function 16
@@ -98,7 +99,7 @@ func (d *modbusUnit) Open(ctx context.Context, b sensors.Buses) error {
 	if err := master.Open(ctx); err != nil {
 		return modbusFault(err)
 	}
-	d.master, d.noMask, d.noGaps = master, false, false
+	d.master, d.noMask, d.noGaps, d.whole = master, false, false, nil
 	for _, r := range d.registers {
 		r.read = time.Time{}
 	}
@@ -182,6 +183,9 @@ func (d *modbusUnit) due(now time.Time) []*modbusRegister {
 }
 
 func (d *modbusUnit) plan(due []*modbusRegister) []modbus.Span {
+	if len(due) == len(d.registers) && d.whole != nil {
+		return d.whole
+	}
 	spans := make([]modbus.Span, len(due))
 	for i, r := range due {
 		spans[i] = r.span
@@ -190,7 +194,11 @@ func (d *modbusUnit) plan(due []*modbusRegister) []modbus.Span {
 	if d.noGaps {
 		gap = -1
 	}
-	return modbus.Plan(spans, gap, d.o.MaxRead)
+	reads := modbus.Plan(spans, gap, d.o.MaxRead)
+	if len(due) == len(d.registers) {
+		d.whole = reads
+	}
+	return reads
 }
 
 // ask reads one span. An answer that arrived damaged is asked for once more at
@@ -198,10 +206,15 @@ func (d *modbusUnit) plan(due []*modbusRegister) []modbus.Span {
 func (d *modbusUnit) ask(ctx context.Context, s modbus.Span) ([]uint16, error) {
 	words := d.words[:s.Count]
 	err := d.master.Read(ctx, byte(d.o.Unit), s.Table, s.Address, words)
-	if errors.Is(err, modbus.ErrCRC) || errors.Is(err, modbus.ErrGarbage) || errors.Is(err, modbus.ErrTruncated) {
+	if damaged(err) {
 		err = d.master.Read(ctx, byte(d.o.Unit), s.Table, s.Address, words)
 	}
 	return words, modbusFault(err)
+}
+
+// damaged reports whether an answer came that noise has spoiled.
+func damaged(err error) bool {
+	return errors.Is(err, modbus.ErrCRC) || errors.Is(err, modbus.ErrGarbage) || errors.Is(err, modbus.ErrTruncated)
 }
 
 // split reports whether a refused request is to be tried in its parts: the
@@ -212,7 +225,7 @@ func (d *modbusUnit) split(err error, s modbus.Span, due []*modbusRegister) bool
 	}
 	for _, r := range due {
 		if s.Contains(r.span) && r.span != s {
-			d.noGaps = true
+			d.noGaps, d.whole = true, nil
 		}
 		r.read = time.Time{}
 	}

@@ -35,13 +35,16 @@ func (d *modbusUnit) Do(ctx context.Context, entity string, payload []byte) ([]s
 		}
 		want[0] = ^now[0] & mask
 	}
-	if err := d.write(ctx, r, want, mask); err != nil {
+	err = d.write(ctx, r, want, mask)
+	switch {
+	case r.Verify != "none" && (err == nil || damaged(err) || errors.Is(err, modbus.ErrTimeout)):
+		// A write whose answer was lost may have been carried out: what the unit
+		// has now is the truth.
+		return d.confirm(ctx, r, want, mask)
+	case err != nil:
 		return nil, modbusFault(err)
 	}
-	if r.Verify == "none" {
-		return nil, nil
-	}
-	return d.confirm(ctx, r, want, mask)
+	return nil, nil
 }
 
 // mask is the bits of its first word that belong to the value.

@@ -383,6 +383,40 @@ func TestModbusReadBack(t *testing.T) {
 	})
 }
 
+// A value of several registers is confirmed by all of them, and a write whose
+// answer was lost by what the unit has.
+func TestModbusConfirmsTheWholeValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		u.Set(1, modbustest.Holding, 0, 0, 0)
+		lose, keep := false, false
+		u.Twist = func(_ int, r, a []byte, send func([]byte)) {
+			if r[1] == 0x10 && keep {
+				u.Set(1, modbustest.Holding, 1, 7) // the lower half stays
+			}
+			if r[1] != 0x10 || !lose {
+				send(a)
+			}
+		}
+		registers := map[string]modbusRegister{"limit": {Type: "uint32", Writable: &modbusWritable{}}}
+		d := modbusDevice(t, modbusLine(t, u), nil, registers)
+		do := func(want any, ok bool) {
+			t.Helper()
+			list, err := d.Do(t.Context(), "limit", []byte("65537"))
+			if (err == nil) != ok || values(list)["limit"] != want {
+				t.Errorf("%v, %v; want %v", values(list), err, want)
+			}
+		}
+		do(uint64(65537), true)
+		keep = true
+		do(uint64(65543), false)
+		lose, keep = true, false
+		do(uint64(65537), true)
+		lose, keep = true, true
+		do(uint64(65543), false)
+	})
+}
+
 func TestModbusRefusesConfigurations(t *testing.T) {
 	low, high := 1.0, 0.0
 	for _, tc := range []struct {

@@ -78,10 +78,11 @@ func (m *Master) send(ctx context.Context, conn Conn, frame []byte, deadline tim
 	}
 	m.line.owed = true
 	if _, err := conn.Write(frame); err != nil {
-		if m.lost(); expired(err) {
+		if expired(err) {
+			m.lost()
 			return &detailed{ErrTimeout, "the line takes no data"}
 		}
-		return err
+		return m.failed(err)
 	}
 	return nil
 }
@@ -169,5 +170,6 @@ func (m *Master) missing(frame []byte) error {
 // failed closes a line that has failed and returns its error.
 func (m *Master) failed(err error) error {
 	m.lost()
+	m.why = err
 	return err
 }

@@ -247,7 +247,7 @@ func (f Format) encodeNumber(v float64) (uint64, error) {
 	case float:
 		low, end = -math.MaxFloat64, math.Inf(1)
 		if bits == 32 {
-			low, end = -math.MaxFloat32, math.MaxFloat32
+			low, end = -math.MaxFloat32, math.Nextafter(math.MaxFloat32, end)
 		}
 	case signed:
 		low, end = -end/2, end/2

@@ -123,7 +123,7 @@ func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
 		{Format{Type: "uint64"}, 1, false}, // an int is no value of a command
 		{Format{Type: "uint64"}, float64(1 << 63), true}, {Format{Type: "uint64"}, math.Ldexp(1, 64), false},
 		{Format{Type: "int64"}, math.Ldexp(1, 63), false}, {Format{Type: "int64"}, -math.Ldexp(1, 63), true},
-		{Format{Type: "float32"}, 1e39, false}, {Format{Type: "float32"}, math.NaN(), false},
+		{Format{Type: "float32"}, math.MaxFloat32, true}, {Format{Type: "float32"}, 1e39, false}, {Format{Type: "float32"}, math.NaN(), false},
 		{Format{Type: "uint32"}, math.NaN(), false}, {Format{Type: "uint32"}, math.Inf(1), false}, {Format{Type: "float64"}, math.Inf(1), false},
 		{Format{Type: "bcd16"}, 9999.0, true}, {Format{Type: "bcd16"}, 10000.0, false},
 		{Format{Type: "bits", Length: 3}, 7.0, true}, {Format{Type: "bits", Length: 3}, 8.0, false},
@@ -219,4 +219,60 @@ func TestPlanMerges(t *testing.T) {
 	if got := Plan(all, 0, 0); !slices.Equal(got, []Span{{Holding, 0, 125}, {Holding, 125, 125}, {Holding, 250, 50}}) {
 		t.Errorf("300 registers are read as %v", got)
 	}
+}
+
+// FuzzFormat: whatever a unit has in its registers is a value or an error, and
+// a value that was decoded is encoded to the same registers, for types in which
+// it has one form only.
+func FuzzFormat(f *testing.F) {
+	f.Add(uint8(4), uint8(3), uint8(0), uint8(0), []byte{0x12, 0x34, 0x56, 0x78, 0, 0, 0, 0})
+	f.Add(uint8(15), uint8(1), uint8(0), uint8(8), []byte("ABCDEFGH"))
+	f.Add(uint8(1), uint8(2), uint8(5), uint8(7), []byte{0xFF, 0x5F, 0, 0, 0, 0, 0, 0})
+	f.Add(uint8(13), uint8(0), uint8(0), uint8(0), []byte{0x12, 0xA4, 0x56, 0x78, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, typ, order, bit, length uint8, data []byte) {
+		types, orders := strings.Split(Types, "|"), strings.Split(Orders, "|")
+		f := Format{Type: types[int(typ)%len(types)], Order: orders[int(order)%len(orders)], Bit: int(bit), Length: int(length)}
+		if _, err := f.Check(); err != nil || len(data) < 2*f.Registers() {
+			return
+		}
+		words := make([]uint16, f.Registers())
+		for i := range words {
+			words[i] = uint16(data[2*i])<<8 | uint16(data[2*i+1])
+		}
+		v, err := f.Decode(words)
+		if err != nil {
+			return
+		}
+		switch n := v.(type) {
+		case string:
+			return // what follows a NUL is not kept
+		case uint64:
+			v = float64(n)
+			if n > 1<<53 {
+				return
+			}
+		case int64:
+			v = float64(n)
+			if n > 1<<53 || n < -1<<53 {
+				return
+			}
+		case float64:
+			if math.IsNaN(n) || math.IsInf(n, 0) {
+				return
+			}
+		}
+		back, err := f.Encode(v)
+		if err != nil {
+			t.Fatalf("%+v: %v of %04x cannot be encoded: %v", f, v, words, err)
+		}
+		for i := range words {
+			mask := uint16(0xFFFF)
+			if len(words) == 1 {
+				mask = f.Mask()
+			}
+			if back[i] != words[i]&mask {
+				t.Fatalf("%+v: %04x became %v became %04x", f, words, v, back)
+			}
+		}
+	})
 }

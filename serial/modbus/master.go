@@ -51,6 +51,9 @@ type Master struct {
 	slot  chan struct{} // held during a request; guards what follows
 	units map[byte]*unit
 	line  line
+	// why the line was lost; nil while it is open. Whoever cannot use it since
+	// wants to know that, not only that it cannot be opened.
+	why error
 
 	open struct {
 		sync.Mutex
@@ -63,6 +66,7 @@ type Master struct {
 type unit struct {
 	until  time.Time // not to be asked before
 	silent int       // requests in a row without any answer
+	why    error     // of the last of them
 }
 
 // New makes a Master; it opens nothing yet.
@@ -148,6 +152,9 @@ func (m *Master) give() { <-m.slot }
 
 // ask makes one request; the data of its answer goes into the words given.
 func (m *Master) ask(ctx context.Context, id byte, pdu []byte, into []uint16) error {
+	if !m.o.TCP && (id < 1 || id > maxUnit) {
+		return fmt.Errorf("unit %d: on a serial line units are 1 to %d", id, maxUnit)
+	}
 	err := m.turn(ctx, id)
 	if err == nil {
 		defer m.give()
@@ -193,10 +200,10 @@ func (m *Master) turn(ctx context.Context, id byte) error {
 		if pause <= 0 {
 			return nil
 		}
-		silent := u.silent
+		silent, why := u.silent, u.why
 		m.give()
 		if silent > 1 {
-			return &detailed{ErrTimeout, fmt.Sprintf("silent %d times, asked again in %v", silent, pause.Round(time.Millisecond))}
+			return &detailed{why, fmt.Sprintf("silent %d times, asked again in %v", silent, pause.Round(time.Millisecond))}
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
@@ -223,6 +230,11 @@ func (m *Master) judge(id byte, err error) {
 	pause := m.o.Recovery
 	if e == GatewayTarget || errors.Is(err, ErrTimeout) || errors.Is(err, ErrEcho) || errors.Is(err, ErrUnit) {
 		u.silent++
+		u.why = err
+		var d *detailed
+		if errors.As(err, &d) {
+			u.why = d.error
+		}
 		pause = max(pause, m.o.Timeout)
 		for i := 1; i < u.silent && pause < maxPause; i++ {
 			pause = min(2*pause, maxPause)
@@ -244,9 +256,13 @@ func (m *Master) connection(ctx context.Context) (Conn, error) {
 	}
 	m.lost()
 	conn, err := m.o.Open(ctx)
+	if err != nil && m.why != nil {
+		err = fmt.Errorf("%w; since then: %w", m.why, err)
+	}
 	if err != nil {
 		return nil, err
 	}
+	m.why = nil
 	m.open.Lock()
 	if m.open.closed {
 		m.open.Unlock()

@@ -389,6 +389,54 @@ func TestTCPDeadConnectionIsOpenedAnew(t *testing.T) {
 	})
 }
 
+// The time-out is for the beginning of an answer; a long one on a slow line
+// takes its time. One that stops in the middle is not waited for for ever.
+func TestSlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := modbustest.Wire()
+		defer far.Close()
+		pace := 11 * time.Second / 1200
+		stop := 1000
+		u := &modbustest.Units{Twist: func(_ int, _, a []byte, send func([]byte)) {
+			time.Sleep(timeout - 10*time.Millisecond)
+			for i := range min(len(a), stop) {
+				send(a[i : i+1])
+				time.Sleep(pace)
+			}
+		}}
+		registers(u, 1, 125)
+		m := modbus.New(modbus.Options{Baud: 1200, Timeout: timeout, Recovery: recovery,
+			Open: func(context.Context) (modbus.Conn, error) { return near, nil }})
+		defer m.Close()
+		go u.ServeRTU(far)
+		into := make([]uint16, 125)
+		if err := m.Read(t.Context(), 1, modbus.Holding, 0, into); err != nil || into[124] != 1124 {
+			t.Errorf("%v, %v", into, err)
+		}
+		stop = 20
+		start := time.Now()
+		if err := m.Read(t.Context(), 1, modbus.Holding, 0, into); !errors.Is(err, modbus.ErrTruncated) || time.Since(start) > 5*time.Second {
+			t.Errorf("cut short: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// 0 is everybody's address, and those above 247 are nobody's; over TCP a unit
+// may have any.
+func TestUnitAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		for _, id := range []byte{0, 247, 248, 255} {
+			registers(u, id, 1)
+			for _, tcp := range []bool{false, true} {
+				if _, err := read(t, wired(t, tcp, u), id, 0); (err == nil) != (tcp || id == 247) {
+					t.Errorf("tcp=%v, unit %d: %v", tcp, id, err)
+				}
+			}
+		}
+	})
+}
+
 // The end of a context ends the wait at once, and the answer that comes then is
 // believed by nobody.
 func TestContextEndsTheWait(t *testing.T) {

@@ -104,7 +104,7 @@ func TestReplug(t *testing.T) {
 		if err := m.Read(t.Context(), 1, modbus.Holding, 0, into); !errors.Is(err, serial.ErrUnplugged) {
 			t.Fatalf("unplugged: %v", err)
 		}
-		if err := m.Open(t.Context()); !errors.Is(err, serial.ErrNotFound) {
+		if err := m.Open(t.Context()); !errors.Is(err, serial.ErrNotFound) || !errors.Is(err, serial.ErrUnplugged) {
 			t.Fatalf("still unplugged: %v", err)
 		}
 		d.Replug()
