@@ -64,12 +64,13 @@ spec-mutants: ## break the server in many ways; a test that names the broken sta
 abuse: ## the attacks of TestAbuse at full size against the real program (a run of the tests makes fewer)
 	@ABUSE=full go test -count=1 -timeout 30m -run TestAbuse ./cmd/dunlin
 
-crash: ## power cuts, failures and damage of the disk under the store: CRASH_STATES=20000 CRASH_FAULTS=40 DAMAGE=3
+crash: ## power cuts, failures and damage of the disk under the store: CRASH_STATES=20000 CRASH_FAULTS=40 DAMAGE=3 SWEEP=150
 	@CRASH_STATES=$(or $(CRASH_STATES),20000) CRASH_FAULTS=$(or $(CRASH_FAULTS),40) go test -count=1 -timeout 60m -v -run 'Crash|Failures|Damage|Cut|Newer|Full|Outlives' ./broker/internal/store/...
 	@DAMAGE=$(or $(DAMAGE),3) go test -count=1 -timeout 60m -v -run TestDamage ./cmd/dunlin
+	@SWEEP=$(or $(SWEEP),150) go test -count=1 -timeout 30m -run TestFaultSweep ./broker
 	@go run ./scripts/mutants -list crash.txt
 
-kill: ## kill the program while clients are at work, KILL_CYCLES=100 times
+kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=100 times
 	@KILL_CYCLES=$(or $(KILL_CYCLES),100) go test -count=1 -timeout 60m -v -run TestKilled ./cmd/dunlin
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub

@@ -87,6 +87,9 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, now time.Ti
 	k := session.Kept{
 		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(l.ReceiveMaximum),
 	}
+	if line.Left.IsZero() { // its client was there: acknowledgements may be lost, so that more was sent than is in flight
+		k.MaybeSent = len(line.Entries)
+	}
 	for packetID := range line.Received {
 		k.Received = append(k.Received, packetID)
 	}

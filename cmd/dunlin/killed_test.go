@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -11,56 +13,81 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/bridgetest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// The program is killed again and again while three publishers and a
-// subscriber with a session are at work, as a power switch or the kernel would
-// kill it. What was acknowledged arrives, in order, and at QoS 2 once. The
-// clients do what the standard asks of clients: they come back with their
-// session, and send again what was not acknowledged.
+// The program is killed again and again while publishers, subscribers and a
+// bridge to a real mosquitto are at work, as a power switch or the kernel would
+// kill it. The clients do what the standard asks of clients: they come back
+// with their session, and send again what was not acknowledged. What each of
+// them sees is held to the invariants of history_test.go.
 func TestKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
 	cycles := times(t, "KILL_CYCLES", 8)
-	k := &killing{t: t, dir: t.TempDir(), sub: &hearer{open: map[uint16]bool{}, seen: map[string]int{}}}
+	k := &killing{t: t, dir: t.TempDir(), upstream: bridgetest.Mosquitto(t), sub: newHearer("k/"), far: newHearer("up/")}
 	k.configure()
+	far := k.listenFar()
 	k.start()
 	k.subscribe(50 * time.Millisecond)
+	h := &history{killing: k}
 	pubs := []*speaker{{name: "a", qos: 1}, {name: "b", qos: 2}, {name: "always", qos: 2}}
 	rng := rand.New(rand.NewPCG(1, uint64(cycles)))
 	for i := range cycles {
-		k.turn(pubs, i%3 == 1, time.Duration(5+rng.IntN(80))*time.Millisecond)
+		k.turn(pubs, i%3 == 1, time.Duration(5+rng.IntN(80))*time.Millisecond, h)
+		if i%5 == 4 { // killed while it recovers
+			time.Sleep(time.Duration(rng.IntN(40)) * time.Millisecond)
+			k.kill()
+			k.start()
+		}
+		h.between(i)
 	}
 	for range 60 { // seconds, ten times what is needed
-		if k.subscribe(300 * time.Millisecond); k.drained(pubs) {
+		if k.subscribe(300 * time.Millisecond); k.drained(pubs, h.wills) {
 			break
 		}
 	}
 	k.stop()
+	far()
+	h.end(pubs)
 	for _, p := range pubs {
 		t.Logf("publisher %s: %d acknowledged", p.name, p.acked)
-		if got := k.sub.seen[p.name]; got < p.acked {
-			t.Errorf("publisher %s: %d of %d acknowledged messages arrived", p.name, got, p.acked)
+		if got := k.sub.last(p.name); got < p.acked {
+			t.Errorf("I1 publisher %s: %d of %d acknowledged messages arrived", p.name, got, p.acked)
+		}
+		if got := k.far.last(p.name); got < p.acked {
+			t.Errorf("I1 publisher %s: %d of %d acknowledged messages crossed the bridge", p.name, got, p.acked)
 		}
 	}
-	for _, fault := range k.sub.faults {
+	t.Logf("%d doubles at QoS 1, %d of them over the bridge; the slowest start took %s", k.sub.doubles+k.far.doubles, k.far.doubles, k.slowest.Round(time.Millisecond))
+	for _, fault := range append(append(k.sub.faults, k.far.faults...), k.faults...) {
 		t.Error(fault)
 	}
 }
 
 // killing is one run of the test.
 type killing struct {
-	t       *testing.T
-	dir     string
-	address string
-	cmd     *exec.Cmd
-	sub     *hearer
+	t        *testing.T
+	dir      string
+	address  string
+	upstream *bridgetest.Server
+	cmd      *exec.Cmd
+	dead     atomic.Bool
+	said     bytes.Buffer
+	sub, far *hearer
+
+	mu      sync.Mutex
+	started time.Time       // zero once somebody was served
+	known   map[string]bool // clients that have a session
+	faults  []string
+	slowest time.Duration // from a start to a connection
 }
 
 func (k *killing) configure() {
@@ -80,6 +107,9 @@ mqtt:
   limits: {connect_rate: 0/s, queue_messages: 1000000, queue_size: 256MiB}
 log: {level: warn}
 `, k.address)
+	if k.upstream != nil {
+		text += fmt.Sprintf("bridges: {cloud: {servers: [\"mqtt://%s\"], client_id: killed, out: [{from: \"k/#\", to: \"up/#\", qos: 2}]}}\n", k.upstream.Addr())
+	}
 	if err := os.WriteFile(filepath.Join(k.dir, "dunlin.yaml"), []byte(text), 0o600); err != nil {
 		k.t.Fatal(err)
 	}
@@ -89,13 +119,21 @@ func (k *killing) start() {
 	k.t.Helper()
 	k.cmd = exec.Command(os.Args[0], "run", "-c", filepath.Join(k.dir, "dunlin.yaml"))
 	k.cmd.Env = append(os.Environ(), "DUNLIN_AS_PROGRAM=1")
-	k.cmd.Stderr = k.t.Output()
+	k.cmd.Stderr = io.MultiWriter(&k.said, k.t.Output())
+	k.mu.Lock()
+	k.started = time.Now()
+	if k.known == nil {
+		k.known = map[string]bool{}
+	}
+	k.mu.Unlock()
+	k.dead.Store(false)
 	if err := k.cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
 }
 
 func (k *killing) kill() {
+	k.dead.Store(true)
 	k.cmd.Process.Kill()
 	k.cmd.Wait() // "signal: killed"
 }
@@ -109,7 +147,7 @@ func (k *killing) stop() {
 }
 
 // turn lets everybody work for a while, kills the program, and starts it.
-func (k *killing) turn(pubs []*speaker, online bool, d time.Duration) {
+func (k *killing) turn(pubs []*speaker, online bool, d time.Duration, h *history) {
 	var all sync.WaitGroup
 	for _, p := range pubs {
 		all.Go(func() { p.work(k) })
@@ -117,19 +155,44 @@ func (k *killing) turn(pubs []*speaker, online bool, d time.Duration) {
 	if online {
 		all.Go(func() { k.subscribe(time.Minute) })
 	}
+	all.Go(h.during)
+	if w, err := k.dialAs(packet.Connect{CleanStart: true}); err == nil { // it serves
+		w.nc.Close()
+	}
 	time.Sleep(d) // real: the kill comes at any moment
 	k.kill()
 	all.Wait()
 	k.start()
 }
 
-func (k *killing) drained(pubs []*speaker) bool {
+func (k *killing) drained(pubs []*speaker, wills []int) bool {
 	for _, p := range pubs {
-		if k.sub.seen[p.name] < p.acked {
+		if k.sub.last(p.name) < p.acked || k.far.last(p.name) < p.acked {
+			return false
+		}
+	}
+	for _, n := range wills {
+		if k.sub.heard(fmt.Sprint("will ", n)) == 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// listenFar keeps a client at mosquitto, which sees what crosses the bridge.
+func (k *killing) listenFar() (stop func()) {
+	k.t.Helper()
+	w, _, err := dialMortal(k.upstream.Addr(), packet.Connect{ClientID: []byte("far")}, new(atomic.Bool))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	w.send(&packet.View{Type: packet.SUBSCRIBE, ID: 1, Filters: []packet.Filter{{Filter: []byte("up/#"), QoS: 2}}})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		k.far.hear(w)
+	}()
+	return func() { w.nc.Close(); <-done }
 }
 
 // mortal is one connection to a program that will be killed.
@@ -140,21 +203,49 @@ type mortal struct {
 
 // dial waits for the program and connects with a session that is kept.
 func (k *killing) dial(id string) (*mortal, error) {
+	return k.dialAs(packet.Connect{ClientID: []byte(id)})
+}
+
+// dialAs is dial with all of a CONNECT. It is given up when the program is
+// killed before it listens.
+func (k *killing) dialAs(c packet.Connect) (*mortal, error) {
+	w, present, err := dialMortal(k.address, c, &k.dead)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.started.IsZero() {
+		k.slowest, k.started = max(k.slowest, time.Since(k.started)), time.Time{}
+	}
+	if c.CleanStart {
+		return w, nil
+	}
+	if k.known[string(c.ClientID)] && !present {
+		k.faults = append(k.faults, fmt.Sprintf("I10 the session of %s is gone", c.ClientID))
+	}
+	k.known[string(c.ClientID)] = true
+	return w, nil
+}
+
+func dialMortal(address string, c packet.Connect, dead *atomic.Bool) (w *mortal, present bool, err error) {
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) { // a process is waited for
-		nc, err := net.Dial("tcp", k.address)
-		if err != nil && time.Now().Before(until) {
+		nc, err := net.Dial("tcp", address)
+		if err != nil && time.Now().Before(until) && !dead.Load() {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		w := &mortal{nc, bufio.NewReader(nc)}
-		w.send(&packet.View{Type: packet.CONNECT, Connect: packet.Connect{Version: mqtt.V311, ClientID: []byte(id)}})
-		if v, err := w.receive(); err != nil || v.Type != packet.CONNACK || v.Reason.Failed() {
+		c.Version = mqtt.V311
+		w.send(&packet.View{Type: packet.CONNECT, Connect: c})
+		v, err := w.receive()
+		if err != nil || v.Type != packet.CONNACK || v.Reason.Failed() {
 			nc.Close()
-			return nil, errors.New("not accepted")
+			return nil, false, errors.New("not accepted")
 		}
-		return w, nil
+		return w, v.SessionPresent, nil
 	}
 }
 
@@ -196,6 +287,14 @@ type speaker struct {
 	acked    int  // messages 1 to acked are acknowledged
 	started  bool // acked+1 was sent before
 	received bool // its PUBREC came
+	resent   int
+}
+
+// payload follows from who sends it as what, so that no part of it can be
+// another's.
+func payload(name string, n int) []byte {
+	b := fmt.Appendf(nil, "%s %d", name, n)
+	return fmt.Appendf(b, " %08x", crc32.ChecksumIEEE(b))
 }
 
 // work publishes until the connection is lost.
@@ -209,8 +308,11 @@ func (p *speaker) work(k *killing) {
 		n := p.acked + 1
 		id := uint16(n%65535 + 1)
 		if !p.received {
+			if p.started {
+				p.resent++
+			}
 			w.send(&packet.View{Type: packet.PUBLISH, ID: id, Publish: packet.Publish{
-				Topic: []byte("k/" + p.name), Payload: fmt.Appendf(nil, "%s %d", p.name, n), QoS: p.qos, Dup: p.started,
+				Topic: []byte("k/" + p.name), Payload: payload(p.name, n), QoS: p.qos, Dup: p.started,
 			}})
 			p.started = true
 			if !p.answered(w, id) {
@@ -237,13 +339,6 @@ func (p *speaker) answered(w *mortal, id uint16) bool {
 	return err == nil && v.Type == want && v.ID == id
 }
 
-// hearer keeps what a client must keep of QoS 2.
-type hearer struct {
-	open   map[uint16]bool // Packet Identifiers received and not released
-	seen   map[string]int  // the last message of each publisher
-	faults []string
-}
-
 // subscribe takes what comes for d, or until the connection is lost.
 func (k *killing) subscribe(d time.Duration) {
 	w, err := k.dial("sub")
@@ -254,45 +349,5 @@ func (k *killing) subscribe(d time.Duration) {
 	stop := time.AfterFunc(d, func() { w.nc.Close() })
 	defer stop.Stop()
 	w.send(&packet.View{Type: packet.SUBSCRIBE, ID: 1, Filters: []packet.Filter{{Filter: []byte("k/#"), QoS: 2}}})
-	for {
-		v, err := w.receive()
-		if err != nil {
-			return
-		}
-		switch {
-		case v.Type == packet.PUBREL:
-			delete(k.sub.open, v.ID)
-			w.send(&packet.View{Type: packet.PUBCOMP, ID: v.ID})
-		case v.Type != packet.PUBLISH:
-		case v.Publish.QoS == mqtt.AtLeastOnce:
-			k.sub.take(&v.Publish, true)
-			w.send(&packet.View{Type: packet.PUBACK, ID: v.ID})
-		default:
-			if !k.sub.open[v.ID] {
-				k.sub.open[v.ID] = true
-				k.sub.take(&v.Publish, false)
-			}
-			w.send(&packet.View{Type: packet.PUBREC, ID: v.ID})
-		}
-	}
-}
-
-// take checks one message against what came before.
-func (s *hearer) take(p *packet.Publish, again bool) {
-	var name string
-	var n int
-	if _, err := fmt.Sscanf(string(p.Payload), "%s %d", &name, &n); err != nil || "k/"+name != string(p.Topic) {
-		s.faults = append(s.faults, fmt.Sprintf("nobody sent %q on %s", p.Payload, p.Topic))
-		return
-	}
-	switch last := s.seen[name]; {
-	case n == last+1:
-		s.seen[name] = n
-	case n <= last && again:
-	case n <= last:
-		s.faults = append(s.faults, fmt.Sprintf("%q came twice at QoS 2", p.Payload))
-	default:
-		s.faults = append(s.faults, fmt.Sprintf("%q came after %d", p.Payload, last))
-		s.seen[name] = n
-	}
+	k.sub.hear(w)
 }

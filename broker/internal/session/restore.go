@@ -14,8 +14,8 @@ type Kept struct {
 	Received      []uint16 // Packet Identifiers of QoS 2 that were routed and not released
 	Deliveries    []KeptDelivery
 	Last          uint64 // the last place in line given away
-	// MaybeSent is how many of the deliveries may have been sent before the
-	// process ended: the store does not say.
+	// MaybeSent is how many of the deliveries that were not received may have
+	// been sent before the process ended: the store does not say.
 	MaybeSent int
 }
 
@@ -45,11 +45,15 @@ func Restore(l Limits, k *Kept) *Session {
 	}
 	o := &s.out
 	o.last, o.cleared = k.Last, k.Last
+	open := 0 // deliveries that were not received
 	for i := range k.Deliveries {
 		r := &k.Deliveries[i]
 		d := delivery{
 			message: r.Message, via: r.Via, number: r.Number, id: identifier(r.Number), qos: r.QoS, retain: r.Retain,
-			sent: r.Received || i < k.MaybeSent, released: r.Received,
+			sent: r.Received || open < k.MaybeSent, released: r.Received,
+		}
+		if !r.Received {
+			open++
 		}
 		d.kept = true
 		o.take(&d)

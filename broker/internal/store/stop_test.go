@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -51,4 +53,34 @@ func TestStopWhileNothingIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What nobody commits, as acknowledgements of clients, is written when the
+// interval has passed.
+func TestNobodyCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1 << 30)
+		s, _, _, err := Open(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		s.Append(Record{Kind: SessionKept, ClientID: "c", Expiry: time.Hour})
+		s.Append(Record{Kind: MessageQueued, Message: &mqtt.Message{Topic: "t", QoS: 1}, Destinations: []Destination{{Name: "c", Number: 1, QoS: 1}}})
+		s.Commit()
+		time.Sleep(10 * time.Second)
+		s.Append(Record{Kind: DeliveryDone, ClientID: "c", Number: 1})
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		_, state, _, err := Open(d.Crash(d.Ops(), disktest.LoseAll, rand.New(rand.NewPCG(1, 1))), Options{})
+		if err != nil || len(state.Lines["c"].Entries) != 0 {
+			t.Errorf("after the interval: %+v, %v", state.Lines["c"], err)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -145,7 +145,7 @@ func (j *Journal) waits() time.Duration {
 	switch {
 	case m.err != nil:
 		return max(time.Until(j.retryCheckpoint), 1)
-	case m.written > m.synced:
+	case m.last > m.synced:
 		return max(time.Until(m.oldest.Add(j.opts.Interval)), 1)
 	}
 	return -1

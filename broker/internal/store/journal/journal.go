@@ -33,6 +33,7 @@ type Journal struct {
 	log  *slog.Logger
 	w    writer        // Run's own
 	kick chan struct{} // there is something to write
+	late chan struct{} // there is something to write when the interval has passed
 	lame atomic.Bool   // Degraded
 
 	// Run's own, too.
@@ -124,7 +125,7 @@ func Open(d disk.Disk, o Options, apply func(Record) error) (*Journal, Report, e
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	j := &Journal{opts: o, log: o.Log, kick: make(chan struct{}, 1)}
+	j := &Journal{opts: o, log: o.Log, kick: make(chan struct{}, 1), late: make(chan struct{}, 1)}
 	j.w = writer{disk: d, size: o.SegmentSize, minFree: o.MinFree}
 	f, err := look(d)
 	if err != nil {
@@ -169,7 +170,7 @@ func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
 
 // Append takes a record; body is copied. always asks for a sync of its own,
 // else the record waits for the interval. It never waits. The record is written
-// after the next Commit.
+// after the next Commit, or when the interval has passed.
 func (j *Journal) Append(kind byte, body []byte, always bool) (sequence uint64) {
 	m := &j.mu
 	m.Lock()
@@ -186,7 +187,12 @@ func (j *Journal) Append(kind byte, body []byte, always bool) (sequence uint64) 
 		m.always = m.last
 	}
 	m.bytes = append(m.bytes, body...)
-	m.entries = append(m.entries, entry{m.last, len(body), kind, always})
+	if m.entries = append(m.entries, entry{m.last, len(body), kind, always}); len(m.entries) == 1 {
+		select {
+		case j.late <- struct{}{}:
+		default:
+		}
+	}
 	return m.last
 }
 
@@ -295,6 +301,7 @@ func (j *Journal) Run(ctx context.Context) error {
 			return j.close()
 		case <-j.kick:
 			j.cycle(false)
+		case <-j.late:
 		case <-tick.C:
 			ticking = false
 			j.beat()
