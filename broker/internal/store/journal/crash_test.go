@@ -155,6 +155,17 @@ func load(t *testing.T, d *disktest.Fake, seed uint64, steps int) []promise {
 // check opens what a crash left and holds it to what was promised before.
 func check(t *testing.T, c *disktest.Fake, ops int, said []promise) (records int) {
 	t.Helper()
+	last := make(map[uint64]promise, len(said))
+	for _, p := range said {
+		if p.ops > ops {
+			// Not promised when the power went: either is right.
+			last[p.n] = promise{ops: -1}
+			continue
+		}
+		if q, ok := last[p.n]; !ok || q.ops >= 0 {
+			last[p.n] = p
+		}
+	}
 	for round := range 2 { // opening twice finds the same
 		l := &ledger{map[uint64][]byte{}}
 		_, report, err := Open(c, Options{SegmentSize: 8 * pageSize}, l.apply)
@@ -166,17 +177,6 @@ func check(t *testing.T, c *disktest.Fake, ops int, said []promise) (records int
 		for n, v := range l.entries {
 			if !bytes.Equal(v, value(n)) {
 				t.Errorf("entry %d is not what was put: %d bytes", n, len(v))
-			}
-		}
-		last := map[uint64]promise{}
-		for _, p := range said {
-			if p.ops > ops {
-				// Not promised when the power went: either is right.
-				last[p.n] = promise{ops: -1}
-				continue
-			}
-			if q, ok := last[p.n]; !ok || q.ops >= 0 {
-				last[p.n] = p
 			}
 		}
 		for n, p := range last {
