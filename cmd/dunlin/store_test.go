@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"hash/crc32"
 	"maps"
 	"os"
 	"path/filepath"
@@ -162,6 +164,32 @@ func TestStoreCommandRefuses(t *testing.T) {
 		if r := dunlin(t, "", append([]string{"store"}, strings.Fields(tc.args)...)...); r.code != tc.code || !strings.Contains(r.err, tc.want) {
 			t.Errorf("%s: %+v", tc.args, r)
 		}
+	}
+}
+
+// A directory that a newer version wrote is refused, and not touched.
+func TestStoreCommandOnNewerFormat(t *testing.T) {
+	dir, _ := filledData(t)
+	name := segmentOf(t, dir)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	le.PutUint16(b[28:], 2) // the version
+	le.PutUint32(b[4:], crc32.Checksum(b[8:32+le.Uint16(b[2:])], crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, dir)
+	for _, args := range [][]string{{"check"}, {"check", "--repair"}, {"show"}, {"export"}} {
+		r := dunlin(t, "", append(append([]string{"store"}, args...), dir)...)
+		if r.code != exitUnreachable || r.out != "" || !strings.Contains(r.err, "written by a newer version of dunlin") {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+	if !maps.Equal(before, contents(t, dir)) {
+		t.Error("the directory was touched")
 	}
 }
 
