@@ -39,9 +39,35 @@ func (h *hub) authority(a Authenticator) *authority {
 	return x
 }
 
-// RightsChanged applies changed answers of the Authenticators to all sessions,
-// also of clients that are away. It returns when that is done.
-func (b *Broker) RightsChanged() { b.hub.notice() }
+// RightsChanged applies changed answers of the Authenticators to all sessions
+// at once, also of clients that are away, and ends connections of users that
+// are no more (0x98). It returns when that is done.
+func (b *Broker) RightsChanged() {
+	b.hub.notice()
+	for _, e := range b.hub.strandedEndpoints() {
+		e.Kick(mqtt.AdministrativeAction)
+	}
+}
+
+// strandedEndpoints are the connections of users that were taken out of their
+// users file.
+func (h *hub) strandedEndpoints() (all []endpoint) {
+	r := &h.registry
+	r.Lock()
+	defer r.Unlock()
+	for _, cl := range r.clients {
+		if cl.endpoint == nil || cl.door == nil {
+			continue
+		}
+		a, ok := cl.door.auth.Authenticator.(interface {
+			Lost(who *Identity, listener string) bool
+		})
+		if ok && a.Lost(cl.who, cl.door.name) {
+			all = append(all, cl.endpoint)
+		}
+	}
+	return all
+}
 
 // notice reviews the sessions if rights have changed.
 func (h *hub) notice() {

@@ -19,6 +19,6 @@
 // that hangs. A device with outputs has one more goroutine, which waits in
 // Session.Next and hands over to the owner.
 //
-// Locks: none. The owner's state belongs to its goroutine, a bus is a channel
+// Locks: one guards the list of owners and is a leaf. The owner's state belongs to its goroutine, a bus is a channel
 // with one slot, Status is an atomic snapshot.
 package sensors

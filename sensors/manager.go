@@ -15,9 +15,16 @@ import (
 // Manager runs devices: one goroutine owns each, with its driver, its
 // pipelines and its session in the broker.
 type Manager struct {
-	opt    Options
-	owners []*owner
-	out    *spokesman
+	opt   Options
+	out   *spokesman
+	wires map[string]*wire // by the id of the bus; kept, since a device may come back
+
+	crew struct {
+		sync.Mutex
+		owners []*owner
+		ctx    context.Context // of Run while it lasts; nil before and after
+		done   sync.WaitGroup
+	}
 }
 
 // Status is one device at one moment.
@@ -56,11 +63,20 @@ func New(o Options) (*Manager, error) {
 	if p := o.Payload; p != "" && p != Plain && p != JSON && p != Both {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", p)
 	}
-	m := &Manager{opt: o, out: &spokesman{}}
-	wires := map[string]*wire{}
+	m := &Manager{opt: o, out: &spokesman{}, wires: map[string]*wire{}}
+	var err error
+	m.crew.owners, err = m.employ(o.Devices, nil)
+	return m, err
+}
+
+// employ makes the owners of devices, whose names may not be among others.
+func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, err error) {
 	seen := map[string]bool{}
-	for _, d := range o.Devices {
-		d, err := d.withDefaults(&o)
+	for _, o := range others {
+		seen[o.dev.Name] = true
+	}
+	for _, d := range devices {
+		d, err := d.withDefaults(&m.opt)
 		if err != nil {
 			return nil, fmt.Errorf("sensors: %w", err)
 		}
@@ -68,15 +84,15 @@ func New(o Options) (*Manager, error) {
 			return nil, fmt.Errorf("sensors: device %q is listed twice", d.Name)
 		}
 		seen[d.Name] = true
-		w := newOwner(d, &m.opt, wireOf(d.Driver, wires), m.out)
+		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.out)
 		for _, e := range d.Entities {
 			if _, err := w.addEntity(e); err != nil {
 				return nil, fmt.Errorf("sensors: device %q: entity %q: %w", d.Name, e.Name, err)
 			}
 		}
-		m.owners = append(m.owners, w)
+		owners = append(owners, w)
 	}
-	return m, nil
+	return owners, nil
 }
 
 // wireOf returns the bus that the driver shares with others.
@@ -100,11 +116,17 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("attach sensors: %w", err)
 	}
 	m.out.set(s)
-	var owners sync.WaitGroup
-	for _, o := range m.owners {
-		owners.Go(func() { m.own(ctx, o) })
+	m.crew.Lock()
+	m.crew.ctx = ctx
+	for _, o := range m.crew.owners {
+		m.start(o)
 	}
-	owners.Wait()
+	m.crew.Unlock()
+	<-ctx.Done()
+	m.crew.Lock()
+	m.crew.ctx = nil // nobody starts any more
+	m.crew.Unlock()
+	m.crew.done.Wait()
 	m.out.set(nil)
 	if err := s.DisconnectWithWill(); err != nil {
 		m.opt.Log.Warn("session not ended", "client_id", "sensors", "err", err)
@@ -131,8 +153,11 @@ func (m *Manager) own(ctx context.Context, o *owner) {
 // Status returns every device in the order of Options.Devices. It may be
 // called at any time from any goroutine.
 func (m *Manager) Status() []Status {
-	all := make([]Status, 0, len(m.owners))
-	for _, o := range m.owners {
+	m.crew.Lock()
+	owners := m.crew.owners // replaced, never changed
+	m.crew.Unlock()
+	all := make([]Status, 0, len(owners))
+	for _, o := range owners {
 		s := o.status.Load()
 		if s == nil {
 			s = &Status{Name: o.dev.Name, Health: Health{State: Starting}}

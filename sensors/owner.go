@@ -30,6 +30,8 @@ type owner struct {
 	out    Publisher // speaks for the device while it has no session
 	bus    *wire     // nil: no shared bus
 
+	dismiss func() // stops this device alone and waits; nil before it was started
+
 	pusher    Pusher    // nil: read at intervals
 	commander Commander // nil: no outputs
 

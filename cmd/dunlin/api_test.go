@@ -63,13 +63,16 @@ func startAPI(t *testing.T, change ...string) (socket, port *remote, mqttAddress
 	mqttAddress, _, _ = startGateway(t, text, deps{control: true})
 	path := filepath.Join(dir, "dunlin.sock")
 	t.Setenv("DUNLIN_SOCKET", path)
-	socket = &remote{t: t, base: "http://dunlin", http: http.Client{Transport: &http.Transport{
+	return overSocket(t, path), &remote{t: t, base: "http://127.0.0.1:" + free}, mqttAddress
+}
+
+func overSocket(t *testing.T, path string) *remote {
+	r := &remote{t: t, base: "http://dunlin", http: http.Client{Transport: &http.Transport{
 		ExpectContinueTimeout: time.Minute,
 		DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return api.Dial(ctx, path) },
 	}}}
-	port = &remote{t: t, base: "http://127.0.0.1:" + free}
-	t.Cleanup(socket.http.CloseIdleConnections)
-	return socket, port, mqttAddress
+	t.Cleanup(r.http.CloseIdleConnections)
+	return r
 }
 
 func (r *remote) do(method, target, body string, fields ...string) answer {

@@ -30,6 +30,7 @@ func commands() []command {
 		{"Look", "topics", "what is retained, level by level; clear it", runTopics},
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
 		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
+		{"Care", "reload", "apply the changed configuration", runReload},
 		{"Care", "passwd", "users and passwords, as mosquitto_passwd", runPasswd},
 		{"Care", "store", "look into a data_dir: check, show, export", runStore},
 		{"Care", "backup", "write what the running gateway keeps to a file", runBackup},

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/dunlin-mqtt/dunlin/config"
@@ -14,15 +15,8 @@ import (
 // newLogger returns a logger to w as the configuration's log block says: text
 // on a terminal, JSON elsewhere unless the format is named. Repeats are
 // counted, not repeated; stop says what was left out at the end.
-func newLogger(l config.Log, w io.Writer) (log *slog.Logger, levels map[string]slog.Level, stop func()) {
-	base := level(l.Level)
-	lowest := base
-	levels = map[string]slog.Level{}
-	for part, name := range l.Levels {
-		levels[part] = level(name)
-		lowest = min(lowest, levels[part])
-	}
-	o := &slog.HandlerOptions{Level: lowest, ReplaceAttr: harmless}
+func newLogger(l config.Log, w io.Writer) (log *slog.Logger, levels *logLevels, stop func()) {
+	o := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: harmless} // logLevels decide
 	var h slog.Handler
 	if l.Format == "json" || l.Format == "auto" && !isTerminal(w) {
 		h = slog.NewJSONHandler(w, o)
@@ -30,7 +24,46 @@ func newLogger(l config.Log, w io.Writer) (log *slog.Logger, levels map[string]s
 		h = slog.NewTextHandler(w, o)
 	}
 	calm := newFloodHandler(h)
-	return slog.New(levelHandler{calm, base}), levels, calm.shared.close
+	levels = &logLevels{parts: map[string]*slog.LevelVar{}}
+	levels.set(l)
+	return slog.New(levelHandler{calm, levels.of("")}), levels, calm.shared.close
+}
+
+// logLevels are the levels of the parts of the program, "" for those that have
+// none of their own; a reload changes them.
+type logLevels struct {
+	sync.Mutex
+	config config.Log
+	parts  map[string]*slog.LevelVar
+}
+
+// of returns the level of a part, which follows set.
+func (l *logLevels) of(part string) *slog.LevelVar {
+	l.Lock()
+	defer l.Unlock()
+	v := l.parts[part]
+	if v == nil {
+		v = new(slog.LevelVar)
+		l.parts[part] = v
+		v.Set(l.wanted(part))
+	}
+	return v
+}
+
+func (l *logLevels) set(c config.Log) {
+	l.Lock()
+	defer l.Unlock()
+	l.config = c
+	for part, v := range l.parts {
+		v.Set(l.wanted(part))
+	}
+}
+
+func (l *logLevels) wanted(part string) slog.Level {
+	if name, own := l.config.Levels[part]; own {
+		return level(name)
+	}
+	return level(l.config.Level)
 }
 
 func level(name string) slog.Level {
@@ -64,11 +97,11 @@ func harmless(_ []string, a slog.Attr) slog.Attr {
 // levelHandler is a handler with a level of its own.
 type levelHandler struct {
 	slog.Handler
-	level slog.Level
+	level slog.Leveler
 }
 
 // Enabled replaces the inner level.
-func (h levelHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+func (h levelHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
 
 // WithAttrs keeps the level.
 func (h levelHandler) WithAttrs(a []slog.Attr) slog.Handler {

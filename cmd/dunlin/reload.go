@@ -1,27 +1,36 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"sort"
+	"strings"
 	"syscall"
+	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
-// reloadOnHangup reads the files of users, rights and TLS again at each SIGHUP.
-// What has changed in rights is applied to every session, what has changed in
-// TLS to new connections; what is not right in a file changes nothing. The rest
-// of the configuration stays as it was at the start. It also keeps the gateway
-// alive when the terminal that started it closes.
-func reloadOnHangup(g *gateway, cfg *config.Config, log *slog.Logger) (stop func()) {
+// reloadOnHangup reloads at each SIGHUP. It also keeps the gateway alive when
+// the terminal that started it closes.
+func reloadOnHangup(g *gateway, log *slog.Logger) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for range hangups {
-			g.reload(cfg, log)
+			if _, err := g.Reload(false); err != nil {
+				log.Error("nothing is changed by the reload", "err", err)
+			}
 		}
 	}()
 	return func() {
@@ -31,7 +40,115 @@ func reloadOnHangup(g *gateway, cfg *config.Config, log *slog.Logger) (stop func
 	}
 }
 
-func (g *gateway) reload(cfg *config.Config, log *slog.Logger) {
+// Reload reads the configuration again, checks it and applies what is
+// different; dry only says what that is. With any mistake in it nothing
+// changes, and the error is an *api.Problem that names all of them. Files that
+// the configuration names (users, rights, TLS) are read again in any case.
+func (g *gateway) Reload(dry bool) (*api.Reload, error) {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	next, err := g.readAgain()
+	if err != nil {
+		if !dry {
+			g.reloaded.Store(&api.Reloaded{At: time.Now()})
+		}
+		return nil, err
+	}
+	out := &api.Reload{Applied: !dry, Changes: g.plan(next)}
+	if dry {
+		return out, nil
+	}
+	err = g.apply(next)
+	g.reloaded.Store(&api.Reloaded{At: time.Now(), OK: err == nil})
+	if err != nil {
+		return nil, err
+	}
+	g.deps.log.Info("configuration reloaded", "changes", len(out.Changes))
+	return out, nil
+}
+
+// readAgain loads and checks the configuration as run does.
+func (g *gateway) readAgain() (*config.Config, error) {
+	file := g.started.File
+	if file == "" {
+		return g.started, nil // the files that nobody named have not changed
+	}
+	r := checkFile(file)
+	errs := r.errors
+	if len(errs) == 0 {
+		return r.config, nil
+	}
+	var text bytes.Buffer
+	if err := errs.Print(&text); err != nil {
+		return nil, err
+	}
+	return nil, &api.Problem{Status: 422, Title: errs.Summary(file) + ", nothing is changed", Detail: text.String()}
+}
+
+// live are the beginnings of paths that a reload carries out; the rest waits
+// for a restart.
+var live = []string{"auth.", "bridges.", "devices.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit"}
+
+func isLive(path string) bool {
+	own := strings.HasPrefix(path, "mqtt.listeners.") && (strings.HasSuffix(path, ".users_file") || strings.Contains(path, ".acl."))
+	return own || slices.ContainsFunc(live, func(p string) bool { return strings.HasPrefix(path, p) })
+}
+
+// plan says what is different: in what a reload carries out, from the
+// configuration of now; in the rest, from that of the start. A new node is in
+// too many values for any of them to be changed without a restart.
+func (g *gateway) plan(next *config.Config) []api.Change {
+	changes := []api.Change{}
+	if next.Node != g.started.Node {
+		for _, c := range g.config.Load().Changes(next) {
+			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "needs restart"})
+		}
+		return changes
+	}
+	for _, c := range g.config.Load().Changes(next) {
+		if isLive(c.Path) {
+			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "live"})
+		}
+	}
+	for _, c := range g.started.Changes(next) {
+		if !isLive(c.Path) {
+			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "needs restart"})
+		}
+	}
+	return changes
+}
+
+// apply carries out a checked configuration.
+func (g *gateway) apply(next *config.Config) error {
+	now := g.config.Load()
+	if next.Node != g.started.Node {
+		return g.reload(now, g.deps.log)
+	}
+	changed := map[string]bool{} // "devices.NAME", "bridges.NAME"
+	for _, c := range now.Changes(next) {
+		block, rest, _ := strings.Cut(c.Path, ".")
+		name, _, _ := strings.Cut(rest, ".")
+		changed[block+"."+name] = true
+	}
+	if err := g.reload(next, g.deps.log); err != nil {
+		return err
+	}
+	if err := g.changeDevices(now, next, changed); err != nil {
+		return err
+	}
+	err := g.changeBridges(now, next, changed)
+	if g.deps.levels != nil {
+		g.deps.levels.set(next.Log)
+	}
+	limitMemory(next.Memory, g.deps.log)
+	g.config.Store(next)
+	return err
+}
+
+// reload reads the files of users, rights and TLS again. What has changed in
+// rights is applied to every session, what has changed in TLS to new
+// connections.
+func (g *gateway) reload(cfg *config.Config, log *slog.Logger) error {
 	for _, t := range g.tls {
 		if err := t.Reload(); err != nil {
 			log.Error("the files of TLS stay as they were", "err", err)
@@ -39,8 +156,105 @@ func (g *gateway) reload(cfg *config.Config, log *slog.Logger) {
 	}
 	if err := g.auth.Reload(authOptions(cfg)); err != nil {
 		log.Error("users and rights stay as they were", "err", err)
-		return
+		return fmt.Errorf("users and rights stay as they were: %w", err)
 	}
 	g.broker.RightsChanged()
 	log.Info("users and rights loaded again")
+	return nil
+}
+
+// changeDevices stops and starts the devices that are different.
+func (g *gateway) changeDevices(now, next *config.Config, changed map[string]bool) error {
+	var stop []string
+	for _, d := range now.Devices {
+		if changed["devices."+d.Name] {
+			stop = append(stop, d.Name)
+		}
+	}
+	all, errs := makeDevices(next)
+	if len(errs) > 0 {
+		return errs // checked before
+	}
+	start := slices.DeleteFunc(all, func(d sensors.Device) bool { return !changed["devices."+d.Name] })
+	if len(stop)+len(start) == 0 {
+		return nil
+	}
+	return g.sensors.Change(stop, start)
+}
+
+// changeBridges stops and starts the bridges that are different; their spools
+// stay.
+func (g *gateway) changeBridges(now, next *config.Config, changed map[string]bool) error {
+	for _, b := range now.Bridges {
+		if changed["bridges."+b.Name] {
+			g.removeBridge(b.Name)
+		}
+	}
+	for _, b := range next.Bridges {
+		if !changed["bridges."+b.Name] {
+			continue
+		}
+		if err := g.wireBridge(next, b, &g.deps); err != nil {
+			return fmt.Errorf("bridges.%s: %w", b.Name, err)
+		}
+	}
+	for _, q := range g.queues {
+		if q.user == "" { // of a bridge or a lane that is gone: it takes nothing more, and keeps what it has
+			if err := q.Refit(nil, nil); err != nil {
+				return err
+			}
+		}
+	}
+	g.links.Lock()
+	defer g.links.Unlock()
+	sort.Slice(g.bridges, func(i, j int) bool { return g.bridges[i].Name() < g.bridges[j].Name() })
+	return nil
+}
+
+// removeBridge ends a bridge; its queues take messages meanwhile.
+func (g *gateway) removeBridge(name string) {
+	g.links.remove("bridge " + name)
+	g.links.Lock()
+	g.bridges = slices.DeleteFunc(slices.Clone(g.bridges), func(b *bridge.Bridge) bool { return b.Name() == name })
+	g.links.Unlock()
+	for _, q := range g.queues {
+		if q.user == name {
+			q.user = ""
+		}
+	}
+}
+
+// bridgeList returns the bridges of now.
+func (g *gateway) bridgeList() []*bridge.Bridge {
+	g.links.Lock()
+	defer g.links.Unlock()
+	return slices.Clone(g.bridges)
+}
+
+// addBridge makes a bridge one of the gateway's.
+func (g *gateway) addBridge(b *bridge.Bridge, p part) {
+	g.links.Lock()
+	g.bridges = append(g.bridges, b)
+	g.links.Unlock()
+	g.links.add(p)
+}
+
+// spool is a queue with the name of the bridge that empties it, "" for none.
+type spool struct {
+	*broker.Queue
+	user string
+}
+
+// attachQueue returns the queue of that name for a new bridge: the one that
+// an earlier bridge left, with what is in it, or a new one.
+func (g *gateway) attachQueue(user string, o broker.QueueOptions) (*broker.Queue, error) {
+	if q := g.queues[o.Name]; q != nil {
+		q.user = user
+		return q.Queue, q.Refit(o.Filters, o.Intake)
+	}
+	q, err := g.broker.AttachQueue(o)
+	if err == nil {
+		g.queues[o.Name] = &spool{q, user}
+	}
+	return q, err
 }

@@ -41,7 +41,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	if err != nil {
 		return startError(err, s)
 	}
-	stop := reloadOnHangup(g, cfg, log)
+	stop := reloadOnHangup(g, log)
 	defer stop()
 	log.Info("dunlin starts", "version", readVersion().Version, "node", cfg.Node, "devices", len(cfg.Devices), "bridges", len(cfg.Bridges))
 	if err := g.Run(ctx); err != nil {
@@ -58,8 +58,8 @@ func helpRun(fs *pflag.FlagSet) func(io.Writer) {
 
 Runs the gateway in the foreground and logs to standard error. SIGTERM stops
 it: outputs go to their on_stop state, devices offline, bridges get up to two
-seconds to send what waits. SIGHUP reads the users files, the acl_file and the
-files of TLS again. Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml and
+seconds to send what waits. SIGHUP reloads the configuration, as 'dunlin
+reload'. Without -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml and
 ./dunlin.yaml are tried; without any of them, only this machine is served.
 
 Flags:

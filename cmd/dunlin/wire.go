@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -47,7 +49,7 @@ type deps struct {
 	// memory is what there is.
 	memory budget
 	// levels are the log levels of parts.
-	levels map[string]slog.Level
+	levels *logLevels
 }
 
 // gateway is a wired configuration, ready to run.
@@ -55,11 +57,18 @@ type gateway struct {
 	broker    *broker.Broker
 	auth      *broker.Auth
 	tls       []*broker.TLS // of the listeners that have it
+	links     *crew         // runs the bridges; its lock guards bridges
 	bridges   []*bridge.Bridge
+	queues    map[string]*spool // by name; those of bridges that are gone too
+	mark      string            // bridge.Options.Mark of all bridges
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
 	parts     []part
+	deps      deps
+	started   *config.Config                // of the start
 	config    atomic.Pointer[config.Config] // that is carried out now
+	reloading sync.Mutex                    // one Reload at a time
+	reloaded  atomic.Pointer[api.Reloaded]  // the last one
 	closers   []io.Closer                   // what wire has bound beside the broker's listeners
 }
 
@@ -75,7 +84,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
-	g = &gateway{auth: auth, tls: bound.tls}
+	g = &gateway{auth: auth, tls: bound.tls, started: cfg, links: newCrew(), queues: map[string]*spool{}}
 	defer func(made *gateway) {
 		if err != nil {
 			bound.close()
@@ -105,6 +114,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	d.sys = cfg.MQTT.SysInterval > 0
+	g.deps = d
 	g.parts = append(g.parts, part{"broker", g.broker.Run}, part{"settle", settle})
 	if err := g.wireBridges(cfg, &d); err != nil {
 		return nil, err
@@ -157,10 +167,9 @@ func (g *gateway) wireStatus(cfg *config.Config) error {
 // logger returns the logger of one part at its own level.
 func (d *deps) logger(component string) *slog.Logger {
 	l := d.log.With("component", component)
-	level, own := d.levels[component]
 	h, ok := l.Handler().(levelHandler)
-	if !own || !ok {
+	if !ok || d.levels == nil {
 		return l
 	}
-	return slog.New(levelHandler{h.Handler, level})
+	return slog.New(levelHandler{h.Handler, d.levels.of(component)})
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
@@ -37,8 +36,9 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 	a := api.New(api.Options{
 		Broker: g.broker, Client: c, Build: readVersion(), Log: d.logger("http"),
 		Config:  g.config.Load,
-		Bridges: func() []*bridge.Bridge { return g.bridges },
+		Bridges: g.bridgeList,
 		Devices: g.sensors.Status,
+		Reload:  g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 	})
 	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
 		<-ctx.Done()

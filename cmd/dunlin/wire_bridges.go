@@ -23,21 +23,22 @@ const (
 )
 
 func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
-	mark := bridge.NewMark()
+	g.mark = bridge.NewMark()
+	g.parts = append(g.parts, part{"bridges", g.links.run})
 	for _, bc := range cfg.Bridges {
-		if err := g.wireBridge(cfg, bc, mark, d); err != nil {
+		if err := g.wireBridge(cfg, bc, d); err != nil {
 			return fmt.Errorf("bridges.%s: %w", bc.Name, err)
 		}
 	}
 	return nil
 }
 
-func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, mark string, d *deps) error {
+func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) error {
 	if _, err := bridgeTLS(cfg, &bc); err != nil {
 		return err
 	}
 	o := bridgeOptions(cfg, &bc)
-	o.Mark, o.ClockSynced = mark, sensors.ClockSynced
+	o.Mark, o.ClockSynced = g.mark, sensors.ClockSynced
 	o.Log, o.OnEvent, o.Dial, o.RetryMax = d.logger("bridge"), d.onEvent, d.dial, d.retryMax
 	var err error
 	if o.Signer, err = bridgeSigner(&bc); err != nil {
@@ -61,8 +62,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, mark string, 
 	if err != nil {
 		return err
 	}
-	g.bridges = append(g.bridges, b)
-	g.parts = append(g.parts, part{"bridge " + bc.Name, func(ctx context.Context) error {
+	g.addBridge(b, part{"bridge " + bc.Name, func(ctx context.Context) error {
 		defer local.Close() // a clean end of an in-process session cannot fail
 		return b.Run(ctx)
 	}})
@@ -101,7 +101,7 @@ func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
 		if in != nil {
 			qo.Intake, o.Intakes[lane] = in, in
 		}
-		q, err := g.broker.AttachQueue(qo)
+		q, err := g.attachQueue(bc.Name, qo)
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
 	if used == 0 {
 		return nil
 	}
-	dead, err := g.broker.AttachQueue(broker.QueueOptions{Name: bc.Name + "/dead", MaxBytes: bridge.DeadBytes})
+	dead, err := g.attachQueue(bc.Name, broker.QueueOptions{Name: bc.Name + "/dead", MaxBytes: bridge.DeadBytes})
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,12 @@ func (a *Auth) Reload(o Options) error {
 	return nil
 }
 
+// Lost reports whether the entry of a users file that proved an identity is no
+// more.
+func (a *Auth) Lost(who *Identity, listener string) bool {
+	return who != nil && who.proof != nil && who.proof.account && !a.state.Load().has(listener, who.User)
+}
+
 // Generation counts the Reloads.
 func (a *Auth) Generation() uint64 { return a.state.Load().generation }
 

@@ -22,7 +22,12 @@ type Options struct {
 	Bridges func() []*bridge.Bridge
 	Devices func() []sensors.Status
 	Build   Build
-	Log     *slog.Logger
+	Node    string
+	// Reload carries out the configuration anew, or says what that would
+	// change; Reloaded is how the last one went, nil if there was none.
+	Reload   func(dry bool) (*Reload, error)
+	Reloaded func() *Reloaded
+	Log      *slog.Logger
 }
 
 // API answers requests.

@@ -56,6 +56,12 @@ func metrics(c *call) (any, error) {
 		"version", b.Version, "revision", b.Revision, "goversion", b.Go, "goarch", b.Arch)
 	e.gauge("dunlin_start_time_seconds", "Unix time at which the gateway started.", unix(a.started))
 	e.gauge("dunlin_ready", "Whether the gateway is ready to serve (1) or not (0).", one(a.store().Mode != "degraded"))
+	last := a.Reloaded()
+	if last == nil {
+		last = &Reloaded{At: a.started, OK: true}
+	}
+	e.gauge("dunlin_config_last_reload_successful", "Whether the last reload succeeded.", one(last.OK))
+	e.gauge("dunlin_config_last_reload_timestamp_seconds", "Unix time of the last reload, or of the start.", unix(last.At))
 	e.broker(a)
 	e.listeners(a)
 	e.bridges(a)

@@ -34,6 +34,7 @@ func init() {
 		{"POST", "/api/v1/publish", admin, "publish a message: topic, payload or payload_b64, qos, retain", "", nil, publish},
 		{"DELETE", "/api/v1/retained", admin, "clear the retained messages that a filter matches", "filter,dry_run", Cleared{}, clearRetained},
 		{"GET", "/api/v1/backup", admin, "everything that is kept, for 'dunlin restore'; it holds payloads", "", nil, backup},
+		{"POST", "/api/v1/reload", admin, "carry out the configuration anew; all of it or, with a mistake, nothing", "dry_run", Reload{}, reload},
 		{"GET", "/api/v1/devices", viewer, "devices of this gateway", "", []Device(nil), devices},
 		{"GET", "/api/v1/bridges", viewer, "links to other servers", "", []Bridge(nil), bridges},
 	}

@@ -130,7 +130,7 @@ func bridges(c *call) (any, error) { return c.a.bridges(), nil }
 func (a *API) Status() *Status {
 	s, p := a.Broker.Stats(), readProcess()
 	st := &Status{
-		API: "v1", Node: a.Config().Node, Version: a.Build.Version, Uptime: age(a.started), CPU: p.cpu, Memory: p.resident,
+		API: "v1", Node: a.Node, Version: a.Build.Version, Uptime: age(a.started), CPU: p.cpu, Memory: p.resident,
 		Attention: []string{}, Devices: a.devices(), Bridges: a.bridges(), Store: a.store(),
 		Broker: Broker{
 			Connections: s.Connections, Clients: s.ClientsConnected, Sessions: s.Clients, Subscriptions: s.Subscriptions,
@@ -138,6 +138,9 @@ func (a *API) Status() *Status {
 			Published: s.Published, Dropped: s.Dropped, Refused: s.ConnectionsRefused,
 			ReceivedRate: a.load("received"), SentRate: a.load("sent"),
 		},
+	}
+	if r := a.Reloaded(); r != nil && !r.OK {
+		st.Attention = append(st.Attention, "the last reload found mistakes and changed nothing: see 'dunlin check'")
 	}
 	st.attend()
 	return st

@@ -1,0 +1,331 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+// fromFile is a gateway whose configuration is a file that a test changes.
+type fromFile struct {
+	t             *testing.T
+	dir, file     string
+	socket        *remote
+	text, address string
+	gateway       *gateway
+}
+
+// startFromFile runs a gateway; DIR in the text is a directory of its own.
+func startFromFile(t *testing.T, text string) *fromFile {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	f := &fromFile{t: t, dir: dir, file: filepath.Join(dir, "dunlin.yaml")}
+	f.write("data_dir: DIR\n" + text)
+	cfg, errs := config.LoadFile(f.file, tables(), os.LookupEnv)
+	if cfg == nil {
+		t.Fatal(errs)
+	}
+	g, err := wire(cfg, deps{log: slog.New(slog.NewTextHandler(t.Output(), nil)), control: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	f.gateway, f.address = g, g.addresses[0].String()
+	t.Setenv("DUNLIN_SOCKET", filepath.Join(dir, "dunlin.sock"))
+	f.socket = overSocket(t, filepath.Join(dir, "dunlin.sock"))
+	return f
+}
+
+func (f *fromFile) write(text string) {
+	f.t.Helper()
+	f.text = text
+	if err := os.WriteFile(f.file, []byte(strings.ReplaceAll(text, "DIR", f.dir)), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// reload changes the file and reloads.
+func (f *fromFile) reload(pairs ...string) (code int, stdout, stderr string) {
+	f.t.Helper()
+	f.write(strings.NewReplacer(pairs...).Replace(f.text))
+	return runTool(f.t, "reload")
+}
+
+func (f *fromFile) status() (s api.Status) {
+	f.t.Helper()
+	f.socket.read("/api/v1/status", &s)
+	return s
+}
+
+// mqttClient connects and returns the connection; it fails the test if it is
+// not let in.
+func mqttClient(t *testing.T, nc net.Conn, id string) net.Conn {
+	t.Helper()
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(time.Minute))
+	if code, err := connectAs(nc, id, "", ""); code != 0 || err != nil {
+		t.Fatalf("%s: CONNACK %d, %v", id, code, err)
+	}
+	return nc
+}
+
+// connectAs says CONNECT of MQTT 3.1.1 and returns the CONNACK's code.
+func connectAs(nc net.Conn, id, user, password string) (byte, error) {
+	text := func(s string) string { return string([]byte{byte(len(s) >> 8), byte(len(s))}) + s }
+	body := "\x00\x04MQTT\x04\x02\x00\x00" + text(id)
+	if user != "" {
+		body = "\x00\x04MQTT\x04\xc2\x00\x00" + text(id) + text(user) + text(password)
+	}
+	if _, err := io.WriteString(nc, "\x10"+string([]byte{byte(len(body))})+body); err != nil {
+		return 0, err
+	}
+	var b [4]byte
+	_, err := io.ReadFull(nc, b[:])
+	return b[3], err
+}
+
+// alive reports whether the server still answers PINGREQ.
+func alive(nc net.Conn) bool {
+	nc.Write([]byte{0xc0, 0})
+	var b [2]byte
+	_, err := io.ReadFull(nc, b[:])
+	return err == nil && b[0] == 0xd0
+}
+
+const reloadDevices = `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+devices:
+  - {name: first, driver: sim, interval: 50ms, entities: {v: {signal: sine, min: 1, max: 1}}}
+  - {name: second, driver: sim, interval: 50ms, entities: {v: {signal: sine, min: 2, max: 2}}}
+bridges:
+  a: {servers: ["mqtt://127.0.0.1:1"], out: [{from: "a/#"}]}
+  b: {servers: ["mqtt://127.0.0.1:1"], out: [{from: "b/#"}]}
+`
+
+func TestReloadTouchesOnlyWhatIsDifferent(t *testing.T) {
+	f := startFromFile(t, reloadDevices)
+	until(t, "both devices are online and both bridges down", func() bool {
+		s := f.status()
+		return s.Devices[0].State == "online" && s.Devices[1].State == "online" && s.Bridges[0].State == "down" && s.Bridges[1].State == "down"
+	})
+	subscriber := mqttClient(t, dialTCP(t, f.address), "watch")
+	for _, m := range []string{"a/1", "b/1"} {
+		runTool(t, "pub", "-L", "mqtt://"+f.address+"/"+m, "-m", "x", "-q", "1")
+	}
+	before := f.status()
+
+	// One device is different, one is new, one bridge is different.
+	code, out, stderr := f.reload("min: 2, max: 2", "min: 20, max: 20", "bridges:\n", "  - {name: third, driver: sim, entities: {v: {}}}\nbridges:\n", `from: "a/#"`, `from: "aa/#"`)
+	if code != exitDone || !strings.Contains(out, "~ devices.second.entities.v.max") || !strings.Contains(out, "2 → 20") ||
+		!strings.Contains(out, "+ devices.third.driver") || !strings.Contains(out, "~ bridges.a.out.0.from") || strings.Contains(out, "restart") {
+		t.Fatalf("code %d\n%s%s", code, out, stderr)
+	}
+	var s api.Status
+	until(t, "the device has its new value", func() bool {
+		s = f.status()
+		return len(s.Devices) == 3 && s.Devices[1].Name == "second" && len(s.Devices[1].Values) == 1 && s.Devices[1].Values[0].Value == 20.0
+	})
+	if s.Devices[0].OK < before.Devices[0].OK || s.Bridges[1].Attempts < before.Bridges[1].Attempts {
+		t.Errorf("what was not different began anew: %+v %+v", s.Devices[0], s.Bridges[1])
+	}
+	if len(s.Bridges) != 2 || s.Bridges[0].Name != "a" || s.Bridges[0].Waiting != 1 || s.Bridges[1].Waiting != 1 {
+		t.Errorf("the spools did not stay: %+v", s.Bridges)
+	}
+	runTool(t, "pub", "-L", "mqtt://"+f.address+"/aa/1", "-m", "x", "-q", "1")
+	if s := f.status(); s.Bridges[0].Waiting != 2 {
+		t.Errorf("the new route does not queue: %+v", s.Bridges[0])
+	}
+
+	// Removed.
+	code, out, _ = f.reload("  - {name: third, driver: sim, entities: {v: {}}}\n", "", "  b: {servers", "  c: {servers")
+	if code != exitDone || !strings.Contains(out, "- devices.third.driver") || !strings.Contains(out, "- bridges.b.") || !strings.Contains(out, "+ bridges.c.") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+	if s := f.status(); len(s.Devices) != 2 || len(s.Bridges) != 2 || s.Bridges[1].Name != "c" {
+		t.Errorf("after the removal: %+v", s)
+	}
+	if a := f.socket.do("GET", "/api/v1/topic?topic="+strings.ReplaceAll(f.gateway.started.Gateway.Base+"/third/availability", "/", "%2F"), ""); !strings.Contains(a.body, `"payload":"offline"`) {
+		t.Errorf("the device that is gone: %s", a.body)
+	}
+	if !alive(subscriber) {
+		t.Error("a client was disconnected")
+	}
+	if code, out, _ := runTool(t, "reload", "--dry-run"); code != exitDone || out != "nothing is different\n" {
+		t.Errorf("once more: %d %q", code, out)
+	}
+}
+
+func dialTCP(t *testing.T, address string) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nc
+}
+
+func TestReloadOfMistakesChangesNothing(t *testing.T) {
+	f := startFromFile(t, reloadDevices)
+	for _, wrong := range [][2]string{
+		{"driver: sim, interval: 50ms", "driver: smi, interval: 50ms"}, {`from: "b/#"`, `from: "b/#/c"`}, {"bridges:", "brigdes:"},
+		{`from: "a/#"}]}`, `from: "a/#"}], tls: {ca: /no/such/file}}`}, {"min: 1, max: 1}}}", "min: 1, max: 1}}}\n  - {name: first, driver: sim}"},
+	} {
+		good := f.text
+		code, out, stderr := f.reload(wrong[0], wrong[1])
+		if code != exitConfig || out != "" || !strings.Contains(stderr, f.file+":") || !strings.Contains(stderr, "nothing is changed") {
+			t.Errorf("%s: code %d, %q, %q", wrong[1], code, out, stderr)
+		}
+		if a := f.socket.do("POST", "/api/v1/reload", ""); a.status != 422 || a.contentType != "application/problem+json" {
+			t.Errorf("%s: %+v", wrong[1], a)
+		}
+		if a := f.socket.do("GET", "/metrics", ""); !strings.Contains(a.body, "\ndunlin_config_last_reload_successful 0\n") {
+			t.Error("the metrics do not tell of the failed reload")
+		}
+		s := f.status()
+		if len(s.Devices) != 2 || len(s.Bridges) != 2 || s.Bridges[0].Name != "a" || len(s.Attention) == 0 || !strings.Contains(s.Attention[0], "reload") {
+			t.Errorf("%s has changed something, or nobody is told: %+v", wrong[1], s)
+		}
+		f.write(good)
+	}
+	if code, out, stderr := runTool(t, "reload"); code != exitDone || out != "nothing is different\n" {
+		t.Errorf("the good file after it: %d %s %s", code, out, stderr)
+	}
+	if a := f.socket.do("GET", "/metrics", ""); !strings.Contains(a.body, "\ndunlin_config_last_reload_successful 1\n") {
+		t.Error("the metrics do not tell of the reload that went well")
+	}
+}
+
+func TestReloadSaysWhatNeedsARestart(t *testing.T) {
+	f := startFromFile(t, "node: one\nhttp: {tokens: [{name: x, token: old-secret}]}\n"+reloadDevices)
+	for range 2 { // as long as it is not restarted
+		code, out, _ := f.reload("node: one", "node: two", "old-secret", "new-secret")
+		if strings.Contains(out, "live") {
+			t.Errorf("a new node is half carried out:\n%s", out)
+		}
+		if code != exitDone || !strings.Contains(strings.Join(strings.Fields(out), " "), "~ node one → two needs restart") {
+			t.Errorf("code %d\n%s", code, out)
+		}
+		if strings.Contains(out, "secret") {
+			t.Errorf("a secret is shown:\n%s", out)
+		}
+	}
+	if s := f.status(); s.Node != "one" {
+		t.Errorf("node is %s before the restart", s.Node)
+	}
+}
+
+// A user who is taken out is disconnected, one who is added comes in, the
+// others stay.
+func TestReloadOfUsers(t *testing.T) {
+	users := usersFile(t, "alice", "bob")
+	f := startFromFile(t, "auth: {users_file: "+users+", rules: [{user: \"*\", publish: [\"#\"], subscribe: [\"#\"]}]}\nmqtt: {listeners: [{bind: \"127.0.0.1:0\"}]}\n")
+	enter := func(user string) (net.Conn, byte) {
+		nc := dialTCP(t, f.address)
+		t.Cleanup(func() { nc.Close() })
+		nc.SetDeadline(time.Now().Add(time.Minute))
+		code, err := connectAs(nc, user, user, backwards(user))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return nc, code
+	}
+	alice, _ := enter("alice")
+	bob, _ := enter("bob")
+	if !alive(alice) || !alive(bob) {
+		t.Fatal("alice and bob are not let in")
+	}
+	for _, args := range [][]string{{"-D", users, "bob"}, {"-b", users, "carol", backwards("carol")}} {
+		if code, _, stderr := runTool(t, append([]string{"passwd"}, args...)...); code != exitDone {
+			t.Fatal(stderr)
+		}
+	}
+	if code, _, stderr := runTool(t, "reload"); code != exitDone {
+		t.Fatal(stderr)
+	}
+	if alive(bob) {
+		t.Error("bob is still connected")
+	}
+	if !alive(alice) {
+		t.Error("alice was disconnected")
+	}
+	if _, code := enter("carol"); code != 0 {
+		t.Errorf("carol: CONNACK %d", code)
+	}
+	if _, code := enter("bob"); code == 0 {
+		t.Error("bob is let in again")
+	}
+}
+
+// The authority of clients is exchanged under a hundred clients.
+func TestReloadOfAuthorities(t *testing.T) {
+	old, fresh := serverAuthority(t), serverAuthority(t)
+	f := startFromFile(t, fmt.Sprintf(`mqtt: {listeners: [{bind: "127.0.0.1:0", tls: {cert: %[1]s/server.pem, key: %[1]s/server.key, ca: %[1]s/ca.pem, require_client_cert: true}}]}
+auth: {rules: [{user: me, publish: ["#"], subscribe: ["#"]}]}
+`, old.dir))
+	dial := func(by *authority) (net.Conn, error) {
+		c := by.clientConfig(t)
+		c.RootCAs = old.clientConfig(t).RootCAs
+		return tls.Dial("tcp", f.address, c)
+	}
+	var clients []net.Conn
+	for i := range 100 {
+		nc, err := dial(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, mqttClient(t, nc, fmt.Sprintf("c%d", i)))
+	}
+	pem, err := os.ReadFile(fresh.path("ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old.path("ca.pem"), pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := runTool(t, "reload"); code != exitDone {
+		t.Fatal(stderr)
+	}
+	for i, nc := range clients {
+		if nc.SetDeadline(time.Now().Add(time.Minute)); !alive(nc) {
+			t.Errorf("client %d was disconnected", i)
+		}
+	}
+	if nc, err := dial(fresh); err != nil {
+		t.Errorf("a client of the new authority: %v", err)
+	} else {
+		mqttClient(t, nc, "new")
+	}
+	nc, err := dial(old)
+	if err == nil { // TLS 1.3: the refusal comes with the first read
+		nc.SetDeadline(time.Now().Add(time.Minute))
+		_, err = connectAs(nc, "late", "", "")
+		nc.Close()
+	}
+	if err == nil {
+		t.Error("a client of the old authority is let in")
+	}
+}
