@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: abuse crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
+.PHONY: abuse outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
@@ -69,6 +69,10 @@ crash: ## power cuts, failures and damage of the disk under the store: CRASH_STA
 	@DAMAGE=$(or $(DAMAGE),3) go test -count=1 -timeout 60m -v -run TestDamage ./cmd/dunlin
 	@SWEEP=$(or $(SWEEP),150) go test -count=1 -timeout 30m -run TestFaultSweep ./broker
 	@go run ./scripts/mutants -list crash.txt
+
+outage: ## 100,000 messages queued over a cut, and kills of both sides while they drain: OUTAGE=100000 DRAIN=100000
+	@OUTAGE=$(or $(OUTAGE),100000) go test -count=1 -timeout 60m -v -run TestOutage ./cmd/dunlin
+	@DRAIN=$(or $(DRAIN),100000) go test -count=1 -timeout 60m -v -run TestB14 ./bridge
 
 kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=100 times
 	@KILL_CYCLES=$(or $(KILL_CYCLES),100) go test -count=1 -timeout 60m -v -run TestKilled ./cmd/dunlin

@@ -69,7 +69,7 @@ func New(o Options) (*Bridge, error) {
 		b.queue = &lanes{queues: o.Queues}
 	}
 	b.pacer = newPacer(o.Pace, o.Ledger)
-	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope}
+	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced}
 	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)
 	b.receiver.stopped = func(from string) {
 		b.o.Log.Error("a loop: what goes up comes down again; the route is stopped for a while", "bridge", o.Name, "topic", from, "wait", stormStop)
@@ -218,13 +218,15 @@ func (b *Bridge) ended(ctx context.Context, l *link, err error) {
 		b.stalls = 0
 	}
 	head, ok := l.win.first()
+	c, cancel := l.bounded(ctx)
+	defer cancel()
 	// An error of bury is one of the queue and comes again with its next use.
 	switch {
 	case !ok || ctx.Err() != nil:
 	case poisonous(f.code) && b.accuse(head.seq):
-		_ = l.bury(context.WithoutCancel(ctx), head.seq, head.topic, f.code, f.code.String())
+		_ = l.bury(c, head.seq, head.topic, f.code, f.code.String())
 	case f.class == ClassTCP && f.code == 0 && b.closed(head.seq, time.Since(head.sent)):
-		_ = l.bury(context.WithoutCancel(ctx), head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
+		_ = l.bury(c, head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
 	}
 }
 

@@ -51,7 +51,7 @@ type stamp struct {
 }
 
 // stampOf reads the stamp of an entry and fills in what is missing.
-func stampOf(e *mqtt.Queued, clientID string, synced bool) stamp {
+func stampOf(e *mqtt.Queued, clientID string, synced func() bool) stamp {
 	s := stamp{at: e.At, id: clientID + ":" + strconv.FormatUint(e.Seq, 36)}
 	for _, p := range [...]struct {
 		name string
@@ -66,7 +66,7 @@ func stampOf(e *mqtt.Queued, clientID string, synced bool) stamp {
 	}
 	if s.clock == "" {
 		s.clock = "synced"
-		if !synced || s.at.Before(clockFloor) {
+		if s.at.Before(clockFloor) || !synced() {
 			s.clock = "unsynced"
 		}
 	}

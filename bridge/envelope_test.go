@@ -12,6 +12,8 @@ import (
 
 var queued2026 = mqtt.Queued{Seq: 40<<laneBits | uint64(Live), At: start2026}
 
+func set() bool { return true }
+
 func TestEnvelope(t *testing.T) {
 	entry := func(topic, payload string, user ...mqtt.UserProperty) *mqtt.Queued {
 		e := queued2026
@@ -40,7 +42,7 @@ func TestEnvelope(t *testing.T) {
 		{ThingsBoard, entry("home/kitchen", `{"t":1}`), `{"kitchen":[{"ts":1772406000000,"values":{"t":1}}]}`},
 		{ThingsBoard, entry("door", "open"), `{"door":[{"ts":1772406000000,"values":{"door":"open"}}]}`},
 	} {
-		s := stampOf(tc.entry, "gw", true)
+		s := stampOf(tc.entry, "gw", set)
 		got := string(tc.envelope.wrap(tc.entry.Message.Topic, tc.entry.Message.Payload, &s))
 		if got != tc.want {
 			t.Errorf("got  %s\nwant %s", got, tc.want)
@@ -59,7 +61,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic string, payload []byte, ts, seq string) {
 		e := queued2026
 		e.Message = mqtt.Message{Topic: topic, Payload: payload, Properties: &mqtt.Properties{User: []mqtt.UserProperty{{Name: "ts", Value: ts}, {Name: "seq", Value: seq}}}}
-		s := stampOf(&e, "gw", true)
+		s := stampOf(&e, "gw", set)
 		for _, v := range []Envelope{JSON, ThingsBoard} {
 			if got := v.wrap(topic, payload, &s); len(payload) > 0 && !json.Valid(got) {
 				t.Errorf("not JSON: %q", got)
@@ -103,9 +105,9 @@ func TestB08_MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
 }
 
 func TestB16_TheClockIsSet(t *testing.T) {
-	s := stampOf(&mqtt.Queued{At: time.Unix(100, 0)}, "gw", true)
+	s := stampOf(&mqtt.Queued{At: time.Unix(100, 0)}, "gw", set)
 	want(t, "captured in 1970", s.clock, "unsynced")
-	s = stampOf(&mqtt.Queued{At: start2026}, "gw", false)
+	s = stampOf(&mqtt.Queued{At: start2026}, "gw", func() bool { return false })
 	want(t, "captured by a clock that nobody set", s.clock, "unsynced")
 	bubble(t, "order is by sequence, whatever the times say", func(t *testing.T) {
 		srv := newServer(t, always(plan{}))

@@ -57,7 +57,7 @@ func (l *link) sendStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, 0, &o, packet)
+	return l.write(ctx, time.Now(), 0, &o, packet)
 }
 
 // sendUntil forwards entries in order until ctx ends.
@@ -168,13 +168,16 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if e.Received {
 		return l.resume(ctx, e)
 	}
-	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, l.b.o.ClockSynced(), time.Now())
+	now := time.Now()
+	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, now)
 	if fate != fateSend {
 		l.b.status.update(func(s *Stats) { s.gaveUp(fate) })
 		if fate == fateExpired && e.Message.Retain {
 			l.b.o.Queues[laneOf(e.Seq)].Refresh(e.Message.Topic)
 		}
-		return l.drop(ctx, e.Seq, fate.reason())
+		c, cancel := l.bounded(ctx)
+		defer cancel()
+		return l.drop(c, e.Seq, fate.reason())
 	}
 	if l.hold.begin(e.Seq) {
 		o.dup = false
@@ -187,9 +190,11 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		return l.bury(ctx, e.Seq, o.topic, code, "the profile "+l.b.o.Profile.Name+" allows no such message")
 	}
 	if n := l.lim.packetSize; n > 0 && len(packet) > int(n) {
-		return l.bury(ctx, e.Seq, o.topic, mqtt.PacketTooLarge, tooLarge(len(packet), n)) // [MQTT-3.2.2-15]
+		c, cancel := l.bounded(ctx)
+		defer cancel()
+		return l.bury(c, e.Seq, o.topic, mqtt.PacketTooLarge, tooLarge(len(packet), n)) // [MQTT-3.2.2-15]
 	}
-	if err := l.write(ctx, e.Seq, &o, packet); err != nil {
+	if err := l.write(ctx, now, e.Seq, &o, packet); err != nil {
 		return err
 	}
 	l.b.receiver.storm.up(o.topic, o.payload)
@@ -206,7 +211,14 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if err := l.up.sync(); err != nil {
 		return err
 	}
-	return l.remove(ctx, e.Seq)
+	return l.forget(ctx, e.Seq)
+}
+
+// forget removes an entry that no acknowledgement is waited for.
+func (l *link) forget(ctx context.Context, seq uint64) error {
+	c, cancel := l.bounded(ctx)
+	defer cancel()
+	return l.remove(c, seq)
 }
 
 func tooLarge(size int, limit uint32) string {
@@ -215,8 +227,8 @@ func tooLarge(size int, limit uint32) string {
 
 // write takes a place in the window, for QoS 1 and 2, and hands the packet to
 // the wire.
-func (l *link) write(ctx context.Context, seq uint64, o *outgoing, packet []byte) error {
-	f := flight{seq: seq, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: time.Now(), waits: ackPuback}
+func (l *link) write(ctx context.Context, now time.Time, seq uint64, o *outgoing, packet []byte) error {
+	f := flight{seq: seq, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: now, waits: ackPuback}
 	if o.qos == mqtt.ExactlyOnce {
 		f.waits = ackPubrec
 	}
@@ -257,7 +269,7 @@ func (l *link) fly(ctx context.Context, f flight) error {
 func (l *link) resume(ctx context.Context, e *mqtt.Queued) error {
 	if !l.lim.sessionPresent {
 		l.acked()
-		return l.remove(ctx, e.Seq)
+		return l.forget(ctx, e.Seq)
 	}
 	f := flight{seq: e.Seq, id: packetID(e.Seq), qos: mqtt.ExactlyOnce, sent: time.Now(), waits: ackPubcomp}
 	if err := l.fly(ctx, f); err != nil {

@@ -18,7 +18,7 @@ type pacer struct {
 		sync.Mutex
 		pace    pace
 		paused  bool
-		changed chan struct{} // closed and replaced when paused or the pace changes
+		changed signal // paused, or another pace
 		saved   ledger
 		next    time.Time // when the ledger is saved again
 	}
@@ -26,7 +26,7 @@ type pacer struct {
 
 func newPacer(o Pace, file string) *pacer {
 	p := &pacer{file: file}
-	p.mu.pace, p.mu.changed = newPace(o), make(chan struct{})
+	p.mu.pace = newPace(o)
 	if o.Daily <= 0 {
 		p.file = ""
 	}
@@ -38,15 +38,14 @@ func newPacer(o Pace, file string) *pacer {
 func (p *pacer) gate() (paused bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.paused, p.mu.changed
+	return p.mu.paused, p.mu.changed.wait()
 }
 
 func (p *pacer) pause(paused bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.paused = paused
-	close(p.mu.changed)
-	p.mu.changed = make(chan struct{})
+	p.mu.changed.tell()
 }
 
 func (p *pacer) wait(now time.Time, lane Lane, late bool) time.Duration {
@@ -72,8 +71,7 @@ func (p *pacer) force(rate float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.pace.forced = newBucket(rate, 1)
-	close(p.mu.changed)
-	p.mu.changed = make(chan struct{})
+	p.mu.changed.tell()
 }
 
 func (p *pacer) connected() {

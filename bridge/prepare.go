@@ -42,12 +42,12 @@ type preparer struct {
 	mark           string // of this gateway, in viaProperty
 	routes         []route
 	envelope       Envelope
+	synced         func() bool // the clock can be believed
 }
 
 // prepare makes the PUBLISH for an entry under what the server allows. plain
-// says that the version of the protocol has no properties, synced that the
-// clock can be believed.
-func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain, synced bool, now time.Time) (outgoing, fate) {
+// says that the version of the protocol has no properties.
+func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time) (outgoing, fate) {
 	m := &e.Message
 	to, r, ok := remap(p.routes, m.Topic)
 	if !ok {
@@ -75,16 +75,16 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain, synced bool, now t
 		// must be completed before another message can use it.
 		o.expiry, o.hasExp = 1, true
 	}
-	p.stamp(&o, e, plain, synced)
+	p.stamp(&o, e, plain)
 	return o, fateSend
 }
 
 // stamp adds what the bridge tells about the message.
-func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain, synced bool) {
+func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain bool) {
 	if plain && p.envelope == Raw {
 		return
 	}
-	s := stampOf(e, p.clientID, synced)
+	s := stampOf(e, p.clientID, p.synced)
 	o.payload = p.envelope.wrap(e.Message.Topic, o.payload, &s)
 	if p.envelope == ThingsBoard {
 		o.topic, o.retain = thingsBoardTopic, false

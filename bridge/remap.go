@@ -19,7 +19,10 @@ type route struct {
 	lane     Lane
 	ttl      time.Duration
 	keep     Keep
-	number   int // among the routes of its side
+	// head and toHead are what stands before the '#' of From and To when that
+	// is their only wildcard: the usual route needs no levels.
+	head, toHead string
+	number       int // among the routes of its side
 }
 
 // Validate reports what is wrong with the route: a malformed filter, or a To
@@ -48,6 +51,9 @@ func compile(r Route) (route, error) {
 	}
 	if a, b := wildcards(c.from), wildcards(c.to); a != b {
 		return route{}, fmt.Errorf("to %q has the wildcards %q, from %q has %q: each must be carried over, in order", r.To, b, r.From, a)
+	}
+	if wildcards(c.from) == "#" {
+		c.head, c.toHead = strings.TrimSuffix(r.From, "#"), strings.TrimSuffix(r.To, "#")
 	}
 	if r.QoS != nil {
 		if !r.QoS.Valid() {
@@ -105,6 +111,9 @@ func routeOf(routes []route, name string) *route {
 }
 
 func (r *route) remap(name string) (string, bool) {
+	if r.head != "" && strings.HasPrefix(name, r.head) {
+		return r.toHead + name[len(r.head):], true
+	}
 	levels := strings.Split(name, "/")
 	if name == "" || name[0] == '$' && (r.from[0] == "+" || r.from[0] == "#") {
 		return "", false // [MQTT-4.7.2-1]

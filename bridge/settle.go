@@ -36,11 +36,39 @@ func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode) {
 // order in which they arrived, until the reader has ended.
 func (l *link) settle(ctx context.Context) error {
 	for a := range l.acks {
-		if err := l.settleOne(ctx, a); err != nil {
+		if err := l.settleAll(ctx, a); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settleAll records a and what has come meanwhile: they share a deadline. What
+// was acknowledged is recorded also while the link is ending: it must not be
+// sent again.
+func (l *link) settleAll(ctx context.Context, a ack) error {
+	c, cancel := l.bounded(ctx)
+	defer cancel()
+	for range cap(l.acks) {
+		if err := l.settleOne(c, a); err != nil {
+			return err
+		}
+		select {
+		case next, ok := <-l.acks:
+			if !ok {
+				return nil
+			}
+			a = next
+		default:
+			return nil
+		}
+	}
+	return l.settleOne(c, a)
+}
+
+// bounded is the context of calls to the queue.
+func (l *link) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 }
 
 func (l *link) settleOne(ctx context.Context, a ack) error {
@@ -56,9 +84,7 @@ func (l *link) settleOne(ctx context.Context, a ack) error {
 	}
 	// Durable before PUBREL leaves: after it the server may forget the
 	// identifier, and a second PUBLISH would be a second message.
-	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
-	defer cancel()
-	if err := l.b.queue.received(c, f.seq); err != nil {
+	if err := l.b.queue.received(ctx, f.seq); err != nil {
 		return failf(ClassLocal, "queue: record PUBREC: %w", err)
 	}
 	l.win.advance(f.id, ackPubcomp)
@@ -111,9 +137,7 @@ func passing(code mqtt.ReasonCode) bool {
 // bury gives up a message that the server will never take, so that the queue
 // moves on: first to the dead letters, then out of the queue.
 func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.ReasonCode, reason string) error {
-	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
-	defer cancel()
-	if err := l.b.lay(c, seq, reason); err != nil {
+	if err := l.b.lay(ctx, seq, reason); err != nil {
 		return failf(ClassLocal, "dead letters: %w", err)
 	}
 	l.b.status.dead(time.Now(), topic, code)
@@ -126,19 +150,14 @@ func (l *link) acked() {
 	l.b.status.acked(time.Now())
 }
 
-// remove takes an entry out of the queue, also while the link is ending: what
-// was acknowledged must not be sent again.
+// remove takes an entry out of the queue; ctx is bounded, here and below.
 func (l *link) remove(ctx context.Context, seq uint64) error {
-	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
-	defer cancel()
-	return l.gone(l.b.queue.remove(c, seq))
+	return l.gone(l.b.queue.remove(ctx, seq))
 }
 
 // drop gives an entry up.
 func (l *link) drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
-	c, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
-	defer cancel()
-	return l.gone(l.b.queue.drop(c, seq, why))
+	return l.gone(l.b.queue.drop(ctx, seq, why))
 }
 
 // gone notes that an entry left the queue, or that the queue failed.

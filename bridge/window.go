@@ -41,12 +41,12 @@ type window struct {
 	maxBytes int
 	bytes    int
 	flights  map[uint16]*flight
-	progress time.Time     // last acknowledgement, or when the first flight left
-	changed  chan struct{} // closed and replaced when a place becomes free
+	progress time.Time // last acknowledgement, or when the first flight left
+	changed  signal    // a place became free
 }
 
 func newWindow(limit, maxBytes int) *window {
-	return &window{limit: limit, full: limit, maxBytes: maxBytes, flights: map[uint16]*flight{}, changed: make(chan struct{})}
+	return &window{limit: limit, full: limit, maxBytes: maxBytes, flights: map[uint16]*flight{}}
 }
 
 // free reports whether one more message may be sent; when not, wait is closed
@@ -55,7 +55,10 @@ func (w *window) free() (ok bool, wait <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := len(w.flights)
-	return n == 0 || n < w.limit && w.bytes < w.maxBytes, w.changed
+	if n == 0 || n < w.limit && w.bytes < w.maxBytes {
+		return true, nil
+	}
+	return false, w.changed.wait()
 }
 
 // add takes a place for f. It fails when the identifier is still in use.
@@ -63,7 +66,7 @@ func (w *window) add(f flight) (ok bool, wait <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.flights[f.id] != nil {
-		return false, w.changed
+		return false, w.changed.wait()
 	}
 	if len(w.flights) == 0 {
 		w.progress = f.sent
@@ -105,7 +108,7 @@ func (w *window) drop(id uint16) {
 		w.bytes -= f.size
 		delete(w.flights, id)
 	}
-	w.signal()
+	w.changed.tell()
 }
 
 // halve takes back the quota after the server asked for less; what is in
@@ -123,17 +126,12 @@ func (w *window) grow() {
 	w.limit = min(w.full, w.limit+1)
 }
 
-func (w *window) signal() {
-	close(w.changed)
-	w.changed = make(chan struct{})
-}
-
 // inFlight returns how many messages await an acknowledgement, since when
 // nothing has moved, and what is closed at the next change.
 func (w *window) inFlight() (n int, since time.Time, wait <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.flights), w.progress, w.changed
+	return len(w.flights), w.progress, w.changed.wait()
 }
 
 // first returns the oldest queue entry in flight that the server has not taken:

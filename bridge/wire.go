@@ -44,14 +44,13 @@ type wire struct {
 		writing  bool      // one is leaving
 		err      error
 		closing  bool
-		changed  chan struct{} // closed and replaced whenever one of the above changes
+		changed  signal // one of the above
 	}
 	flushed chan struct{} // closed when the flusher has ended
 }
 
 func newWire(c net.Conn, maxSize uint32, onFail func(error)) *wire {
 	w := &wire{conn: c, onFail: onFail, maxSize: maxSize, flushed: make(chan struct{})}
-	w.mu.changed = make(chan struct{})
 	now := time.Now().UnixNano()
 	w.lastRead.Store(now)
 	w.lastWrite.Store(now)
@@ -138,7 +137,7 @@ func (w *wire) write(p []byte) error {
 	}
 	w.mu.pending = append(w.mu.pending, p...)
 	w.mu.appended += int64(len(p))
-	w.signal()
+	w.mu.changed.tell()
 	return nil
 }
 
@@ -162,18 +161,14 @@ func (w *wire) sync() error {
 func (w *wire) await(ok func() bool) error {
 	for {
 		w.mu.Lock()
-		done, err, changed := ok(), w.mu.err, w.mu.changed
-		w.mu.Unlock()
-		if done || err != nil {
+		if err := w.mu.err; err != nil || ok() {
+			w.mu.Unlock()
 			return err
 		}
+		changed := w.mu.changed.wait()
+		w.mu.Unlock()
 		<-changed
 	}
-}
-
-func (w *wire) signal() {
-	close(w.mu.changed)
-	w.mu.changed = make(chan struct{})
 }
 
 func (w *wire) flush() {
@@ -181,7 +176,11 @@ func (w *wire) flush() {
 	var spare []byte
 	for {
 		w.mu.Lock()
-		out, closing, err, changed := w.mu.pending, w.mu.closing, w.mu.err, w.mu.changed
+		out, closing, err := w.mu.pending, w.mu.closing, w.mu.err
+		var changed <-chan struct{}
+		if len(out) == 0 {
+			changed = w.mu.changed.wait()
+		}
 		w.mu.pending = spare[:0]
 		w.mu.writing = len(out) > writeChunk
 		w.mu.Unlock()
@@ -204,7 +203,7 @@ func (w *wire) flush() {
 			w.mu.writing, w.mu.bulk = false, time.Now()
 		}
 		w.mu.written += int64(n)
-		w.signal()
+		w.mu.changed.tell()
 		w.mu.Unlock()
 		if err != nil {
 			w.fail(fmt.Errorf("write: %w", err))
@@ -220,7 +219,7 @@ func (w *wire) fail(err error) {
 	if first {
 		w.mu.err = err
 	}
-	w.signal()
+	w.mu.changed.tell()
 	w.mu.Unlock()
 	if first {
 		w.onFail(err)
@@ -232,7 +231,7 @@ func (w *wire) fail(err error) {
 func (w *wire) close() {
 	w.mu.Lock()
 	w.mu.closing = true
-	w.signal()
+	w.mu.changed.tell()
 	w.mu.Unlock()
 	linger := time.NewTimer(wireLinger)
 	defer linger.Stop()

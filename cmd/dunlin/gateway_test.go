@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/config"
@@ -28,6 +29,7 @@ import (
 // TestMain lets the test binary be the program: a test that kills dunlin runs
 // itself again with DUNLIN_AS_PROGRAM=1.
 func TestMain(m *testing.M) {
+	cloudtest.Child()
 	if os.Getenv("DUNLIN_AS_PROGRAM") == "1" {
 		main()
 		return

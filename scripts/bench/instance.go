@@ -29,15 +29,18 @@ type instance struct {
 	data   string // its folder
 	plain  string // host:port
 	secure string
-	cmd    *exec.Cmd
-	log    bytes.Buffer  // complete once done is closed
-	done   chan struct{} // closed when the process has ended
-	took   time.Duration // from exec to the first CONNACK
+	// upstream is where a bridge of the broker finds its server; empty: it has
+	// no bridge.
+	upstream string
+	cmd      *exec.Cmd
+	log      bytes.Buffer  // complete once done is closed
+	done     chan struct{} // closed when the process has ended
+	took     time.Duration // from exec to the first CONNACK
 }
 
 // launch starts a broker and waits for its first CONNACK.
-func launch(shop *workshop, b broker) (*instance, error) {
-	i := &instance{broker: b, shop: shop, done: make(chan struct{})}
+func launch(shop *workshop, b broker, upstream string) (*instance, error) {
+	i := &instance{broker: b, shop: shop, upstream: upstream, done: make(chan struct{})}
 	var err error
 	if i.data, err = os.MkdirTemp(shop.dir, "data"); err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func launch(shop *workshop, b broker) (*instance, error) {
 		return nil, err
 	}
 	i.cmd = exec.Command("bash", "-c", "ulimit -n $(ulimit -Hn); exec "+b.command)
-	i.cmd.Env = append(os.Environ(), "PORT="+port(i.plain), "TLSPORT="+port(i.secure), "DATA="+i.data, "CERTS="+shop.dir,
+	i.cmd.Env = append(os.Environ(), "PORT="+port(i.plain), "TLSPORT="+port(i.secure), "DATA="+i.data, "UPSTREAM="+upstream, "CERTS="+shop.dir,
 		"DUNLIN="+shop.dunlin, "MOCHI="+shop.mochi, "PATH="+os.Getenv("PATH")+":/usr/sbin")
 	i.cmd.Stdout, i.cmd.Stderr = &i.log, &i.log
 	if err := i.cmd.Start(); err != nil {
@@ -122,7 +125,13 @@ func (i *instance) tail() string {
 
 // measure runs a scenario against a fresh instance.
 func measure(shop *workshop, b broker, s scenario, scale float64) (r load.Result, err error) {
-	i, err := launch(shop, b)
+	upstream := ""
+	if s.bridged {
+		if upstream, _, err = freeAddresses(); err != nil {
+			return nil, err
+		}
+	}
+	i, err := launch(shop, b, upstream)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +152,7 @@ func starts(i *instance, _ load.Config) (load.Result, error) {
 	const times = 5
 	took := []time.Duration{i.took}
 	for len(took) < times {
-		again, err := launch(i.shop, i.broker)
+		again, err := launch(i.shop, i.broker, i.upstream)
 		if err != nil {
 			return nil, err
 		}
@@ -154,6 +163,10 @@ func starts(i *instance, _ load.Config) (load.Result, error) {
 	}
 	slices.Sort(took)
 	return load.Result{"connack_ms": float64(took[times/2]) / float64(time.Millisecond)}, nil
+}
+
+func drains(i *instance, cfg load.Config) (load.Result, error) {
+	return load.Drain(cfg, i.upstream)
 }
 
 func sizes(i *instance, _ load.Config) (load.Result, error) {

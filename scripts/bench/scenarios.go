@@ -14,6 +14,7 @@ type scenario struct {
 	fixed   bool     // -scale leaves it alone: memory of one out of many needs many
 	tls     bool
 	traced  bool // counts system calls
+	bridged bool // the broker has a bridge, whose server is away at first
 	only    string
 	do      func(*instance, load.Config) (load.Result, error)
 	cfg     load.Config
@@ -61,6 +62,7 @@ var scenarios = []scenario{
 	{name: "ret10k", what: "10,000 retained messages of 64 B", metrics: keeping, fixed: true, do: with(load.Retained), cfg: load.Config{Count: 10000}},
 	{name: "ret100k", what: "100,000", metrics: keeping, fixed: true, do: with(load.Retained), cfg: load.Config{Count: 100000}},
 	{name: "offline", what: "20,000 messages queued for a session, and drained", metrics: keeping, fixed: true, do: with(load.Offline), cfg: load.Config{Count: 20000}},
+	{name: "drain1", what: "40,000 messages of QoS 1 queued for a bridge, and drained", metrics: append([]string{"bytes_per_msg"}, rates...), fixed: true, bridged: true, do: drains, cfg: load.Config{Count: 40000}},
 	{name: "connect", what: "connect, CONNACK, disconnect; 16 at a time", metrics: greets, do: with(load.Connect), cfg: load.Config{Count: 10000}},
 	{name: "connect-tls", what: "full TLS handshakes", metrics: greets, tls: true, do: with(load.Connect), cfg: load.Config{Count: 2000}},
 

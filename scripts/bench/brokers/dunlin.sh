@@ -18,4 +18,8 @@ mqtt:
     - {bind: "127.0.0.1:$PORT", anonymous: true}
     - {bind: "127.0.0.1:$TLSPORT", anonymous: true, tls: {cert: $CERTS/cert.pem, key: $CERTS/key.pem}}
 C
+[ -z "${UPSTREAM:-}" ] || cat >>"$DATA/dunlin.yaml" <<C
+bridges:
+  up: {servers: ["mqtt://$UPSTREAM"], protocol: "3.1.1", status_topic: "", out: [{from: "drain/#"}], spool: {max_size: 256MiB}}
+C
 exec "$DUNLIN" run -c "$DATA/dunlin.yaml"

@@ -14,4 +14,13 @@ sys_interval 0
 set_tcp_nodelay true
 C
 [ "$(id -u)" -ne 0 ] || echo "user root" >>"$DATA/mosquitto.conf"
+[ -z "${UPSTREAM:-}" ] || cat >>"$DATA/mosquitto.conf" <<C
+connection up
+address $UPSTREAM
+topic drain/# out 1
+cleansession false
+notifications false
+try_private false
+restart_timeout 1
+C
 exec mosquitto -c "$DATA/mosquitto.conf"
