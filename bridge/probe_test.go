@@ -1,0 +1,38 @@
+package bridge
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+func TestTest(t *testing.T) {
+	bubble(t, "a server that is there, without taking over the session", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Limits: cloudtest.AWS()})
+		after(3 * time.Second)
+		var steps []string
+		if err := r.Test(t.Context(), func(s Step) { steps = append(steps, s.Name+": "+s.Detail) }); err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(steps, "\n")
+		for _, part := range []string{"config: 1 routes out, 0 in", "clock: synchronized", "connect: cloud.example:1883", "mqtt: accepted: QoS 1", "100 in flight"} {
+			if !strings.Contains(got, part) {
+				t.Errorf("%q is not in\n%s", part, got)
+			}
+		}
+		after(3 * time.Second)
+		want(t, "state", r.Stats().State, Up)
+		want(t, "connects of the bridge", r.Stats().Connects, 1)
+	})
+	bubble(t, "a server that refuses says why", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.NotAuthorized}})
+		var last Step
+		err := r.Test(t.Context(), func(s Step) { last = s })
+		if err == nil || last.Err == nil || last.Name != string(ClassAuth) {
+			t.Errorf("%v, last step %+v", err, last)
+		}
+	})
+}
