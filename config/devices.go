@@ -230,8 +230,28 @@ func checkDevices(l *loader, c *Config) {
 		if ref, want := busOption(d.Options); ref != "" {
 			fault, hint := busFault(c.Buses, ref, want)
 			l.failIf(fault, join(d.Path, "bus"), hint, "bus %s")
+			l.validateOn(&d, ref)
 		}
 	}
+}
+
+// busValidator is implemented by options of drivers that do not go with every
+// type of bus that they can use.
+type busValidator interface {
+	ValidateOn(bus string, report func(path, msg string))
+}
+
+func (l *loader) validateOn(d *Device, ref string) {
+	check, ok := d.Options.(busValidator)
+	i := slices.IndexFunc(l.cfg.Buses, func(b Bus) bool { return b.ID == ref })
+	if !ok || i < 0 {
+		return
+	}
+	check.ValidateOn(l.cfg.Buses[i].Type, func(rel, msg string) {
+		if p := join(d.Path, rel); !l.failed(0, p) {
+			l.failAt(p, "", "%s: %s", last(p), msg)
+		}
+	})
 }
 
 // busOption returns the value of a driver's option called bus, "" when it has

@@ -113,6 +113,12 @@ type (
 	}
 )
 
+func (m *fakeModbus) ValidateOn(bus string, report func(path, msg string)) {
+	if bus == "modbus_rtu" && m.Unit == 0 {
+		report("unit", "0 is no unit of a serial line")
+	}
+}
+
 func (l *fakeLine) UnmarshalText(b []byte) error { l.Name = string(b); return nil }
 
 func (o *fakeLines) Validate(report func(path, msg string)) {

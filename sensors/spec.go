@@ -3,7 +3,8 @@ package sensors
 // DriverSpec describes a driver to whoever builds devices from a
 // configuration. Option structs carry the tags `yaml:"key"`, `doc:"..."`,
 // `enum:"a|b"` and `req:"1"`, and may have a method
-// Validate(report func(path, msg string)).
+// Validate(report func(path, msg string)), and, where a driver takes several
+// types of bus, ValidateOn(busType string, report func(path, msg string)).
 type DriverSpec struct {
 	// Doc is one sentence for the reference.
 	Doc string

@@ -35,13 +35,20 @@ type modbusOptions struct {
 // Validate reports what no unit can be.
 func (o *modbusOptions) Validate(report func(path, msg string)) {
 	if o.Unit < 0 || o.Unit > 255 {
-		report("unit", fmt.Sprintf("%d is not between 1 and 247", o.Unit))
+		report("unit", fmt.Sprintf("%d is not between 0 and 255", o.Unit))
 	}
 	if o.MaxGap < 0 || o.MaxGap > 2000 {
 		report("max_gap", fmt.Sprintf("%d is not between 0 and 2000", o.MaxGap))
 	}
 	if o.MaxRead < 0 || o.MaxRead > 2000 {
 		report("max_read", fmt.Sprintf("%d is not between 1 and 2000", o.MaxRead))
+	}
+}
+
+// ValidateOn reports what does not go with the type of the device's bus.
+func (o *modbusOptions) ValidateOn(bus string, report func(path, msg string)) {
+	if bus == "modbus_rtu" && (o.Unit < 1 || o.Unit > 247) {
+		report("unit", fmt.Sprintf("%d is no unit of a serial line, which are 1 to 247", o.Unit))
 	}
 }
 
@@ -133,37 +140,49 @@ func (d *modbusUnit) Read(ctx context.Context) ([]sensors.Reading, error) {
 	start := time.Now()
 	due := d.due(start)
 	list := make([]sensors.Reading, 0, len(due))
-	var failure error
-	good := 0
+	var failure error // the first
+	good := false
 	for _, span := range d.plan(due) {
 		words, err := d.ask(ctx, span)
-		if err != nil && d.split(err, span, due) {
+		switch {
+		case err == nil:
+			good = true
+		case !ofUnit(err) && failure != nil && ctx.Err() != nil:
+			return list, failure // it is what took the time
+		case !ofUnit(err):
+			return list, err
+		case d.split(err, span, due):
 			return d.Read(ctx) // each on its own now, and never again over gaps
-		}
-		if err != nil && failure == nil {
+		case failure == nil:
 			failure = err
 		}
-		at := time.Now()
-		for _, r := range due {
-			if !span.Contains(r.span) || !r.read.Before(start) {
-				continue
-			}
-			reading := sensors.Reading{Entity: r.name, At: at, Err: err}
-			if err == nil {
-				reading = r.reading(words[r.span.Address-span.Address:], at)
-				good++
-			}
-			r.read = at
-			list = append(list, reading)
-		}
+		list = collect(list, due, span, words, err, start)
 	}
-	if good == 0 {
-		for _, r := range due {
-			r.read = time.Time{}
-		}
-		return nil, failure
+	if good {
+		return list, nil
 	}
-	return list, nil
+	for _, r := range due {
+		r.read = time.Time{}
+	}
+	return nil, failure
+}
+
+// collect adds the readings of the registers in a span that were not read since
+// start. err fails them all.
+func collect(list []sensors.Reading, due []*modbusRegister, span modbus.Span, words []uint16, err error, start time.Time) []sensors.Reading {
+	at := time.Now()
+	for _, r := range due {
+		if !span.Contains(r.span) || !r.read.Before(start) {
+			continue
+		}
+		reading := sensors.Reading{Entity: r.name, At: at, Err: err}
+		if err == nil {
+			reading = r.reading(words[r.span.Address-span.Address:], at)
+		}
+		r.read = at
+		list = append(list, reading)
+	}
+	return list
 }
 
 // due are the registers to read at now. A register with an interval of its own
@@ -240,19 +259,22 @@ func (r *modbusRegister) reading(words []uint16, at time.Time) sensors.Reading {
 		out.Err = &sensors.Fault{Reason: sensors.Parse, Err: err}
 		return out
 	}
-	if r.Scale != 1 || r.Offset != 0 {
-		switch n := v.(type) {
-		case int64:
-			v = float64(n)*r.Scale + r.Offset
-		case uint64:
-			v = float64(n)*r.Scale + r.Offset
-		case float64:
-			v = n*r.Scale + r.Offset
+	if n, ok := v.(uint64); ok {
+		if v = int64(n); n > math.MaxInt64 {
+			v = float64(n)
 		}
 	}
-	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+	if n, ok := v.(int64); ok && (r.Scale != 1 || r.Offset != 0) {
+		v = float64(n)
+	}
+	f, ok := v.(float64)
+	switch {
+	case !ok:
+	case math.IsNaN(f), math.IsInf(f, 0):
 		out.Err = &sensors.Fault{Reason: sensors.OutOfRange, Err: fmt.Errorf("the unit says %v: it has no measurement", f)}
 		return out
+	default:
+		v = f*r.Scale + r.Offset
 	}
 	out.Value = v
 	return out

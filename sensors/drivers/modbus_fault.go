@@ -39,6 +39,14 @@ var modbusReasons = [...]struct {
 	{syscall.EPIPE, sensors.Unplugged},
 }
 
+// ofUnit reports whether a failure is the unit's, or an answer's: the line
+// itself works.
+func ofUnit(err error) bool {
+	var e modbus.Exception
+	return errors.As(err, &e) || damaged(err) ||
+		errors.Is(err, modbus.ErrTimeout) || errors.Is(err, modbus.ErrUnit) || errors.Is(err, modbus.ErrEcho)
+}
+
 // modbusFault gives a failed request its reason; nil stays nil.
 func modbusFault(err error) error {
 	if err == nil {

@@ -108,6 +108,7 @@ func TestModbusReadsAllKinds(t *testing.T) {
 		u.Set(1, modbustest.Input, 6, f32(float32(math.NaN()))...)
 		u.Set(1, modbustest.Holding, 100, 0xFF38, 0x1234, 0x8001, 0x12A4)
 		u.Set(1, modbustest.Holding, 200, 0x4142, 0x4300)
+		u.Set(1, modbustest.Holding, 300, 0, 0, 1, 0, 0x8000, 0, 0, 0)
 		u.Set(1, modbustest.Coils, 3, 1)
 		u.Set(1, modbustest.Discrete, 9, 0)
 		d := modbusDevice(t, modbusLine(t, u), nil, map[string]modbusRegister{
@@ -115,6 +116,8 @@ func TestModbusReadsAllKinds(t *testing.T) {
 			"broken":  {Address: 6, Table: "input", Type: "float32"},
 			"temp":    {Address: 100, Type: "int16", Scale: 0.1, Offset: -5},
 			"raw":     {Address: 100},
+			"total":   {Address: 300, Type: "uint64"},
+			"huge":    {Address: 304, Type: "uint64"},
 			"meter":   {Address: 101, Type: "bcd16"},
 			"high":    {Address: 102, Type: "bit", Bit: 15},
 			"low":     {Address: 102, Type: "bits", Bit: 0, Length: 2},
@@ -124,8 +127,8 @@ func TestModbusReadsAllKinds(t *testing.T) {
 			"door":    {Address: 9, Table: "discrete"},
 		})
 		expectValues(t, d, map[string]any{
-			"voltage": 230.5, "broken": sensors.OutOfRange, "temp": -25.0, "raw": uint64(0xFF38), "meter": uint64(1234), "high": true,
-			"low": uint64(1), "nobcd": sensors.Parse, "label": "ABC", "pump": true, "door": false,
+			"voltage": 230.5, "broken": sensors.OutOfRange, "temp": -25.0, "raw": int64(0xFF38), "total": int64(65536), "huge": math.Ldexp(1, 63), "meter": int64(1234), "high": true,
+			"low": int64(1), "nobcd": sensors.Parse, "label": "ABC", "pump": true, "door": false,
 		})
 	})
 }
@@ -140,7 +143,7 @@ func TestModbusMergesAndSplits(t *testing.T) {
 		d := modbusDevice(t, modbusLine(t, u), func(o *modbusOptions) { o.MaxGap = 4 }, map[string]modbusRegister{
 			"a": {Address: 0}, "b": {Address: 1}, "c": {Address: 6}, "far": {Address: 50, Interval: time.Hour},
 		})
-		want := map[string]any{"a": uint64(10), "b": uint64(11), "c": uint64(16), "far": uint64(50)}
+		want := map[string]any{"a": int64(10), "b": int64(11), "c": int64(16), "far": int64(50)}
 		expectValues(t, d, want)
 		if n := u.Requests(); n != 2 {
 			t.Errorf("%d requests, want 2", n)
@@ -192,7 +195,7 @@ func TestModbusIntervals(t *testing.T) {
 		if err := d.Open(t.Context(), h); err != nil {
 			t.Fatal(err)
 		}
-		expectValues(t, d, map[string]any{"fast": uint64(1), "slow": uint64(2)})
+		expectValues(t, d, map[string]any{"fast": int64(1), "slow": int64(2)})
 	})
 }
 
@@ -258,7 +261,7 @@ func TestModbusPartialFailure(t *testing.T) {
 		}}
 		u.Set(1, modbustest.Holding, 0, 1)
 		d := modbusDevice(t, modbusLine(t, u), nil, map[string]modbusRegister{"a": {Address: 0}, "none": {Address: 500}})
-		expectValues(t, d, map[string]any{"a": uint64(1), "none": sensors.IllegalAddress})
+		expectValues(t, d, map[string]any{"a": int64(1), "none": sensors.IllegalAddress})
 	})
 }
 
@@ -275,8 +278,46 @@ func TestModbusSilentRegister(t *testing.T) {
 		u.Set(1, modbustest.Holding, 200, 3)
 		d := modbusDevice(t, modbusLine(t, u), nil, map[string]modbusRegister{"a": {Address: 0}, "mute": {Address: 100}, "z": {Address: 200}})
 		for range 5 {
-			expectValues(t, d, map[string]any{"a": uint64(1), "mute": sensors.Timeout, "z": uint64(3)})
+			expectValues(t, d, map[string]any{"a": int64(1), "mute": sensors.Timeout, "z": int64(3)})
 			time.Sleep(5 * time.Second)
+		}
+	})
+}
+
+// A line that is lost ends the read: what was read before it counts, what comes
+// after is not tried.
+func TestModbusLostLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		for i := range uint16(5) {
+			u.Set(1, modbustest.Holding, 100*i, i)
+		}
+		opened := 0
+		m := modbus.New(modbus.Options{Timeout: time.Second, Open: func(context.Context) (modbus.Conn, error) {
+			if opened++; opened > 1 {
+				return nil, errors.New("no such port")
+			}
+			near, far := modbustest.Wire()
+			u.Twist = func(n int, _, a []byte, send func([]byte)) {
+				if send(a); n == 1 {
+					far.Close()
+				}
+			}
+			go u.ServeRTU(far)
+			return near, nil
+		}})
+		defer m.Close()
+		registers := map[string]modbusRegister{}
+		for i := range 5 {
+			registers[fmt.Sprint("r", i)] = modbusRegister{Address: 100 * i}
+		}
+		d := modbusDevice(t, &fakeHardware{modbus: map[string]*modbus.Master{"line": m}}, nil, registers)
+		got, err := modbusRead(t, d)
+		if want := map[string]any{"r0": int64(0), "r1": int64(1)}; !maps.Equal(got, want) || sensors.ReasonOf(err) == "" || opened != 1 {
+			t.Errorf("%v, %v, opened %d times", got, err, opened)
+		}
+		if got, err := modbusRead(t, d); len(got) > 0 || err == nil || opened != 2 {
+			t.Errorf("%v, %v, opened %d times", got, err, opened)
 		}
 	})
 }
@@ -322,7 +363,7 @@ func TestModbusCommands(t *testing.T) {
 					{"run", "toggle", true, ""},
 					{"run", `{"state":"ON","on_for":"5s"}`, nil, "on_for"},
 					{"run", "maybe", nil, "is not ON"},
-					{"mode", "5", uint64(5), ""},
+					{"mode", "5", int64(5), ""},
 					{"mode", "16", nil, "does not fit"},
 					{"limit", "12.5", 12.5, ""},
 					{"label", "abc", "abc", ""},
@@ -407,13 +448,13 @@ func TestModbusConfirmsTheWholeValue(t *testing.T) {
 				t.Errorf("%v, %v; want %v", values(list), err, want)
 			}
 		}
-		do(uint64(65537), true)
+		do(int64(65537), true)
 		keep = true
-		do(uint64(65543), false)
+		do(int64(65543), false)
 		lose, keep = true, false
-		do(uint64(65537), true)
+		do(int64(65537), true)
 		lose, keep = true, true
-		do(uint64(65543), false)
+		do(int64(65543), false)
 	})
 }
 
@@ -447,6 +488,20 @@ func TestModbusRefusesConfigurations(t *testing.T) {
 	}
 	if _, err := build(t, "modbus", nil, nil); err == nil || !strings.Contains(err.Error(), "registers") {
 		t.Errorf("no registers: %v", err)
+	}
+}
+
+func TestModbusUnitAndBus(t *testing.T) {
+	for _, tc := range []struct {
+		unit int
+		bus  string
+		ok   bool
+	}{{1, "modbus_rtu", true}, {247, "modbus_rtu", true}, {0, "modbus_rtu", false}, {248, "modbus_rtu", false}, {0, "modbus_tcp", true}, {255, "modbus_tcp", true}} {
+		said := ""
+		(&modbusOptions{Unit: tc.unit}).ValidateOn(tc.bus, func(path, _ string) { said += path })
+		if said != map[bool]string{false: "unit"}[tc.ok] {
+			t.Errorf("unit %d on %s: %q", tc.unit, tc.bus, said)
+		}
 	}
 }
 

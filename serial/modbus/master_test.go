@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -207,33 +206,36 @@ func TestUnitComesBack(t *testing.T) {
 	})
 }
 
+// failures are the ways in which an answer goes wrong, and some in which it
+// does not.
+var failures = []struct {
+	name  string
+	want  error
+	twist func(request, answer []byte, send func([]byte))
+}{
+	{"silence", modbus.ErrTimeout, func(_, _ []byte, _ func([]byte)) {}},
+	{"garbage", modbus.ErrGarbage, func(_, _ []byte, send func([]byte)) { send([]byte("#!rkPq")) }},
+	{"bad CRC", modbus.ErrCRC, func(_, a []byte, send func([]byte)) { a[3] ^= 1; send(a) }},
+	{"wrong unit", modbus.ErrUnit, func(_, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{7, 3, 2, 0, 1})) }},
+	{"truncated", modbus.ErrTruncated, func(_, a []byte, send func([]byte)) { send(a[:4]) }},
+	{"echo", modbus.ErrEcho, func(r, _ []byte, send func([]byte)) { send(r) }},
+	{"exception 02", modbus.IllegalDataAddress, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 2})) }},
+	{"exception 04", modbus.DeviceFailure, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 4})) }},
+	{"gateway exception 0B", modbus.GatewayTarget, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 11})) }},
+	{"echo before the answer", nil, func(r, a []byte, send func([]byte)) { send(r); send(a) }},
+	{"noise before the answer", nil, func(_, a []byte, send func([]byte)) { send([]byte{0, 0xFE}); send(a) }},
+	{"byte by byte", nil, func(_, a []byte, send func([]byte)) {
+		for i := range a {
+			send(a[i : i+1])
+			time.Sleep(time.Millisecond)
+		}
+	}},
+}
+
 // Each way in which an answer goes wrong has its own error, and the next
 // request works.
 func TestEachFailureHasItsError(t *testing.T) {
-	other := modbustest.WithCRC([]byte{7, 3, 2, 0, 1})
-	for _, tc := range []struct {
-		name  string
-		want  error
-		twist func(request, answer []byte, send func([]byte))
-	}{
-		{"silence", modbus.ErrTimeout, func(_, _ []byte, _ func([]byte)) {}},
-		{"garbage", modbus.ErrGarbage, func(_, _ []byte, send func([]byte)) { send([]byte("#!rkPq")) }},
-		{"bad CRC", modbus.ErrCRC, func(_, a []byte, send func([]byte)) { a[3] ^= 1; send(a) }},
-		{"wrong unit", modbus.ErrUnit, func(_, _ []byte, send func([]byte)) { send(other) }},
-		{"truncated", modbus.ErrTruncated, func(_, a []byte, send func([]byte)) { send(a[:4]) }},
-		{"echo", modbus.ErrEcho, func(r, _ []byte, send func([]byte)) { send(r) }},
-		{"exception 02", modbus.IllegalDataAddress, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 2})) }},
-		{"exception 04", modbus.DeviceFailure, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 4})) }},
-		{"gateway exception 0B", modbus.GatewayTarget, func(r, _ []byte, send func([]byte)) { send(modbustest.WithCRC([]byte{r[0], 0x83, 11})) }},
-		{"echo before the answer", nil, func(r, a []byte, send func([]byte)) { send(r); send(a) }},
-		{"noise before the answer", nil, func(_, a []byte, send func([]byte)) { send([]byte{0, 0xFE}); send(a) }},
-		{"byte by byte", nil, func(_, a []byte, send func([]byte)) {
-			for i := range a {
-				send(a[i : i+1])
-				time.Sleep(time.Millisecond)
-			}
-		}},
-	} {
+	for _, tc := range failures {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				u := &modbustest.Units{Twist: func(n int, r, a []byte, send func([]byte)) {
@@ -259,134 +261,6 @@ func TestEachFailureHasItsError(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TCP: the transaction identifier says which request an answer is for.
-func TestTCPTransactions(t *testing.T) {
-	answers := func(id uint16, unit byte, v uint16) []byte {
-		return []byte{byte(id >> 8), byte(id), 0, 0, 0, 5, unit, 3, 2, byte(v >> 8), byte(v)}
-	}
-	for _, tc := range []struct {
-		name   string
-		answer func(n int, id uint16) [][]byte
-		want   []error // of requests in a row; nil is a right value
-	}{
-		{"an answer to the request before comes first", func(n int, id uint16) [][]byte {
-			return [][]byte{answers(id-1, 1, 666), answers(id, 1, 1000)}
-		}, []error{nil, nil}},
-		{"answers of the future and the past", func(n int, id uint16) [][]byte {
-			return [][]byte{answers(id+1, 1, 666), answers(id-2, 1, 667), answers(id, 1, 1000), answers(id+1, 1, 668)}
-		}, []error{nil, nil, nil}},
-		{"late by one request", func(n int, id uint16) [][]byte {
-			switch n {
-			case 0:
-				return nil
-			case 1:
-				return [][]byte{answers(id-1, 1, 666), answers(id, 1, 1000)}
-			}
-			return [][]byte{answers(id, 1, 1000)}
-		}, []error{modbus.ErrTimeout, nil, nil}},
-		{"another unit", func(n int, id uint16) [][]byte { return [][]byte{answers(id, byte(2-n), 1000)} }, []error{modbus.ErrUnit, nil}},
-		{"an exception", func(n int, id uint16) [][]byte {
-			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 3, 1, 0x83, 6}}
-		}, []error{modbus.DeviceBusy, modbus.DeviceBusy}},
-		{"another function", func(n int, id uint16) [][]byte {
-			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 5, 1, 4, 2, 3, 232}}
-		}, []error{modbus.ErrGarbage}},
-		{"half a frame", func(n int, id uint16) [][]byte {
-			if n == 0 {
-				return [][]byte{answers(id, 1, 1000)[:9]}
-			}
-			return [][]byte{answers(id, 1, 1000)}
-		}, []error{modbus.ErrTruncated, nil}},
-		{"a frame in pieces", func(n int, id uint16) [][]byte {
-			a := answers(id, 1, 1000)
-			return [][]byte{a[:3], a[3:8], a[8:]}
-		}, []error{nil, nil}},
-		{"no frame at all", func(n int, id uint16) [][]byte {
-			if n == 0 {
-				return [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n")}
-			}
-			return [][]byte{answers(id, 1, 1000)}
-		}, []error{modbus.ErrGarbage, nil}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				u := &modbustest.Units{Twist: func(n int, r, _ []byte, send func([]byte)) {
-					for _, b := range tc.answer(n, uint16(r[0])<<8|uint16(r[1])) {
-						send(b)
-					}
-				}}
-				registers(u, 1, 1)
-				m := wired(t, true, u)
-				for i, want := range tc.want {
-					v, err := read(t, m, 1, 0)
-					if !errors.Is(err, want) || err == nil && v != 1000 {
-						t.Errorf("request %d: %d, %v; want %v", i, v, err, want)
-					}
-				}
-			})
-		})
-	}
-}
-
-// A server that closes connections which nobody used for a while is no
-// failure, for writes neither.
-func TestTCPServerClosesIdleConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := &modbustest.Units{}
-		registers(u, 1, 1)
-		opened := 0
-		m := modbus.New(modbus.Options{TCP: true, Timeout: timeout, Open: func(context.Context) (modbus.Conn, error) {
-			opened++
-			near, far := modbustest.Wire()
-			go u.ServeTCP(far)
-			time.AfterFunc(30*time.Second, func() { far.Close() })
-			return near, nil
-		}})
-		defer m.Close()
-		for i := range 10 {
-			if err := m.Write(t.Context(), 1, modbus.Holding, 0, []uint16{uint16(i)}, false); err != nil {
-				t.Errorf("write %d: %v", i, err)
-			}
-			if v, err := read(t, m, 1, 0); err != nil || v != uint16(i) {
-				t.Errorf("read %d: %d, %v", i, v, err)
-			}
-			time.Sleep(time.Minute)
-		}
-		if opened != 10 {
-			t.Errorf("opened %d times", opened)
-		}
-	})
-}
-
-// A connection whose other end lost its power is given up.
-func TestTCPDeadConnectionIsOpenedAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		u := &modbustest.Units{}
-		registers(u, 1, 1)
-		opened := 0
-		m := modbus.New(modbus.Options{TCP: true, Timeout: timeout, Open: func(context.Context) (modbus.Conn, error) {
-			near, far := modbustest.Wire()
-			if opened++; opened == 1 {
-				go io.Copy(io.Discard, far)
-			} else {
-				go u.ServeTCP(far)
-			}
-			return near, nil
-		}})
-		defer m.Close()
-		start := time.Now()
-		for {
-			if v, err := read(t, m, 1, 0); err == nil && v == 1000 {
-				break
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		if d := time.Since(start); opened != 2 || d > 10*time.Second {
-			t.Errorf("opened %d times, back after %v", opened, d)
-		}
-	})
 }
 
 // The time-out is for the beginning of an answer; a long one on a slow line

@@ -90,6 +90,33 @@ func TestOneLateAnswer(t *testing.T) {
 	}
 }
 
+// The same failures on a terminal of the kernel.
+func TestEachFailureOnPty(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for time-outs")
+	}
+	for _, tc := range failures {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			u := &modbustest.Units{Twist: func(n int, r, a []byte, send func([]byte)) {
+				if n == 0 {
+					tc.twist(r, a, send)
+					return
+				}
+				send(a)
+			}}
+			registers(u, 1, 20)
+			m, _ := onPty(t, u, modbus.Options{Baud: 115200, Timeout: 2 * time.Second, Recovery: 100 * time.Millisecond})
+			if _, err := read(t, m, 1, 7); !errors.Is(err, tc.want) {
+				t.Errorf("%v, want %v", err, tc.want)
+			}
+			if v, err := read(t, m, 1, 9); err != nil || v != 1009 {
+				t.Errorf("the next request: %d, %v", v, err)
+			}
+		})
+	}
+}
+
 // A port that is pulled and plugged in again is opened by the next request.
 func TestReplug(t *testing.T) {
 	u := &modbustest.Units{}

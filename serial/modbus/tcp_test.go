@@ -1,0 +1,141 @@
+package modbus_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus/modbustest"
+)
+
+// TCP: the transaction identifier says which request an answer is for.
+func TestTCPTransactions(t *testing.T) {
+	answers := func(id uint16, unit byte, v uint16) []byte {
+		return []byte{byte(id >> 8), byte(id), 0, 0, 0, 5, unit, 3, 2, byte(v >> 8), byte(v)}
+	}
+	for _, tc := range []struct {
+		name   string
+		answer func(n int, id uint16) [][]byte
+		want   []error // of requests in a row; nil is a right value
+	}{
+		{"an answer to the request before comes first", func(n int, id uint16) [][]byte {
+			return [][]byte{answers(id-1, 1, 666), answers(id, 1, 1000)}
+		}, []error{nil, nil}},
+		{"answers of the future and the past", func(n int, id uint16) [][]byte {
+			return [][]byte{answers(id+1, 1, 666), answers(id-2, 1, 667), answers(id, 1, 1000), answers(id+1, 1, 668)}
+		}, []error{nil, nil, nil}},
+		{"late by one request", func(n int, id uint16) [][]byte {
+			switch n {
+			case 0:
+				return nil
+			case 1:
+				return [][]byte{answers(id-1, 1, 666), answers(id, 1, 1000)}
+			}
+			return [][]byte{answers(id, 1, 1000)}
+		}, []error{modbus.ErrTimeout, nil, nil}},
+		{"another unit", func(n int, id uint16) [][]byte { return [][]byte{answers(id, byte(2-n), 1000)} }, []error{modbus.ErrUnit, nil}},
+		{"an exception", func(n int, id uint16) [][]byte {
+			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 3, 1, 0x83, 6}}
+		}, []error{modbus.DeviceBusy, modbus.DeviceBusy}},
+		{"another function", func(n int, id uint16) [][]byte {
+			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 5, 1, 4, 2, 3, 232}}
+		}, []error{modbus.ErrGarbage}},
+		{"half a frame", func(n int, id uint16) [][]byte {
+			if n == 0 {
+				return [][]byte{answers(id, 1, 1000)[:9]}
+			}
+			return [][]byte{answers(id, 1, 1000)}
+		}, []error{modbus.ErrTruncated, nil}},
+		{"a frame in pieces", func(n int, id uint16) [][]byte {
+			a := answers(id, 1, 1000)
+			return [][]byte{a[:3], a[3:8], a[8:]}
+		}, []error{nil, nil}},
+		{"no frame at all", func(n int, id uint16) [][]byte {
+			if n == 0 {
+				return [][]byte{[]byte("HTTP/1.1 400 Bad Request\r\n")}
+			}
+			return [][]byte{answers(id, 1, 1000)}
+		}, []error{modbus.ErrGarbage, nil}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &modbustest.Units{Twist: func(n int, r, _ []byte, send func([]byte)) {
+					for _, b := range tc.answer(n, uint16(r[0])<<8|uint16(r[1])) {
+						send(b)
+					}
+				}}
+				registers(u, 1, 1)
+				m := wired(t, true, u)
+				for i, want := range tc.want {
+					v, err := read(t, m, 1, 0)
+					if !errors.Is(err, want) || err == nil && v != 1000 {
+						t.Errorf("request %d: %d, %v; want %v", i, v, err, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A server that closes connections which nobody used for a while is no
+// failure, for writes neither.
+func TestTCPServerClosesIdleConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		registers(u, 1, 1)
+		opened := 0
+		m := modbus.New(modbus.Options{TCP: true, Timeout: timeout, Open: func(context.Context) (modbus.Conn, error) {
+			opened++
+			near, far := modbustest.Wire()
+			go u.ServeTCP(far)
+			time.AfterFunc(30*time.Second, func() { far.Close() })
+			return near, nil
+		}})
+		defer m.Close()
+		for i := range 10 {
+			if err := m.Write(t.Context(), 1, modbus.Holding, 0, []uint16{uint16(i)}, false); err != nil {
+				t.Errorf("write %d: %v", i, err)
+			}
+			if v, err := read(t, m, 1, 0); err != nil || v != uint16(i) {
+				t.Errorf("read %d: %d, %v", i, v, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if opened != 10 {
+			t.Errorf("opened %d times", opened)
+		}
+	})
+}
+
+// A connection whose other end lost its power is given up.
+func TestTCPDeadConnectionIsOpenedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := &modbustest.Units{}
+		registers(u, 1, 1)
+		opened := 0
+		m := modbus.New(modbus.Options{TCP: true, Timeout: timeout, Open: func(context.Context) (modbus.Conn, error) {
+			near, far := modbustest.Wire()
+			if opened++; opened == 1 {
+				go io.Copy(io.Discard, far)
+			} else {
+				go u.ServeTCP(far)
+			}
+			return near, nil
+		}})
+		defer m.Close()
+		start := time.Now()
+		for {
+			if v, err := read(t, m, 1, 0); err == nil && v == 1000 {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if d := time.Since(start); opened != 2 || d > 10*time.Second {
+			t.Errorf("opened %d times, back after %v", opened, d)
+		}
+	})
+}
