@@ -66,6 +66,7 @@ devices:
     bus: rs485a
     unit: 1
     interval: 100ms
+    fail_after: 30              # a busy machine may be late itself
     will_delay: 0s
     stale_after: 10m
     registers:

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
@@ -130,6 +132,9 @@ func (r *modbusRegister) command(payload []byte) (words []uint16, toggle bool, e
 		words, err = r.format.Encode(c.on)
 		return words, c.toggle, err
 	case "string":
+		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
+			return nil, false, errors.New("the payload is not plain text")
+		}
 		words, err = r.format.Encode(text)
 		return words, false, err
 	}

@@ -368,6 +368,8 @@ func TestModbusCommands(t *testing.T) {
 					{"limit", "12.5", 12.5, ""},
 					{"label", "abc", "abc", ""},
 					{"label", "abcde", nil, "do not fit"},
+					{"label", "a\x00b", nil, "plain text"},
+					{"label", "\xc1", nil, "plain text"},
 					{"pump", "1", true, ""},
 					{"pump", "TOGGLE", false, ""},
 					{"lamp", "true", true, ""},
