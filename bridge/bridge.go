@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -25,14 +26,15 @@ type Bridge struct {
 
 	// What is remembered between connections; each is used by the goroutine
 	// named, and connections follow one another.
-	retry    backoff        // Run
-	quota    backoff        // under hold.mu
-	stalls   int            // Run: in a row
-	suspect  suspect        // Run and the settler, under its lock
-	tries    map[uint64]int // settler: attempts of messages that failed for now
-	takeover []time.Time    // Run: the latest
-	start    int            // Run: the server that the next attempt begins with
-	failback time.Duration  // Run, and foresee of its link: until a preferred server is tried again
+	retry    backoff                // Run
+	quota    backoff                // under hold.mu
+	stalls   int                    // Run: in a row
+	suspect  suspect                // Run and the settler, under its lock
+	tries    map[uint64]int         // settler: attempts of messages that failed for now
+	takeover []time.Time            // Run: the latest
+	window   atomic.Pointer[window] // of the link that is up; nil: none
+	start    int                    // Run: the server that the next attempt begins with
+	failback time.Duration          // Run, and foresee of its link: until a preferred server is tried again
 }
 
 // New checks the options and returns a bridge. It opens nothing.
@@ -101,7 +103,15 @@ func (b *Bridge) Stats() Stats {
 		s.DeadKept = b.o.Dead.Stats().Messages
 	}
 	s.Storms = b.receiver.storm.stops()
-	s.Today = b.pacer.used(time.Now())
+	now := time.Now()
+	s.Today = b.pacer.used(now)
+	if w := b.window.Load(); w != nil {
+		n, since, _ := w.inFlight()
+		s.judge(now, n, since)
+	}
+	if n := s.Queue.Messages; n > 0 && s.Rate > 0.01 {
+		s.Drain = time.Duration(float64(n) / s.Rate * 1e9)
+	}
 	return s
 }
 
@@ -160,7 +170,9 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 		if i == 0 {
 			b.failback = failbackMin
 		}
+		b.window.Store(l.win)
 		err = l.serve(ctx, lctx, cancel, i)
+		b.window.Store(nil)
 		b.thin(true)
 		var p *planned
 		if !errors.As(err, &p) {

@@ -68,7 +68,7 @@ func TestB03HalfOpen(t *testing.T) {
 			after(time.Second)
 			r.c.Set(func(f *cloudtest.Faults) { f.HalfOpen = true })
 			dead := time.Now()
-			for r.Stats().State == Up && time.Since(dead) < time.Hour {
+			for st := Up; st == Up || st == Stalled; st = r.Stats().State {
 				if busy {
 					r.put("out/a", fmt.Sprint(time.Since(dead)), 1)
 				}

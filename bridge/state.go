@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -17,7 +18,8 @@ const (
 	Starting   State = "starting"   // Run has not begun to connect
 	Connecting State = "connecting" // an attempt is under way
 	Up         State = "up"
-	Down       State = "down" // waiting for the next attempt; Class and Reason say why
+	Stalled    State = "stalled" // connected, and messages in flight are not acknowledged
+	Down       State = "down"    // waiting for the next attempt; Class and Reason say why
 )
 
 // EventKind names an Event.
@@ -79,11 +81,38 @@ type Stats struct {
 	LastDead []Dead        // the latest of them, oldest first, at most 8
 	RTT      time.Duration // smoothed time from PUBLISH to PUBACK or PUBREC
 	LastAck  time.Time
+	AckAge   time.Duration // how long messages in flight have waited for any acknowledgement; 0 with none in flight
+	Rate     float64       // messages/s acknowledged, smoothed over 10 s
+	Drain    time.Duration // until the queue is empty at that rate, if nothing came; 0 when it is, or nothing moves
 
 	Received  uint64 // messages from upstream published locally
 	Duplicate uint64 // QoS 2 messages from upstream that were resent and not published again
 	Rejected  uint64 // messages from upstream that the local broker refused, no route wanted, or that looped
 	Refusals  map[mqtt.ReasonCode]uint64
+}
+
+// Unaccounted is what was accepted and is neither acknowledged, in flight or
+// queued, nor dropped for a reason, the dead among them: 0 at any time.
+func (s *Stats) Unaccounted() int64 {
+	q := &s.Queue
+	return int64(q.Accepted) - int64(q.Removed) - int64(q.Dropped) - int64(q.Messages)
+}
+
+// ackLate is how long an acknowledgement may take before the link counts as
+// stalled, well before it is given up.
+const ackLate = 15 * time.Second
+
+// judge tells the state of a link that is up by its acknowledgements: n
+// messages are in flight, nothing has moved since then.
+func (s *Stats) judge(now time.Time, n int, since time.Time) {
+	if s.State != Up || n == 0 {
+		return
+	}
+	s.AckAge = now.Sub(since)
+	if s.AckAge > ackLate {
+		s.State, s.Since = Stalled, since
+		s.Class, s.Reason = ClassStalled, "no acknowledgement of what is in flight"
+	}
 }
 
 // gaveUp counts an entry that was not sent.
@@ -105,6 +134,23 @@ type status struct {
 	mu     sync.Mutex
 	s      Stats
 	logged map[mqtt.ReasonCode]bool // reasons of refusal already logged
+	rate   meter
+}
+
+// meter is a rate, smoothed over rateSpan.
+type meter struct {
+	rate float64 // per second, at at
+	at   time.Time
+}
+
+const rateSpan = 10 * time.Second
+
+func (m *meter) now(now time.Time) float64 {
+	return m.rate * math.Exp(-now.Sub(m.at).Seconds()/rateSpan.Seconds())
+}
+
+func (m *meter) count(now time.Time) {
+	m.rate, m.at = m.now(now)+1/rateSpan.Seconds(), now
 }
 
 func newStatus(now time.Time) *status {
@@ -126,6 +172,7 @@ func (t *status) snapshot() Stats {
 	s := t.s
 	s.LastDead = slices.Clone(s.LastDead)
 	s.Refusals = maps.Clone(s.Refusals)
+	s.Rate = t.rate.now(time.Now())
 	return s
 }
 
@@ -142,6 +189,7 @@ func (t *status) acked(now time.Time) {
 	t.update(func(s *Stats) {
 		s.Acked++
 		s.LastAck = now
+		t.rate.count(now)
 	})
 }
 

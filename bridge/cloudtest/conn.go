@@ -21,6 +21,7 @@ type conn struct {
 	flight  map[uint16]int
 	rate    limiter
 	swapped *packet.View // waits to be overtaken
+	dead    bool         // it swallows everything
 	since   time.Time    // of CONNACK
 
 	mu struct {
@@ -152,7 +153,9 @@ func (n *conn) goodbye(code mqtt.ReasonCode) bool {
 // handle works off one packet; false ends the connection.
 func (n *conn) handle(v *packet.View, size int) bool {
 	f := n.c.faults()
-	if f.BlackHole || f.HalfOpen && n.session != nil {
+	// TCP does not leave out bytes: a connection that has swallowed some stays
+	// dead.
+	if n.dead = n.dead || f.BlackHole || f.HalfOpen && n.session != nil; n.dead {
 		return true
 	}
 	if n.session == nil && v.Type != packet.CONNECT {

@@ -45,7 +45,7 @@ func TestSysHasMosquittosNamesAndFormats(t *testing.T) {
 func TestSysTellsTheStateOfABridge(t *testing.T) {
 	up := upstream(t)
 	address, _, _ := startGateway(t, fmt.Sprintf(`
-mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+mqtt: {sys_interval: 1s, listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
 bridges: {cloud: {servers: ["mqtt://%s"], client_id: "barn/1", out: [{from: "a/#"}]}}
 `, up.Addr()), deps{retryMax: time.Second})
 	const topic = "$SYS/broker/connection/barn%2F1/state "
@@ -63,6 +63,14 @@ bridges: {cloud: {servers: ["mqtt://%s"], client_id: "barn/1", out: [{from: "a/#
 	w.line(topic+"0", patience)
 	up.Start()
 	w.line(topic+"1", patience)
+
+	// dunlin's own values: the numbers come every sys_interval.
+	own := startViewer(t, n, "-t", "$SYS/dunlin/bridge/cloud/+")
+	own.line("$SYS/dunlin/bridge/cloud/state up", patience)
+	own = startViewer(t, n, "-t", "$SYS/dunlin/bridge/cloud/+/messages")
+	own.line("$SYS/dunlin/bridge/cloud/spool/messages 0", patience)
+	own = startViewer(t, n, "-t", "$SYS/dunlin/bridge/cloud/error")
+	own.line("$SYS/dunlin/bridge/cloud/error none", patience)
 }
 
 var number = regexp.MustCompile(`\d+`)

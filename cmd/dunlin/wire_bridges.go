@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -49,8 +50,10 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 		return err
 	}
 	o.Local = local
+	var sys *bridgeSys
 	if d.sys {
-		o.OnEvent = bridgeState(local, bc.ClientID, d.onEvent)
+		sys = newBridgeSys(local, bc.Name, bc.ClientID, d.onEvent)
+		o.OnEvent = sys.event
 	}
 	if err := g.attachLanes(&bc, &o); err != nil {
 		return err
@@ -64,6 +67,11 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 	}
 	g.addBridge(b, part{"bridge " + bc.Name, func(ctx context.Context) error {
 		defer local.Close() // a clean end of an in-process session cannot fail
+		var reporter sync.WaitGroup
+		defer reporter.Wait()
+		if sys != nil {
+			reporter.Go(func() { sys.run(ctx, b, cfg.MQTT.SysInterval) })
+		}
 		return b.Run(ctx)
 	}})
 	return nil

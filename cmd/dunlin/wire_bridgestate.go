@@ -2,31 +2,108 @@ package main
 
 import (
 	"context"
+	"strconv"
+	"sync"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// bridgeState tells on $SYS/broker/connection/{client id upstream}/state
-// whether a bridge is connected, 1 or 0, where mosquitto tells it of its own.
-// It returns what hears of the bridge's changes before next does.
-func bridgeState(local *broker.Client, clientID string, next func(bridge.Event)) func(bridge.Event) {
-	topic := "$SYS/broker/connection/" + broker.TopicLevel(clientID) + "/state"
-	tell := func(state string) {
-		m := mqtt.Message{Topic: topic, Payload: []byte(state), Retain: true}
-		local.Publish(context.Background(), m) // waits for nothing: $SYS is not recorded; fails only when all ends
+// bridgeSys tells below $SYS how a bridge is: on
+// $SYS/broker/connection/{client id upstream}/state whether it is connected, 1
+// or 0, where mosquitto tells it of its own, and on $SYS/dunlin/bridge/{name}/
+// the rest. A value is published when it differs from the one before.
+type bridgeSys struct {
+	local      *broker.Client
+	base       string // with the slash
+	connection string
+	next       func(bridge.Event)
+
+	mu struct {
+		sync.Mutex
+		last map[string]string
 	}
-	tell("0")
-	return func(e bridge.Event) {
-		switch e.Kind {
-		case bridge.EventUp:
-			tell("1")
-		case bridge.EventDown:
-			tell("0")
+}
+
+func newBridgeSys(local *broker.Client, name, clientID string, next func(bridge.Event)) *bridgeSys {
+	s := &bridgeSys{
+		local: local, base: "$SYS/dunlin/bridge/" + name + "/", next: next,
+		connection: "$SYS/broker/connection/" + broker.TopicLevel(clientID) + "/state",
+	}
+	s.mu.last = map[string]string{}
+	s.set(s.connection, "0")
+	s.set(s.base+"state", string(bridge.Starting))
+	return s
+}
+
+// set publishes text if it is new. It waits for nothing: $SYS is not recorded.
+func (s *bridgeSys) set(topic, text string) {
+	s.mu.Lock()
+	old, had := s.mu.last[topic]
+	s.mu.last[topic] = text
+	s.mu.Unlock()
+	if had && old == text {
+		return
+	}
+	m := mqtt.Message{Topic: topic, Payload: []byte(text), Retain: true}
+	s.local.Publish(context.Background(), m) // fails only when all ends
+}
+
+// event hears of the bridge's changes.
+func (s *bridgeSys) event(e bridge.Event) {
+	switch e.Kind {
+	case bridge.EventUp:
+		s.set(s.connection, "1")
+		s.set(s.base+"state", string(bridge.Up))
+		s.set(s.base+"error", "none")
+	case bridge.EventDown:
+		s.set(s.connection, "0")
+		s.set(s.base+"state", string(bridge.Down))
+		s.set(s.base+"error", string(e.Class)+": "+e.Reason)
+	}
+	if s.next != nil {
+		s.next(e)
+	}
+}
+
+// run publishes the numbers every interval of the wall clock, until ctx ends.
+func (s *bridgeSys) run(ctx context.Context, b *bridge.Bridge, interval time.Duration) {
+	for {
+		now := time.Now()
+		t := time.NewTimer(now.Truncate(interval).Add(interval).Sub(now.Round(0)))
+		select {
+		case <-t.C:
+			s.publish(b.Stats())
+		case <-ctx.Done():
+			t.Stop()
+			return
 		}
-		if next != nil {
-			next(e)
+	}
+}
+
+func (s *bridgeSys) publish(b bridge.Stats) {
+	s.set(s.base+"state", string(b.State))
+	if b.State == bridge.Stalled {
+		s.set(s.base+"error", string(b.Class)+": "+b.Reason)
+	}
+	for _, v := range []struct {
+		name string
+		n    uint64
+	}{
+		{"spool/messages", uint64(b.Queue.Messages)}, {"spool/bytes", uint64(b.Queue.Bytes)},
+		{"spool/oldest_seconds", uint64(b.Queue.Oldest / time.Second)}, {"spool/in_flight", uint64(b.InFlight)},
+		{"spool/drain_seconds", uint64(b.Drain / time.Second)},
+		{"accepted", b.Queue.Accepted}, {"acknowledged", b.Queue.Removed}, {"dropped", b.Queue.Dropped}, {"dead", b.Dead}, {"received", b.Received},
+		{"ack_age_seconds", uint64(b.AckAge / time.Second)}, {"rtt_ms", uint64(b.RTT / time.Millisecond)},
+		{"connects", b.Connects}, {"attempts", b.Attempts},
+	} {
+		s.set(s.base+v.name, strconv.FormatUint(v.n, 10))
+	}
+	for reason, n := range b.Queue.Drops {
+		if n > 0 {
+			s.set(s.base+"dropped/"+mqtt.DropReason(reason).String(), strconv.FormatUint(n, 10))
 		}
 	}
 }
