@@ -33,6 +33,7 @@ type Bridge struct {
 	tries    map[uint64]int         // settler: attempts of messages that failed for now
 	takeover []time.Time            // Run: the latest
 	window   atomic.Pointer[window] // of the link that is up; nil: none
+	plain    map[server]bool        // Run: those that refuse the bridge bit
 	start    int                    // Run: the server that the next attempt begins with
 	failback time.Duration          // Run, and foresee of its link: until a preferred server is tried again
 }
@@ -46,7 +47,7 @@ func New(o Options) (*Bridge, error) {
 	o.Profile.bound(&o)
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		tries: map[uint64]int{}, failback: failbackMin,
+		tries: map[uint64]int{}, plain: map[server]bool{}, failback: failbackMin,
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {

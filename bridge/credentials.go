@@ -18,8 +18,9 @@ import (
 	"time"
 )
 
-// login is what CONNECT carries to sign in.
+// login is what CONNECT carries besides what the options say.
 type login struct {
+	bridge             bool // the bridge bit of 3.x
 	username, password string
 	until              time.Time // when it ends to be valid; zero: never
 }

@@ -40,9 +40,30 @@ type link struct {
 	answered atomic.Bool    // the server has acknowledged something
 }
 
-// open connects over an established connection. ctx bounds the wait for
-// CONNACK, lctx lives as long as the link.
+// open connects to s. Before 5.0 the bridge bit is tried first, where there is
+// something to subscribe to: a server that knows it does not send back what
+// came from here, and keeps RETAIN. One that refuses it, or closes over it, and
+// takes CONNECT without it, is not asked again.
 func (b *Bridge) open(ctx, lctx context.Context, s server) (*link, error) {
+	bit := b.o.Protocol != mqtt.V5 && len(b.o.In) > 0 && !b.o.Profile.NoBridgeBit && !b.plain[s]
+	l, err := b.connect(ctx, lctx, s, bit)
+	if !bit || !dislikesBit(err) {
+		return l, err
+	}
+	l, err = b.connect(ctx, lctx, s, false)
+	b.plain[s] = err == nil
+	return l, err
+}
+
+// dislikesBit reports whether a CONNECT may have failed for the bridge bit.
+func dislikesBit(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && f.code == mqtt.UnsupportedProtocolVersion || errors.Is(err, errNoConnack)
+}
+
+// connect opens one connection and waits for CONNACK. ctx bounds the wait, lctx
+// lives as long as the link.
+func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, error) {
 	c, err := b.dialer.connect(ctx, s)
 	if err != nil {
 		return nil, err
@@ -52,6 +73,7 @@ func (b *Bridge) open(ctx, lctx context.Context, s server) (*link, error) {
 		_ = c.Close()
 		return nil, err
 	}
+	in.bridge = bit
 	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), until: in.until}
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,

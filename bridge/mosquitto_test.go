@@ -23,21 +23,27 @@ const patience = 30 * time.Second
 
 // observer is a persistent subscriber of the real server.
 type observer struct {
-	c    net.Conn
-	got  chan mqtt.Message
-	done sync.WaitGroup
+	version mqtt.Version
+	c       net.Conn
+	got     chan mqtt.Message
+	done    sync.WaitGroup
 }
 
 func observe(t *testing.T, addr, id, filter string) *observer {
+	t.Helper()
+	return observeIn(t, mqtt.V5, addr, id, filter)
+}
+
+func observeIn(t *testing.T, version mqtt.Version, addr, id, filter string) *observer {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &observer{c: c, got: make(chan mqtt.Message, 10000)}
-	write := func(v *packet.View) { _, _ = c.Write(packet.Append(nil, mqtt.V5, v)) }
+	o := &observer{version: version, c: c, got: make(chan mqtt.Message, 10000)}
+	write := func(v *packet.View) { _, _ = c.Write(packet.Append(nil, version, v)) }
 	write(&packet.View{Type: packet.CONNECT,
-		Connect:    packet.Connect{Version: mqtt.V5, ClientID: []byte(id)},
+		Connect:    packet.Connect{Version: version, ClientID: []byte(id)},
 		Properties: packet.Properties{Has: packet.HasSessionExpiry, SessionExpiry: 3600}})
 	write(&packet.View{Type: packet.SUBSCRIBE, ID: 1, Filters: []packet.Filter{{Filter: []byte(filter), QoS: 2, RetainAsPublished: true}}})
 	ready := make(chan struct{})
@@ -68,7 +74,7 @@ func (o *observer) read(write func(*packet.View), ready chan struct{}) {
 			continue
 		}
 		var v packet.View
-		if packet.Decode(buf[:n], mqtt.V5, &v) != nil {
+		if packet.Decode(buf[:n], o.version, &v) != nil {
 			return
 		}
 		switch v.Type {
@@ -361,4 +367,35 @@ func (t *tap) dups() (n int) {
 		}
 	}
 	return n
+}
+
+// mosquitto knows the bridge bit: what goes up does not come down again.
+func TestMosquittoBridgeBit(t *testing.T) {
+	m := bridgetest.Mosquitto(t)
+	local := &bridge.TestLocal{Messages: make(chan mqtt.Message, 10)}
+	q := bridge.NewTestQueue(t)
+	up := make(chan struct{}, 10)
+	running(t, bridge.Options{
+		Name: "cloud", Servers: []string{m.URL()}, ClientID: "gw", Local: local, Protocol: mqtt.V311,
+		Out: []bridge.Route{{From: "site/#"}}, In: []bridge.Route{{From: "site/#"}}, Queues: [bridge.LaneCount]bridge.Queue{q},
+		OnEvent: func(e bridge.Event) {
+			if e.Kind == bridge.EventUp {
+				up <- struct{}{}
+			}
+		},
+	})
+	<-up
+	o := observe(t, m.Addr(), "observer", "site/#")
+	q.Add(mqtt.Message{Topic: "site/own", Payload: []byte("x"), QoS: 1})
+	o.next(t) // it has been routed
+	write := func(v *packet.View) { _, _ = o.c.Write(packet.Append(nil, mqtt.V5, v)) }
+	write(&packet.View{Type: packet.PUBLISH, Publish: packet.Publish{Topic: []byte("site/theirs"), Payload: []byte("y"), Retain: true}})
+	select {
+	case got := <-local.Messages:
+		if got.Topic != "site/theirs" || !got.Retain {
+			t.Errorf("got %s, retained %v", got.Topic, got.Retain)
+		}
+	case <-time.After(patience):
+		t.Fatal("nothing came down")
+	}
 }

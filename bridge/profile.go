@@ -19,6 +19,8 @@ type Profile struct {
 	Versions []mqtt.Version // those it speaks, the best first; none: all
 	TLS      bool           // it speaks nothing else
 	ALPN     string         // protocol to offer on port 443
+	// NoBridgeBit says that it refuses mosquitto's mark of bridges in 3.x.
+	NoBridgeBit bool
 
 	ClientID     int // bytes
 	KeepAliveMax time.Duration

@@ -14,7 +14,7 @@ var profiles = []Profile{
 	// prefix does not count into topics. QoS 2 is never acknowledged; the
 	// mosquitto bridge bit is refused; port 443 needs ALPN.
 	{
-		Name: "aws-iot", Versions: []mqtt.Version{mqtt.V5, mqtt.V311}, TLS: true, ALPN: "x-amzn-mqtt-ca", NeedLogin: true,
+		Name: "aws-iot", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V5, mqtt.V311}, TLS: true, ALPN: "x-amzn-mqtt-ca", NeedLogin: true,
 		ClientID: 128, KeepAliveMax: 1200 * time.Second, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce,
 		Payload: 128 << 10, TopicBytes: 256, Slashes: 7, FreePrefix: "$aws/rules/",
 		Subscriptions: 50, Messages: 100, Bytes: 512 << 10, InFlight: 100,
@@ -23,7 +23,7 @@ var profiles = []Profile{
 	// and throttling". One connection a device; fixed topics; RETAIN becomes a
 	// property; QoS 2 closes the connection.
 	{
-		Name: "azure-iot-hub", Versions: []mqtt.Version{mqtt.V311}, TLS: true, NeedLogin: true,
+		Name: "azure-iot-hub", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V311}, TLS: true, NeedLogin: true,
 		Username: "{host}/{client}/?api-version=2021-04-12", ClientID: 128, KeepAliveMax: 1177 * time.Second,
 		LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 256 << 10,
 		Publish:   []string{"devices/{client}/messages/events/#", "$iothub/#"},
@@ -34,7 +34,7 @@ var profiles = []Profile{
 	// acknowledgement with a failure ends the connection; more than 64 KiB in
 	// flight too; namespaces older than 2025 close over RETAIN.
 	{
-		Name: "azure-event-grid", Versions: []mqtt.Version{mqtt.V5, mqtt.V311}, TLS: true, NeedUsername: true, NeedLogin: true,
+		Name: "azure-event-grid", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V5, mqtt.V311}, TLS: true, NeedUsername: true, NeedLogin: true,
 		ClientID: 128, KeepAliveMax: 1160 * time.Second, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true,
 		PacketSize: 512 << 10, NoNack: true, Messages: 1000, Bytes: 1 << 20, InFlight: 1000, InFlightBytes: 64 << 10,
 	},
@@ -52,7 +52,7 @@ var profiles = []Profile{
 	// ThingsBoard: "MQTT device API", "MQTT gateway API", NETTY_MAX_PAYLOAD_SIZE
 	// of thingsboard.yml. The user name is the access token; fixed topics.
 	{
-		Name: "thingsboard", NeedUsername: true, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 65536,
+		Name: "thingsboard", NoBridgeBit: true, NeedUsername: true, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 65536,
 		Publish: []string{"v1/devices/me/#", "v1/gateway/#"},
 		Subscribe: []string{"v1/devices/me/attributes", "v1/devices/me/attributes/response/+", "v1/devices/me/rpc/request/+",
 			"v1/devices/me/rpc/response/+", "v1/gateway/attributes", "v1/gateway/attributes/response", "v1/gateway/rpc"},
@@ -65,6 +65,6 @@ var profiles = []Profile{
 	// NATS server 2.10 and later with JetStream: docs.nats.io "MQTT". 3.1.1
 	// alone; max_payload is 1 MiB, the subject included; max_ack_pending 100.
 	{
-		Name: "nats", Versions: []mqtt.Version{mqtt.V311}, PacketSize: 1 << 20, InFlight: 100,
+		Name: "nats", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V311}, PacketSize: 1 << 20, InFlight: 100,
 	},
 }

@@ -138,7 +138,7 @@ func (u *upstream) handshake(ctx context.Context, connect *packet.View) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return failf(ClassTimeout, "no CONNACK within %v", connackTimeout)
 	case err != nil:
-		return fmt.Errorf("wait for CONNACK: %w", err)
+		return fmt.Errorf("%w: %w", errNoConnack, err)
 	case v.Type == packet.AUTH:
 		return unasked()
 	case v.Type != packet.CONNACK:
@@ -149,6 +149,9 @@ func (u *upstream) handshake(ctx context.Context, connect *packet.View) error {
 	u.lim = allowed(u.version, &v)
 	return nil
 }
+
+// errNoConnack is a connection that ended in place of an answer to CONNECT.
+var errNoConnack = errors.New("wait for CONNACK")
 
 // unasked is the answer to AUTH.
 func unasked() *failure {
@@ -181,7 +184,7 @@ func allowed(version mqtt.Version, v *packet.View) limits {
 
 func connectPacket(o *Options, in login) *packet.View {
 	v := &packet.View{Type: packet.CONNECT, Connect: packet.Connect{
-		Version: o.Protocol, ClientID: []byte(o.ClientID), KeepAlive: uint16(o.KeepAlive / time.Second),
+		Version: o.Protocol, Bridge: in.bridge, ClientID: []byte(o.ClientID), KeepAlive: uint16(o.KeepAlive / time.Second),
 		HasUsername: in.username != "", Username: []byte(in.username),
 		HasPassword: in.password != "", Password: []byte(in.password),
 	}}

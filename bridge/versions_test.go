@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -114,5 +115,52 @@ func TestSlowLink(t *testing.T) {
 		after(5 * time.Minute)
 		want(t, "delivered", len(s.payloads()), 2)
 		want(t, "attempts", r.Stats().Attempts, 1)
+	})
+}
+
+// The bridge bit of 3.x: asked for once where it helps, done without where the
+// server does not know it.
+func TestBridgeBit(t *testing.T) {
+	in := func(o *Options) { o.Protocol, o.In = mqtt.V311, []Route{{From: "up/#", To: "down/#"}} }
+	bubble(t, "a server that knows it does not send back what came from here", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{}, in)
+		after(time.Second)
+		r.put("out/a", "x", 1)
+		r.c.Publish(mqtt.Message{Topic: "up/b", Payload: []byte("theirs"), QoS: 1, Retain: true})
+		after(time.Second)
+		want(t, "bit", r.c.Connects()[0].Bridge, true)
+		local := r.local.messages()
+		if len(local) != 1 || local[0].Topic != "down/b" || !local[0].Retain {
+			t.Errorf("local: %+v", local)
+		}
+		r.stop()
+	})
+	bubble(t, "one that does not is asked once", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Limits: cloudtest.Limits{NoBridgeBit: true}}, in)
+		r.put("out/a", "x", 1)
+		for range 5 {
+			after(10 * time.Minute)
+			r.c.Kill()
+		}
+		after(10 * time.Minute)
+		want(t, "delivered", r.c.Payloads(), []string{"x"})
+		var bits []bool
+		for _, c := range r.c.Connects() {
+			bits = append(bits, c.Bridge)
+		}
+		want(t, "bits", bits, []bool{true, false, false, false, false, false, false})
+		r.stop()
+	})
+	bubble(t, "nothing to subscribe to, a profile that says no, 5.0: no bit", func(t *testing.T) {
+		for _, change := range []func(*Options){
+			func(o *Options) { o.Protocol = mqtt.V311 },
+			func(o *Options) { in(o); o.Profile = profiled(t, "thingsboard") },
+			func(o *Options) { in(o); o.Protocol = mqtt.V5 },
+		} {
+			r := cloud(t, cloudtest.Options{}, change)
+			after(time.Second)
+			want(t, "bit", r.c.Connects()[0].Bridge, false)
+			r.stop()
+		}
 	})
 }

@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// startTimeout is how long mosquitto may take to listen, or to stop.
+// startTimeout is how long a server may take to listen, or to stop.
 const startTimeout = 10 * time.Second
 
-// Server is one mosquitto. Its methods fail the test they were made for.
+// Server is one mosquitto, or NATS server. Its methods fail the test they were made for.
 type Server struct {
 	t      testing.TB
 	binary string
@@ -49,7 +49,7 @@ func Mosquitto(t testing.TB, extra ...string) *Server {
 		s.end(syscall.SIGTERM)
 		if t.Failed() {
 			said := s.output.String()
-			t.Logf("mosquitto said, at the end:\n%s", said[max(0, len(said)-4000):])
+			t.Logf("%s said, at the end:\n%s", filepath.Base(s.binary), said[max(0, len(said)-4000):])
 		}
 	})
 	s.Start()
@@ -90,16 +90,16 @@ func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.It
 // URL is mqtt://127.0.0.1:port.
 func (s *Server) URL() string { return "mqtt://" + s.Addr() }
 
-// Output is what mosquitto has logged so far, every packet included.
+// Output is what the server has logged so far, every packet included.
 func (s *Server) Output() string { return s.output.String() }
 
-// Start starts mosquitto and waits until it accepts connections.
+// Start starts the server and waits until it accepts connections.
 func (s *Server) Start() {
 	s.t.Helper()
 	s.cmd = exec.Command(s.binary, "-c", s.config)
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("start mosquitto: %v", err)
+		s.t.Fatalf("start %s: %v", s.binary, err)
 	}
 	ended := make(chan struct{})
 	s.ended = ended
@@ -119,14 +119,14 @@ func (s *Server) Start() {
 		select {
 		case <-poll.C:
 		case <-ended:
-			s.t.Fatalf("mosquitto ended at once:\n%s", s.output.String())
+			s.t.Fatalf("it ended at once:\n%s", s.output.String())
 		case <-deadline.C:
-			s.t.Fatalf("mosquitto does not listen on %s after %v:\n%s", s.Addr(), startTimeout, s.output.String())
+			s.t.Fatalf("it does not listen on %s after %v:\n%s", s.Addr(), startTimeout, s.output.String())
 		}
 	}
 }
 
-// Stop ends mosquitto in order (SIGTERM), so that it saves its database.
+// Stop ends the server in order (SIGTERM); mosquitto saves its database then.
 func (s *Server) Stop() {
 	s.t.Helper()
 	if err := s.end(syscall.SIGTERM); err != nil {
@@ -134,7 +134,7 @@ func (s *Server) Stop() {
 	}
 }
 
-// Kill ends mosquitto at once (SIGKILL); what its last autosave did not hold
+// Kill ends the server at once (SIGKILL); what its last autosave did not hold
 // is lost.
 func (s *Server) Kill() {
 	s.t.Helper()
@@ -182,7 +182,7 @@ func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatalf("signal mosquitto: %v", err)
+		s.t.Fatalf("signal %s: %v", s.binary, err)
 	}
 }
 
@@ -191,7 +191,7 @@ func (s *Server) end(sig syscall.Signal) error {
 		return nil
 	}
 	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop mosquitto: %w", err)
+		return fmt.Errorf("stop %s: %w", s.binary, err)
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGCONT) // a frozen one could not end
 	limit := time.NewTimer(startTimeout)
@@ -201,7 +201,7 @@ func (s *Server) end(sig syscall.Signal) error {
 	case <-limit.C:
 		_ = s.cmd.Process.Kill()
 		<-s.ended
-		return fmt.Errorf("mosquitto did not end within %v", startTimeout)
+		return fmt.Errorf("%s did not end within %v", s.binary, startTimeout)
 	}
 	s.cmd = nil
 	return nil

@@ -1,0 +1,41 @@
+package bridgetest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// NATS starts a NATS server with JetStream and its MQTT listener, which speaks
+// 3.1.1. The end of the test stops it. The program is nats-server in the PATH
+// or the one that scripts/nats.sh builds; where neither is the test is skipped.
+func NATS(t testing.TB) *Server {
+	t.Helper()
+	binary, err := exec.LookPath("nats-server")
+	if err != nil {
+		binary, err = exec.LookPath("../build/out/nats-server")
+	}
+	if err != nil {
+		t.Skip("nats-server is not there: scripts/nats.sh builds it")
+	}
+	s := &Server{t: t, binary: binary, port: freePort(t)}
+	dir := t.TempDir()
+	s.config = filepath.Join(dir, "nats.conf")
+	text := fmt.Sprintf("server_name: upstream\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d }\n",
+		freePort(t), dir, s.port)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.end(syscall.SIGTERM)
+		if t.Failed() {
+			said := s.Output()
+			t.Logf("nats-server said, at the end:\n%s", said[max(0, len(said)-4000):])
+		}
+	})
+	s.Start()
+	return s
+}
