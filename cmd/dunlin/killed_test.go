@@ -122,9 +122,6 @@ func (k *killing) start() {
 	k.cmd.Stderr = io.MultiWriter(&k.said, k.t.Output())
 	k.mu.Lock()
 	k.started = time.Now()
-	if k.known == nil {
-		k.known = map[string]bool{}
-	}
 	k.mu.Unlock()
 	k.dead.Store(false)
 	if err := k.cmd.Start(); err != nil {
@@ -223,6 +220,9 @@ func (k *killing) dialAs(c packet.Connect) (*mortal, error) {
 	}
 	if k.known[string(c.ClientID)] && !present {
 		k.faults = append(k.faults, fmt.Sprintf("I10 the session of %s is gone", c.ClientID))
+	}
+	if k.known == nil {
+		k.known = map[string]bool{}
 	}
 	k.known[string(c.ClientID)] = true
 	return w, nil
