@@ -23,18 +23,23 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"Start", "demo", "try it: simulated sensors and a cloud that comes and goes", runDemo},
+		{"Start", "init", "write a configuration for this machine", runInit},
 		{"Start", "check", "test the configuration and say what to fix", runCheck},
 		{"Start", "run", "run the gateway", runRun},
+		{"Start", "service", "install, remove or show the systemd service", runService},
 		{"Look", "status", "one page about the running gateway", runStatus},
 		{"Look", "clients", "who is connected or has a session; end connections", runClients},
 		{"Look", "topics", "what is retained, level by level; clear it", runTopics},
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
 		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
+		{"Look", "doctor", "find out what is wrong", runDoctor},
 		{"Care", "reload", "apply the changed configuration", runReload},
 		{"Care", "passwd", "users and passwords, as mosquitto_passwd", runPasswd},
 		{"Care", "store", "look into a data_dir: check, show, export", runStore},
 		{"Care", "backup", "write what the running gateway keeps to a file", runBackup},
 		{"Care", "restore", "put a backup into a data_dir", runRestore},
+		{"Other", "config", "show what is carried out; schema, reference", runConfig},
+		{"Other", "completion", "completion for bash, zsh and fish", runCompletion},
 		{"Other", "version", "show version, revision and platform", runVersion},
 		{"Other", "help", "show this overview, or the help of a command", runHelp},
 	}
@@ -63,6 +68,8 @@ func dispatch(ctx context.Context, args []string, s streams) int {
 		name = "help"
 	case "--version":
 		name = "version"
+	case "__complete":
+		return complete(ctx, args[1:], s)
 	}
 	if c, ok := findCommand(name); ok {
 		return c.run(ctx, args[1:], s)

@@ -4,17 +4,23 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
 
 func runHelp(ctx context.Context, args []string, s streams) int {
 	fs := pflag.NewFlagSet("help", pflag.ContinueOnError)
+	man := fs.Bool("man", false, "write the manual page dunlin(1)")
 	code, done := parseFlags(fs, args, s, func(w io.Writer) {
-		fmt.Fprint(w, "Usage: dunlin help [COMMAND]\n\nExamples:\n  dunlin help\n  dunlin help sub\n")
+		printHelp(w, "Usage: dunlin help [COMMAND]\n\nExamples:\n  dunlin help\n  dunlin help sub\n  dunlin help --man | man -l -\n", fs)
 	})
 	if done {
 		return code
+	}
+	if *man {
+		manual(ctx, s.out)
+		return exitDone
 	}
 	if fs.NArg() == 0 {
 		overview(s.out)
@@ -47,4 +53,18 @@ func printHelp(w io.Writer, text string, fs *pflag.FlagSet) {
 	if usages := fs.FlagUsages(); usages != "" {
 		fmt.Fprintf(w, "\nFlags:\n%s", usages)
 	}
+}
+
+// manual writes a page in the language of man(7), made from the help of every
+// command.
+func manual(ctx context.Context, w io.Writer) {
+	safe := strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'")
+	page := ".TH DUNLIN 1 \"\" \"dunlin " + readVersion().Version + "\"\n.SH NAME\ndunlin \\- MQTT gateway for the edge\n.SH SYNOPSIS\n.B dunlin\nCOMMAND\n"
+	for _, c := range commands() {
+		var text strings.Builder
+		c.run(ctx, []string{"--help"}, streams{out: &text, err: io.Discard})
+		page += ".SH " + strings.ToUpper(c.name) + "\n" + safe.Replace(c.summary) + "\n.PP\n.nf\n" + safe.Replace(text.String()) + ".fi\n"
+	}
+	page += ".SH FILES\n/etc/dunlin/dunlin.yaml, /var/lib/dunlin, /run/dunlin/dunlin.sock\n"
+	io.WriteString(w, page)
 }

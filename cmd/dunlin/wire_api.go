@@ -43,7 +43,7 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
 		<-ctx.Done()
 		return c.Close()
-	}})
+	}}, part{"systemd", notifySystemd(a)})
 	if ln, err := api.Listen(socketPath(cfg)); err != nil {
 		d.logger("http").Warn("no control socket: 'dunlin status' and its like cannot reach this gateway", "err", err)
 	} else {

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/broker"
+)
+
+// ports tries the listeners of a gateway that does not run.
+func (d *doctor) ports(context.Context) {
+	if d.status != nil {
+		return // it has them
+	}
+	for _, l := range d.cfg.MQTT.Listeners {
+		if kind, _ := l.Kind(); kind != "tcp" {
+			continue
+		}
+		ln, err := broker.Listen(l.Bind)
+		switch {
+		case err == nil:
+			ln.Close()
+		case isAddressInUse(err):
+			d.add("ports", "the gateway cannot start", "stop the other server ('ss -ltnp' names it), or choose another port", "%s is taken", l.Bind)
+		case isPermission(err):
+			d.add("ports", "the gateway cannot start", "choose a port above 1023", "you may not listen on %s", l.Bind)
+		default:
+			d.add("ports", "the gateway cannot start", "bind an address that this machine has: 'ip address'", "%v", err)
+		}
+	}
+}
+
+// expiresSoon is when a certificate is worth a word.
+const expiresSoon = 14 * 24 * time.Hour
+
+func (d *doctor) certificates(context.Context) {
+	for _, l := range d.cfg.MQTT.Listeners {
+		if l.TLS != nil {
+			d.certificate("listener "+l.Bind, string(l.TLS.Cert), time.Now())
+		}
+	}
+	for _, b := range d.cfg.Bridges {
+		d.certificate("bridge "+b.Name, string(b.Credentials.Cert), time.Now())
+		d.certificate("bridge "+b.Name, string(b.TLS.CA), time.Now())
+	}
+}
+
+// certificate looks at the first certificate of a file; files that cannot be
+// used are mistakes in the configuration.
+func (d *doctor) certificate(who, file string, now time.Time) {
+	if file == "" {
+		return
+	}
+	b, _ := os.ReadFile(file)
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return
+	}
+	const why, cure = "the other side refuses it", "get a new one and put it in the same file; it is read without a restart"
+	switch left := cert.NotAfter.Sub(now); {
+	case left < 0:
+		d.add("certificates", why, cure, "%s: %s has expired %s ago", who, file, span(-left.Seconds()))
+	case now.Before(cert.NotBefore):
+		d.add("certificates", why, "look at the clock first: 'timedatectl'", "%s: %s is not valid before %s", who, file, cert.NotBefore.UTC().Format(time.RFC3339))
+	case left < expiresSoon:
+		d.add("certificates", "then the other side refuses it", cure, "%s: %s expires in %s", who, file, span(left.Seconds()))
+	}
+}
+
+// bridges asks for the names and ports of upstream servers, unless the gateway
+// knows better.
+func (d *doctor) bridges(ctx context.Context) {
+	if d.status != nil {
+		for _, b := range d.status.Bridges {
+			if b.State == string(bridge.Down) {
+				d.add("bridges", "messages wait in the spool: "+count(b.Waiting), "'dunlin bridge test "+b.Name+"' goes through it step by step", "%s is down: %s: %s", b.Name, b.Class, b.Reason)
+			}
+			if b.Dropped > 0 {
+				d.add("bridges", "the spool was full, or they were too old", "raise bridges."+b.Name+".spool.max_size, or send less", "%s has dropped %s messages", b.Name, count(b.Dropped))
+			}
+		}
+		return
+	}
+	for _, b := range d.cfg.Bridges {
+		for _, server := range b.Servers {
+			if u, err := url.Parse(server); err == nil && b.Proxy.Reveal() == "" {
+				d.reach(ctx, b.Name, u)
+			}
+		}
+	}
+}
+
+func (d *doctor) reach(ctx context.Context, name string, u *url.URL) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"mqtts": "8883", "ssl": "8883", "ws": "80", "wss": "443"}[u.Scheme]
+	}
+	if port == "" {
+		port = "1883"
+	}
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err == nil {
+		nc.Close()
+		return
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		d.add("bridges", "nothing reaches the server", "look at the name, and at the DNS server in /etc/resolv.conf", "%s: the name %s is not found", name, u.Hostname())
+		return
+	}
+	d.add("bridges", "nothing reaches the server", "look at the server, the port and the firewalls on the way", "%s: %v", name, strings.TrimPrefix(err.Error(), "dial "))
+}
+
+// gateway asks the running gateway.
+func (d *doctor) gateway(context.Context) {
+	if d.status == nil {
+		d.add("gateway", "nothing is served", "'systemctl status dunlin' and 'journalctl -u dunlin' say why; 'dunlin run' starts it by hand", "no gateway answers on its socket")
+		return
+	}
+	if d.status.Store.Mode == "degraded" {
+		d.add("gateway", "what arrives now is lost at a restart", "look at the disk: 'dmesg | grep -i error'", "the disk refuses writes")
+	}
+	for _, v := range d.status.Devices {
+		if v.State != "online" && v.State != "starting" {
+			d.add("gateway", "it has no value", "look at its wires, its address and its power", "device %s is %s: %s %s", v.Name, v.State, v.Reason, v.Error)
+		}
+	}
+	if d.status.Broker.Dropped > 0 {
+		d.add("gateway", "clients that were away or slow missed them", "raise mqtt.limits.queue_messages, or look at 'dunlin clients'", "%s messages were dropped", count(d.status.Broker.Dropped))
+	}
+}

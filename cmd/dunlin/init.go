@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+)
+
+const initHelp = `Usage: dunlin init [--dir DIR] [--user NAME] [--bridge HOST] [--dry-run] [--force]
+
+Writes a configuration for this machine and a users file with one user, whose
+random password it shows once. It asks nothing and overwrites nothing; --force
+keeps a dated copy of what was there.
+
+Examples:
+  sudo dunlin init
+  dunlin init --dir . --dry-run
+  sudo dunlin init --bridge broker.example.com
+`
+
+// initial is the configuration that init writes.
+const initial = `# Check it with 'dunlin check', apply it with 'dunlin reload'.
+# 'dunlin config reference' explains every key.
+
+mqtt:
+  listeners:
+    - bind: ":1883"                # every address of this machine
+
+auth:
+  users_file: users                # 'dunlin passwd %[1]s/users NAME' adds one
+  admins: [%[2]s]
+  rules:                           # the first match wins; no match is refused
+    - {user: "*", publish: ["#"], subscribe: ["#"]}
+
+devices:
+  - {name: host, driver: system, interval: 60s}
+`
+
+const initialBridge = `
+bridges:
+  cloud:
+    servers: ["mqtts://%s"]
+    credentials: {username: "{node}", password: "file:cloud-password"}
+    out:
+      - {from: "dunlin/{node}/#"}
+`
+
+func runInit(_ context.Context, args []string, s streams) int {
+	fs := pflag.NewFlagSet("init", pflag.ContinueOnError)
+	dir := fs.String("dir", "/etc/dunlin", "`directory` of the configuration")
+	user := fs.String("user", "admin", "`name` of the first user")
+	bridge := fs.String("bridge", "", "`host` of a server that gets this gateway's values")
+	dry := fs.Bool("dry-run", false, "show the configuration and write nothing")
+	force := fs.Bool("force", false, "replace what is there, and keep a dated copy")
+	if code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, initHelp, fs) }); done {
+		return code
+	}
+	if fs.NArg() > 0 {
+		return usageError(s, "init", "takes no arguments")
+	}
+	text := fmt.Sprintf(initial, *dir, *user)
+	if *bridge != "" {
+		text += fmt.Sprintf(initialBridge, *bridge)
+	}
+	if *dry {
+		fmt.Fprint(s.out, text)
+		return exitDone
+	}
+	if err := initialize(s, *dir, *user, text, *force, *bridge != ""); err != nil {
+		fmt.Fprintln(s.err, "dunlin init:", err)
+		return exitFailed
+	}
+	return exitDone
+}
+
+func initialize(s streams, dir, user, text string, force, bridge bool) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return withSudo(err)
+	}
+	file, users := filepath.Join(dir, "dunlin.yaml"), filepath.Join(dir, "users")
+	for _, name := range []string{file, users} {
+		if err := makeWay(name, force); err != nil {
+			return withSudo(err)
+		}
+	}
+	password := newPassword()
+	hash, err := broker.HashPassword([]byte(password), broker.DefaultHashCost(2*memoryThereIs("/")))
+	if err != nil {
+		return err
+	}
+	u := new(broker.UsersText)
+	if err := u.Set(user, hash); err != nil {
+		return err
+	}
+	if err := os.WriteFile(users, u.Bytes(), 0o600); err != nil {
+		return withSudo(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return withSudo(err)
+	}
+	if bridge {
+		secret := filepath.Join(dir, "cloud-password")
+		if err := os.WriteFile(secret, []byte("put the password here\n"), 0o600); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "Wrote     %s         ← put the password of the other server there\n", secret)
+	}
+	fmt.Fprintf(s.out, "Wrote     %s\nWrote     %s         user %s, password  %s   ← shown once\n", file, users, user, password)
+	r := checkFile(file)
+	if !r.Valid {
+		if err := r.errors.Print(s.err); err != nil {
+			return err
+		}
+		return errors.New(r.errors.Summary(file))
+	}
+	next := "dunlin run -c " + file
+	if dir == "/etc/dunlin" {
+		next = "sudo dunlin service install"
+	}
+	fmt.Fprintf(s.out, "Checked   OK\nNext      %s\nThen      dunlin sub -h %s -u %s -P '%s' -v -t '#'\n", next, r.Node, user, password)
+	return nil
+}
+
+// makeWay sees to it that name is not there: it is an error, or, with force,
+// gets another name.
+func makeWay(name string, force bool) error {
+	_, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !force:
+		return fmt.Errorf("%s is there already: --force keeps a copy of it and writes a new one", name)
+	}
+	return os.Rename(name, name+"."+time.Now().Format("20060102-150405"))
+}
+
+func withSudo(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run it with sudo, or choose another --dir", err)
+	}
+	return err
+}
+
+// newPassword makes 80 random bits that can be read out: four groups of four
+// letters and digits.
+func newPassword() string {
+	const letters = "abcdefghjkmnpqrstuvwxyz123456789" // 32, none that looks like another
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	text := ""
+	for i, c := range b {
+		if i > 0 && i%4 == 0 {
+			text += "-"
+		}
+		text += letters[c%32 : c%32+1]
+	}
+	return text
+}
