@@ -26,7 +26,7 @@ func withDead(t *testing.T) func(*Options) {
 	return func(o *Options) { o.Dead = newQueue(t) }
 }
 
-func TestB10_PacketTooLarge(t *testing.T) {
+func TestB10PacketTooLarge(t *testing.T) {
 	bubble(t, "checked before sending, and the queue moves on", func(t *testing.T) {
 		s := newServer(t, always(plan{packetMax: 200}))
 		r := start(t, s, withDead(t))
@@ -57,7 +57,7 @@ func TestB10_PacketTooLarge(t *testing.T) {
 	})
 }
 
-func TestB11_TopicRefused(t *testing.T) {
+func TestB11TopicRefused(t *testing.T) {
 	for _, code := range []mqtt.ReasonCode{mqtt.NotAuthorized, mqtt.TopicNameInvalid, mqtt.PayloadFormatInvalid} {
 		bubble(t, "answered with "+code.String(), func(t *testing.T) {
 			s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {

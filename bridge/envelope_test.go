@@ -70,7 +70,7 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
-func TestB08_MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
+func TestB08MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
 	bubble(t, "msg-id is the same on every connection", func(t *testing.T) {
 		s := newServer(t, then(plan{publish: func(n int, _ *packet.View) verdict { return verdict{after: n == 3} }}, plan{forget: true}))
 		r := start(t, s)
@@ -104,7 +104,7 @@ func TestB08_MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
 	})
 }
 
-func TestB16_TheClockIsSet(t *testing.T) {
+func TestB16TheClockIsSet(t *testing.T) {
 	s := stampOf(&mqtt.Queued{At: time.Unix(100, 0)}, "gw", set)
 	want(t, "captured in 1970", s.clock, "unsynced")
 	s = stampOf(&mqtt.Queued{At: start2026}, "gw", func() bool { return false })
@@ -127,7 +127,7 @@ func TestB16_TheClockIsSet(t *testing.T) {
 	})
 }
 
-func TestB22_LoopsEnd(t *testing.T) {
+func TestB22LoopsEnd(t *testing.T) {
 	bubble(t, "what has come through this gateway goes neither up nor down", func(t *testing.T) {
 		var p *mqtt.Properties
 		back := message("site/cmd/a", "x", 1)
@@ -145,7 +145,7 @@ func TestB22_LoopsEnd(t *testing.T) {
 	})
 }
 
-func TestB23_EnvelopeBefore5HasNoProperties(t *testing.T) {
+func TestB23EnvelopeBefore5HasNoProperties(t *testing.T) {
 	bubble(t, "JSON tells the time to a server of 3.1.1", func(t *testing.T) {
 		s := newServer(t, always(plan{}))
 		r := start(t, s, speaking(mqtt.V311), func(o *Options) { o.Envelope = JSON })

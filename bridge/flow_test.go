@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // busiest is the most PUBLISH packets that arrived within one second.
@@ -25,7 +26,7 @@ func busiest(all []seen) (most int) {
 
 // B14 and the limits of AWS IoT Core: a backlog leaves at the pace that the
 // server takes, and what is published meanwhile is not behind it.
-func TestB14_DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
+func TestB14DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
 	backlog := 5000
 	if n, err := strconv.Atoi(os.Getenv("DRAIN")); err == nil {
 		backlog = n // 100000 in the long run
@@ -81,7 +82,7 @@ func TestB14_DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
 	})
 }
 
-func TestB17_ExpiryWhileQueued(t *testing.T) {
+func TestB17ExpiryWhileQueued(t *testing.T) {
 	bubble(t, "Message Expiry is what is left, and what waited longer is never sent", func(t *testing.T) {
 		s := newServer(t, func(n int) plan { return plan{connack: map[bool]mqtt.ReasonCode{true: mqtt.ServerBusy}[n <= 4]} })
 		r := start(t, s, func(o *Options) {
@@ -136,5 +137,50 @@ func TestDailyBudget(t *testing.T) {
 		if r.q.Stats().Messages != 0 {
 			t.Error("the next day does not begin")
 		}
+	})
+}
+
+func TestB09QuotaExceeded(t *testing.T) {
+	bubble(t, "a server that is full for a while gets everything later, in order, and slower", func(t *testing.T) {
+		full := start2026 // of the bubble's clock
+		s := newServer(t, always(plan{publish: func(int, *packet.View) verdict {
+			if time.Now().Before(full) {
+				return verdict{code: mqtt.QuotaExceeded}
+			}
+			return verdict{}
+		}}))
+		full = time.Now().Add(time.Minute)
+		r := start(t, s, withDead(t))
+		var all []string
+		for i := range 40 {
+			r.put("out/a", strconv.Itoa(i), mqtt.QoS(1+i%2))
+			all = append(all, strconv.Itoa(i))
+		}
+		after(59 * time.Second)
+		st := r.Stats()
+		if n := len(s.publishes()); n > 200 || st.State != Up || st.Queue.Messages != 40 {
+			t.Errorf("%d packets in a minute to a server that is full; state %s, %d wait", n, st.State, st.Queue.Messages)
+		}
+		after(10 * time.Minute)
+		want(t, "delivered", s.payloads(), all)
+		want(t, "given up", r.Stats().Dead, 0)
+		if n := r.pacer.mu.pace.catchup.full; n == 0 {
+			t.Error("the pace does not know of it")
+		}
+	})
+}
+
+func TestB23ServerWithout(t *testing.T) {
+	bubble(t, "QoS 2 and RETAIN: the QoS is lowered and the flag cleared, the message arrives", func(t *testing.T) {
+		one := mqtt.AtLeastOnce
+		s := newServer(t, always(plan{maxQoS: &one, noRetain: true}))
+		r := start(t, s)
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("x"), QoS: 2, Retain: true})
+		after(time.Second)
+		p := s.publishes()
+		if len(p) != 1 || p[0].qos != 1 || p[0].retain {
+			t.Errorf("sent %+v", p)
+		}
+		want(t, "left", r.q.Stats().Messages, 0)
 	})
 }

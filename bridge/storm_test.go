@@ -8,7 +8,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-func TestB22_StormStopsOneRoute(t *testing.T) {
+func TestB22StormStopsOneRoute(t *testing.T) {
 	s := newStorm(2)
 	now := start2026
 	for i := range 5 * stormLimit {
@@ -39,7 +39,7 @@ func TestB22_StormStopsOneRoute(t *testing.T) {
 }
 
 // Two bridges over a server of 3.1.1 that echoes everything, both ways "#".
-func TestB22_LoopBefore5IsStopped(t *testing.T) {
+func TestB22LoopBefore5IsStopped(t *testing.T) {
 	bubble(t, "and the gateway says so", func(t *testing.T) {
 		srv := newServer(t, always(plan{echo: true}))
 		var storms []Event

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// A spool that is full gives up its oldest entries, bounded in bytes, and
+// counts them; alarms have room of their own. What is left arrives.
+func TestB18SpoolFull(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	ln.Close() // the server upstream is away
+	_, g, _ := startGateway(t, fmt.Sprintf(`
+node: full
+mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+bridges:
+  cloud:
+    servers: ["mqtt://%s"]
+    status_topic: ""
+    out: [{from: "log/#", qos: 1}, {from: "alarm/#", lane: alarm}]
+    spool: {max_size: 128KiB}
+`, address), deps{retryMax: time.Second})
+	c, err := g.broker.Attach(broker.ClientOptions{ID: "tester"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	publish := func(topic, payload string) {
+		t.Helper()
+		if err := c.Publish(t.Context(), mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish("alarm/fire", "!")
+	const messages = 1000
+	for i := range messages {
+		publish("log/a", fmt.Sprintf("%d %s", i, strings.Repeat("x", 500)))
+	}
+	b := g.bridges[0]
+	balanced := func() {
+		t.Helper()
+		q := b.Stats().Queue
+		if q.Accepted != messages+1 || q.Accepted != q.Removed+q.Dropped+uint64(q.Messages) || q.Dropped != q.Drops.Total() {
+			t.Fatalf("the accounts do not balance: %+v", q)
+		}
+	}
+	balanced()
+	q := b.Stats().Queue
+	if q.Bytes > 128<<10 || q.Drops[mqtt.DropFull] == 0 || q.Drops[mqtt.DropFull] != q.Dropped {
+		t.Errorf("%d bytes wait, drops %v", q.Bytes, q.Drops)
+	}
+	cloud, err := cloudtest.New(cloudtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ln, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() { cloud.Serve(ln); close(served) }()
+	t.Cleanup(func() { ln.Close(); <-served; cloud.Close() })
+	if !cloudtest.WaitFor(time.Minute, func() bool { balanced(); return b.Stats().Queue.Messages == 0 }) {
+		t.Fatalf("%+v", b.Stats())
+	}
+	balanced()
+	got := cloud.Messages()
+	if len(got) != q.Messages || got[0].Topic != "alarm/fire" || !strings.HasPrefix(string(got[len(got)-1].Payload), "999 ") {
+		t.Errorf("%d messages arrived, %d waited; the first is of %s", len(got), q.Messages, got[0].Topic)
+	}
+	for i, m := range got[1:] {
+		if want := fmt.Sprint(messages - len(got) + 1 + i); !strings.HasPrefix(string(m.Payload), want+" ") {
+			t.Fatalf("message %d is %.5s, want %s", i, m.Payload, want)
+		}
+	}
+}
