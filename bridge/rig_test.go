@@ -1,0 +1,71 @@
+package bridge
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// rig is a bridge under test with its queue, server and local broker.
+type rig struct {
+	*Bridge
+	q     *fakeQueue
+	s     *fakeServer
+	local *fakeLocal
+	stop  func()
+}
+
+// start runs a bridge against s until the test or stop ends it. Call it in a
+// synctest bubble.
+func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
+	t.Helper()
+	r := &rig{q: newQueue(t), s: s, local: &fakeLocal{}}
+	o := Options{
+		Name: "test", Servers: []string{"mqtt://upstream:1883"}, ClientID: "gw",
+		Out:  []Route{{From: "out/#", To: "up/#"}},
+		Mark: "me", Queues: [LaneCount]Queue{r.q}, Local: r.local, Dial: s.dial, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Bridge = b
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		s.kill()
+		s.wg.Wait()
+		r.balanced(t)
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+// balanced checks the accounts: what was accepted was acknowledged, is in
+// flight or queued, or was given up for a reason that is counted.
+func (r *rig) balanced(t testing.TB) {
+	t.Helper()
+	s := r.Stats()
+	q := s.Queue
+	if q.Accepted != q.Removed+q.Dropped+uint64(q.Messages) || q.Dropped != q.Drops.Total() || q.InFlight > q.Messages {
+		t.Errorf("accepted %d = removed %d + dropped %d + waiting %d does not hold: %v", q.Accepted, q.Removed, q.Dropped, q.Messages, q.Drops)
+	}
+	if q.Drops[mqtt.DropDead] != s.Dead || q.Drops[mqtt.DropUnwanted] != s.Looped+s.Unrouted+s.Purged || q.Drops[mqtt.DropExpired] != s.Expired {
+		t.Errorf("drops %v, but dead %d, looped %d, unrouted %d, purged %d, expired %d", q.Drops, s.Dead, s.Looped, s.Unrouted, s.Purged, s.Expired)
+	}
+}
+
+func (r *rig) put(topic, payload string, qos mqtt.QoS) {
+	r.q.add(mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos})
+}
