@@ -6,7 +6,7 @@
 // then what session.Next gives, up to one buffer; one buffer is one write.
 // Serve drives both with goroutines: one reads, a second one exists only while
 // there is something to write. Loops drive both for plain sockets on Linux,
-// with one goroutine for many; loop_linux.go and socket_linux.go are theirs.
+// with one goroutine for many; the files named _linux.go are theirs.
 // Nothing else here knows about sockets.
 //
 // QoS 0 that has nothing to overtake goes past the session: Peer.Deliver

@@ -2,8 +2,6 @@ package conn
 
 import (
 	"errors"
-	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -43,8 +41,6 @@ type socket struct {
 	returned atomic.Bool // result is there
 }
 
-const lingerMax = 1 << 20 // bytes of input thrown away at the end
-
 // watch sets what epoll watches.
 func (l *loop) watch(c *Conn, events uint32) {
 	s := &c.sock
@@ -60,18 +56,6 @@ func (l *loop) watch(c *Conn, events uint32) {
 	s.events = events
 	if err := l.poller.watch(op, s.fd, events); err != nil {
 		c.shut(err)
-	}
-}
-
-// unread is called when a read took all it had room for: epoll is to report
-// again what is left.
-func (l *loop) unread(c *Conn) {
-	s := &c.sock
-	l.more = true
-	if s.fd >= 0 && s.events&syscall.EPOLLIN != 0 {
-		if err := l.poller.watch(syscall.EPOLL_CTL_MOD, s.fd, s.events); err != nil {
-			c.shut(err)
-		}
 	}
 }
 
@@ -156,277 +140,6 @@ func (l *loop) listen(c *Conn) {
 	}
 }
 
-// readable reads once; what is left comes in the next round.
-func (l *loop) readable(c *Conn, now time.Time) {
-	s := &c.sock
-	switch {
-	case s.lingers:
-		l.discard(c)
-		return
-	case (s.busy || s.paused) && s.hung:
-		l.watch(c, 0) // epoll reports a hang-up whatever it watches
-		return
-	case s.busy || s.paused:
-		l.watch(c, s.events&^syscall.EPOLLIN)
-		return
-	}
-	buf, kept := l.buf, len(s.in)
-	if kept > readSize/2 { // a large packet is read into memory of its own
-		if more := min(kept, 1<<20); kept == cap(s.in) {
-			if !c.holdInput(kept+more, smallInput) {
-				c.shut(errInput)
-				return
-			}
-			s.in = append(s.in, make([]byte, more)...)[:kept]
-		}
-		buf = s.in[:cap(s.in)]
-	} else {
-		copy(buf, s.in)
-	}
-	n, errno := readSocket(s.fd, buf[kept:])
-	switch {
-	case errno != 0 && again(errno):
-	case errno != 0:
-		l.inputEnds(c, os.NewSyscallError("read", errno))
-	case n == 0:
-		l.inputEnds(c, io.EOF)
-	default:
-		c.in.Bytes += uint64(n)
-		l.feed(c, now, buf[:kept+n])
-		if kept+n == len(buf) {
-			l.unread(c)
-		}
-	}
-}
-
-// inputEnds closes c when what it has to say was said.
-func (l *loop) inputEnds(c *Conn, err error) {
-	c.silence = 0
-	l.watch(c, c.sock.events&^syscall.EPOLLIN)
-	c.shut(err)
-}
-
-// feed works off what was read and keeps the start of a packet that is not
-// whole.
-func (l *loop) feed(c *Conn, now time.Time, b []byte) {
-	s, known := &c.sock, c.peer != nil
-	used, err := c.feed(now, b)
-	rest := b[used:]
-	switch {
-	case err != nil:
-		s.drop(c)
-		c.shut(err)
-		return
-	case len(rest) == 0:
-		s.drop(c)
-	case !c.holdInput(max(len(rest), cap(s.in)), smallInput):
-		s.drop(c)
-		c.shut(errInput)
-		return
-	default:
-		s.in = append(s.in[:0], rest...)
-	}
-	if s.busy { // c is the other goroutine's until it returns
-		return
-	}
-	if !known && c.peer != nil {
-		l.schedule(c)
-	}
-	if wait := c.rest(now); wait > 0 {
-		s.paused, s.until = true, l.since(now)+int64(wait)
-		l.watch(c, s.events&^syscall.EPOLLIN)
-		l.schedule(c)
-	}
-	if c.crowded() {
-		s.paused = true
-	}
-}
-
-// drop lets go of the start of a packet.
-func (s *socket) drop(c *Conn) {
-	s.in = nil
-	c.holdInput(0, smallInput)
-}
-
-// rested goes on with a client that was too fast.
-func (l *loop) rested(c *Conn, now time.Time) {
-	s := &c.sock
-	s.until, s.paused = 0, false
-	c.last = now // nobody is silent who is not listened to
-	if in := s.in; len(in) > 0 {
-		s.in = nil
-		l.feed(c, now, in)
-	}
-	l.listen(c)
-	l.mark(c)
-}
-
-// crowded reports whether the connection is not to be read for now.
-func (c *Conn) crowded() bool {
-	c.w.Lock()
-	defer c.w.Unlock()
-	return c.w.crowded()
-}
-
-// write sends what there is. What the socket does not take waits for writable.
-func (l *loop) write(c *Conn, now time.Time) {
-	s := &c.sock
-	if s.out != nil && !s.hurries {
-		l.hurry(c, now)
-	}
-	if s.busy || s.out != nil || s.lingers || s.fd < 0 {
-		return
-	}
-	if s.deaf {
-		if cause, closing := c.cause(); closing {
-			l.end(c, cause)
-		}
-		return
-	}
-	for range 4 {
-		l.out = l.out[:0]
-		closing, err := c.fill(&l.out, now)
-		if err != nil {
-			c.shut(err)
-			continue
-		}
-		size := len(l.out)
-		s.last = closing
-		if size > 0 && !l.send(c, now) {
-			return
-		}
-		if closing {
-			l.end(c, nil)
-			return
-		}
-		if s.paused && s.until == 0 && !c.crowded() {
-			s.paused = false
-			l.listen(c)
-		}
-		if size < flushSize {
-			return
-		}
-	}
-	l.mark(c) // others come first
-}
-
-// hurry gives a connection that closes little time for what its socket did not
-// take yet: a take-over waits for it.
-func (l *loop) hurry(c *Conn, now time.Time) {
-	if _, closing := c.cause(); closing {
-		c.sock.hurries, c.sock.progress = true, l.since(now)
-		l.schedule(c)
-	}
-}
-
-// send writes l.out and reports whether all of it went. The rest waits in
-// memory of the connection's own.
-func (l *loop) send(c *Conn, now time.Time) bool {
-	n, ok := l.give(c, now, l.out)
-	if ok && n < len(l.out) {
-		rest := buffers.Get().(*[]byte)
-		*rest, l.out = l.out, *rest
-		c.sock.out, c.sock.off = rest, int32(n)
-		l.await(c, now)
-		return false
-	}
-	if cap(l.out) > 2*flushSize { // a large packet has grown it
-		l.out = nil
-	}
-	return ok
-}
-
-// push writes what is left of out and reports whether all of it went.
-func (l *loop) push(c *Conn, now time.Time) bool {
-	s := &c.sock
-	n, ok := l.give(c, now, (*s.out)[s.off:])
-	if !ok {
-		return false
-	}
-	if s.off += int32(n); int(s.off) < len(*s.out) {
-		l.await(c, now)
-		return false
-	}
-	s.sent(c)
-	return true
-}
-
-// give writes what the socket takes of b. ok is false if it takes nothing any
-// more.
-func (l *loop) give(c *Conn, now time.Time, b []byte) (n int, ok bool) {
-	s := &c.sock
-	n, errno := writeSocket(s.fd, b)
-	if errno != 0 {
-		if again(errno) {
-			return 0, true
-		}
-		if s.out != nil {
-			s.sent(c)
-		}
-		l.refused(c, os.NewSyscallError("write", errno))
-		return 0, false
-	}
-	if !s.hurries {
-		s.progress = l.since(now)
-	}
-	c.out.Bytes += uint64(n)
-	c.sent.take(&c.out)
-	return n, true
-}
-
-// await waits until the socket takes more.
-func (l *loop) await(c *Conn, now time.Time) {
-	s := &c.sock
-	if s.events&syscall.EPOLLOUT == 0 {
-		c.holdOutput(cap(*s.out))
-		s.waits = true
-		s.progress = l.since(now)
-		l.watch(c, s.events|syscall.EPOLLOUT)
-		l.schedule(c)
-	}
-}
-
-// refused goes on after a write that failed. What the client sent before it
-// left, a DISCONNECT for one, is still there to be read.
-func (l *loop) refused(c *Conn, err error) {
-	s := &c.sock
-	if _, closing := c.cause(); s.last || closing {
-		l.end(c, err)
-		return
-	}
-	s.deaf, s.paused, s.until = true, false, 0
-	l.watch(c, syscall.EPOLLIN)
-	l.schedule(c)
-}
-
-// sent lets go of what was to be written.
-func (s *socket) sent(c *Conn) {
-	if s.waits {
-		c.holdOutput(-cap(*s.out))
-		s.waits = false
-	}
-	recycle(s.out)
-	s.out = nil
-}
-
-// writable goes on with what the socket did not take.
-func (l *loop) writable(c *Conn, now time.Time) {
-	s := &c.sock
-	if s.out == nil {
-		l.watch(c, s.events&^syscall.EPOLLOUT)
-		return
-	}
-	if !l.push(c, now) {
-		return
-	}
-	l.watch(c, s.events&^syscall.EPOLLOUT)
-	if s.last {
-		l.end(c, nil)
-		return
-	}
-	l.write(c, now)
-}
-
 // end ends the connection after its last write.
 func (l *loop) end(c *Conn, err error) {
 	s := &c.sock
@@ -451,20 +164,6 @@ func (l *loop) end(c *Conn, err error) {
 	l.watch(c, 0)
 	l.watch(c, syscall.EPOLLIN) // anew: what was not read is reported
 	l.deadlines.set(c, l.since(time.Now())+int64(closeTimeout))
-}
-
-// discard throws input away until it ends.
-func (l *loop) discard(c *Conn) {
-	s := &c.sock
-	n, errno := readSocket(s.fd, l.buf)
-	s.off += int32(max(n, 0))
-	switch {
-	case errno != 0 && again(errno):
-	case errno != 0 || n == 0 || s.off > lingerMax:
-		l.release(c)
-	case n == len(l.buf):
-		l.unread(c)
-	}
 }
 
 // release closes the socket and forgets the connection.
