@@ -26,6 +26,8 @@ type Publication struct {
 	// message that brings the same Memo and the same topic; nil for nothing to
 	// be remembered.
 	Memo *any
+	// Work is the router's own memory, for the next message in this Publication.
+	Work any
 
 	origin uint16    // see Origin
 	shared bool      // many receivers are expected

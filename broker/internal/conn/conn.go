@@ -117,30 +117,37 @@ type End struct {
 	Reason mqtt.ReasonCode // unless Lost
 }
 
-// Conn is one Network Connection.
+// Conn is one Network Connection. What a PUBLISH looks at lies close together:
+// a message that comes alone finds little of it in the caches.
 type Conn struct {
-	cfg *Config
-	nc  net.Conn
-	far far // the other side; complete after the handshake
+	cfg  *Config
+	loop driver // nil: goroutines of its own drive the connection
 
 	// What CONNECT fixed; set before Server.Connect is called, then constant.
-	request  *Request
-	peer     *Peer
-	identity *auth.Identity
-	exchange *exchange // an enhanced authentication under way
-	pace     *pace     // nil without rates
-	maxIn    int32     // Receive Maximum announced; 0 for 3.x
+	request *Request
+	peer    *Peer
+	pace    *pace // nil without rates
 
 	// The reader's own.
 	*scratch
-	end      End
-	recorded bool      // a record was written since the last commit
-	patient  bool      // what is worked off is worked off apart and may wait
-	topics   *topics   // nil before the first PUBLISH
-	aliases  *[]string // by Topic Alias - 1; nil before the first
-	sequence uint64    // of the last commit
-	last     time.Time // when the last packet came
+	topics   *topics      // nil before the first PUBLISH
+	last     time.Time    // when the last packet came
+	away     func() error // what the loop has to do apart; nil for nothing
+	sequence uint64       // of the last commit
 	silence  time.Duration
+	end      End
+	recorded bool // a record was written since the last commit
+	patient  bool // what is worked off is worked off apart and may wait
+
+	maxIn   int32        // Receive Maximum announced; 0 for 3.x
+	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
+	// While a batch of input is worked off, messages that it brings back to
+	// this connection wait for its end: one write for both.
+	feeding, missed atomic.Bool
+
+	received meter
+	sock     socket // the loop's own
+	w        writer
 
 	// Guarded by the state lock of peer.
 	sentAliases map[string]uint16
@@ -150,22 +157,16 @@ type Conn struct {
 	passedHeld  int32   // what passed counts as output
 	flowing     bool    // CONNACK has left, messages may follow
 
-	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
+	out   Traffic // of this write; the writer's own
+	waits uint64  // sequence that QoS 2 messages wait for; the writer's own
+	sent  meter
 
-	held held
-
-	out            Traffic // of this write; the writer's own
-	waits          uint64  // sequence that QoS 2 messages wait for; the writer's own
-	received, sent meter
-
-	// While a batch of input is worked off, messages that it brings back to
-	// this connection wait for its end: one write for both.
-	feeding, missed atomic.Bool
-
-	loop driver       // nil: goroutines of its own drive the connection
-	away func() error // what the loop has to do apart; nil for nothing
-	sock socket       // the loop's own
-	w    writer
+	held     held
+	aliases  *[]string // the reader's, by Topic Alias - 1; nil before the first
+	nc       net.Conn  // nil in a loop
+	identity *auth.Identity
+	exchange *exchange // an enhanced authentication under way
+	far      far       // the other side; complete after the handshake
 }
 
 // driver is an event loop, seen from the connections it drives.

@@ -17,14 +17,6 @@ type socket struct {
 	place  int32  // in the heap of deadlines, from 1; 0 for none
 	events uint32 // that epoll watches; 0: it does not know the descriptor
 	off    int32  // of out: written already
-	due    int64
-	until  int64 // nothing is read before, for the client was too fast; 0: no wait
-	// progress is when the socket last took a byte, or when its end began to
-	// be waited for.
-	progress int64
-	in       []byte  // the start of a packet whose rest has not come
-	out      *[]byte // what the socket did not take yet; nil for nothing
-	result   error   // of the packet that was worked off apart
 
 	fresh   bool // not known to the loop yet
 	busy    bool // a packet is worked off apart: nothing is read or written
@@ -36,6 +28,15 @@ type socket struct {
 	hurries bool // it closes while out waits
 	lingers bool // everything was sent, the end of input is waited for
 	hung    bool // the last event said that nothing will come any more
+
+	in    []byte  // the start of a packet whose rest has not come
+	out   *[]byte // what the socket did not take yet; nil for nothing
+	due   int64
+	until int64 // nothing is read before, for the client was too fast; 0: no wait
+	// progress is when the socket last took a byte, or when its end began to
+	// be waited for.
+	progress int64
+	result   error // of the packet that was worked off apart
 
 	marked   atomic.Bool // it is in the loop's box
 	returned atomic.Bool // result is there

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
@@ -29,15 +28,30 @@ type delivery struct {
 	recorded bool
 }
 
-var deliveries = sync.Pool{New: func() any { return new(delivery) }}
+// manyHits is how many receivers one message may have before their memory is
+// given back.
+const manyHits = 4096
+
+// deliveryOf is what the last Publish of p has left.
+func deliveryOf(p *packet.Publication) *delivery {
+	d, _ := p.Work.(*delivery)
+	if d == nil {
+		d = new(delivery)
+		p.Work = d
+	}
+	return d
+}
 
 func (d *delivery) release() {
 	clear(d.nodes)
 	clear(d.hits)
 	clear(d.kept)
 	clear(d.index)
+	if cap(d.hits) > manyHits {
+		*d = delivery{}
+		return
+	}
 	d.nodes, d.hits, d.kept, d.recorded = d.nodes[:0], d.hits[:0], d.kept[:0], false
-	deliveries.Put(d)
 }
 
 // match collects the receivers of p; with each, one for every subscription.

@@ -107,21 +107,22 @@ type Result struct {
 // one publisher reach each subscriber in the order of the calls
 // [MQTT-4.6.0-6].
 func (r *Router) Publish(now time.Time, p *packet.Publication) Result {
-	return r.publish(now, p, store.Record{Kind: store.MessageQueued, Origin: p.Origin()})
+	return r.publish(now, p, "", p.Origin())
 }
 
 // PublishFrom routes a QoS 2 message that another server sent; it and the
 // Packet Identifier that it has in session are one record.
 func (r *Router) PublishFrom(now time.Time, p *packet.Publication, session string, id uint16) Result {
-	return r.publish(now, p, store.Record{Kind: store.MessageFrom, ClientID: session, Origin: id})
+	return r.publish(now, p, session, id)
 }
 
-func (r *Router) publish(now time.Time, p *packet.Publication, rec store.Record) Result {
+// publish routes p, which came from the session named, if any.
+func (r *Router) publish(now time.Time, p *packet.Publication, session string, id uint16) Result {
 	m := p.Peek()
 	if !own(m.Topic) {
 		r.published.Add(1)
 	}
-	d := deliveries.Get().(*delivery)
+	d := deliveryOf(p)
 	defer d.release()
 	if m.Retain {
 		r.mu.Lock()
@@ -142,9 +143,12 @@ func (r *Router) publish(now time.Time, p *packet.Publication, rec store.Record)
 	for i := range d.hits {
 		d.send(now, p, &d.hits[i])
 	}
-	if len(d.kept) > 0 || rec.Kind == store.MessageFrom {
-		rec.At, rec.Message, rec.Destinations = now, p.Message(), d.kept
-		r.store.Append(rec)
+	if len(d.kept) > 0 || session != "" {
+		kind := store.MessageQueued
+		if session != "" {
+			kind = store.MessageFrom
+		}
+		r.store.Append(store.Record{Kind: kind, At: now, ClientID: session, Origin: id, Message: p.Message(), Destinations: d.kept})
 		d.recorded = true
 	}
 	if len(d.hits) == 0 && !own(m.Topic) {

@@ -109,7 +109,7 @@ func (r *Router) Redeliver(now time.Time, filter string, messages []*mqtt.Messag
 	if g == nil {
 		return len(messages)
 	}
-	d := deliveries.Get().(*delivery)
+	d := new(delivery)
 	defer d.release()
 	r.order.Lock()
 	defer r.order.Unlock()
