@@ -104,6 +104,7 @@ const (
 	Shutdown     Reason = "shutdown"
 
 	// Of lines on which units answer requests.
+	Late      Reason = "late"       // an answer came to an earlier request
 	Truncated Reason = "truncated"  // an answer ended early
 	Garbage   Reason = "garbage"    // what arrived is no answer
 	WrongUnit Reason = "wrong_unit" // another unit answered

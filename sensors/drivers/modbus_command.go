@@ -37,7 +37,7 @@ func (d *modbusUnit) Do(ctx context.Context, entity string, payload []byte) ([]s
 	}
 	err = d.write(ctx, r, want, mask)
 	switch {
-	case r.Verify != "none" && (err == nil || damaged(err) || errors.Is(err, modbus.ErrTimeout)):
+	case r.Verify != "none" && (err == nil || damaged(err) || errors.Is(err, modbus.ErrTimeout) || errors.Is(err, modbus.ErrLate)):
 		// A write whose answer was lost may have been carried out: what the unit
 		// has now is the truth.
 		return d.confirm(ctx, r, want, mask)

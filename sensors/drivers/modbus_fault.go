@@ -17,6 +17,7 @@ var modbusReasons = [...]struct {
 	reason sensors.Reason
 }{
 	{modbus.ErrTimeout, sensors.Timeout},
+	{modbus.ErrLate, sensors.Late},
 	{modbus.ErrCRC, sensors.CRC},
 	{modbus.ErrTruncated, sensors.Truncated},
 	{modbus.ErrGarbage, sensors.Garbage},
@@ -44,7 +45,7 @@ var modbusReasons = [...]struct {
 func ofUnit(err error) bool {
 	var e modbus.Exception
 	return errors.As(err, &e) || damaged(err) ||
-		errors.Is(err, modbus.ErrTimeout) || errors.Is(err, modbus.ErrUnit) || errors.Is(err, modbus.ErrEcho)
+		errors.Is(err, modbus.ErrTimeout) || errors.Is(err, modbus.ErrLate) || errors.Is(err, modbus.ErrUnit) || errors.Is(err, modbus.ErrEcho)
 }
 
 // modbusFault gives a failed request its reason; nil stays nil.

@@ -11,8 +11,10 @@
 // An RTU answer does not say which request it belongs to. A master that gives
 // up waiting and asks for something else takes the late answer for the new
 // one, and is one behind from then on. So a unit that owes an answer is not
-// asked for anything before the line was quiet for Options.Recovery; what
-// arrives meanwhile is thrown away. An answer counts only with the unit, the
+// asked for anything for Options.Recovery; what arrives meanwhile is thrown
+// away. And a read whose answer would look like the one owed is made only when
+// one of another shape was answered first (resync.go), so that no lateness
+// makes a wrong value. An answer counts only with the unit, the
 // function and the length that the request asks for, and a valid checksum;
 // whatever else arrives, an echo, noise, another unit's late answer, is
 // searched for the right one until the time is up. Over TCP the transaction

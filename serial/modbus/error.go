@@ -10,6 +10,9 @@ var (
 	// ErrTimeout: nothing arrived in time, or the unit is not asked because it
 	// stayed silent before.
 	ErrTimeout = errors.New("no answer")
+	// ErrLate: the unit answered an earlier request; its answers take longer than
+	// the time-out.
+	ErrLate = errors.New("late answer")
 	// ErrTruncated: an answer began and did not end.
 	ErrTruncated = errors.New("answer cut short")
 	// ErrCRC: the answer's checksum is wrong.

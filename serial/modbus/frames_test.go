@@ -47,10 +47,10 @@ func TestRTUSearch(t *testing.T) {
 		{"truncated after the unit", read, answer[:1], false, false, ErrTruncated},
 		{"the echo", read, read, false, false, ErrEcho},
 		{"garbage", read, []byte("hello, world"), false, false, ErrGarbage},
-		{"another function", read, frame("01 04 04 11 22 33 44"), false, false, ErrGarbage},
-		{"another length", read, frame("01 03 02 11 22"), false, false, ErrGarbage},
-		{"another write", write, frame("01 06 00 01 00 04"), false, false, ErrGarbage},
-		{"an answer that says more than it has", read, frame("01 03 06 11 22 33 44"), false, false, ErrGarbage},
+		{"another function", read, frame("01 04 04 11 22 33 44"), false, false, ErrLate},
+		{"another length", read, frame("01 03 02 11 22"), false, false, ErrLate},
+		{"another write", write, frame("01 06 00 01 00 04"), false, false, ErrLate},
+		{"an answer that says more than it has", read, frame("01 03 06 11 22 33 44"), false, false, ErrLate},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			pdu, err := searchRTU(tc.received, tc.sent, tc.echoes)

@@ -67,6 +67,7 @@ type unit struct {
 	until  time.Time // not to be asked before
 	silent int       // requests in a row without any answer
 	why    error     // of the last of them
+	debts  []debt
 }
 
 // New makes a Master; it opens nothing yet.
@@ -158,15 +159,12 @@ func (m *Master) ask(ctx context.Context, id byte, pdu []byte, into []uint16) er
 	err := m.turn(ctx, id)
 	if err == nil {
 		defer m.give()
-		var answer []byte
-		if answer, err = m.exchange(ctx, id, pdu); err == nil {
-			err = checkAnswer(pdu, answer)
+		if err = m.resync(ctx, id, pdu); err == nil {
+			err = m.once(ctx, id, pdu, into)
 		}
-		m.judge(id, err)
-		if err == nil {
-			words(answer, into)
-			return nil
-		}
+	}
+	if err == nil {
+		return nil
 	}
 	e := &Error{Unit: id, Function: pdu[0], Err: err}
 	var d *detailed
@@ -174,6 +172,18 @@ func (m *Master) ask(ctx context.Context, id byte, pdu []byte, into []uint16) er
 		e.Err, e.Detail = d.error, d.detail
 	}
 	return e
+}
+
+// once makes one exchange; the slot is held.
+func (m *Master) once(ctx context.Context, id byte, pdu []byte, into []uint16) error {
+	answer, err := m.exchange(ctx, id, pdu)
+	if err == nil {
+		err = checkAnswer(pdu, answer)
+	}
+	if m.judge(id, pdu, err); err == nil {
+		words(answer, into)
+	}
+	return err
 }
 
 // detailed is one of this package's errors with what was seen.
@@ -213,7 +223,7 @@ func (m *Master) turn(ctx context.Context, id byte) error {
 
 // judge notes how the unit did. One that may still answer is not asked again
 // before that answer can no longer come.
-func (m *Master) judge(id byte, err error) {
+func (m *Master) judge(id byte, pdu []byte, err error) {
 	var e Exception
 	switch {
 	case err == nil, errors.As(err, &e) && e != GatewayTarget:
@@ -227,8 +237,11 @@ func (m *Master) judge(id byte, err error) {
 		u = &unit{}
 		m.units[id] = u
 	}
+	if m.line.owed {
+		u.owe(pdu)
+	}
 	pause := m.o.Recovery
-	if e == GatewayTarget || errors.Is(err, ErrTimeout) || errors.Is(err, ErrEcho) || errors.Is(err, ErrUnit) {
+	if e == GatewayTarget || errors.Is(err, ErrTimeout) || errors.Is(err, ErrLate) || errors.Is(err, ErrEcho) || errors.Is(err, ErrUnit) {
 		u.silent++
 		u.why = err
 		var d *detailed

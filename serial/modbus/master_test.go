@@ -109,6 +109,54 @@ func TestLateAnswersAreNeverBelieved(t *testing.T) {
 	}
 }
 
+// However late a unit is, constantly or at random, it puts no value under a
+// wrong name: it answers in order, so what it owes is told by its shape.
+func TestNoLatenessMakesAWrongValue(t *testing.T) {
+	for name, latency := range map[string]func(rng *rand.Rand) time.Duration{
+		"1.5s":      func(*rand.Rand) time.Duration { return 1500 * time.Millisecond },
+		"2.6s":      func(*rand.Rand) time.Duration { return 2600 * time.Millisecond },
+		"12s":       func(*rand.Rand) time.Duration { return 12 * time.Second },
+		"up to 20s": func(rng *rand.Rand) time.Duration { return time.Duration(rng.Int64N(int64(20 * time.Second))) },
+		"seldom 20s": func(rng *rand.Rand) time.Duration {
+			return time.Duration(rng.IntN(8)/7) * time.Duration(rng.Int64N(int64(20*time.Second)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slave, rng := rand.New(rand.NewPCG(5, 6)), rand.New(rand.NewPCG(7, 8))
+				u := &modbustest.Units{Twist: func(_ int, _, answer []byte, send func([]byte)) {
+					time.Sleep(latency(slave))
+					send(answer)
+				}}
+				registers(u, 1, 100)
+				m := wired(t, false, u)
+				good, late := 0, 0
+				for range 2000 {
+					address, into := rng.IntN(90), make([]uint16, 1+rng.IntN(3))
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					err := m.Read(ctx, 1, modbus.Holding, uint16(address), into)
+					cancel()
+					for i, v := range into {
+						if err == nil && int(v) != 1000+address+i {
+							t.Fatalf("register %d is %d", address+i, v)
+						}
+					}
+					if err == nil {
+						good++
+					} else if errors.Is(err, modbus.ErrLate) {
+						late++
+					}
+					time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Second))))
+				}
+				t.Logf("%d reads worked, %d saw a late answer", good, late)
+				if name == "seldom 20s" && good < 200 || name == "12s" && late == 0 {
+					t.Error("this tests nothing")
+				}
+			})
+		})
+	}
+}
+
 // A unit that is not there costs the others one time-out at a time, and soon
 // very seldom.
 func TestSilentUnitHarmsNoOther(t *testing.T) {

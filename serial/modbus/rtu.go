@@ -145,9 +145,13 @@ func diagnose(received, sent []byte) (error, string) {
 	}
 	c := uint16(0xFFFF)
 	for i := range rest {
-		if c = crc(c, rest[i:i+1]); c == 0 && i >= 3 && rest[0] != sent[0] {
-			return ErrUnit, fmt.Sprintf("unit %d, with % x", rest[0], shown(rest[:i+1]))
+		if c = crc(c, rest[i:i+1]); c != 0 || i < 3 {
+			continue
 		}
+		if rest[0] == sent[0] {
+			return ErrLate, "to an earlier request: timeout is too short for this unit"
+		}
+		return ErrUnit, fmt.Sprintf("unit %d, with % x", rest[0], shown(rest[:i+1]))
 	}
 	return ErrGarbage, fmt.Sprintf("%d bytes arrived: % x", len(rest), shown(rest))
 }
