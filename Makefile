@@ -57,6 +57,7 @@ spec: ## list what MQTT 5.0, 3.1.1 and 3.1 ask of a server, and demand a test fo
 soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wills, leaks
 	@scripts/compile.sh build/out/dunlin
 	@go run ./scripts/soak -time $(SOAK) -binary build/out/dunlin
+	@scripts/nats.sh && SOAK=$(SOAK) go test -count=1 -run TestNATSClusterSoak ./bridge
 
 spec-mutants: ## break the server in many ways; a test that names the broken statement must fail
 	@go run ./scripts/mutants

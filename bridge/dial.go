@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/websocket"
@@ -55,20 +56,28 @@ func parseServer(text string) (server, error) {
 	s := server{host: u.Hostname(), port: u.Port(), tls: scheme.tls}
 	switch {
 	case !ok:
-		return server{}, fmt.Errorf("server %q: the scheme must be mqtt, mqtts, ws or wss", u.Redacted())
+		return server{}, fmt.Errorf("server %q: the scheme must be mqtt, mqtts, ws or wss", shown(text))
 	case s.host == "":
-		return server{}, fmt.Errorf("server %q: the host is missing", u.Redacted())
+		return server{}, fmt.Errorf("server %q: the host is missing", shown(text))
 	case u.User != nil || u.Fragment != "":
-		return server{}, fmt.Errorf("server %q: only scheme://host:port/path is understood", u.Redacted())
+		return server{}, fmt.Errorf("server %q: only scheme://host:port/path is understood", shown(text))
 	case scheme.ws:
 		s.path = u.RequestURI() // "/" at least
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "":
-		return server{}, fmt.Errorf("server %q: only ws and wss have a path", u.Redacted())
+		return server{}, fmt.Errorf("server %q: only ws and wss have a path", shown(text))
 	}
 	if s.port == "" {
 		s.port = scheme.port
 	}
 	return s, nil
+}
+
+// shown is an address for a message; one that may hold a password is not.
+func shown(address string) string {
+	if strings.Contains(address, "@") {
+		return "***"
+	}
+	return address
 }
 
 // dialer connects to servers. It is used by one goroutine at a time.

@@ -26,9 +26,9 @@ func parseProxy(text string) (*proxy, error) {
 	case err != nil:
 		return nil, errors.New("proxy: not a URL")
 	case u.Scheme != "http" && u.Scheme != "socks5" || u.Hostname() == "" || u.Port() == "":
-		return nil, fmt.Errorf("proxy %q: it must be http://host:port or socks5://host:port", u.Redacted())
+		return nil, fmt.Errorf("proxy %q: it must be http://host:port or socks5://host:port", shown(text))
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "":
-		return nil, fmt.Errorf("proxy %q: it has no path", u.Redacted())
+		return nil, fmt.Errorf("proxy %q: it has no path", shown(text))
 	}
 	p := &proxy{socks: u.Scheme == "socks5", address: u.Host, username: u.User.Username()}
 	p.password, _ = u.User.Password()

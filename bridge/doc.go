@@ -4,18 +4,24 @@
 // How a message goes up: the broker appends it to the Queue of its lane, where
 // thin.go may thin out what comes while the link is down; forward.go takes one
 // entry at a time from lanes.go when pace.go lets it, remap.go names its
-// upstream topic, envelope.go puts time and identity on it, window.go gives it a Packet Identifier and a place under the
-// server's Receive Maximum,
+// upstream topic, envelope.go puts time and identity on it, window.go gives it a
+// Packet Identifier and a place under the server's Receive Maximum,
 // upstream_send.go encodes it, wire.go coalesces the bytes, progress.go writes
-// them. The acknowledgement comes back through upstream_read.go to
-// settle.go, which is the only caller of Received and, for QoS 1 and 2, of
-// Remove. The entry in the Queue is the state of the transfer: there is no
+// them. The acknowledgement comes back through upstream_read.go to settle.go,
+// which is the only caller of Received and, for QoS 1 and 2, of Remove. The entry in the Queue is the state of the transfer: there is no
 // second store, nothing is handed over, and an entry is removed only after the
 // server's PUBACK or PUBCOMP.
 //
 // How a message comes down: upstream_read.go hands a PUBLISH to receive.go,
 // which remaps it, publishes it locally, and only then lets the PUBACK or
 // PUBREC go out.
+//
+// How a connection comes about: bridge.go goes through the servers; dial.go
+// resolves, connects (dial_race.go), passes the proxy (dial_proxy.go), does TLS
+// and the WebSocket upgrade (dial_http.go); upstream.go exchanges CONNECT and
+// CONNACK with what credentials.go signs and profile.go allows; link.go serves
+// it until it fails or planned.go wants another one; reason.go says why it
+// failed, backoff.go when to try again.
 //
 // The bridge only ever reads from its Queue, so a slow, absent or black-holed
 // upstream cannot delay a local client. It refuses to fall back to an
@@ -24,10 +30,10 @@
 //
 // Goroutines: Run owns the supervisor; each connection has a sender (forward),
 // a settler (acknowledgements), a reader, a deliverer (what comes down), a
-// pinger and the wire's flusher, all waited for before the next connection
-// starts.
+// pinger, one that foresees its planned end, and the wire's flusher, all waited
+// for before the next connection starts.
 //
-// Locks: status, window, hold, suspect, receiver, pacer, Intake and wire each guard
-// their own fields. They are leaves: no two are held together, and none across
+// Locks: status, window, hold, suspect, receiver, pacer, Intake and wire each
+// guard their own fields. They are leaves: no two are held together, and none across
 // I/O or a call to the Queue; but pacer writes 20 bytes once a minute.
 package bridge

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -63,4 +64,53 @@ func TestNATSOutage(t *testing.T) {
 	if st := b.Stats(); st.Dead != 0 || st.Unaccounted() != 0 {
 		t.Errorf("dead %d, unaccounted %d", st.Dead, st.Unaccounted())
 	}
+}
+
+// Three of them as a cluster, the one that the bridge uses killed in mid-drain:
+// the session goes on with another one.
+func TestNATSClusterSoak(t *testing.T) {
+	if os.Getenv("SOAK") == "" {
+		t.Skip("make soak runs it")
+	}
+	cluster := bridgetest.NATSCluster(t)
+	const slow = 5 * time.Minute // elections of three servers
+	profile, _ := bridge.FindProfile("nats")
+	q := bridge.NewTestQueue(t)
+	b, stop := running(t, bridge.Options{
+		Name: "cloud", Servers: []string{cluster[0].URL(), cluster[1].URL(), cluster[2].URL()}, ClientID: "gw", Protocol: mqtt.V311, Profile: profile,
+		Out: []bridge.Route{{From: "dunlin/#", To: "site/#"}}, Queues: [bridge.LaneCount]bridge.Queue{q}, RetryMax: 2 * time.Second,
+	})
+	q.Add(mqtt.Message{Topic: "dunlin/first", Payload: []byte("x"), QoS: 1})
+	q.WaitEmpty(t, slow) // the cluster has found itself
+	o := observeIn(t, mqtt.V311, cluster[2].Addr(), "observer", "site/a")
+	const messages = 5000
+	for i := range messages {
+		q.Add(mqtt.Message{Topic: "dunlin/a", Payload: []byte(fmt.Sprint(i)), QoS: mqtt.QoS(1 + i%2)})
+	}
+	for q.Stats().Messages > messages/2 {
+		time.Sleep(time.Millisecond) // servers are at work
+	}
+	cluster[0].Kill()
+	q.WaitEmpty(t, slow)
+	if st := b.Stats(); st.Server == cluster[0].Addr() || st.Dead != 0 {
+		t.Errorf("on %s, %d dead", st.Server, st.Dead)
+	}
+	stop()
+	times := make([]int, messages)
+	for distinct := 0; distinct < messages; {
+		var i int
+		if _, err := fmt.Sscan(string(o.next(t).Payload), &i); err != nil {
+			t.Fatal(err)
+		}
+		if times[i]++; times[i] == 1 {
+			distinct++
+		}
+	}
+	twice := 0
+	for i, n := range times {
+		if i%2 == 1 && n > 1 {
+			twice++
+		}
+	}
+	t.Logf("%d QoS 2 messages arrived more than once", twice)
 }

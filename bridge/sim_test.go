@@ -96,7 +96,7 @@ func (s *sim) live() int {
 	}
 	s.r.c.Set(func(f *cloudtest.Faults) { *f = cloudtest.Faults{} })
 	s.put(3)
-	after(3 * time.Hour)
+	after(30 * time.Minute)
 	s.judge()
 	s.r.stop()
 	return s.faults

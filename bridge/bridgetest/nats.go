@@ -14,6 +14,32 @@ import (
 // or the one that scripts/nats.sh builds; where neither is the test is skipped.
 func NATS(t testing.TB) *Server {
 	t.Helper()
+	s := newNATS(t, "")
+	s.Start()
+	return s
+}
+
+// NATSCluster starts three of them as one.
+func NATSCluster(t testing.TB) [3]*Server {
+	t.Helper()
+	var ports [3]int
+	routes := ""
+	for i := range ports {
+		ports[i] = freePort(t)
+		routes += fmt.Sprintf("\"nats-route://127.0.0.1:%d\", ", ports[i])
+	}
+	var all [3]*Server
+	for i, port := range ports {
+		all[i] = newNATS(t, fmt.Sprintf("cluster { name: upstream, listen: 127.0.0.1:%d, routes: [ %s ] }\n", port, routes))
+	}
+	for _, s := range all {
+		s.Start()
+	}
+	return all
+}
+
+func newNATS(t testing.TB, cluster string) *Server {
+	t.Helper()
 	binary, err := exec.LookPath("nats-server")
 	if err != nil {
 		binary, err = exec.LookPath("../build/out/nats-server")
@@ -24,8 +50,8 @@ func NATS(t testing.TB) *Server {
 	s := &Server{t: t, binary: binary, port: freePort(t)}
 	dir := t.TempDir()
 	s.config = filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("server_name: upstream\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d }\n",
-		freePort(t), dir, s.port)
+	text := fmt.Sprintf("server_name: upstream-%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d }\n%s",
+		s.port, freePort(t), dir, s.port, cluster)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +62,5 @@ func NATS(t testing.TB) *Server {
 			t.Logf("nats-server said, at the end:\n%s", said[max(0, len(said)-4000):])
 		}
 	})
-	s.Start()
 	return s
 }
