@@ -62,8 +62,8 @@ soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wi
 spec-mutants: ## break the server in many ways; a test that names the broken statement must fail
 	@go run ./scripts/mutants
 
-abuse: ## the attacks of TestAbuse at full size against the real program (a run of the tests makes fewer)
-	@ABUSE=full go test -count=1 -timeout 30m -run TestAbuse ./cmd/dunlin
+abuse: ## the attacks of TestAbuse at full size against the real program, then all at once in 56 MiB (a run of the tests makes fewer)
+	@ABUSE=full go test -count=1 -timeout 30m -run 'TestAbuse|TestSmallBoard' ./cmd/dunlin
 
 crash: ## power cuts, failures and damage of the disk under the store: CRASH_STATES=20000 CRASH_FAULTS=40 DAMAGE=3 SWEEP=150
 	@CRASH_STATES=$(or $(CRASH_STATES),20000) CRASH_FAULTS=$(or $(CRASH_FAULTS),40) go test -count=1 -timeout 60m -v -run 'Crash|Failures|Damage|Cut|Newer|Full|Outlives' ./broker/internal/store/...

@@ -58,20 +58,27 @@ func willSize(w *mqtt.Will) int {
 
 // setWill replaces the will of cl. The caller holds the registry.
 func (h *hub) setWill(cl *client, w *mqtt.Will) {
-	h.memory.Add(memory.Sessions, willSize(w)-willSize(cl.will))
+	h.memory.Add(memory.Wills, willSize(w)-willSize(cl.will))
 	cl.will = w
 }
 
-// afford takes what a session and its will need, which may be refused to
-// clients of the network.
+// afford takes what a session and its will need. Clients of the network may be
+// refused; one whose session ends with its connection only by the level, for the
+// connections have their share: sessions that others left behind do not keep it
+// out.
 func (h *hub) afford(a *attachment, fresh bool) bool {
-	n := willSize(a.will)
+	m, size, will := h.memory, 0, willSize(a.will)
 	if fresh {
-		n += conn.PeerSize(a.id)
+		size = conn.PeerSize(a.id)
 	}
-	if a.door != nil {
-		return h.memory.Take(memory.Sessions, n)
+	switch {
+	case a.door == nil:
+	case fresh && m.Level() >= 2:
+		return false
+	case a.params.Expiry > 0 && !m.May(memory.Sessions, size), !m.May(memory.Wills, will):
+		return false
 	}
-	h.memory.Add(memory.Sessions, n)
+	m.Add(memory.Sessions, size)
+	m.Add(memory.Wills, will)
 	return true
 }

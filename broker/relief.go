@@ -18,6 +18,7 @@ import (
 const (
 	reliefPause = 100 * time.Millisecond // from one client that has to give up something to the next
 	freePause   = 30 * time.Second       // from one return of memory to the system to the next
+	fallPause   = 2 * time.Second        // from when much was let go to that
 	slowOutput  = 16 << 10               // bytes that make a client a slow consumer
 )
 
@@ -42,6 +43,10 @@ func (b *Broker) relieve(ctx context.Context) {
 			b.sayLevel(before, level)
 			owing = true
 		}
+		if m.Fell() && level == 0 { // others will leave too
+			owing = true
+			free = later(free, now.Add(fallPause))
+		}
 		if level > 0 {
 			b.hub.shed(level)
 		}
@@ -56,6 +61,13 @@ func (b *Broker) relieve(ctx context.Context) {
 			timer.Reset(free.Sub(now))
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // sayLevel tells people that the level has changed.

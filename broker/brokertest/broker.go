@@ -94,7 +94,7 @@ func (b *Broker) checkMemory(m *broker.MemoryStats, sessions, retained int) {
 		sum += c.Bytes
 		gone := c.Name != "queues"
 		switch c.Name {
-		case "sessions", "messages":
+		case "sessions", "subscriptions", "wills", "messages":
 			gone = sessions == 0
 		case "retained":
 			gone = retained == 0

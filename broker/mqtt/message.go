@@ -38,7 +38,7 @@ func (m *Message) Release() bool { return m.holders == nil || m.holders.Add(-1) 
 
 // What a message and its properties take beside their bytes.
 const (
-	messageSize    = 160
+	messageSize    = 128
 	propertiesSize = 144
 	userSize       = 64
 )

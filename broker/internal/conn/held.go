@@ -103,9 +103,9 @@ func beyond(capacity int) int {
 // What a session and a subscription take of memory, in bytes; about, here and
 // in the router, with the nodes of the tree that nobody else needs.
 const (
-	peerSize         = 1 << 10
-	subscriptionBase = 400
-	subscriptionNode = 64 // for each level
+	peerSize         = 1280
+	subscriptionBase = 256
+	subscriptionNode = 72 // for each level
 )
 
 // PeerSize is what the account must have for the session of a Client
@@ -134,11 +134,10 @@ func (p *Peer) Release() {
 	st.Lock()
 	defer st.Unlock()
 	a := p.home.Memory
-	n := -PeerSize(p.id)
 	for _, sub := range st.session.Subscriptions() {
-		n -= subscriptionSize(sub.Filter)
+		a.Add(memory.Subscriptions, -subscriptionSize(sub.Filter))
 	}
-	a.Add(memory.Sessions, n)
+	a.Add(memory.Sessions, -PeerSize(p.id))
 	a.Add(memory.Messages, -p.waiting()*pointerSize)
 	st.backlog = nil
 	st.session.Release()

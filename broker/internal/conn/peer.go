@@ -57,7 +57,7 @@ func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, home *Hom
 	p := NewPeer(id, prefix, l, home)
 	p.state.session = session.Restore(l, k)
 	for _, sub := range k.Subscriptions {
-		home.Memory.Add(memory.Sessions, subscriptionSize(sub.Filter))
+		home.Memory.Add(memory.Subscriptions, subscriptionSize(sub.Filter))
 	}
 	p.settle()
 	return p
@@ -222,11 +222,11 @@ func (p *Peer) Subscribed(s mqtt.Subscription) (existed bool, code mqtt.ReasonCo
 	if _, had := p.state.session.Subscription(s.Filter); !had {
 		size = subscriptionSize(s.Filter)
 	}
-	if !p.home.Memory.Take(memory.Sessions, size) {
+	if !p.home.Memory.Take(memory.Subscriptions, size) {
 		return false, mqtt.QuotaExceeded
 	}
 	if existed, code = p.state.session.Subscribed(s); code.Failed() {
-		p.home.Memory.Add(memory.Sessions, -size)
+		p.home.Memory.Add(memory.Subscriptions, -size)
 	}
 	return existed, code
 }
@@ -239,7 +239,7 @@ func (p *Peer) Unsubscribed(filter string) bool {
 	if !p.state.session.Unsubscribed(filter) {
 		return false
 	}
-	p.home.Memory.Add(memory.Sessions, -subscriptionSize(filter))
+	p.home.Memory.Add(memory.Subscriptions, -subscriptionSize(filter))
 	return true
 }
 

@@ -11,27 +11,29 @@ type Cause uint8
 
 // The causes.
 const (
-	Connections Cause = iota // connections with their transport, and the names they remember
-	Input                    // packets that have come in part
-	Output                   // what sockets do not take
-	Sessions                 // sessions, subscriptions and wills
-	Retained                 // retained messages and their places in the tree
-	Messages                 // that wait in sessions or are in flight, each once
-	Queues                   // heads of the queues of AttachQueue
-	Causes                   // how many there are
+	Connections   Cause = iota // connections with their transport, and the names they remember
+	Input                      // packets that have come in part
+	Output                     // what sockets do not take
+	Sessions                   // sessions without the following
+	Subscriptions              // and their places in the tree
+	Wills                      // of who is connected, and those that wait
+	Retained                   // retained messages and their places in the tree
+	Messages                   // that wait in sessions or are in flight, each once
+	Queues                     // heads of the queues of AttachQueue
+	Causes                     // how many there are
 )
 
-var names = [Causes]string{"connections", "input", "output", "sessions", "retained", "messages", "queues"}
+var names = [Causes]string{"connections", "input", "output", "sessions", "subscriptions", "wills", "retained", "messages", "queues"}
 
 // String is a word for it, fit for a topic.
 func (c Cause) String() string { return names[c] }
 
 // shares are the most that a cause may have where Take asks, in sixteenths of
 // the budget; 0 is all of it. Together they may be more than the budget.
-var shares = [Causes]int64{Connections: 4, Input: 1, Sessions: 2, Retained: 4}
+var shares = [Causes]int64{Connections: 4, Input: 1, Sessions: 2, Subscriptions: 2, Wills: 1, Retained: 4}
 
 // closedAt is the level from which Take refuses whatever the share.
-var closedAt = [Causes]int{Connections: 4, Input: never, Output: never, Sessions: 2, Retained: 2, Messages: never, Queues: never}
+var closedAt = [Causes]int{Connections: 4, Input: never, Output: never, Sessions: 2, Subscriptions: 2, Wills: 2, Retained: 2, Messages: never, Queues: never}
 
 const never = 5
 
@@ -58,6 +60,9 @@ type Account struct {
 		budget, heap int // the levels that each of them asks for
 	}
 	changed chan struct{}
+
+	crest atomic.Int64 // the highest total since Fell last was true
+	fell  atomic.Bool
 }
 
 // New makes an account of budget bytes; 0 only counts.
@@ -108,10 +113,28 @@ func (a *Account) count(n int64) {
 	if t > a.peak.Load() {
 		a.peak.Store(t) // another one may be lost: it is for people
 	}
+	if c := a.crest.Load(); t > c {
+		a.crest.Store(t)
+	} else if n < 0 && t < c/2 && c > a.budget/16 && a.crest.CompareAndSwap(c, t) {
+		a.fell.Store(true)
+		a.tell()
+	}
 	if t >= a.high.Load() || t < a.low.Load() {
 		a.turnLevel()
 	}
 }
+
+// tell makes Changed yield.
+func (a *Account) tell() {
+	select {
+	case a.changed <- struct{}{}:
+	default: // it is said already
+	}
+}
+
+// Fell reports whether much was let go since it was last true: more than half
+// of what was held, and that was no little.
+func (a *Account) Fell() bool { return a.fell.Swap(false) }
 
 // turnLevel finds the level and its marks. Whoever moves the total past a mark
 // comes here, or moved it before the marks were set and is seen by the loop.
@@ -160,10 +183,7 @@ func (a *Account) Heap(size, limit int64) {
 func (a *Account) announce() {
 	level := int32(max(a.turn.budget, a.turn.heap))
 	if a.level.Swap(level) != level {
-		select {
-		case a.changed <- struct{}{}:
-		default: // it is said already
-		}
+		a.tell()
 	}
 }
 
@@ -189,7 +209,8 @@ func (a *Account) Level() int {
 	return int(a.level.Load())
 }
 
-// Changed yields after the level has changed, once for several changes.
+// Changed yields after the level has changed or much was let go, once for
+// several changes.
 func (a *Account) Changed() <-chan struct{} { return a.changed }
 
 // Budget is what New was given.

@@ -49,6 +49,19 @@ func TestTheHeapAloneClosesNoDoor(t *testing.T) {
 	}
 }
 
+func TestMuchThatWasLetGoIsTold(t *testing.T) {
+	a := New(16000)
+	for _, step := range []struct {
+		total int64
+		want  bool
+	}{{900, false}, {100, false}, {3000, false}, {1600, false}, {1400, true}, {1300, false}, {4000, false}, {1900, true}, {0, true}} {
+		a.Add(Messages, int(step.total-a.Total()))
+		if got := a.Fell(); got != step.want {
+			t.Errorf("at %d bytes: %v", step.total, got)
+		}
+	}
+}
+
 func TestShares(t *testing.T) {
 	a := New(16000)
 	if !a.Take(Input, 1000) || a.Take(Input, 1) || a.Refused(Input) != 1 {

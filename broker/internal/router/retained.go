@@ -60,7 +60,7 @@ func (r *Router) retainable(m, old *mqtt.Message) bool {
 
 // What retained messages take of memory beside themselves, in bytes; about.
 const (
-	nodeSize   = 144 // of the tree
+	nodeSize   = 104 // of the tree
 	entrySize  = 72  // in the store
 	littleMore = 256 // by this a value may grow, however short memory is
 )
