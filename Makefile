@@ -78,6 +78,10 @@ outage: ## 100,000 messages queued over a cut, and kills of both sides while the
 kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=100 times
 	@KILL_CYCLES=$(or $(KILL_CYCLES),100) go test -count=1 -timeout 60m -v -run TestKilled ./cmd/dunlin
 
+.PHONY: backlog
+backlog: ## an outage of BACKLOG=5000000 messages of 200 bytes (1 GB): memory, start, order, disk given back
+	@BACKLOG=$(or $(BACKLOG),5000000) go test -count=1 -timeout 60m -v -run TestBacklog ./broker
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 

@@ -78,6 +78,7 @@ func New(o Options) (*Broker, error) {
 	m := memory.New(o.MemoryBudget)
 	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize, Memory: m})
 	b.hub = newHub(&b.opts, r, m)
+	b.hub.durable = b.durable
 	if state != nil {
 		b.hub.restore(state, l, time.Now())
 	}

@@ -17,10 +17,11 @@ import (
 // hub keeps the sessions by Client Identifier and says who is attached to
 // each: at most one endpoint at a time.
 type hub struct {
-	log    *slog.Logger
-	router *router.Router
-	events *events // nil: off
-	guard  guard
+	log     *slog.Logger
+	router  *router.Router
+	durable *store.Durable // nil: state is in memory only
+	events  *events        // nil: off
+	guard   guard
 	// authorities are those of all listeners; constant after New.
 	authorities []*authority
 

@@ -57,6 +57,7 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 	q.hub.router.InOrder(func() {
 		q.state.Lock()
 		defer q.state.Unlock()
+		q.measure()
 		if seq = q.state.entries.Push(now, &m); seq != 0 {
 			q.keep(now, &m, seq)
 		}
@@ -71,10 +72,34 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 func (q *Queue) Refresh(topic string) { q.hub.router.Refresh(time.Now(), q, topic) }
 
 // Each calls f for the entries behind the Seq after, in order, until f returns
-// false. Nothing is handed out by it. The queue is locked meanwhile: f must be
-// quick and must not call it.
+// false. Nothing is handed out by it. The head is locked meanwhile: f must be
+// quick and must not call the queue.
 func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
+	last := after
+	note := func(e *mqtt.Queued) bool {
+		last = e.Seq
+		return f(e)
+	}
 	q.state.Lock()
-	defer q.state.Unlock()
-	q.state.entries.Each(after, f)
+	more := q.state.entries.Each(after, note)
+	q.state.Unlock()
+	for more {
+		q.hub.router.Settled()
+		entries, upTo, err := q.hub.durable.Read(q.ClientID(), last, loadBytes)
+		if err != nil {
+			q.hub.log.Error("a queue cannot be read", "queue", q.name, "err", err)
+		}
+		if err != nil || len(entries) == 0 {
+			return
+		}
+		for i := range entries {
+			e := &entries[i]
+			m := *e.Message
+			m.QoS = e.QoS
+			if !f(&mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received}) {
+				return
+			}
+		}
+		last = upTo
+	}
 }

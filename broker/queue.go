@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -18,19 +19,34 @@ import (
 type QueueOptions struct {
 	Name        string              // unique among queues
 	Filters     []mqtt.Subscription // overlapping ones queue a message once
-	MaxMessages int                 // default 10000
+	MaxMessages int                 // default 10000; without bound if the broker keeps its state on disk
 	MaxBytes    int64               // default 16 MiB
+	MaxAge      time.Duration       // of an entry; 0 is no bound
+	Overflow    Overflow
 	// Skip is the Client Identifier whose messages are never queued: what a
 	// bridge brought in does not go out again.
 	Skip   string
 	Intake Intake // nil: every message is queued as it is
 }
 
+// Overflow says what gives way when a queue is full.
+type Overflow = store.Overflow
+
+// The policies.
+const (
+	DropOldest = store.DropOldest // the oldest that was never handed out
+	DropNewest = store.DropNewest // the new message
+	Reject     = store.Reject     // the new message; who publishes gets 0x97
+	LastValue  = store.LastValue  // the older value of the same topic, else as DropOldest
+	Downsample = store.Downsample // more and more of the new messages, from half full on
+)
+
 // ErrQueueClosed is returned by a Queue after Close or after the broker ended.
 var ErrQueueClosed = errors.New("queue closed")
 
 // Queue is a durable consumer: it keeps what its filters match until Remove,
-// bounded, dropping the oldest entry that was never handed out. Each entry
+// bounded, as Overflow says. Its head is in memory, the rest on the broker's
+// disk; without one all is in memory. Each entry
 // keeps the message as it was published; its QoS is the lower of the message's
 // and the filter's. Methods may be called from any goroutine; Next by one at a
 // time.
@@ -64,14 +80,22 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 			return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 		}
 	}
+	if b.durable != nil {
+		or(&o.MaxMessages, math.MaxInt32)
+	}
 	or(&o.MaxMessages, 10000)
 	or(&o.MaxBytes, 16<<20)
 	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, intake: o.Intake, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	q.state.entries = store.NewQueue(o.MaxMessages, o.MaxBytes, rand.Uint64N(1<<52))
+	q.state.entries = store.NewQueue(store.QueueLimits{
+		Messages: o.MaxMessages, Bytes: o.MaxBytes, Age: o.MaxAge, Overflow: o.Overflow, Spills: b.durable != nil,
+	}, rand.Uint64N(1<<52))
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
-	had := b.hub.restoreQueue(q)
+	had, err := b.hub.restoreQueue(q)
+	if err != nil {
+		return nil, err
+	}
 	b.hub.router.Keeper(+1)
 	q.state.retained = make(map[*mqtt.Message]struct{})
 	for _, s := range o.Filters {
@@ -126,6 +150,7 @@ func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, reta
 		m = &lower
 	}
 	q.state.Lock()
+	q.measure()
 	if q.intake != nil {
 		number = q.admit(now, m)
 	} else {
@@ -145,11 +170,50 @@ func (q *Queue) signal() {
 	}
 }
 
+// measure tells the entries whether the disk takes what they do not keep. The
+// caller holds the state.
+func (q *Queue) measure() {
+	if q.hub.durable != nil {
+		q.state.entries.Tight(q.hub.durable.Tight())
+	}
+}
+
 // letGo tells the store which entries were dropped. The caller holds the state.
 func (q *Queue) letGo() {
-	for _, seq := range q.state.entries.Gone() {
+	gone, cuts := q.state.entries.Gone()
+	for _, seq := range gone {
 		q.hub.router.Persist(store.Record{Kind: store.DeliveryDone, ClientID: q.ClientID(), Number: seq})
 	}
+	for _, c := range cuts {
+		q.hub.router.Persist(store.Record{Kind: store.LineCut, ClientID: q.ClientID(), From: c.From, Number: c.To, Count: c.Count})
+	}
+}
+
+// loadBytes is how much is read from disk at a time.
+const loadBytes = 64 << 10
+
+// load brings the entries behind the head into memory if the head is used up.
+// It reports whether there may be an entry now.
+func (q *Queue) load() (bool, error) {
+	q.state.Lock()
+	want, after, _ := q.state.entries.Behind()
+	q.state.Unlock()
+	if !want {
+		return false, nil
+	}
+	return q.loadFrom(after)
+}
+
+func (q *Queue) loadFrom(after uint64) (bool, error) {
+	q.hub.router.Settled() // what was queued so far is with the store now
+	entries, upTo, err := q.hub.durable.Read(q.ClientID(), after, loadBytes)
+	if err != nil {
+		return false, fmt.Errorf("queue %s: %w", q.name, err)
+	}
+	q.state.Lock()
+	defer q.state.Unlock()
+	q.state.entries.Load(entries, upTo)
+	return len(entries) > 0, nil
 }
 
 // first reports whether a retained message comes for the first time: each
@@ -189,10 +253,18 @@ func (q *Queue) Take(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 		return mqtt.Queued{}, false, ErrQueueClosed
 	default:
 	}
-	q.state.Lock()
-	e, ok = q.state.entries.Next(time.Now())
-	q.letGo()
-	q.state.Unlock()
+	for again := true; again; {
+		q.state.Lock()
+		e, ok = q.state.entries.Next(time.Now())
+		q.letGo()
+		q.state.Unlock()
+		if ok {
+			break
+		}
+		if again, err = q.load(); err != nil {
+			return e, false, err
+		}
+	}
 	if ok && e.Message.QoS == mqtt.ExactlyOnce {
 		// As with sessions: not before its record is safe.
 		q.hub.router.Settled()

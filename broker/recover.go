@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -139,25 +138,26 @@ func (h *hub) recordGone(id string, numbers []uint64) {
 
 // restoreQueue fills q with what the store has kept for it, and returns the
 // Topic Filters it had.
-func (h *hub) restoreQueue(q *Queue) map[string]mqtt.Subscription {
+func (h *hub) restoreQueue(q *Queue) (had map[string]mqtt.Subscription, err error) {
 	r := &h.registry
 	r.Lock()
 	line := r.lines[q.ClientID()]
 	delete(r.lines, q.ClientID())
 	r.Unlock()
 	if line == nil {
-		return nil
+		return nil, nil
 	}
+	blocks, had, last := h.durable.Queue(q.ClientID())
 	q.state.Lock()
-	defer q.state.Unlock()
-	for i := range line.Entries {
-		e := &line.Entries[i]
-		m := *e.Message
-		m.QoS = e.QoS
-		q.state.entries.Restore(mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received}, i < maybeForwarded)
+	q.state.entries.Restore(blocks, last, maybeForwarded)
+	q.state.Unlock()
+	for more := true; more && err == nil; { // nobody else has q yet
+		_, after, _ := q.state.entries.Behind()
+		if more = q.state.entries.Loads(maybeForwarded); more {
+			more, err = q.loadFrom(after)
+		}
 	}
-	q.state.entries.Continue(line.Last)
-	return maps.Clone(line.Subscriptions)
+	return had, err
 }
 
 // maybeForwarded is how many entries of a queue may have been handed out before

@@ -43,11 +43,12 @@ const (
 	DropSampled                    // thinned out
 	DropUnwanted                   // the consumer has no use for it
 	DropDead                       // the destination refuses it for good
+	DropLost                       // it was on a page of the disk that cannot be read
 	dropReasons
 )
 
 func (r DropReason) String() string {
-	return [...]string{"full", "expired", "aged", "replaced", "sampled", "unwanted", "dead"}[r]
+	return [...]string{"full", "expired", "aged", "replaced", "sampled", "unwanted", "dead", "lost"}[r]
 }
 
 // Drops counts entries that were given up, by DropReason.

@@ -52,7 +52,7 @@ func (s *Durable) Backup(w io.Writer) error {
 	}
 	defer stop()
 	return journal.WriteBackup(w, func(add func(kind byte, body []byte) error) error {
-		if err := s.snapshot(add); err != nil {
+		if err := s.dump(add, true); err != nil {
 			return err
 		}
 		stop()

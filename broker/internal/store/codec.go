@@ -21,6 +21,13 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
+func appendNumbers(dst []byte, numbers ...uint64) []byte {
+	for _, n := range numbers {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return dst
+}
+
 func appendTime(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(dst, 0)
@@ -137,14 +144,32 @@ func appendRecord(dst []byte, r *Record) []byte {
 	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, lastKept:
 		dst = appendString(dst, r.ClientID)
 		dst = binary.AppendUvarint(dst, r.Number)
+	case LineCut:
+		dst = appendString(dst, r.ClientID)
+		dst = appendNumbers(dst, r.From, r.Number, r.Count)
 	case bodyKept:
 		dst = binary.AppendUvarint(dst, r.Number)
 		dst = appendMessage(dst, r.Message)
-	case entryKept:
+	case runKept:
+		n := r.run
+		dst = appendString(dst, r.ClientID)
+		dst = appendNumbers(dst, n.Extent.File, uint64(n.Extent.From), uint64(n.Extent.To), n.First, n.Last, uint64(n.Messages), uint64(n.Bytes))
+		dst = appendTime(appendTime(dst, n.Since), n.Until)
+	case spansKept:
+		dst = appendString(dst, r.ClientID)
+		dst = appendNumbers(dst, r.Number, uint64(len(r.spans)))
+		for _, g := range r.spans {
+			dst = appendNumbers(dst, g.from, g.to)
+		}
+	case entryKept, entrySpilled:
 		d := r.Destinations[0]
 		d.Name, d.Number = r.ClientID, r.Number
 		dst = appendDestination(dst, &d)
-		dst = binary.AppendUvarint(dst, r.body)
+		if r.Kind == entrySpilled {
+			dst = appendMessage(dst, r.Message)
+		} else {
+			dst = binary.AppendUvarint(dst, r.body)
+		}
 		dst = appendTime(dst, r.At)
 		if r.received {
 			return append(dst, 1)
@@ -251,6 +276,14 @@ func (f *fields) subscription() (s mqtt.Subscription) {
 	return s
 }
 
+func (f *fields) run() *Run {
+	n := new(Run)
+	n.Extent.File, n.Extent.From, n.Extent.To = f.number(), uint32(f.number()), uint32(f.number())
+	n.First, n.Last, n.Messages, n.Bytes = f.number(), f.number(), int(f.number()), int64(f.number())
+	n.Since, n.Until = f.time(), f.time()
+	return n
+}
+
 func (f *fields) destination() (d Destination) {
 	d.Name = f.string()
 	flags := f.byte()
@@ -298,10 +331,24 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 		r.ClientID, r.Number = f.string(), f.number()
 	case bodyKept:
 		r.Number, r.Message = f.number(), f.message()
-	case entryKept:
+	case LineCut:
+		r.ClientID, r.From, r.Number, r.Count = f.string(), f.number(), f.number(), f.number()
+	case runKept:
+		r.ClientID, r.run = f.string(), f.run()
+	case spansKept:
+		r.ClientID, r.Number = f.string(), f.number()
+		for range f.count(2) {
+			r.spans = append(r.spans, span{f.number(), f.number()})
+		}
+	case entryKept, entrySpilled:
 		d := f.destination()
 		r.ClientID, r.Number, r.Destinations = d.Name, d.Number, []Destination{d}
-		r.body, r.At, r.received = f.number(), f.time(), f.byte() == 1
+		if kind == entrySpilled {
+			r.Message = f.message()
+		} else {
+			r.body = f.number()
+		}
+		r.At, r.received = f.time(), f.byte() == 1
 	default:
 		return r, errors.New("unknown kind of record")
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -26,6 +27,7 @@ type Options struct {
 	RetainedFlush time.Duration // default 60 s
 	SegmentSize   int64         // bytes; default 1 MiB
 	MinFree       int64         // bytes of the file system that are left alone
+	MaxSpill      int64         // bytes of all spill files; 0 is no bound
 	Log           *slog.Logger
 	// Lazy says that a retained message may wait for RetainedFlush if its topic
 	// is hot, whatever its QoS: the gateway's own devices say so. QoS 0
@@ -41,6 +43,12 @@ type Durable struct {
 	classes classes
 	j       *journal.Journal
 	start   time.Time // of the clock that counts seconds since the last write of a retained value
+	disk    disk.Disk
+	spill   *journal.Spill
+	used    map[uint64]struct{} // spill files that the last checkpoint names; the journal's own
+	tight   atomic.Bool         // spilling fails
+	spilled atomic.Uint64       // bytes written to spill files
+	bad     atomic.Uint64       // pages of them that could not be read
 
 	mu struct {
 		sync.Mutex
@@ -49,6 +57,8 @@ type Durable struct {
 		strict string   // publisher whose last message was of class Always
 		dirty  []string // topics to be written at the next flush
 		tap    *tap     // of the backup that is being written
+		waits  []string // lines to be spilled
+		freed  bool     // a spill file may be idle
 	}
 	flush chan struct{} // the first topic is dirty
 }
@@ -59,11 +69,19 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	if o.RetainedFlush == 0 {
 		o.RetainedFlush = time.Minute
 	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	s := &Durable{opts: o, classes: newClasses(o.Default, o.Classes), start: time.Now(), flush: make(chan struct{}, 1)}
 	s.mu.state = NewState()
+	var err error
+	if s.spill, err = journal.OpenSpill(d, o.MinFree, o.MaxSpill); err != nil {
+		return nil, nil, journal.Report{}, err
+	}
 	bodies := make(map[uint64]*mqtt.Message)
 	j, report, err := journal.Open(d, journal.Options{
-		SegmentSize: o.SegmentSize, Interval: o.Interval, MinFree: o.MinFree, Log: o.Log, Snapshot: s.snapshot,
+		SegmentSize: o.SegmentSize, Interval: o.Interval, MinFree: o.MinFree, Log: o.Log,
+		Snapshot: s.snapshot, Covered: s.covered, Beside: s.beside,
 	}, func(raw journal.Record) error {
 		r, err := decodeRecord(Kind(raw.Kind), raw.Body)
 		if err != nil {
@@ -78,6 +96,7 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 		return nil
 	})
 	s.j = j
+	s.adopt()
 	return s, s.mu.state, report, err
 }
 
@@ -110,10 +129,16 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 	m.Lock()
 	defer m.Unlock()
 	class, write := s.judge(&r)
-	if class == Never && r.Message != nil {
+	if class == Never && r.Message != nil && !ofQueues(&r) {
 		return 0
 	}
 	m.state.Apply(&r)
+	if r.Kind == MessageQueued || r.Kind == MessageFrom {
+		s.overflow(r.Destinations)
+	} else if l := m.state.Lines[r.ClientID]; l != nil && l.disk != nil {
+		m.freed = m.freed || l.disk.freed
+		l.disk.freed = false
+	}
 	if r.Kind == RetainedSet {
 		write = s.retained(r.Message, class, write)
 	}
@@ -151,10 +176,12 @@ func (s *Durable) judge(r *Record) (c Class, write bool) {
 	case SessionKept, SessionEnded, Subscribed, Unsubscribed:
 		c = s.classes.strictest // rare, and no topic says which
 	case DeliveryReceived, DeliveryDone:
-		if _, _, ok := s.mu.state.find(r); !ok {
+		if !s.mu.state.known(r) {
 			return c, false // its message is of class Never
 		}
 		c = Interval // their loss costs a message sent again
+	case LineCut:
+		c = Interval
 	case WillSet:
 		c = Interval
 	}
@@ -207,6 +234,15 @@ func (s *Durable) writeDirty() {
 
 // snapshot gives the state to a checkpoint, a line at a time.
 func (s *Durable) snapshot(add func(kind byte, body []byte) error) error {
+	if err := s.syncSpill(); err != nil {
+		return err
+	}
+	return s.dump(add, false)
+}
+
+// dump gives the state, a line at a time. What is spilled is named, or given
+// itself.
+func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error {
 	m := &s.mu
 	m.Lock()
 	names := slices.Collect(maps.Keys(m.state.Lines))
@@ -242,7 +278,19 @@ func (s *Durable) snapshot(add func(kind byte, body []byte) error) error {
 	seen := make(map[*mqtt.Message]uint64)
 	for _, name := range names {
 		m.Lock()
+		l := m.state.Lines[name]
+		spilled := l != nil && l.disk.last() > 0
+		if spilled && whole {
+			m.Unlock()
+			if err := s.dumpSpilled(name, keep, flush); err != nil {
+				return err
+			}
+			continue
+		}
 		m.state.snapshot(name, seen, keep)
+		if spilled {
+			s.use(l)
+		}
 		m.Unlock()
 		if err := flush(); err != nil {
 			return err

@@ -1,89 +1,243 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// Queue is the FIFO of one durable consumer as a value: bounded by messages
-// and bytes, no lock, no clock. At any time
+// Overflow says what gives way when a queue is full.
+type Overflow uint8
+
+// The policies.
+const (
+	DropOldest Overflow = iota // the oldest that was never handed out
+	DropNewest                 // the new message
+	Reject                     // the new message, and who publishes hears of it
+	LastValue                  // the older value of the same topic, else as DropOldest
+	Downsample                 // more and more of the new messages as the queue fills
+)
+
+// QueueLimits bound a Queue. Messages and Bytes must be positive.
+type QueueLimits struct {
+	Messages int
+	Bytes    int64
+	Age      time.Duration // of an entry; 0 is no bound
+	Overflow Overflow
+	// Spills says that a store keeps what does not fit into memory; see Load.
+	Spills bool
+}
+
+// What of a queue that spills is in memory: its head.
+const (
+	headMessages = 256
+	headBytes    = 64 << 10
+)
+
+// Queue is the FIFO of one durable consumer as a value: bounded by messages,
+// bytes and age; no lock, no clock, no disk. At any time
 //
-//	Accepted = Removed + Dropped + len(queue)
+//	Accepted = Removed + Dropped + Messages
 //
-// An entry that was handed out is never dropped by overflow, so that the bound
+// The head is in memory. What is behind it is with the store, in blocks of
+// which the queue knows only how much there is; Load brings the next of it.
+// An entry that was handed out is never dropped by overflow, so that the bounds
 // can be exceeded by at most the entries in flight.
 type Queue struct {
-	entries     []mqtt.Queued // in order of Seq; entries[:next] were handed out since the last Rewind
-	next        int
-	last        uint64
-	bytes       int64
-	inFlight    int
-	maxMessages int
-	maxBytes    int64
-	accepted    uint64
-	removed     uint64
-	drops       mqtt.Drops
-	gone        []uint64 // Seqs dropped since Gone
+	limits   QueueLimits
+	entries  []mqtt.Queued // the head, in order of Seq; entries[:next] were handed out since the last Rewind
+	next     int
+	bytes    int64   // of all
+	here     int64   // of entries
+	blocks   []Block // behind the head
+	behind   int     // messages in them
+	loaded   uint64  // nothing up to this Seq is behind the head
+	last     uint64
+	inFlight int
+	accepted uint64
+	removed  uint64
+	drops    mqtt.Drops
+	gone     []uint64 // Seqs dropped since Gone
+	cuts     []Cut
+	suspect  int    // how many of the next loaded may have been handed out before
+	restored uint64 // the last Seq from before the process began
+	tight    bool
+	crowd    int64 // bytes queued while it is tight
+	newest   map[string]uint64
+	skipped  uint32 // see downsample
 }
 
-// NewQueue makes a queue that holds at most maxMessages entries of together
-// maxBytes bytes; both must be positive. The first entry's Seq is after+1: a
-// queue that forgets its entries with the process starts at a place of its own
-// each time, since a server upstream may remember what an earlier one sent.
-func NewQueue(maxMessages int, maxBytes int64, after uint64) *Queue {
-	return &Queue{maxMessages: maxMessages, maxBytes: maxBytes, last: after}
+// Cut is a range of Seqs that were dropped together.
+type Cut struct{ From, To, Count uint64 }
+
+// NewQueue makes an empty queue. The first entry's Seq is after+1: a queue that
+// forgets its entries with the process starts at a place of its own each time,
+// since a server upstream may remember what an earlier one sent.
+func NewQueue(l QueueLimits, after uint64) *Queue {
+	q := &Queue{limits: l, last: after, loaded: after}
+	if l.Overflow == LastValue {
+		q.newest = make(map[string]uint64)
+	}
+	return q
 }
 
-// Push adds a message and gives up the oldest entries that were never handed
-// out until the queue fits its bounds; a message for which there is no room
-// even then is itself the one that is dropped.
-// It returns the entry's Seq, 0 if it was dropped.
+// Restore begins with what the store has: blocks of entries, none of them in
+// memory, the first suspect of which may have been handed out before; and the
+// last Seq given away, if there is one.
+func (q *Queue) Restore(blocks []Block, last uint64, suspect int) {
+	if last == 0 {
+		return
+	}
+	q.blocks, q.last, q.loaded, q.suspect, q.restored = blocks, last, 0, suspect, last
+	for i := range blocks {
+		q.behind += blocks[i].Messages
+		q.bytes += blocks[i].Bytes
+	}
+	q.accepted += uint64(q.behind)
+	q.settle()
+}
+
+// Push adds a message, and makes room for it as the policy says; a message for
+// which there is no room even then is itself the one that is dropped. It
+// returns the entry's Seq, 0 if it was dropped.
 func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 	q.accepted++
 	size := int64(m.Size())
-	q.dropExpired(now)
-	for len(q.entries)+1 > q.maxMessages || q.bytes+size > q.maxBytes {
-		i := q.firstNotSent()
-		if i < 0 || size > q.maxBytes { // what could not fit an empty queue must not empty this one
-			q.drops[mqtt.DropFull]++
-			return 0
-		}
-		q.drop(i, mqtt.DropFull)
+	q.dropOld(now)
+	if !q.makeRoom(m, size) {
+		return 0
 	}
 	q.last++
 	q.bytes += size
+	if q.newest != nil {
+		q.note(m.Topic, q.last)
+	}
+	if q.limits.Spills && (q.behind > 0 || len(q.entries) >= headMessages || q.here+size > headBytes && len(q.entries) > 0) {
+		q.append(now, size)
+		return q.last
+	}
+	q.here += size
+	q.loaded = q.last
 	q.entries = append(q.entries, mqtt.Queued{Seq: q.last, Message: *m, At: now})
 	return q.last
 }
 
-// Restore puts back an entry that a store has kept; they come in order.
-// maybeSent says that it may have been handed out before.
-func (q *Queue) Restore(e mqtt.Queued, maybeSent bool) {
-	if maybeSent || e.Received {
-		e.Sent = 1
-		q.inFlight++
+// append counts an entry that only the store has.
+func (q *Queue) append(now time.Time, size int64) {
+	block := max(headBytes, q.limits.Bytes/1024)
+	if n := len(q.blocks); n == 0 || q.blocks[n-1].Bytes >= block {
+		q.blocks = append(q.blocks, Block{Since: now})
 	}
-	q.accepted++
-	q.last = max(q.last, e.Seq)
-	q.bytes += int64(e.Message.Size())
-	q.entries = append(q.entries, e)
+	b := &q.blocks[len(q.blocks)-1]
+	b.Last, b.Until = q.last, now
+	b.Messages++
+	b.Bytes += size
+	q.behind++
+	if q.tight {
+		q.crowd += size
+	}
 }
 
-// Continue makes the next entry's Seq larger than last.
-func (q *Queue) Continue(last uint64) { q.last = max(q.last, last) }
+// messages is how many there are.
+func (q *Queue) messages() int { return len(q.entries) + q.behind }
 
-// Gone returns the Seqs of entries that were dropped since it was last called.
-func (q *Queue) Gone() []uint64 {
-	gone := q.gone
-	q.gone = nil
-	return gone
+// Behind reports whether the next entry must be loaded, and where to begin:
+// what the store has behind after. upTo is the last Seq so far.
+func (q *Queue) Behind() (want bool, after, upTo uint64) {
+	return q.next == len(q.entries) && q.behind > 0, q.loaded, q.last
+}
+
+// Loads reports whether the first n entries are not all in memory: those that
+// may have been handed out before a restart must be, or overflow could take
+// them.
+func (q *Queue) Loads(n int) bool { return len(q.entries) < n && q.behind > 0 }
+
+// Load takes what the store has between the Seq given by Behind and upTo.
+func (q *Queue) Load(entries []Entry, upTo uint64) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Number <= q.loaded {
+			continue // dropped meanwhile
+		}
+		q.passBlocks(e.Number - 1)
+		if len(q.blocks) == 0 {
+			break // not one of this queue's
+		}
+		size := int64(e.Message.Size())
+		b := &q.blocks[0]
+		b.Messages-- // below zero if another block counts it
+		b.Bytes -= size
+		q.behind--
+		q.here += size
+		m := *e.Message
+		m.QoS = e.QoS
+		out := mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received}
+		if e.Received || q.suspect > 0 && e.Number <= q.restored {
+			out.Sent = 1
+			q.inFlight++
+		}
+		q.suspect--
+		q.entries = append(q.entries, out)
+		q.loaded = e.Number
+	}
+	q.loaded = max(q.loaded, upTo)
+	q.passBlocks(q.loaded)
+}
+
+// passBlocks forgets the blocks that end at upTo or before. What was counted
+// there and did not come may be in the next one: the store knows a range that
+// was dropped only as a whole. What is left in the end was lost with bad pages.
+func (q *Queue) passBlocks(upTo uint64) {
+	for len(q.blocks) > 0 && q.blocks[0].Last <= upTo {
+		b := q.blocks[0]
+		q.blocks = slices.Delete(q.blocks, 0, 1)
+		if len(q.blocks) > 0 {
+			q.blocks[0].Messages += b.Messages
+			q.blocks[0].Bytes += b.Bytes
+		}
+	}
+	q.settle()
+}
+
+// settle corrects what estimates have left over when all is in memory.
+func (q *Queue) settle() {
+	if len(q.blocks) > 0 {
+		return
+	}
+	if q.bytes = q.here; q.behind > 0 {
+		q.drops[mqtt.DropLost] += uint64(q.behind)
+	} else {
+		q.accepted -= uint64(q.behind)
+	}
+	q.behind = 0
+}
+
+// Gone returns the Seqs of entries, and the ranges, that were dropped since it
+// was last called.
+func (q *Queue) Gone() ([]uint64, []Cut) {
+	gone, cuts := q.gone, q.cuts
+	q.gone, q.cuts = nil, nil
+	return gone, cuts
 }
 
 func (q *Queue) drop(i int, why mqtt.DropReason) {
 	q.gone = append(q.gone, q.entries[i].Seq)
 	q.delete(i)
 	q.drops[why]++
+}
+
+// dropBlock gives up the oldest block behind the head.
+func (q *Queue) dropBlock(why mqtt.DropReason) {
+	b := q.blocks[0]
+	n := max(b.Messages, 0)
+	q.cuts = append(q.cuts, Cut{q.loaded + 1, b.Last, uint64(n)})
+	q.loaded = b.Last
+	q.behind -= n
+	q.bytes -= b.Bytes
+	q.drops[why] += uint64(n)
+	q.blocks = slices.Delete(q.blocks, 0, 1)
+	q.settle()
 }
 
 // Drop gives up an entry. It reports whether the entry existed.
@@ -107,6 +261,10 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 			q.drop(q.next, mqtt.DropExpired)
 			continue
 		}
+		if e.Sent == 0 && q.aged(now, e.At) {
+			q.drop(q.next, mqtt.DropAged)
+			continue
+		}
 		out := *e
 		if e.Sent == 0 {
 			q.inFlight++
@@ -121,6 +279,9 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 // Withdraw gives up an entry that was never handed out, because another one
 // takes its place. It reports whether it did.
 func (q *Queue) Withdraw(seq uint64) bool {
+	if seq > q.loaded {
+		return q.withdrawBehind(seq)
+	}
 	i := q.find(seq)
 	if i < 0 || q.entries[i].Sent > 0 {
 		return false
@@ -129,14 +290,39 @@ func (q *Queue) Withdraw(seq uint64) bool {
 	return true
 }
 
-// Each calls f for the entries behind after, in order, until f returns false.
-// Nothing is handed out by it.
-func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
+// withdrawBehind gives up an entry that only the store has; its size is taken
+// to be that of its neighbors.
+func (q *Queue) withdrawBehind(seq uint64) bool {
+	i, _ := slices.BinarySearchFunc(q.blocks, seq, func(b Block, n uint64) int {
+		if b.Last < n {
+			return -1
+		}
+		return 1
+	})
+	if i == len(q.blocks) || q.blocks[i].Messages <= 0 {
+		return false
+	}
+	b := &q.blocks[i]
+	size := b.Bytes / int64(b.Messages)
+	b.Messages--
+	b.Bytes -= size
+	q.behind--
+	q.bytes -= size
+	q.gone = append(q.gone, seq)
+	q.drops[mqtt.DropReplaced]++
+	q.settle()
+	return true
+}
+
+// Each calls f for the entries of the head behind after, in order, until f
+// returns false. Nothing is handed out by it.
+func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) (more bool) {
 	for i := range q.entries {
 		if q.entries[i].Seq > after && !f(&q.entries[i]) {
-			return
+			return false
 		}
 	}
+	return q.behind > 0
 }
 
 // Rewind lets Next start again with the first entry.
@@ -168,57 +354,46 @@ func (q *Queue) Remove(seq uint64) bool {
 // Stats describes the queue at now.
 func (q *Queue) Stats(now time.Time) mqtt.QueueStats {
 	s := mqtt.QueueStats{
-		Messages: len(q.entries), Bytes: q.bytes, InFlight: q.inFlight,
+		Messages: q.messages(), Bytes: q.bytes, InFlight: q.inFlight,
 		Accepted: q.accepted, Removed: q.removed, Dropped: q.drops.Total(), Drops: q.drops,
 	}
-	if len(q.entries) > 0 {
+	switch {
+	case len(q.entries) > 0:
 		s.Oldest = now.Sub(q.entries[0].At)
+	case len(q.blocks) > 0:
+		s.Oldest = now.Sub(q.blocks[0].Since)
 	}
 	return s
 }
 
-// dropExpired makes room at the head only: a full scan would make every Push
-// linear in the backlog.
-func (q *Queue) dropExpired(now time.Time) {
-	for len(q.entries) > 0 && q.entries[0].Sent == 0 && q.entries[0].Message.Expired(now) {
-		q.drop(0, mqtt.DropExpired)
-	}
-}
-
-// firstNotSent skips what was handed out: entries in flight are a prefix, but
-// for the few that were removed out of order.
-func (q *Queue) firstNotSent() int {
-	for i := q.next; i < len(q.entries); i++ {
-		if q.entries[i].Sent == 0 {
-			return i
-		}
-	}
-	return -1
-}
-
 // find relies on the order of Seq; consumers mostly acknowledge the head.
 func (q *Queue) find(seq uint64) int {
-	lo, hi := 0, len(q.entries)
-	if hi > 0 && q.entries[0].Seq == seq {
+	if len(q.entries) > 0 && q.entries[0].Seq == seq {
 		return 0
 	}
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if q.entries[mid].Seq < seq {
-			lo = mid + 1
-		} else {
-			hi = mid
+	i, ok := slices.BinarySearchFunc(q.entries, seq, func(e mqtt.Queued, n uint64) int {
+		switch {
+		case e.Seq < n:
+			return -1
+		case e.Seq > n:
+			return 1
 		}
+		return 0
+	})
+	if !ok {
+		return -1
 	}
-	if lo < len(q.entries) && q.entries[lo].Seq == seq {
-		return lo
-	}
-	return -1
+	return i
 }
 
 func (q *Queue) delete(i int) {
 	e := &q.entries[i]
-	q.bytes -= int64(e.Message.Size())
+	size := int64(e.Message.Size())
+	q.bytes -= size
+	q.here -= size
+	if q.newest[e.Message.Topic] == e.Seq {
+		delete(q.newest, e.Message.Topic)
+	}
 	if e.Sent > 0 {
 		q.inFlight--
 	}
@@ -232,7 +407,5 @@ func (q *Queue) delete(i int) {
 		q.entries = q.entries[1:]
 		return
 	}
-	copy(q.entries[i:], q.entries[i+1:])
-	q.entries[len(q.entries)-1] = mqtt.Queued{}
-	q.entries = q.entries[:len(q.entries)-1]
+	q.entries = slices.Delete(q.entries, i, i+1)
 }

@@ -20,7 +20,7 @@ func FuzzQueue(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 0, 0, 1, 2, 3, 1, 4, 0, 0, 0, 1, 1, 3})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		const maxMessages, maxBytes = 4, 40
-		q := NewQueue(maxMessages, maxBytes, 0)
+		q := NewQueue(QueueLimits{Messages: maxMessages, Bytes: maxBytes}, 0)
 		var model []entry
 		var last, accepted, removed, dropped uint64
 		now := time.Unix(1000, 0)
@@ -107,7 +107,7 @@ func makeRoom(model []entry, maxMessages, maxBytes, size int, dropped *uint64) [
 
 func TestQueueKeepsWhatTheOtherSideOwns(t *testing.T) {
 	now := time.Unix(1000, 0)
-	q := NewQueue(10, 1000, 0)
+	q := NewQueue(QueueLimits{Messages: 10, Bytes: 1000}, 0)
 	q.Push(now, &mqtt.Message{Topic: "a", Expires: now.Add(time.Second)})
 	q.Push(now, &mqtt.Message{Topic: "b", Expires: now.Add(time.Second)})
 	for range 2 {

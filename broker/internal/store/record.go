@@ -41,20 +41,26 @@ const (
 	// that another server sent: Origin is the Packet Identifier that it has in
 	// the session ClientID.
 	MessageFrom
+	// LineCut gives up the entries of a queue from From to Number.
+	LineCut
 )
 
-// Kinds that only checkpoints have.
+// Kinds that only checkpoints and spill files have.
 const (
-	bodyKept  Kind = iota + 100 // a message, under a number that entryKept names
-	entryKept                   // one delivery
-	lastKept                    // the last place in line given away
+	bodyKept     Kind = iota + 100 // a message, under a number that entryKept names
+	entryKept                      // one delivery
+	lastKept                       // the last place in line given away
+	entrySpilled                   // one delivery with its message, in a spill file
+	runKept                        // a part of a line that is in a spill file
+	spansKept                      // what of such parts is gone
 )
 
 // Record is one change of durable state. Fields that its Kind does not name
 // are zero. Message is shared and immutable.
 type Record struct {
-	Kind     Kind
-	ClientID string // of a session; of a queue its name behind U+0000
+	Kind        Kind
+	ClientID    string // of a session; of a queue its name behind U+0000
+	From, Count uint64 // LineCut: the first that goes, and how many are there
 	// Number is the Packet Identifier of PacketReceived and PacketReleased, the
 	// delivery's place in line of DeliveryReceived and DeliveryDone.
 	Number  uint64
@@ -72,6 +78,8 @@ type Record struct {
 
 	body     uint64 // entryKept: number of its bodyKept
 	received bool   // entryKept
+	run      *Run   // runKept
+	spans    []span // spansKept; Number is the floor
 	class    Class  // PacketReceived: of its message
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -31,9 +32,12 @@ type Line struct {
 	Left          time.Time // when its client left; zero while it is there
 	Subscriptions map[string]mqtt.Subscription
 	Received      map[uint16]Class // Packet Identifiers of QoS 2 that were routed and not released
-	Entries       []Entry          // by Number
+	Entries       []Entry          // by Number; behind what is on disk only
 	Last          uint64           // the last Number given away
 	Will          *mqtt.Will
+	disk          *spilled // nil while nothing was spilled
+	bytes         int64    // of the messages in Entries
+	waits         bool     // to be spilled
 }
 
 // Entry is one message on its way to a destination.
@@ -46,6 +50,7 @@ type Entry struct {
 	QoS         mqtt.QoS
 	Retain      bool
 	Received    bool // the other side has it: PUBREC came
+	never       bool // of class Never
 }
 
 // NewState is the state of a store without records.
@@ -75,6 +80,7 @@ func (s *State) Apply(r *Record) {
 			d := &r.Destinations[i]
 			s.line(d.Name).add(Entry{
 				Number: d.Number, Message: r.Message, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain,
+				never: r.class == Never,
 			})
 		}
 	case RetainedSet:
@@ -99,22 +105,68 @@ func (s *State) Apply(r *Record) {
 	case PacketReleased:
 		delete(s.line(r.ClientID).Received, uint16(r.Number))
 	case DeliveryReceived:
-		if l, i, ok := s.find(r); ok {
-			l.Entries[i].Received = true
+		if l := s.Lines[r.ClientID]; l != nil {
+			l.receive(r.Number)
 		}
 	case DeliveryDone:
-		if l, i, ok := s.find(r); ok {
-			l.remove(i)
+		if l := s.Lines[r.ClientID]; l != nil {
+			l.finish(r.Number)
+		}
+	case LineCut:
+		if l := s.Lines[r.ClientID]; l != nil {
+			l.cut(r.From, r.Number, int(r.Count))
 		}
 	}
 }
 
-func (s *State) find(r *Record) (l *Line, i int, ok bool) {
-	if l = s.Lines[r.ClientID]; l == nil {
-		return nil, 0, false
+// known reports whether a line has an entry that a record is about, and
+// whether it is worth a record.
+func (s *State) known(r *Record) bool {
+	l := s.Lines[r.ClientID]
+	if l == nil {
+		return false
 	}
-	i, ok = l.find(r.Number)
-	return l, i, ok
+	if r.Number <= l.disk.last() {
+		return l.disk.has(r.Number)
+	}
+	i, ok := l.find(r.Number)
+	return ok && !l.Entries[i].never
+}
+
+// receive marks an entry as owned by the other side.
+func (l *Line) receive(number uint64) {
+	if number <= l.disk.last() {
+		if l.disk.has(number) {
+			if l.disk.received == nil {
+				l.disk.received = make(map[uint64]struct{})
+			}
+			l.disk.received[number] = struct{}{}
+		}
+	} else if i, ok := l.find(number); ok {
+		l.Entries[i].Received = true
+	}
+}
+
+// finish takes an entry out.
+func (l *Line) finish(number uint64) {
+	if number <= l.disk.last() {
+		l.disk.finish(number)
+	} else if i, ok := l.find(number); ok {
+		l.remove(i)
+	}
+}
+
+// cut takes the entries of a range out, of which there are count.
+func (l *Line) cut(from, to uint64, count int) {
+	for i := len(l.Entries) - 1; i >= 0; i-- {
+		if n := l.Entries[i].Number; n >= from && n <= to {
+			l.remove(i)
+			count--
+		}
+	}
+	if last := l.disk.last(); from <= last {
+		l.disk.cut(from, min(to, last), max(count, 0))
+	}
 }
 
 // setWill keeps a line that has only a will no longer than that.
@@ -138,6 +190,7 @@ func (s *State) setWill(name string, w *mqtt.Will) {
 func (l *Line) add(e Entry) {
 	if e.Number > l.Last {
 		l.Entries, l.Last = append(l.Entries, e), e.Number
+		l.bytes += int64(e.Message.Size())
 	}
 }
 
@@ -158,6 +211,7 @@ func (l *Line) find(number uint64) (int, bool) {
 }
 
 func (l *Line) remove(i int) {
+	l.bytes -= int64(l.Entries[i].Message.Size())
 	if i > 0 {
 		l.Entries = slices.Delete(l.Entries, i, i+1)
 		return
@@ -177,7 +231,7 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 	if l == nil {
 		return // ended since its name was taken
 	}
-	l.head(name, yield)
+	l.head(name, true, yield)
 	for i := range l.Entries {
 		e := &l.Entries[i]
 		body, ok := seen[e.Message]
@@ -189,13 +243,14 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
 			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}})
 	}
-	if len(l.Entries) > 0 {
-		l.head(name, yield) // again: one bad page must not take the session from its messages
+	if len(l.Entries) > 0 || l.disk != nil {
+		l.head(name, true, yield) // again: one bad page must not take the session from its messages
 	}
 }
 
-// head yields what a line is, without its entries.
-func (l *Line) head(name string, yield func(*Record)) {
+// head yields what a line is, without its entries; with disk, where those are
+// that are not in memory.
+func (l *Line) head(name string, disk bool, yield func(*Record)) {
 	if l.Kept {
 		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Prefix: l.Prefix, Expiry: l.Expiry, At: l.Left})
 	}
@@ -208,6 +263,15 @@ func (l *Line) head(name string, yield func(*Record)) {
 	for id := range l.Received {
 		yield(&Record{Kind: PacketReceived, ClientID: name, Number: uint64(id)})
 	}
+	if d := l.disk; d != nil && disk {
+		for i := range d.runs {
+			yield(&Record{Kind: runKept, ClientID: name, run: &d.runs[i]})
+		}
+		yield(&Record{Kind: spansKept, ClientID: name, Number: d.floor, spans: d.gone})
+		for n := range d.received {
+			yield(&Record{Kind: DeliveryReceived, ClientID: name, Number: n})
+		}
+	}
 	if l.Last > 0 {
 		yield(&Record{Kind: lastKept, ClientID: name, Number: l.Last})
 	}
@@ -218,16 +282,34 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 	switch r.Kind {
 	case bodyKept:
 		bodies[r.Number] = r.Message
-	case entryKept:
+	case entryKept, entrySpilled:
 		m, d := bodies[r.body], &r.Destinations[0]
+		if r.Kind == entrySpilled {
+			m = r.Message
+		}
 		if m == nil {
 			return // its page was damaged
 		}
 		l := s.line(r.ClientID)
+		l.bytes += int64(m.Size())
 		l.Entries = append(l.Entries, Entry{
 			Number: r.Number, Message: m, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received,
 		})
 		l.Last = max(l.Last, r.Number)
+	case runKept:
+		l := s.line(r.ClientID)
+		if l.disk == nil {
+			l.disk = new(spilled)
+		}
+		i := sort.Search(len(l.disk.runs), func(i int) bool { return l.disk.runs[i].First >= r.run.First })
+		if i == len(l.disk.runs) || l.disk.runs[i].First != r.run.First { // it comes twice
+			l.disk.runs = slices.Insert(l.disk.runs, i, *r.run)
+		}
+		l.Last = max(l.Last, r.run.Last)
+	case spansKept:
+		if l := s.line(r.ClientID); l.disk != nil {
+			l.disk.floor, l.disk.gone = r.Number, r.spans
+		}
 	case lastKept:
 		s.line(r.ClientID).Last = r.Number
 	}

@@ -222,6 +222,9 @@ func (j *Journal) Checkpoint() error {
 	j.mu.Lock()
 	j.mu.stats.Written, j.mu.stats.CheckpointBytes = j.w.stats, size
 	j.mu.Unlock()
+	if j.opts.Covered != nil {
+		j.opts.Covered()
+	}
 	j.letGo(cover)
 	return nil
 }

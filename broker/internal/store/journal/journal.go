@@ -23,7 +23,13 @@ type Options struct {
 	// beside Append: what is appended meanwhile may be in it or not, so that
 	// applying a record twice must be as good as once.
 	Snapshot func(add func(kind byte, body []byte) error) error
-	Log      *slog.Logger // nil discards
+	// Covered is called when the state that Snapshot gave is durable and was
+	// read back; what only older checkpoints need may go. nil is nothing.
+	Covered func()
+	// Beside is called between writes; it may use the disk. It reports whether
+	// a checkpoint should come soon. nil is nothing.
+	Beside func() (checkpoint bool)
+	Log    *slog.Logger // nil discards
 }
 
 // Journal is the log. Append, Commit, Status and Notify may be called from any
@@ -296,15 +302,8 @@ func (j *Journal) Run(ctx context.Context) error {
 	defer tick.Stop()
 	ticking := false
 	for {
-		select {
-		case <-ctx.Done():
-			return j.close()
-		case <-j.kick:
-			j.cycle(false)
-		case <-j.late:
-		case <-tick.C:
-			ticking = false
-			j.beat()
+		if j.opts.Beside != nil && !j.Degraded() && j.opts.Beside() {
+			j.wantCheckpoint = true
 		}
 		if j.due() {
 			if err := j.Checkpoint(); err != nil {
@@ -314,6 +313,16 @@ func (j *Journal) Run(ctx context.Context) error {
 		if d := j.waits(); !ticking && d > 0 {
 			tick.Reset(d)
 			ticking = true
+		}
+		select {
+		case <-ctx.Done():
+			return j.close()
+		case <-j.kick:
+			j.cycle(false)
+		case <-j.late:
+		case <-tick.C:
+			ticking = false
+			j.beat()
 		}
 	}
 }

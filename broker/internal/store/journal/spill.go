@@ -1,0 +1,246 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
+)
+
+// spillSuffix names files of records that outgrew memory.
+const spillSuffix = ".spill"
+
+// spillPages is how many pages a spill file has when the next is begun; the
+// last batch may make it longer.
+const spillPages = 256
+
+func spillName(file uint64) string { return fmt.Sprintf("%016x%s", file, spillSuffix) }
+
+// Extent is a run of whole batches in a spill file. Numbers are of pages.
+type Extent struct {
+	File     uint64
+	From, To uint32
+}
+
+// SpillLog is where one line of records is written to; the zero value is ready.
+type SpillLog struct {
+	file disk.File // nil: the next batch begins a file
+	name uint64
+	at   uint32
+}
+
+// File is the number of the file that is written to; 0 for none.
+func (l *SpillLog) File() uint64 { return l.name }
+
+// Spill is the records that outgrew memory, in files beside the journal. They
+// are in the journal as well until a checkpoint names their place, and need to
+// be durable only then: what a crash leaves behind that place is not read. The
+// goroutine of the journal writes; Read may be called from any.
+type Spill struct {
+	disk    disk.Disk
+	minFree int64
+	maxSize int64 // bytes of all files; 0 is no bound
+	next    uint64
+	files   map[uint64]uint32 // pages of all files that are there
+	dirty   map[uint64]disk.File
+	named   bool // a name is not durable
+	failed  []uint64
+	retry   time.Time // no write before
+	group   group
+	bytes   uint64 // written
+}
+
+// OpenSpill finds the files that are there. It writes nothing.
+func OpenSpill(d disk.Disk, minFree, maxSize int64) (*Spill, error) {
+	names, err := d.Names()
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := &Spill{disk: d, minFree: minFree, maxSize: maxSize, files: map[uint64]uint32{}, dirty: map[uint64]disk.File{}}
+	for _, name := range names {
+		if n, ok := number(name, "", spillSuffix); ok {
+			s.files[n] = spillPages // about
+			s.next = max(s.next, n)
+		}
+	}
+	return s, nil
+}
+
+// Reserve is told of a file that a checkpoint names: its number is not given
+// again, whether it is there or not.
+func (s *Spill) Reserve(file uint64) { s.next = max(s.next, file) }
+
+// Add puts a record into the batch that Flush writes.
+func (s *Spill) Add(kind byte, number uint64, body []byte) { s.group.add(kind, number, body) }
+
+// errSpill says that nothing is spilled for a while after a failure.
+var errSpill = errors.New("spilling waits after a failure")
+
+// Flush writes the batch to the log's file, and forgets it either way. What is
+// written survives the end of the process only with the journal's records.
+func (s *Spill) Flush(l *SpillLog) (e Extent, err error) {
+	defer s.group.reset()
+	if time.Now().Before(s.retry) {
+		return e, errSpill
+	}
+	n := uint32(len(s.group.heads))
+	if l.file == nil {
+		err = s.begin(l, n)
+	}
+	if err == nil {
+		s.group.seal(0, l.name, uint64(l.at))
+		_, err = l.file.WriteAt(s.group.pages, int64(l.at)*pageSize)
+	}
+	if err != nil {
+		*l = SpillLog{} // its file is not touched again
+		s.retry = time.Now().Add(time.Second)
+		return e, fmt.Errorf("spill: %w", err)
+	}
+	e = Extent{l.name, l.at, l.at + n}
+	s.bytes += uint64(len(s.group.pages))
+	l.at += n
+	s.files[l.name], s.dirty[l.name] = l.at, l.file
+	if l.at >= spillPages {
+		*l = SpillLog{} // Sync closes the file
+	}
+	return e, nil
+}
+
+func (s *Spill) begin(l *SpillLog, pages uint32) error {
+	need := int64(max(pages, spillPages)) * pageSize
+	free, err := s.disk.Free()
+	if err != nil {
+		return err
+	}
+	if free-need < s.minFree || s.maxSize > 0 && s.Size()+need > s.maxSize {
+		return errFull
+	}
+	s.next++
+	if l.file, err = s.disk.Create(spillName(s.next)); err != nil {
+		return err
+	}
+	l.name, l.at, s.named = s.next, 0, true
+	s.files[l.name], s.dirty[l.name] = 0, l.file
+	return nil
+}
+
+// Idle counts the files that nobody needs.
+func (s *Spill) Idle(needed func(file uint64) bool) (n int) {
+	for name := range s.files {
+		if !needed(name) {
+			n++
+		}
+	}
+	return n
+}
+
+// Size is the bytes of all files.
+func (s *Spill) Size() (n int64) {
+	for _, pages := range s.files {
+		n += int64(pages) * pageSize
+	}
+	return n
+}
+
+// Sync makes everything durable that was flushed; a checkpoint may name it
+// then. Files that are not written to any more are closed. After an error,
+// Failed names the files that cannot be trusted: their records must be written
+// elsewhere.
+func (s *Spill) Sync(open func(file uint64) bool) error {
+	var errs []error
+	for name, f := range s.dirty {
+		if err := f.Datasync(); err != nil {
+			errs = append(errs, err)
+			s.failed = append(s.failed, name)
+		}
+		if !open(name) || slices.Contains(s.failed, name) {
+			errs = append(errs, f.Close())
+		}
+		delete(s.dirty, name)
+	}
+	if len(errs) == 0 && s.named {
+		if err := s.disk.SyncDir(); err != nil {
+			return fmt.Errorf("spill: %w", err)
+		}
+		s.named = false
+	}
+	return errors.Join(errs...)
+}
+
+// Failed returns, once, the files whose sync failed.
+func (s *Spill) Failed() []uint64 {
+	f := s.failed
+	s.failed = nil
+	return f
+}
+
+// Release removes the files that used does not want. It is called when a
+// checkpoint that does not name them is durable.
+func (s *Spill) Release(used func(file uint64) bool) error {
+	var errs []error
+	for name := range s.files {
+		if !used(name) {
+			if f := s.dirty[name]; f != nil {
+				errs = append(errs, f.Close())
+				delete(s.dirty, name)
+			}
+			errs = append(errs, s.disk.Remove(spillName(name)))
+			delete(s.files, name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readSpill is how many bytes are read at a time.
+const readSpill = 16 * pageSize
+
+// Read gives the records of e from its page at on to f, in order, and stops at
+// the first end of a batch after more than limit bytes. It returns the page
+// where the next batch begins, and how many pages could not be read.
+func (s *Spill) Read(e Extent, at uint32, limit int, f func(Record) error) (next uint32, bad int, err error) {
+	file, err := s.disk.Open(spillName(e.File))
+	if err != nil {
+		return at, 0, err
+	}
+	defer file.Close()
+	var r reader
+	buf := make([]byte, readSpill)
+	done := 0
+	for at < e.To {
+		n := min(uint32(len(buf)/pageSize), e.To-at)
+		got, _ := file.ReadAt(buf[:n*pageSize], int64(at)*pageSize) // what is missing counts as bad
+		for i := range n {
+			p := buf[i*pageSize : (i+1)*pageSize]
+			h, ok := page{}, int(i+1)*pageSize <= got
+			if ok {
+				h, ok = open(p)
+			}
+			if !ok || h.epoch != e.File || h.number != uint64(at) {
+				bad++
+				at++
+				r.lost()
+				continue
+			}
+			if h.flags&groupStart != 0 && done > limit {
+				return at, bad, nil
+			}
+			sane, err := r.page(h, p[headerSize:], func(rec Record) error {
+				done += len(rec.Body)
+				return f(rec)
+			})
+			if err != nil {
+				return at, bad, err
+			}
+			if !sane {
+				bad++
+			}
+			at++
+		}
+	}
+	return at, bad, nil
+}
+
+// Bytes is how many were written.
+func (s *Spill) Bytes() uint64 { return s.bytes }

@@ -1,0 +1,333 @@
+package store
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+)
+
+// What of a queue is spilled: while more than spillAt bytes of messages are in
+// memory, the oldest batch goes to disk.
+const (
+	spillAt    = 128 << 10
+	spillBatch = 64 << 10
+)
+
+// entryCost is what an entry takes in memory beside its message, in bytes.
+const entryCost = 128
+
+func isQueue(name string) bool { return strings.HasPrefix(name, "\x00") }
+
+// ofQueues reports whether a message of class Never has a place in a queue: it
+// is not in the journal, but it has to be spilled in its order.
+func ofQueues(r *Record) bool {
+	r.Destinations = slices.DeleteFunc(slices.Clone(r.Destinations), func(d Destination) bool { return !isQueue(d.Name) })
+	return r.Kind == MessageQueued && len(r.Destinations) > 0
+}
+
+// adopt takes over what recovery found. What is beyond the last checkpoint is
+// in the journal, too, and was applied from there.
+func (s *Durable) adopt() {
+	s.mu.freed = true // there may be files that nothing names
+	for name, l := range s.mu.state.Lines {
+		if l.disk != nil {
+			for _, r := range l.disk.runs {
+				s.spill.Reserve(r.Extent.File)
+			}
+		}
+		if isQueue(name) && l.weight() > spillAt {
+			l.waits = true
+			s.mu.waits = append(s.mu.waits, name)
+		}
+	}
+}
+
+// weight is what the entries in memory take.
+func (l *Line) weight() int64 { return l.bytes + int64(len(l.Entries))*entryCost }
+
+// overflow notes the queues that a message made too long for memory. The
+// caller holds mu.
+func (s *Durable) overflow(to []Destination) {
+	for i := range to {
+		if !isQueue(to[i].Name) {
+			continue
+		}
+		if l := s.mu.state.Lines[to[i].Name]; l != nil && !l.waits && l.weight() > spillAt {
+			l.waits = true
+			s.mu.waits = append(s.mu.waits, to[i].Name)
+		}
+	}
+}
+
+// beside spills what has to be. It reports whether files wait for a checkpoint
+// to be removed.
+func (s *Durable) beside() (checkpoint bool) {
+	m := &s.mu
+	m.Lock()
+	names, freed := m.waits, m.freed
+	m.waits, m.freed = nil, false
+	m.Unlock()
+	for i, name := range names {
+		if err := s.spillLine(name); err != nil {
+			if s.tight.CompareAndSwap(false, true) {
+				s.opts.Log.Warn("store: what waits cannot be put on disk, it stays in memory", "err", err)
+			}
+			m.Lock()
+			m.waits = append(m.waits, names[i:]...)
+			m.Unlock()
+			break
+		}
+		s.tight.Store(false)
+	}
+	return freed && s.wasted()
+}
+
+// idleFiles is how many spill files may be there that nothing needs.
+const idleFiles = 8
+
+// wasted reports whether many spill files wait for a checkpoint that does not
+// name them, or all do.
+func (s *Durable) wasted() bool {
+	live := s.files()
+	idle := s.spill.Idle(func(file uint64) bool { _, ok := live[file]; return ok })
+	return idle > idleFiles || idle > 0 && len(live) == 0
+}
+
+// files are the spill files of all lines.
+func (s *Durable) files() map[uint64]struct{} {
+	files := make(map[uint64]struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mu.state.Lines {
+		if l.disk != nil {
+			for i := range l.disk.runs {
+				files[l.disk.runs[i].Extent.File] = struct{}{}
+			}
+		}
+	}
+	return files
+}
+
+// spillLine writes the oldest entries of a line to its spill file until the
+// rest is small enough for memory.
+func (s *Durable) spillLine(name string) error {
+	m := &s.mu
+	for {
+		m.Lock()
+		l := m.state.Lines[name]
+		if l == nil || l.weight() <= spillAt {
+			if l != nil {
+				l.waits = false
+			}
+			m.Unlock()
+			return nil
+		}
+		if l.disk == nil {
+			l.disk = new(spilled)
+		}
+		log := l.disk.log
+		var batch []Entry
+		for size := 0; len(batch) < len(l.Entries) && size < spillBatch; {
+			e := l.Entries[len(batch)]
+			batch, size = append(batch, e), size+e.Message.Size()
+		}
+		m.Unlock()
+		extent, err := s.writeBatch(&log, name, batch)
+		m.Lock()
+		if m.state.Lines[name] == l { // it may have ended meanwhile
+			l.disk.log = log
+			if err == nil {
+				l.moved(extent, batch)
+			}
+		}
+		m.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Durable) writeBatch(log *journal.SpillLog, name string, batch []Entry) (journal.Extent, error) {
+	var body []byte
+	for i := range batch {
+		e := &batch[i]
+		body = appendRecord(body[:0], e.record(""))
+		s.spill.Add(byte(entrySpilled), e.Number, body)
+	}
+	extent, err := s.spill.Flush(log)
+	s.spilled.Store(s.spill.Bytes())
+	return extent, err
+}
+
+// moved takes a batch out of memory that is on disk now. Some of it may be gone
+// or received since it was taken.
+func (l *Line) moved(extent journal.Extent, batch []Entry) {
+	run := Run{
+		Extent: extent, First: batch[0].Number, Last: batch[len(batch)-1].Number, Messages: len(batch),
+		Since: batch[0].At, Until: batch[len(batch)-1].At,
+	}
+	for i := range batch {
+		run.Bytes += int64(batch[i].Message.Size())
+	}
+	here := l.Entries
+	n := 0
+	for n < len(here) && here[n].Number <= run.Last {
+		l.bytes -= int64(here[n].Message.Size())
+		n++
+	}
+	gone, received := batch[:0:0], here[:n]
+	for _, e := range batch {
+		if _, there := slices.BinarySearchFunc(received, e.Number, byNumber); !there {
+			gone = append(gone, e)
+		}
+	}
+	l.disk.add(run)
+	for i := range gone {
+		l.disk.finish(gone[i].Number)
+	}
+	for i := range received {
+		if received[i].Received {
+			l.receive(received[i].Number)
+		}
+	}
+	l.Entries = slices.Clone(here[n:]) // the array goes with what was in it
+}
+
+// syncSpill makes durable what a checkpoint is about to name. Files that cannot
+// be trusted are written again.
+func (s *Durable) syncSpill() error {
+	for _, file := range s.spill.Failed() {
+		if err := s.rewrite(file); err != nil {
+			return err
+		}
+	}
+	s.used = make(map[uint64]struct{})
+	current := s.current()
+	err := s.spill.Sync(func(file uint64) bool { _, ok := current[file]; return ok })
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, l := range s.mu.state.Lines {
+			if l.disk != nil {
+				l.disk.log = journal.SpillLog{} // nothing goes into these files any more
+			}
+		}
+	}
+	return err
+}
+
+// current are the files that are written to.
+func (s *Durable) current() map[uint64]struct{} {
+	files := make(map[uint64]struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mu.state.Lines {
+		if l.disk != nil {
+			files[l.disk.log.File()] = struct{}{}
+		}
+	}
+	return files
+}
+
+// rewrite copies what is in a file whose sync failed to another: the system may
+// have dropped its pages, but what was read back is what was written.
+func (s *Durable) rewrite(file uint64) error {
+	m := &s.mu
+	m.Lock()
+	lines := make(map[string]*Line)
+	for name, l := range m.state.Lines {
+		if l.disk != nil && slices.ContainsFunc(l.disk.runs, func(r Run) bool { return r.Extent.File == file }) {
+			lines[name] = l
+			l.disk.log = journal.SpillLog{}
+		}
+	}
+	m.Unlock()
+	for _, l := range lines {
+		var log journal.SpillLog
+		m.Lock()
+		i := slices.IndexFunc(l.disk.runs, func(r Run) bool { return r.Extent.File == file })
+		var old journal.Extent
+		if i >= 0 {
+			old = l.disk.runs[i].Extent
+		}
+		m.Unlock()
+		if i < 0 {
+			continue
+		}
+		_, bad, err := s.spill.Read(old, old.From, int(^uint(0)>>1), func(r journal.Record) error {
+			s.spill.Add(r.Kind, r.Sequence, r.Body)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		s.badSpill(bad)
+		extent, err := s.spill.Flush(&log)
+		if err != nil {
+			return err
+		}
+		m.Lock()
+		for i := range l.disk.runs {
+			if l.disk.runs[i].Extent == old {
+				l.disk.runs[i].Extent = extent
+			}
+		}
+		m.Unlock()
+	}
+	return nil
+}
+
+// dumpSpilled gives a line that is on disk in part, with its entries.
+func (s *Durable) dumpSpilled(name string, keep func(*Record), flush func() error) error {
+	head := func() error {
+		s.mu.Lock()
+		if l := s.mu.state.Lines[name]; l != nil {
+			l.head(name, false, keep)
+		}
+		s.mu.Unlock()
+		return flush()
+	}
+	err := head()
+	for after := uint64(0); err == nil; {
+		var entries []Entry
+		if entries, after, err = s.Read(name, after, spillBatch); err != nil || len(entries) == 0 {
+			break
+		}
+		for i := range entries {
+			keep(entries[i].record(name))
+		}
+		err = flush()
+	}
+	return errors.Join(err, head())
+}
+
+// record is the entry with its message.
+func (e *Entry) record(name string) *Record {
+	return &Record{Kind: entrySpilled, ClientID: name, Number: e.Number, Message: e.Message, At: e.At, received: e.Received,
+		Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}}
+}
+
+// use notes the files of a line that the checkpoint in the making names. The
+// caller holds mu.
+func (s *Durable) use(l *Line) {
+	if l != nil && l.disk != nil {
+		for i := range l.disk.runs {
+			s.used[l.disk.runs[i].Extent.File] = struct{}{}
+		}
+	}
+}
+
+// covered removes the files that nothing names any more. A failure costs space.
+func (s *Durable) covered() {
+	live := s.current()
+	err := s.spill.Release(func(file uint64) bool {
+		_, named := s.used[file]
+		_, open := live[file]
+		return named || open
+	})
+	if err != nil {
+		s.opts.Log.Warn("store: old files are left", "err", err)
+	}
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// maxTopics bounds the topics whose newest entry a queue remembers, for
+// LastValue; that of others is not replaced.
+const maxTopics = 10_000
+
+// crowdMax is how many bytes a queue that spills may have in memory while the
+// disk takes nothing.
+const crowdMax = 1 << 20
+
+// Tight says whether the store cannot put on disk what does not fit into
+// memory.
+func (q *Queue) Tight(tight bool) {
+	if q.tight != tight {
+		q.tight, q.crowd = tight, 0
+	}
+}
+
+// Full reports whether a message of that size would have to be refused.
+func (q *Queue) Full(size int) bool {
+	return q.messages()+1 > q.limits.Messages || q.bytes+int64(size) > q.limits.Bytes || q.tight && q.crowd+int64(size) > crowdMax
+}
+
+// makeRoom gives up entries until m fits; false if m is what gives way.
+func (q *Queue) makeRoom(m *mqtt.Message, size int64) bool {
+	if q.limits.Overflow == Downsample && q.sampled() {
+		q.drops[mqtt.DropSampled]++
+		return false
+	}
+	for q.Full(int(size)) {
+		// What could not fit an empty queue must not empty this one.
+		if size > q.limits.Bytes || !q.giveWay(m) {
+			q.drops[mqtt.DropFull]++
+			return false
+		}
+	}
+	return true
+}
+
+// giveWay gives up one entry, or one block, for m; false if there is none.
+func (q *Queue) giveWay(m *mqtt.Message) bool {
+	switch q.limits.Overflow {
+	case DropNewest, Reject:
+		return false
+	case LastValue:
+		if seq, ok := q.newest[m.Topic]; ok && q.Withdraw(seq) {
+			delete(q.newest, m.Topic)
+			return true
+		}
+	}
+	for i := q.next; i < len(q.entries); i++ {
+		if q.entries[i].Sent == 0 {
+			q.drop(i, mqtt.DropFull)
+			return true
+		}
+	}
+	if len(q.blocks) == 0 {
+		return false
+	}
+	// The last block is what memory holds if the disk takes nothing.
+	only := len(q.blocks) == 1
+	q.dropBlock(mqtt.DropFull)
+	if only {
+		q.crowd = 0
+	}
+	return !q.tight || only || q.crowd <= crowdMax
+}
+
+// sampled decides about a message of a queue that thins out: from half full on
+// it takes every second at random, then of each quarter, eighth and so on of
+// what is left half as many. At random, since a pattern would hit the same of
+// several topics each time.
+func (q *Queue) sampled() bool {
+	left := min(1-float64(q.messages())/float64(q.limits.Messages), 1-float64(q.bytes)/float64(q.limits.Bytes))
+	if left > 0.5 {
+		return false
+	}
+	k := min(bits.Len(uint(1/max(left, 1e-3)))-1, 10)
+	q.skipped = q.skipped*1664525 + 1013904223 // a random sequence (Numerical Recipes)
+	return q.skipped>>(32-k) != 0
+}
+
+// note remembers the newest entry of a topic.
+func (q *Queue) note(topic string, seq uint64) {
+	if _, known := q.newest[topic]; known || len(q.newest) < maxTopics {
+		q.newest[topic] = seq
+	}
+}
+
+func (q *Queue) aged(now, at time.Time) bool {
+	return q.limits.Age > 0 && now.Sub(at) > q.limits.Age
+}
+
+// dropOld makes room at the head only: a full scan would make every Push linear
+// in the backlog.
+func (q *Queue) dropOld(now time.Time) {
+	for len(q.entries) > 0 && q.entries[0].Sent == 0 {
+		switch e := &q.entries[0]; {
+		case e.Message.Expired(now):
+			q.drop(0, mqtt.DropExpired)
+		case q.aged(now, e.At):
+			q.drop(0, mqtt.DropAged)
+		default:
+			return
+		}
+	}
+	for len(q.entries) == q.next && len(q.blocks) > 0 && q.aged(now, q.blocks[0].Until) {
+		q.dropBlock(mqtt.DropAged)
+	}
+}

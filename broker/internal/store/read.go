@@ -1,0 +1,188 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Read returns the entries of a line behind a Number, in order: at least one if
+// there is one, and not many more than limit bytes; and the Number up to which
+// there are no others. It reads the disk: nobody who must not wait may call it.
+func (s *Durable) Read(name string, after uint64, limit int) (entries []Entry, upTo uint64, err error) {
+	for missing := 0; ; {
+		r := s.look(name, after, limit)
+		if !r.onDisk {
+			return r.entries, r.upTo, nil
+		}
+		batch, next, err := s.readRun(&r, limit)
+		if errors.Is(err, fs.ErrNotExist) {
+			// A file may go with all that was in it while it is looked for.
+			if missing++; missing < 3 {
+				continue
+			}
+			s.badSpill(int(r.run.Extent.To - r.run.Extent.From))
+			next, err = r.run.Extent.To, nil
+		}
+		if err != nil {
+			return nil, after, err
+		}
+		if entries, after = s.loaded(name, &r, batch, next); len(entries) > 0 {
+			return entries, after, nil
+		}
+	}
+}
+
+// found is where the entries behind a Number are.
+type found struct {
+	entries []Entry // in memory
+	upTo    uint64
+	onDisk  bool
+	after   uint64 // nothing between the Number asked for and this one
+	run     Run
+	page    uint32 // where to begin in it
+	seen    uint64 // the last Number read
+}
+
+func (s *Durable) look(name string, after uint64, limit int) (f found) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.mu.state.Lines[name]
+	if l == nil {
+		return found{upTo: after}
+	}
+	if after < l.disk.last() {
+		return l.where(after)
+	}
+	f.upTo = after
+	for i, size := l.behind(after), 0; i < len(l.Entries) && (size < limit || len(f.entries) == 0); i++ {
+		f.entries, size, f.upTo = append(f.entries, l.Entries[i]), size+l.Entries[i].Message.Size(), l.Entries[i].Number
+	}
+	return f
+}
+
+func (s *Durable) readRun(f *found, limit int) (batch []Entry, next uint32, err error) {
+	next, bad, err := s.spill.Read(f.run.Extent, f.page, limit, func(raw journal.Record) error {
+		if f.seen = raw.Sequence; f.seen <= f.after {
+			return nil
+		}
+		r, err := decodeRecord(Kind(raw.Kind), raw.Body)
+		if err != nil || r.Kind != entrySpilled {
+			return err
+		}
+		d := &r.Destinations[0]
+		batch = append(batch, Entry{Number: r.Number, Message: r.Message, Identifiers: d.Identifiers, Share: d.Share, At: r.At,
+			QoS: d.QoS, Retain: d.Retain, Received: r.received})
+		return nil
+	})
+	s.badSpill(bad)
+	return batch, next, err
+}
+
+// loaded takes out of what was read what is gone, and learns which Numbers
+// there are.
+func (s *Durable) loaded(name string, r *found, batch []Entry, next uint32) (live []Entry, upTo uint64) {
+	upTo = r.run.Last
+	if next < r.run.Extent.To {
+		upTo = max(r.seen, r.after)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.mu.state.Lines[name]
+	if l == nil || l.disk == nil {
+		return nil, upTo
+	}
+	d := l.disk
+	d.cursor = cursor{upTo, r.run.Extent.File, next}
+	for _, e := range batch {
+		if !d.isGone(e.Number) {
+			_, got := d.received[e.Number]
+			e.Received = e.Received || got
+			live = append(live, e)
+		}
+	}
+	from := r.after + 1
+	for _, e := range live {
+		d.pass(from, e.Number-1)
+		from = e.Number + 1
+	}
+	d.pass(from, upTo)
+	s.mu.freed = s.mu.freed || d.freed
+	return live, upTo
+}
+
+// where finds the place on disk of the first entry behind a Number.
+func (l *Line) where(after uint64) found {
+	d := l.disk
+	after = max(after, d.floor)
+	i := slices.IndexFunc(d.runs, func(r Run) bool { return r.Last > after })
+	f := found{onDisk: true, after: after, run: d.runs[i], page: d.runs[i].Extent.From}
+	if c := &d.cursor; c.file == f.run.Extent.File && c.after == after && c.page >= f.page && c.page < f.run.Extent.To {
+		f.page = c.page
+	}
+	return f
+}
+
+// behind is the index of the first entry in memory behind a Number.
+func (l *Line) behind(after uint64) int {
+	i, found := slices.BinarySearchFunc(l.Entries, after, byNumber)
+	if found {
+		i++
+	}
+	return i
+}
+
+func byNumber(e Entry, n uint64) int {
+	switch {
+	case e.Number < n:
+		return -1
+	case e.Number > n:
+		return 1
+	}
+	return 0
+}
+
+// badSpill counts pages that could not be read.
+func (s *Durable) badSpill(n int) {
+	if n > 0 {
+		s.opts.Log.Error("store: damage was found in what was spilled; what was on the bad pages is lost", "pages", n)
+		s.bad.Add(uint64(n))
+	}
+}
+
+// Block is a part of a queue, in order.
+type Block struct {
+	Last         uint64 // Number of its last entry
+	Messages     int
+	Bytes        int64
+	Since, Until time.Time // when its first and last were queued
+}
+
+// Queue describes what a queue holds: its blocks in order, its Subscriptions
+// and the last Number given away.
+func (s *Durable) Queue(name string) (blocks []Block, subscriptions map[string]mqtt.Subscription, last uint64) {
+	m := &s.mu
+	m.Lock()
+	defer m.Unlock()
+	l := m.state.Lines[name]
+	if l == nil {
+		return nil, nil, 0
+	}
+	if l.disk != nil {
+		for _, r := range l.disk.runs {
+			blocks = append(blocks, Block{r.Last, r.Messages, r.Bytes, r.Since, r.Until})
+		}
+	}
+	if n := len(l.Entries); n > 0 {
+		blocks = append(blocks, Block{l.Entries[n-1].Number, n, l.bytes, l.Entries[0].At, l.Entries[n-1].At})
+	}
+	return blocks, maps.Clone(l.Subscriptions), l.Last
+}
+
+// Tight reports whether what outgrows memory cannot be put on disk now.
+func (s *Durable) Tight() bool { return s.tight.Load() || s.j.Degraded() }

@@ -1,0 +1,287 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// rig is one queue on a store on a fake disk.
+type rig struct {
+	t    *testing.T
+	disk *disktest.Fake
+	s    *Durable
+	q    *Queue
+	name string
+	stop func()
+}
+
+func open(t *testing.T, d *disktest.Fake, l QueueLimits, class Class) *rig {
+	t.Helper()
+	s, _, report, err := Open(d, Options{SegmentSize: 32 << 10, Default: class})
+	if err != nil || report.BadPages > 0 {
+		t.Fatal(report, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	l.Spills = true
+	r := &rig{t: t, disk: d, s: s, q: NewQueue(l, 0), name: "\x00q"}
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	blocks, _, last := s.Queue(r.name)
+	r.q.Restore(blocks, last, 0)
+	for r.q.Loads(suspects) {
+		_, after, _ := r.q.Behind()
+		entries, upTo, err := s.Read(r.name, after, 16<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.q.Load(entries, upTo)
+	}
+	return r
+}
+
+// suspects is how many entries may be in flight.
+const suspects = 30
+
+// body is the payload of an entry: its number and so many bytes that follow
+// from it.
+func body(n uint64, size int) []byte {
+	b := binary.BigEndian.AppendUint64(nil, n)
+	for len(b) < size {
+		b = append(b, byte(n))
+	}
+	return b
+}
+
+func (r *rig) push(n uint64, size int) (seq uint64) {
+	m := &mqtt.Message{Topic: fmt.Sprint("t/", n%3), Payload: body(n, size), QoS: 1}
+	seq = r.q.Push(time.Now(), m)
+	r.letGo()
+	if seq > 0 {
+		r.s.Append(Record{Kind: MessageQueued, At: time.Now(), Message: m, Destinations: []Destination{{Name: r.name, Number: seq, QoS: 1}}})
+	}
+	r.commit()
+	return seq
+}
+
+func (r *rig) letGo() {
+	gone, cuts := r.q.Gone()
+	for _, n := range gone {
+		r.s.Append(Record{Kind: DeliveryDone, ClientID: r.name, Number: n})
+	}
+	for _, c := range cuts {
+		r.s.Append(Record{Kind: LineCut, ClientID: r.name, From: c.From, Number: c.To, Count: c.Count})
+	}
+}
+
+func (r *rig) commit() {
+	r.s.Commit()
+	synctest.Wait()
+}
+
+func (r *rig) next() (mqtt.Queued, bool) {
+	r.t.Helper()
+	for failed := 0; ; {
+		e, ok := r.q.Next(time.Now())
+		r.letGo()
+		if ok {
+			return e, true
+		}
+		want, after, _ := r.q.Behind()
+		if !want {
+			return e, false
+		}
+		entries, upTo, err := r.s.Read(r.name, after, 16<<10)
+		if err != nil {
+			if failed++; failed > 1 { // once, if a test wants it
+				r.t.Fatal(err)
+			}
+			continue
+		}
+		r.q.Load(entries, upTo)
+		if len(entries) == 0 {
+			return e, false
+		}
+	}
+}
+
+func (r *rig) done(seq uint64) {
+	r.s.Append(Record{Kind: DeliveryDone, ClientID: r.name, Number: seq})
+	r.commit()
+}
+
+// kill ends the process without a word and begins another.
+func (r *rig) kill(l QueueLimits) *rig {
+	d := r.disk.Crash(r.disk.Ops(), disktest.KeepAll, rand.New(rand.NewPCG(1, 1)))
+	r.stop()
+	return open(r.t, d, l, Interval)
+}
+
+// FuzzSpill drives a queue that spills, the store behind it, and a slice.
+func FuzzSpill(f *testing.F) {
+	f.Add([]byte("\x00\x08\x10\x18\xf8\xf8\xf8\xf8\xf8\xf8\xf8\xf8\xf8\x01\x01\x02\x03\x05\x01\x01\x02\x03\x06\x01\x01\x02\x03\x07"))
+	for seed := range uint64(5) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		ops := make([]byte, 300)
+		for i := range ops {
+			if ops[i] = byte(rng.Uint32()); rng.IntN(3) == 0 {
+				ops[i] &^= 7 // grow
+			}
+		}
+		f.Add(ops)
+	}
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		if len(ops) > 300 {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) { raceSpill(t, ops) })
+	})
+}
+
+type held struct {
+	seq, n uint64
+	handed bool // since the last Rewind
+	sent   bool // ever, in this process
+	got    bool
+}
+
+func raceSpill(t *testing.T, ops []byte) {
+	l := QueueLimits{Messages: 1000, Bytes: 600 << 10}
+	r := open(t, disktest.New(1<<30), l, Interval)
+	defer func() { r.stop() }()
+	var model []held
+	var n, dropped uint64
+	accounts := func(step int) {
+		t.Helper()
+		s := r.q.Stats(time.Now())
+		if d := s.Dropped - dropped; d > 0 && s.Messages <= len(model) { // overflow takes the oldest that was never handed out
+			i := slices.IndexFunc(model, func(h held) bool { return !h.sent && !h.got })
+			if i >= 0 {
+				model = slices.Delete(model, i, min(i+int(d), len(model)))
+			}
+			dropped = s.Dropped
+		}
+		if s.Messages != len(model) || s.Accepted != s.Removed+s.Dropped+uint64(s.Messages) || s.Bytes < 0 || s.Drops[mqtt.DropLost] > 0 {
+			t.Fatalf("step %d: %+v, the model has %d", step, s, len(model))
+		}
+	}
+	for step, op := range ops {
+		switch arg := int(op >> 3); op & 7 {
+		case 0, 4: // push, 8 bytes to 31 kB
+			n++
+			seq := r.push(n, 8+arg*1000)
+			if seq > 0 {
+				model = append(model, held{seq: seq, n: n})
+			}
+		case 1: // next
+			for range 1 + arg%4 {
+				i := slices.IndexFunc(model, func(h held) bool { return !h.handed })
+				e, ok := r.next()
+				if ok != (i >= 0) {
+					t.Fatalf("step %d: next %v %v, the model has %d at %d", step, e.Seq, ok, len(model), i)
+				}
+				if !ok {
+					break
+				}
+				if h := &model[i]; e.Seq != h.seq || string(e.Message.Payload) != string(body(h.n, len(e.Message.Payload))) || e.Received != h.got {
+					t.Fatalf("step %d: next is %d, want %+v", step, e.Seq, *h)
+				}
+				model[i].handed, model[i].sent = true, true
+			}
+		case 2, 3: // remove what was handed out, the first or another
+			i := slices.IndexFunc(model, func(h held) bool { return h.handed })
+			if i < 0 {
+				break
+			}
+			if k := i + arg%3; k < len(model) && model[k].handed {
+				i = k
+			}
+			if !r.q.Remove(model[i].seq) {
+				t.Fatalf("step %d: %d is not there", step, model[i].seq)
+			}
+			r.done(model[i].seq)
+			model = slices.Delete(model, i, i+1)
+		case 5: // received
+			for i := range min(len(model), suspects) {
+				if model[i].handed && !model[i].got {
+					r.q.Received(model[i].seq)
+					r.s.Append(Record{Kind: DeliveryReceived, ClientID: r.name, Number: model[i].seq})
+					r.commit()
+					model[i].got = true
+					break
+				}
+			}
+		case 6: // withdraw one that was never handed out
+			if k := len(model) - 1 - arg%9; k >= 0 && !model[k].sent && !model[k].got && r.q.Withdraw(model[k].seq) {
+				r.letGo()
+				r.commit()
+				dropped++
+				model = slices.Delete(model, k, k+1)
+			}
+		case 7:
+			switch {
+			case arg < 20:
+				r.q.Rewind()
+			case arg < 26:
+				time.Sleep(2 * time.Second)
+			default:
+				r = r.kill(l)
+				dropped = 0
+				for i := range model {
+					model[i].sent = false
+				}
+			}
+			for i := range model {
+				model[i].handed = model[i].handed && arg >= 20 && arg < 26
+			}
+		}
+		accounts(step)
+	}
+}
+
+// A backup holds what is spilled.
+func TestBackupOfASpill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := QueueLimits{Messages: 1000, Bytes: 1 << 30}
+		r := open(t, disktest.New(1<<30), l, Interval)
+		for n := range uint64(60) {
+			r.push(n+1, 9000)
+		}
+		for range 5 {
+			e, _ := r.next()
+			r.q.Remove(e.Seq)
+			r.done(e.Seq)
+		}
+		var backup bytes.Buffer
+		if err := r.s.Backup(&backup); err != nil {
+			t.Fatal(err)
+		}
+		r.stop()
+		d := disktest.New(1 << 30)
+		if err := Restore(d, bytes.NewReader(backup.Bytes()), int64(backup.Len())); err != nil {
+			t.Fatal(err)
+		}
+		r = open(t, d, l, Interval)
+		defer r.stop()
+		for n := uint64(6); n <= 60; n++ {
+			if e, ok := r.next(); !ok || e.Seq != n || string(e.Message.Payload) != string(body(n, 9000)) {
+				t.Fatalf("entry %d is %d, %v", n, e.Seq, ok)
+			}
+		}
+	})
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+)
+
+// Run is a part of a line that is in a spill file: the entries from First to
+// Last that are not gone.
+type Run struct {
+	Extent       journal.Extent
+	First, Last  uint64 // Numbers
+	Messages     int    // that are not gone
+	Bytes        int64  // of them, about
+	Since, Until time.Time
+}
+
+// span is a range of Numbers, both ends included.
+type span struct{ from, to uint64 }
+
+// spilled is the older part of a line: what is on disk only. Its numbers are
+// all below those of Line.Entries.
+type spilled struct {
+	runs     []Run
+	floor    uint64 // all Numbers up to here are gone
+	gone     []span // above it, in order
+	received map[uint64]struct{}
+	log      journal.SpillLog
+	cursor   cursor
+	freed    bool // a run has gone
+}
+
+// cursor is where the batch begins that follows a Number.
+type cursor struct {
+	after uint64
+	file  uint64
+	page  uint32
+}
+
+// last is the highest Number on disk.
+func (s *spilled) last() uint64 {
+	if s == nil || len(s.runs) == 0 {
+		return 0
+	}
+	return s.runs[len(s.runs)-1].Last
+}
+
+// has reports whether a Number may be on disk and is not known to be gone.
+func (s *spilled) has(n uint64) bool { return n <= s.last() && n > s.floor && !s.isGone(n) }
+
+func (s *spilled) search(n uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.gone, n, func(g span, n uint64) int {
+		switch {
+		case g.to < n:
+			return -1
+		case g.from > n:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (s *spilled) isGone(n uint64) bool {
+	if n <= s.floor {
+		return true
+	}
+	_, ok := s.search(n)
+	return ok
+}
+
+// finish takes out one entry.
+func (s *spilled) finish(n uint64) {
+	if !s.has(n) {
+		return
+	}
+	for i := range s.runs {
+		if r := &s.runs[i]; n <= r.Last {
+			if r.Messages > 0 {
+				r.Bytes -= r.Bytes / int64(r.Messages)
+				r.Messages--
+			}
+			break
+		}
+	}
+	delete(s.received, n)
+	s.pass(n, n)
+}
+
+// cut takes out all entries of a range, of which there are count.
+func (s *spilled) cut(from, to uint64, count int) {
+	if from = max(from, s.floor+1); from > to {
+		return
+	}
+	if i, ok := s.search(from); ok && s.gone[i].to >= to {
+		return // applied before
+	}
+	for i := range s.runs {
+		r := &s.runs[i]
+		if r.Last < from || r.First > to {
+			continue
+		}
+		n := min(count, r.Messages)
+		if r.Messages > 0 {
+			r.Bytes -= r.Bytes / int64(r.Messages) * int64(n)
+		}
+		r.Messages -= n
+		count -= n
+	}
+	s.pass(from, to)
+}
+
+// pass says that nothing is left in a range of Numbers.
+func (s *spilled) pass(from, to uint64) {
+	if from = max(from, s.floor+1); from > to {
+		return
+	}
+	i, _ := s.search(from - 1) // a span that ends just before, or the place of this
+	j := i
+	for j < len(s.gone) && s.gone[j].from <= to+1 {
+		from, to = min(from, s.gone[j].from), max(to, s.gone[j].to)
+		j++
+	}
+	if from == s.floor+1 { // all spans up to j are part of it
+		s.floor = to
+		s.gone = slices.Delete(s.gone, 0, j)
+	} else {
+		s.gone = slices.Replace(s.gone, i, j, span{from, to})
+	}
+	for len(s.runs) > 0 && s.runs[0].Last <= s.floor {
+		s.runs, s.freed = slices.Delete(s.runs, 0, 1), true
+	}
+	if len(s.runs) == 0 {
+		s.gone, s.received, s.log = nil, nil, journal.SpillLog{}
+	}
+}
+
+// add puts a batch behind the others.
+func (s *spilled) add(r Run) {
+	if n := len(s.runs); n > 0 {
+		if p := &s.runs[n-1]; p.Extent.File == r.Extent.File && p.Extent.To == r.Extent.From {
+			p.Extent.To, p.Last, p.Until = r.Extent.To, r.Last, r.Until
+			p.Messages, p.Bytes = p.Messages+r.Messages, p.Bytes+r.Bytes
+			return
+		}
+	} else {
+		s.floor = max(s.floor, r.First-1)
+	}
+	s.runs = append(s.runs, r)
+}
