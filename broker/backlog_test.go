@@ -208,3 +208,35 @@ func TestOverflow(t *testing.T) {
 		})
 	}
 }
+
+// A queue that rejects is not full in silence: who publishes hears of it, and
+// nothing is dropped.
+func TestOverflowRejects(t *testing.T) {
+	b := brokertest.New(t, onDisk(t.TempDir()))
+	q, err := b.AttachQueue(broker.QueueOptions{Name: "q", Filters: []mqtt.Subscription{{Filter: "orders/#", QoS: 1}}, MaxMessages: 3, Overflow: broker.Reject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := b.Client(mqtt.V5)
+	c.Connect("cid=c")
+	old := b.Client(mqtt.V311)
+	old.Connect("cid=old")
+	for range 3 {
+		c.Send("PUBLISH topic=orders/1 payload=x qos=1 id=1")
+		c.Expect("PUBACK id=1")
+	}
+	c.Send("PUBLISH topic=orders/1 payload=x qos=1 id=2")
+	c.Expect("PUBACK id=2 rc=0x97")
+	c.Send("PUBLISH topic=other payload=x qos=1 id=3")
+	c.Expect("PUBACK id=3 rc=0x10")
+	old.Send("PUBLISH topic=orders/1 payload=x qos=1 id=1") // 3.1.1 cannot say so: it must not think that it is kept
+	old.ExpectClosed()
+	if err := q.Remove(t.Context(), take(t, q).Seq); err != nil {
+		t.Fatal(err)
+	}
+	c.Send("PUBLISH topic=orders/1 payload=x qos=1 id=4")
+	c.Expect("PUBACK id=4")
+	if s := q.Stats(); s.Dropped != 0 || s.Messages != 3 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -95,9 +95,12 @@ func New(o Options) (*Broker, error) {
 // Run serves the listeners until ctx ends. Then it closes them, ends every
 // connection (5.0 clients get DISCONNECT 0x8B), publishes the wills, detaches
 // in-process clients, waits for everything it started, and returns nil. It can
-// be called once.
+// be called once. It ends by itself, with an error, only if the disk fails and
+// Data.StopOnFailure is set.
 func (b *Broker) Run(ctx context.Context) error {
-	keep := b.keep(ctx)
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
+	keep := b.keep(ctx, fail)
 	b.hub.bury() // before anybody can connect
 	for _, name := range b.hub.orphans() {
 		b.log.Warn("the store keeps a queue that nobody uses: a bridge of its name would send what is in it", "queue", name)
@@ -132,14 +135,18 @@ func (b *Broker) Run(ctx context.Context) error {
 	return keep()
 }
 
-// keep runs the store until the function it returns is called.
-func (b *Broker) keep(ctx context.Context) (stop func() error) {
+// keep runs the store until the function it returns is called. fail is called
+// when the store ends before.
+func (b *Broker) keep(ctx context.Context, fail func()) (stop func() error) {
 	if b.durable == nil {
 		return func() error { return nil }
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
-	go func() { done <- b.durable.Run(ctx) }()
+	go func() {
+		done <- b.durable.Run(ctx)
+		fail()
+	}()
 	return func() error {
 		cancel()
 		defer b.dir.Unlock()

@@ -97,8 +97,13 @@ func (c *Client) mayPublish(m *mqtt.Message) error {
 	if err := c.ended(); err != nil {
 		return err
 	}
-	if m.QoS > mqtt.AtMostOnce && c.hub.router.Refuses(m.Topic) {
-		return mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store cannot keep it: the disk has failed")
+	if m.QoS > mqtt.AtMostOnce {
+		switch code := c.hub.router.Refuses(m.Topic); code {
+		case mqtt.ImplementationSpecificError:
+			return mqtt.Errorf(code, "", "the store cannot keep it: the disk has failed")
+		case mqtt.QuotaExceeded:
+			return mqtt.Errorf(code, "", "a queue that must not lose it is full")
+		}
 	}
 	c.hub.notice()
 	m.Publisher = c.id

@@ -33,6 +33,9 @@ type Data struct {
 	Interval      time.Duration    // default 1 s
 	RetainedFlush time.Duration    // how long a retained value that changes all the time may wait; default 60 s
 	MinFree       int64            // bytes of the file system that are left alone
+	MaxSize       int64            // bytes of all files, about; 0 is no bound
+	WriteBudget   int64            // bytes a day before what can wait is written less often; 0 is no bound
+	StopOnFailure bool             // Broker.Run ends when the disk fails; else it goes on in memory
 }
 
 // open reads what the directory holds. local are the Client Identifiers of the
@@ -47,6 +50,7 @@ func (d *Data) open(log *slog.Logger, local func(id string) bool) (*store.Durabl
 	}
 	s, state, report, err := store.Open(dir, store.Options{
 		Default: d.Durability, Classes: d.Rules, Interval: d.Interval, RetainedFlush: d.RetainedFlush, MinFree: d.MinFree, Log: log,
+		MaxSpill: d.maxSpill(), Budget: d.WriteBudget, Stop: d.StopOnFailure,
 		Lazy: func(m *mqtt.Message) bool { return local(m.Publisher) },
 	})
 	if err != nil {
@@ -62,4 +66,10 @@ func (d *Data) open(log *slog.Logger, local func(id string) bool) (*store.Durabl
 	}
 	log.Info("store opened", "dir", d.Dir, "records", report.Records, "sessions_and_queues", len(state.Lines), "retained", len(state.Retained))
 	return s, dir, state, nil
+}
+
+// maxSpill is what of MaxSize queues may take: the rest is for the journal and
+// its checkpoints.
+func (d *Data) maxSpill() int64 {
+	return max(d.MaxSize-16<<20, d.MaxSize/2)
 }

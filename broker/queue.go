@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,6 +93,9 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
+	if o.Overflow == Reject {
+		b.hub.router.Reject(q.rejects)
+	}
 	had, err := b.hub.restoreQueue(q)
 	if err != nil {
 		return nil, err
@@ -168,6 +172,22 @@ func (q *Queue) signal() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// rejects reports whether a message to this topic would find no room.
+func (q *Queue) rejects(name string) bool {
+	select {
+	case <-q.done:
+		return false
+	default:
+	}
+	if !slices.ContainsFunc(q.filters, func(s mqtt.Subscription) bool { return topic.Match(s.Filter, name) }) {
+		return false
+	}
+	q.state.Lock()
+	defer q.state.Unlock()
+	q.measure()
+	return q.state.entries.Full(0)
 }
 
 // measure tells the entries whether the disk takes what they do not keep. The

@@ -4,13 +4,13 @@ import (
 	"net"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
-	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // StoreStats are the counters and the state of the store.
-type StoreStats = journal.Stats
+type StoreStats = store.Stats
 
 // Store describes the store; false when state is in memory only.
 func (b *Broker) Store() (s StoreStats, durable bool) {

@@ -17,9 +17,12 @@ func (t *sysTree) publishStore() {
 	t.number(base+"sync_us/longest", int(s.LongestSync/time.Microsecond))
 	t.count(base+"syncs", s.Syncs)
 	t.count(base+"failures", s.Failures)
-	t.number(base+"bad_pages", s.BadPages)
+	t.number(base+"bad_pages", s.BadPages+int(s.BadSpill))
 	t.number(base+"segments", s.Segments)
 	t.count(base+"written_bytes/journal", s.Journal)
 	t.count(base+"written_bytes/checkpoint", s.Checkpoint)
 	t.count(base+"written_bytes/segments", s.NewSegments)
+	t.count(base+"written_bytes/spill", s.Spilled)
+	t.number(base+"budget_left_percent", s.BudgetLeft)
+	t.count(base+"spill_bytes", uint64(s.SpillSize))
 }

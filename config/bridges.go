@@ -127,7 +127,7 @@ func (e *wordError) Hint() string { return e.hint }
 type Spool struct {
 	MaxSize  Size          `yaml:"max_size" min:"64KiB" doc:"bytes that may wait" ex:"256MiB"`
 	MaxAge   time.Duration `yaml:"max_age" also:"never" doc:"older messages are dropped and counted, or never" ex:"14d"`
-	Overflow string        `yaml:"overflow" enum:"drop-oldest|drop-newest|reject|last-value|downsample" doc:"what gives way at max_size"`
+	Overflow string        `yaml:"overflow" enum:"drop-oldest|drop-newest|reject|last-value|downsample" doc:"what gives way at max_size; default: that of store"`
 }
 
 // Pace bounds what the link carries. Zero is no limit.
@@ -143,7 +143,7 @@ func (b *Bridge) setDefaults() {
 	b.Profile, b.Protocol, b.Envelope = "generic", "5", "raw"
 	b.ClientID, b.StatusTopic = "{node}", "dunlin/{node}/status"
 	b.KeepAlive, b.Credentials.Lifetime = 30*time.Second, time.Hour
-	b.Spool = Spool{MaxSize: 256 << 20, MaxAge: 14 * 24 * time.Hour, Overflow: "drop-oldest"}
+	b.Spool = Spool{MaxSize: 256 << 20, MaxAge: 14 * 24 * time.Hour}
 	b.Pace = Pace{Messages: Rate{0, time.Second}, Bytes: ByteRate{0, time.Second}, Inflight: 20, InflightBytes: 64 << 10}
 }
 

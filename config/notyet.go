@@ -32,10 +32,6 @@ const (
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "store.overflow", harmless: []string{"drop-oldest"}},
-		{path: "store.max_size"},
-		{path: "store.write_budget"},
-		{path: "store.on_failure", harmless: []string{"degrade"}},
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},
@@ -43,9 +39,6 @@ func notYet() []later {
 		{path: "devices.*.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},
-		{path: "bridges.*.spool.max_size", harmless: []string{"64KiB", "1MiB", "4MiB", "8MiB", "16MiB"}, note: "this version keeps what waits in memory, and at most 16 MiB of it"},
-		{path: "bridges.*.spool.max_age"},
-		{path: "bridges.*.spool.overflow", harmless: []string{"drop-oldest"}},
 		{path: "history.*"},
 	}
 }

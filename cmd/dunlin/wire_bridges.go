@@ -17,7 +17,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
-// In this version a spool is kept in memory: this much of its max_size.
+// Without a data directory a spool is in memory: this much of its max_size.
 const (
 	spoolBytes    = 16 << 20
 	spoolMessages = 50_000
@@ -55,7 +55,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 		sys = newBridgeSys(local, bc.Name, bc.ClientID, d.onEvent)
 		o.OnEvent = sys.event
 	}
-	if err := g.attachLanes(&bc, &o); err != nil {
+	if err := g.attachLanes(cfg, &bc, &o, d); err != nil {
 		return err
 	}
 	if !d.volatile {
@@ -83,7 +83,7 @@ var laneNames = [bridge.LaneCount]string{bridge.Live: "live", bridge.Alarm: "ala
 
 // attachLanes makes a queue for each lane that a route uses, which share the
 // size of the spool, and one for dead letters.
-func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
+func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.Options, d *deps) error {
 	var filters [bridge.LaneCount][]mqtt.Subscription
 	used := 0
 	for lane := range filters {
@@ -97,7 +97,10 @@ func (g *gateway) attachLanes(bc *config.Bridge, o *bridge.Options) error {
 		}
 		qo := broker.QueueOptions{
 			Name: bc.Name, Filters: f, Skip: bridge.LocalID(bc.Name),
-			MaxBytes: min(int64(bc.Spool.MaxSize), spoolBytes) / int64(used), MaxMessages: spoolMessages,
+			MaxBytes: int64(bc.Spool.MaxSize) / int64(used), MaxAge: bc.Spool.MaxAge, Overflow: overflow(cfg, bc),
+		}
+		if d.volatile {
+			qo.MaxBytes, qo.MaxMessages = min(qo.MaxBytes, spoolBytes), spoolMessages
 		}
 		if bridge.Lane(lane) != bridge.Live {
 			qo.Name += "/" + laneNames[lane]

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"time"
+
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
@@ -13,7 +16,8 @@ func data(cfg *config.Config, d *deps) *broker.Data {
 	s := &cfg.Store
 	o := &broker.Data{
 		Dir: string(cfg.DataDir), Durability: durability(s.Durability), Interval: s.Interval, RetainedFlush: s.RetainedFlush,
-		MinFree: int64(s.MinFree),
+		MinFree: int64(s.MinFree), MaxSize: int64(s.MaxSize), StopOnFailure: s.OnFailure == "stop",
+		WriteBudget: int64(s.WriteBudget.PerSecond() * (24 * time.Hour).Seconds()),
 	}
 	for _, c := range s.Classes {
 		o.Rules = append(o.Rules, broker.DurabilityRule{Filter: string(c.Filter), Class: durability(c.Durability)})
@@ -29,4 +33,14 @@ func durability(word string) broker.Durability {
 		return broker.Never
 	}
 	return broker.Interval
+}
+
+var overflows = map[string]broker.Overflow{
+	"drop-newest": broker.DropNewest, "reject": broker.Reject, "last-value": broker.LastValue, "downsample": broker.Downsample,
+}
+
+// overflow is what gives way in a bridge's queue: as the bridge says, else the
+// store.
+func overflow(cfg *config.Config, bc *config.Bridge) broker.Overflow {
+	return overflows[cmp.Or(bc.Spool.Overflow, cfg.Store.Overflow)]
 }

@@ -149,8 +149,13 @@ func (c *Conn) publish(now time.Time) error {
 	if no != nil {
 		return c.refuse(no)
 	}
-	if p.QoS > mqtt.AtMostOnce && c.cfg.Barrier.Refuses(full) {
-		return c.refuse(errNotKept)
+	if p.QoS > mqtt.AtMostOnce {
+		switch c.cfg.Barrier.Refuses(full) {
+		case mqtt.ImplementationSpecificError:
+			return c.refuse(errNotKept)
+		case mqtt.QuotaExceeded:
+			return c.refuse(errFull)
+		}
 	}
 	if len(p.Payload) > smallInput && c.cfg.Memory.Level() >= 4 {
 		return c.refuse(errShort)
@@ -207,13 +212,16 @@ var errNotKept = mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store ca
 // errShort says that memory is too short for a message of this size.
 var errShort = mqtt.Errorf(mqtt.QuotaExceeded, "", "memory is short: no large messages")
 
+// errFull says that a queue which rejects what it has no room for is full.
+var errFull = mqtt.Errorf(mqtt.QuotaExceeded, "", "a queue that must not lose it is full")
+
 // refuse answers a PUBLISH that is not routed. 3.1 and 3.1.1 have no way to
 // say so: they get a plain acknowledgement (3.1.1, section 3.3.5). But an
 // acknowledgement of what should have been kept would be a lie: they are closed
 // instead, and send it again.
 func (c *Conn) refuse(e *mqtt.Error) error {
 	c.cfg.Counters.PublishRefused.Add(1)
-	if (e == errNotKept || e == errShort && c.view.Publish.QoS > mqtt.AtMostOnce) && c.version() != mqtt.V5 {
+	if (e == errNotKept || e == errFull || e == errShort && c.view.Publish.QoS > mqtt.AtMostOnce) && c.version() != mqtt.V5 {
 		return e
 	}
 	code := e.Code

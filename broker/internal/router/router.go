@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,8 +81,9 @@ type Router struct {
 	// order is held from a sink's Deliver to the record of what it took, so that
 	// the records of a sink come in the order of their places in its line: the
 	// store takes one that comes late for one that is long gone. mu comes first.
-	order   sync.Mutex
-	keepers atomic.Int32 // sinks that answer for QoS 0 too
+	order     sync.Mutex
+	rejecters atomic.Pointer[[]func(topic string) bool]
+	keepers   atomic.Int32 // sinks that answer for QoS 0 too
 
 	mu            sync.RWMutex
 	filters       routes
@@ -186,9 +188,35 @@ func (r *Router) Commit() uint64 { return r.store.Commit() }
 // says that it never may.
 func (r *Router) Status(sequence uint64) (done bool, err error) { return r.store.Status(sequence) }
 
-// Refuses reports whether a message with QoS > 0 to this topic could not be
-// kept as promised.
-func (r *Router) Refuses(topic string) bool { return r.store.Refuses(topic) }
+// Refuses says why a message with QoS > 0 to this topic must not be taken: it
+// could not be kept as promised (0x83), or a sink that wants it is full and
+// rejects it (0x97).
+func (r *Router) Refuses(topic string) mqtt.ReasonCode {
+	if r.store.Refuses(topic) {
+		return mqtt.ImplementationSpecificError
+	}
+	if all := r.rejecters.Load(); all != nil {
+		for _, rejects := range *all {
+			if rejects(topic) {
+				return mqtt.QuotaExceeded
+			}
+		}
+	}
+	return mqtt.Success
+}
+
+// Reject asks rejects about each message with QoS > 0 from now on. It must not
+// wait.
+func (r *Router) Reject(rejects func(topic string) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []func(string) bool
+	if was := r.rejecters.Load(); was != nil {
+		all = slices.Clone(*was)
+	}
+	all = append(all, rejects)
+	r.rejecters.Store(&all)
+}
 
 // Pressed reports whether publishers should wait until what Commit returned is
 // durable.

@@ -19,6 +19,10 @@ import (
 // its kind every RetainedFlush, rather than each time.
 const hot = 30 * time.Second
 
+// reserve is how many bytes spilling leaves to the journal and its checkpoints
+// beyond Options.MinFree: acknowledgements can be written when nothing else can.
+const reserve = 8 << 20
+
 // Options configure a Durable store. Zero values take the defaults.
 type Options struct {
 	Default       Class
@@ -28,6 +32,8 @@ type Options struct {
 	SegmentSize   int64         // bytes; default 1 MiB
 	MinFree       int64         // bytes of the file system that are left alone
 	MaxSpill      int64         // bytes of all spill files; 0 is no bound
+	Budget        int64         // bytes a day before what can wait is written less often; 0 is no bound
+	Stop          bool          // Run ends when the disk fails
 	Log           *slog.Logger
 	// Lazy says that a retained message may wait for RetainedFlush if its topic
 	// is hot, whatever its QoS: the gateway's own devices say so. QoS 0
@@ -48,6 +54,7 @@ type Durable struct {
 	used    map[uint64]struct{} // spill files that the last checkpoint names; the journal's own
 	tight   atomic.Bool         // spilling fails
 	spilled atomic.Uint64       // bytes written to spill files
+	size    atomic.Int64        // bytes of spill files
 	bad     atomic.Uint64       // pages of them that could not be read
 
 	mu struct {
@@ -75,13 +82,14 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	s := &Durable{opts: o, classes: newClasses(o.Default, o.Classes), start: time.Now(), flush: make(chan struct{}, 1)}
 	s.mu.state = NewState()
 	var err error
-	if s.spill, err = journal.OpenSpill(d, o.MinFree, o.MaxSpill); err != nil {
+	if s.spill, err = journal.OpenSpill(d, o.MinFree+reserve, o.MaxSpill); err != nil {
 		return nil, nil, journal.Report{}, err
 	}
 	bodies := make(map[uint64]*mqtt.Message)
 	j, report, err := journal.Open(d, journal.Options{
 		SegmentSize: o.SegmentSize, Interval: o.Interval, MinFree: o.MinFree, Log: o.Log,
 		Snapshot: s.snapshot, Covered: s.covered, Beside: s.beside,
+		Budget: o.Budget, Besides: s.spilled.Load, Stop: o.Stop,
 	}, func(raw journal.Record) error {
 		r, err := decodeRecord(Kind(raw.Kind), raw.Body)
 		if err != nil {
@@ -110,10 +118,12 @@ func (s *Durable) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-s.flush:
-			due = time.After(s.opts.RetainedFlush)
+			due = time.After(s.opts.RetainedFlush * s.j.Stretch())
 		case <-due:
 			due = nil
 			s.writeDirty()
+		case err := <-done:
+			return err // the disk has failed
 		case <-ctx.Done():
 			s.writeDirty()
 			stop()
@@ -193,7 +203,7 @@ func (s *Durable) judge(r *Record) (c Class, write bool) {
 func (s *Durable) retained(m *mqtt.Message, class Class, write bool) bool {
 	lazy := m.QoS == mqtt.AtMostOnce || s.opts.Lazy != nil && s.opts.Lazy(m)
 	entry := s.mu.state.Retained[m.Topic]
-	now := uint32(time.Since(s.start)/time.Second) + uint32(hot/time.Second)
+	now := s.second()
 	if !lazy || !write || now-entry.written >= uint32(hot/time.Second) && !entry.dirty {
 		entry.written, entry.dirty = now, false
 		s.mu.state.Retained[m.Topic] = entry
@@ -213,6 +223,10 @@ func (s *Durable) retained(m *mqtt.Message, class Class, write bool) bool {
 	return false
 }
 
+// second is the time by the clock of Retained.written: what was never written
+// is long ago.
+func (s *Durable) second() uint32 { return uint32((time.Since(s.start) + hot) / time.Second) }
+
 // writeDirty writes the retained values that waited.
 func (s *Durable) writeDirty() {
 	m := &s.mu
@@ -222,7 +236,7 @@ func (s *Durable) writeDirty() {
 		if !ok || !entry.dirty {
 			continue // cleared, or written since
 		}
-		entry.dirty = false
+		entry.written, entry.dirty = s.second(), false
 		m.state.Retained[name] = entry
 		m.body = appendRecord(m.body[:0], &Record{Kind: RetainedSet, Message: entry.Message})
 		s.j.Append(byte(RetainedSet), m.body, false)
@@ -316,5 +330,15 @@ func (s *Durable) Pressed() bool { return s.j.Pressed() }
 // Notify calls f once when Status of sequence is decided.
 func (s *Durable) Notify(sequence uint64, f func()) { s.j.Notify(sequence, f) }
 
-// Stats describes the journal.
-func (s *Durable) Stats() journal.Stats { return s.j.Stats() }
+// Stats describe a store.
+type Stats struct {
+	journal.Stats
+	Spilled   uint64 // bytes written to spill files
+	SpillSize int64  // bytes that they take
+	BadSpill  uint64 // pages of them that could not be read
+}
+
+// Stats describes the store.
+func (s *Durable) Stats() Stats {
+	return Stats{s.j.Stats(), s.spilled.Load(), s.size.Load(), s.bad.Load()}
+}

@@ -158,6 +158,7 @@ func (s *Durable) writeBatch(log *journal.SpillLog, name string, batch []Entry) 
 	}
 	extent, err := s.spill.Flush(log)
 	s.spilled.Store(s.spill.Bytes())
+	s.size.Store(s.spill.Size())
 	return extent, err
 }
 
@@ -327,6 +328,7 @@ func (s *Durable) covered() {
 		_, open := live[file]
 		return named || open
 	})
+	s.size.Store(s.spill.Size())
 	if err != nil {
 		s.opts.Log.Warn("store: old files are left", "err", err)
 	}

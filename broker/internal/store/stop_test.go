@@ -84,3 +84,34 @@ func TestNobodyCommits(t *testing.T) {
 		}
 	})
 }
+
+// With Stop, a disk that fails ends Run: nobody works on without what they were
+// promised.
+func TestStopOnFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1 << 30)
+		d.Fail(func(op, _ string) error {
+			if op == "datasync" || op == "create" {
+				return errors.New("input/output error")
+			}
+			return nil
+		})
+		s, _, _, err := Open(d, Options{Stop: true, Default: Always})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- s.Run(t.Context()) }()
+		s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: "t", QoS: 1, Payload: []byte("1"), Retain: true}})
+		s.Commit()
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Error("Run ended without an error")
+			}
+		default:
+			t.Error("Run goes on")
+		}
+	})
+}

@@ -35,13 +35,14 @@ type op struct {
 
 // Fake is a disk in memory. The zero value is not usable; see New.
 type Fake struct {
-	mu    sync.Mutex
-	names map[string]int // as the running process sees them
-	files map[int]*inode
-	next  int
-	log   []op
-	free  int64
-	fail  func(op string, name string) error
+	mu      sync.Mutex
+	names   map[string]int // as the running process sees them
+	files   map[int]*inode
+	next    int
+	log     []op
+	free    int64
+	forgets bool
+	fail    func(op string, name string) error
 	// What was durable when the log began.
 	before map[string]int
 	base   map[int][]byte
@@ -61,6 +62,20 @@ func (d *Fake) Fail(f func(op, name string) error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fail = f
+}
+
+// Forget makes the disk remember no operations: a long run needs no crashes.
+func (d *Fake) Forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forgets = true
+}
+
+// note remembers an operation. The caller holds mu.
+func (d *Fake) note(o op) {
+	if !d.forgets {
+		d.log = append(d.log, o)
+	}
 }
 
 // SetFree changes how many bytes are left.
@@ -141,7 +156,7 @@ func (d *Fake) Create(name string) (disk.File, error) {
 	}
 	d.next++
 	d.names[name], d.files[d.next] = d.next, new(inode)
-	d.log = append(d.log, op{kind: create, inode: d.next, name: name})
+	d.note(op{kind: create, inode: d.next, name: name})
 	return &file{d, d.next, name}, nil
 }
 
@@ -172,7 +187,7 @@ func (d *Fake) Rename(from, to string) error {
 	}
 	delete(d.names, from)
 	d.names[to] = i
-	d.log = append(d.log, op{kind: rename, inode: i, name: from, to: to})
+	d.note(op{kind: rename, inode: i, name: from, to: to})
 	return nil
 }
 
@@ -189,7 +204,7 @@ func (d *Fake) Remove(name string) error {
 	}
 	d.free += int64(len(d.files[i].data))
 	delete(d.names, name)
-	d.log = append(d.log, op{kind: remove, inode: i, name: name})
+	d.note(op{kind: remove, inode: i, name: name})
 	return nil
 }
 
@@ -200,7 +215,7 @@ func (d *Fake) SyncDir() error {
 	if err := d.failing("syncdir", ""); err != nil {
 		return err
 	}
-	d.log = append(d.log, op{kind: syncDir})
+	d.note(op{kind: syncDir})
 	return nil
 }
 
@@ -254,7 +269,7 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		}
 	}
 	f.put(p, off)
-	d.log = append(d.log, op{kind: write, inode: f.inode, offset: off, data: slices.Clone(p)})
+	d.note(op{kind: write, inode: f.inode, offset: off, data: slices.Clone(p)})
 	return len(p), err
 }
 
@@ -280,10 +295,10 @@ func (f *file) Datasync() error {
 	if err := d.failing("datasync", f.name); err != nil {
 		// The pages count as clean from now on: a later sync does not write
 		// them, and a power cut loses them.
-		d.log = append(d.log, op{kind: datasync, inode: -f.inode})
+		d.note(op{kind: datasync, inode: -f.inode})
 		return fmt.Errorf("datasync %s: %w", f.name, err)
 	}
-	d.log = append(d.log, op{kind: datasync, inode: f.inode})
+	d.note(op{kind: datasync, inode: f.inode})
 	return nil
 }
 

@@ -83,6 +83,7 @@ func (j *Journal) attempt(sync bool) error {
 
 // settled tells those who wait how far the journal is.
 func (j *Journal) settled(t taken, synced, failed bool) {
+	j.account()
 	m := &j.mu
 	m.Lock()
 	m.written, m.writing = t.last, 0
@@ -146,7 +147,7 @@ func (j *Journal) waits() time.Duration {
 	case m.err != nil:
 		return max(time.Until(j.retryCheckpoint), 1)
 	case m.last > m.synced:
-		return max(time.Until(m.oldest.Add(j.opts.Interval)), 1)
+		return max(time.Until(m.oldest.Add(j.stretched())), 1)
 	}
 	return -1
 }
@@ -185,8 +186,8 @@ func (j *Journal) due() bool {
 	if j.opts.Snapshot == nil || time.Now().Before(j.retryCheckpoint) {
 		return false
 	}
-	limit := max(firstSegments, 4*j.checkpoint.size/uint64(j.w.size))
-	return j.wantCheckpoint || uint64(len(j.w.live)) > limit
+	j.w.cycle = int(max(firstSegments, 4*j.checkpoint.size/uint64(j.w.size)))
+	return j.wantCheckpoint || len(j.w.live) > j.w.cycle
 }
 
 // Checkpoint writes the live state, reads it back, and gives free what it

@@ -29,7 +29,12 @@ type Options struct {
 	// Beside is called between writes; it may use the disk. It reports whether
 	// a checkpoint should come soon. nil is nothing.
 	Beside func() (checkpoint bool)
-	Log    *slog.Logger // nil discards
+	// Budget is how many bytes may be written in a day before the interval gets
+	// longer; 0 is no bound. Besides is what others have written to the disk.
+	Budget  int64
+	Besides func() uint64
+	Stop    bool         // Run ends with an error instead of going on without a disk
+	Log     *slog.Logger // nil discards
 }
 
 // Journal is the log. Append, Commit, Status and Notify may be called from any
@@ -41,12 +46,14 @@ type Journal struct {
 	kick chan struct{} // there is something to write
 	late chan struct{} // there is something to write when the interval has passed
 	lame atomic.Bool   // Degraded
+	left atomic.Int32  // of the budget, in thousandths
 
 	// Run's own, too.
 	checkpoint struct {
 		last uint64 // number; 0 for none
 		size uint64 // bytes
 	}
+	budget          budget
 	wantCheckpoint  bool      // a file is suspect
 	retryCheckpoint time.Time // not before this
 
@@ -92,6 +99,7 @@ type Stats struct {
 	BadPages        int
 	Segments        int
 	CheckpointBytes uint64
+	BudgetLeft      int // of a day's bytes, in percent
 }
 
 // Mode says whether the journal keeps what it is given.
@@ -132,6 +140,8 @@ func Open(d disk.Disk, o Options, apply func(Record) error) (*Journal, Report, e
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	j := &Journal{opts: o, log: o.Log, kick: make(chan struct{}, 1), late: make(chan struct{}, 1)}
+	j.budget = newBudget(o.Budget, time.Now())
+	j.left.Store(1000)
 	j.w = writer{disk: d, size: o.SegmentSize, minFree: o.MinFree}
 	f, err := look(d)
 	if err != nil {
@@ -285,6 +295,7 @@ func (j *Journal) Stats() Stats {
 	if m.err != nil {
 		s.Mode = Degraded
 	}
+	s.BudgetLeft = int(j.left.Load() / 10)
 	if s.Unsynced = int(m.last - m.synced); s.Unsynced > 0 {
 		s.UnsyncedAge = time.Since(m.oldest)
 	}
@@ -302,6 +313,9 @@ func (j *Journal) Run(ctx context.Context) error {
 	defer tick.Stop()
 	ticking := false
 	for {
+		if j.opts.Stop && j.Degraded() {
+			return j.close()
+		}
 		if j.opts.Beside != nil && !j.Degraded() && j.opts.Beside() {
 			j.wantCheckpoint = true
 		}

@@ -11,9 +11,11 @@ import (
 // errFull says that a new file would leave less than the reserve.
 var errFull = errors.New("no space for another segment")
 
-// spares is how many segments are kept for the next life; one of them is the
-// reserve that lets acknowledgements be written on a full disk.
-const spares = 2
+// spares is how many segments are kept for the next life at least: as many as
+// fill between two checkpoints of a small state, since a new file costs its size
+// once more. One of them is the reserve that lets acknowledgements be written on
+// a full disk.
+const spares = firstSegments + 1
 
 // writer is the disk's side of a journal. One goroutine has it.
 type writer struct {
@@ -27,9 +29,11 @@ type writer struct {
 	suspect []uint64 // epochs of files that failed: never used again
 	damaged []string // names of files that are kept for a person to look at
 	stats   Written
+	cycle   int // segments from one checkpoint to the next
 
 	group   group
 	written int // pages of the group that are on their place and will not change
+	counted int // pages of the group that count as written: the last is rewritten in the page cache until it is synced
 	dirty   bool
 }
 
@@ -70,7 +74,10 @@ func (w *writer) write() error {
 		if _, err := s.file.WriteAt(b, int64(s.at)*pageSize); err != nil {
 			return fmt.Errorf("write %s: %w", segmentName(s.epoch), err)
 		}
-		w.stats.Journal += uint64(len(b))
+		if fresh := w.written + n - w.counted; fresh > 0 {
+			w.stats.Journal += uint64(fresh) * pageSize
+			w.counted += fresh
+		}
 		if w.written+n == len(w.group.heads) {
 			w.written, s.at = w.written+n-1, s.at+n-1 // the last page may still grow
 			break
@@ -94,7 +101,7 @@ func (w *writer) sync() error {
 	}
 	w.current.at++ // the last page is sealed
 	w.group.reset()
-	w.written = 0
+	w.written, w.counted = 0, 0
 	return nil
 }
 
@@ -199,8 +206,11 @@ func (w *writer) abandon() {
 		w.suspect = append(w.suspect, w.current.epoch)
 		w.current = nil
 	}
-	w.written, w.dirty = 0, len(w.group.heads) > 0
+	w.written, w.counted, w.dirty = 0, 0, len(w.group.heads) > 0
 }
+
+// spares is how many segments are kept for the next life now.
+func (w *writer) spares() int { return max(spares, w.cycle+1) }
 
 // release gives the segments before epoch back, once a checkpoint covers them.
 func (w *writer) release(epoch uint64) error {
@@ -212,7 +222,7 @@ func (w *writer) release(epoch uint64) error {
 		switch name := segmentName(e); {
 		case slices.Contains(w.damaged, name):
 			errs = append(errs, w.disk.Rename(name, name+badSuffix))
-		case slices.Contains(w.suspect, e) || len(w.spare) >= spares:
+		case slices.Contains(w.suspect, e) || len(w.spare) >= w.spares():
 			errs = append(errs, w.disk.Remove(name))
 		default:
 			w.spare = append(w.spare, name)
