@@ -226,7 +226,7 @@ func TestOverflowRejects(t *testing.T) {
 		c.Expect("PUBACK id=1")
 	}
 	c.Send("PUBLISH topic=orders/1 payload=x qos=1 id=2")
-	c.Expect("PUBACK id=2 rc=0x97")
+	c.Expect("PUBACK id=2 rc=0x97 reason=yes")
 	c.Send("PUBLISH topic=other payload=x qos=1 id=3")
 	c.Expect("PUBACK id=3 rc=0x10")
 	old.Send("PUBLISH topic=orders/1 payload=x qos=1 id=1") // 3.1.1 cannot say so: it must not think that it is kept
