@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -348,6 +349,19 @@ func (q *Queue) Stats() mqtt.QueueStats {
 	q.state.Lock()
 	defer q.state.Unlock()
 	return q.state.entries.Stats(time.Now())
+}
+
+// Queues describes all queues that are attached, by name.
+func (b *Broker) Queues() map[string]mqtt.QueueStats {
+	r := &b.hub.registry
+	r.Lock()
+	queues := maps.Clone(r.queues)
+	r.Unlock()
+	all := make(map[string]mqtt.QueueStats, len(queues))
+	for name, q := range queues {
+		all[name] = q.Stats()
+	}
+	return all
 }
 
 // Close detaches the consumer; Next returns ErrQueueClosed. The entries of a

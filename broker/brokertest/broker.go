@@ -69,6 +69,11 @@ func (b *Broker) Client(v mqtt.Version) *Client {
 
 // check stops the broker and holds it to its invariants.
 func (b *Broker) check() {
+	for name, q := range b.Queues() {
+		if q.Accepted != q.Removed+q.Dropped+uint64(q.Messages) || q.InFlight > q.Messages || q.Dropped != q.Drops.Total() || q.Bytes < 0 {
+			b.tb.Errorf("accounts of queue %s: %+v", name, q)
+		}
+	}
 	b.Stop()
 	s := b.Stats()
 	if s.Accepted != s.Done+s.Dropped+uint64(s.Waiting) {
