@@ -125,6 +125,9 @@ func (i *instance) tail() string {
 
 // measure runs a scenario against a fresh instance.
 func measure(shop *workshop, b broker, s scenario, scale float64) (r load.Result, err error) {
+	if s.kept {
+		b.command = "env KEPT=always SYS=1s " + b.command
+	}
 	upstream := ""
 	if s.bridged {
 		if upstream, _, err = freeAddresses(); err != nil {

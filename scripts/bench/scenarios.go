@@ -16,6 +16,7 @@ type scenario struct {
 	traced  bool // counts system calls
 	bridged bool // the broker has a bridge, whose server is away at first
 	only    string
+	kept    bool // what is acknowledged is on disk
 	do      func(*instance, load.Config) (load.Result, error)
 	cfg     load.Config
 }
@@ -63,6 +64,7 @@ var scenarios = []scenario{
 	{name: "ret100k", what: "100,000", metrics: keeping, fixed: true, do: with(load.Retained), cfg: load.Config{Count: 100000}},
 	{name: "offline", what: "20,000 messages queued for a session, and drained", metrics: keeping, fixed: true, do: with(load.Offline), cfg: load.Config{Count: 20000}},
 	{name: "drain1", what: "40,000 messages of QoS 1 queued for a bridge, and drained", metrics: append([]string{"bytes_per_msg"}, rates...), fixed: true, bridged: true, do: drains, cfg: load.Config{Count: 40000}},
+	{name: "always1", what: "2,000 messages/s of 200 B, QoS 1, on disk before PUBACK", metrics: []string{"msg_per_s", "syncs_per_s", "p50_us", "p99_us", "cpu_us_per_msg"}, kept: true, only: subject, do: with(load.Kept), cfg: load.Config{Rate: 2000, Duration: 10 * time.Second, Size: 200}},
 	{name: "connect", what: "connect, CONNACK, disconnect; 16 at a time", metrics: greets, do: with(load.Connect), cfg: load.Config{Count: 10000}},
 	{name: "connect-tls", what: "full TLS handshakes", metrics: greets, tls: true, do: with(load.Connect), cfg: load.Config{Count: 2000}},
 

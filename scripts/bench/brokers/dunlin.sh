@@ -3,9 +3,9 @@
 cat >"$DATA/dunlin.yaml" <<C
 node: bench
 data_dir: $DATA/state
-store: {durability: never} # as the others: nothing is kept on disk
+store: {durability: ${KEPT:-never}} # as the others: nothing is kept on disk
 mqtt:
-  sys_interval: 0s
+  sys_interval: ${SYS:-0s}
   limits:
     connections: 20000
     connect_rate: 0/s
