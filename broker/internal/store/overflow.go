@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -23,8 +24,14 @@ func isQueue(name string) bool { return strings.HasPrefix(name, "\x00") }
 // ofQueues reports whether a message of class Never has a place in a queue: it
 // is not in the journal, but it has to be spilled in its order.
 func ofQueues(r *Record) bool {
-	r.Destinations = slices.DeleteFunc(slices.Clone(r.Destinations), func(d Destination) bool { return !isQueue(d.Name) })
-	return r.Kind == MessageQueued && len(r.Destinations) > 0
+	var queues []Destination
+	for i := range r.Destinations {
+		if isQueue(r.Destinations[i].Name) {
+			queues = append(queues, r.Destinations[i])
+		}
+	}
+	r.Destinations = queues
+	return r.Kind == MessageQueued && len(queues) > 0
 }
 
 // adopt takes over what recovery found. What is beyond the last checkpoint is
@@ -237,47 +244,56 @@ func (s *Durable) current() map[uint64]struct{} {
 func (s *Durable) rewrite(file uint64) error {
 	m := &s.mu
 	m.Lock()
-	lines := make(map[string]*Line)
-	for name, l := range m.state.Lines {
-		if l.disk != nil && slices.ContainsFunc(l.disk.runs, func(r Run) bool { return r.Extent.File == file }) {
-			lines[name] = l
-			l.disk.log = journal.SpillLog{}
+	var lines []*Line
+	for _, l := range m.state.Lines {
+		if l.in(file) >= 0 {
+			lines = append(lines, l)
 		}
 	}
 	m.Unlock()
 	for _, l := range lines {
-		var log journal.SpillLog
 		m.Lock()
-		i := slices.IndexFunc(l.disk.runs, func(r Run) bool { return r.Extent.File == file })
+		i := l.in(file)
 		var old journal.Extent
 		if i >= 0 {
 			old = l.disk.runs[i].Extent
 		}
 		m.Unlock()
 		if i < 0 {
-			continue
+			continue // all of it has gone
 		}
-		_, bad, err := s.spill.Read(old, old.From, int(^uint(0)>>1), func(r journal.Record) error {
+		_, bad, err := s.spill.Read(old, old.From, math.MaxInt, func(r journal.Record) error {
 			s.spill.Add(r.Kind, r.Sequence, r.Body)
 			return nil
 		})
-		if err != nil {
-			return err
-		}
 		s.badSpill(bad)
-		extent, err := s.spill.Flush(&log)
+		extent := old
+		if err == nil {
+			extent, err = s.spill.Flush(new(journal.SpillLog))
+		}
 		if err != nil {
 			return err
 		}
 		m.Lock()
-		for i := range l.disk.runs {
-			if l.disk.runs[i].Extent == old {
-				l.disk.runs[i].Extent = extent
-			}
+		if i := l.in(file); i >= 0 {
+			l.disk.runs[i].Extent = extent
 		}
 		m.Unlock()
 	}
 	return nil
+}
+
+// in is the index of the run of a line that is in a file, -1 if none is: there
+// is one at most.
+func (l *Line) in(file uint64) int {
+	if l.disk != nil {
+		for i := range l.disk.runs {
+			if l.disk.runs[i].Extent.File == file {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // dumpSpilled gives a line that is on disk in part, with its entries.

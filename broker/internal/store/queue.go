@@ -1,7 +1,7 @@
 package store
 
 import (
-	"slices"
+	"sort"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -191,7 +191,7 @@ func (q *Queue) Load(entries []Entry, upTo uint64) {
 func (q *Queue) passBlocks(upTo uint64) {
 	for len(q.blocks) > 0 && q.blocks[0].Last <= upTo {
 		b := q.blocks[0]
-		q.blocks = slices.Delete(q.blocks, 0, 1)
+		q.blocks = q.blocks[1:]
 		if len(q.blocks) > 0 {
 			q.blocks[0].Messages += b.Messages
 			q.blocks[0].Bytes += b.Bytes
@@ -236,7 +236,7 @@ func (q *Queue) dropBlock(why mqtt.DropReason) {
 	q.behind -= n
 	q.bytes -= b.Bytes
 	q.drops[why] += uint64(n)
-	q.blocks = slices.Delete(q.blocks, 0, 1)
+	q.blocks = q.blocks[1:]
 	q.settle()
 }
 
@@ -293,12 +293,7 @@ func (q *Queue) Withdraw(seq uint64) bool {
 // withdrawBehind gives up an entry that only the store has; its size is taken
 // to be that of its neighbors.
 func (q *Queue) withdrawBehind(seq uint64) bool {
-	i, _ := slices.BinarySearchFunc(q.blocks, seq, func(b Block, n uint64) int {
-		if b.Last < n {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(q.blocks), func(i int) bool { return q.blocks[i].Last >= seq })
 	if i == len(q.blocks) || q.blocks[i].Messages <= 0 {
 		return false
 	}
@@ -371,16 +366,8 @@ func (q *Queue) find(seq uint64) int {
 	if len(q.entries) > 0 && q.entries[0].Seq == seq {
 		return 0
 	}
-	i, ok := slices.BinarySearchFunc(q.entries, seq, func(e mqtt.Queued, n uint64) int {
-		switch {
-		case e.Seq < n:
-			return -1
-		case e.Seq > n:
-			return 1
-		}
-		return 0
-	})
-	if !ok {
+	i := sort.Search(len(q.entries), func(i int) bool { return q.entries[i].Seq >= seq })
+	if i == len(q.entries) || q.entries[i].Seq != seq {
 		return -1
 	}
 	return i
@@ -407,5 +394,7 @@ func (q *Queue) delete(i int) {
 		q.entries = q.entries[1:]
 		return
 	}
-	q.entries = slices.Delete(q.entries, i, i+1)
+	copy(q.entries[i:], q.entries[i+1:])
+	q.entries[len(q.entries)-1] = mqtt.Queued{}
+	q.entries = q.entries[:len(q.entries)-1]
 }

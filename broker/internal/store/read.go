@@ -120,7 +120,10 @@ func (s *Durable) loaded(name string, r *found, batch []Entry, next uint32) (liv
 func (l *Line) where(after uint64) found {
 	d := l.disk
 	after = max(after, d.floor)
-	i := slices.IndexFunc(d.runs, func(r Run) bool { return r.Last > after })
+	i := 0
+	for d.runs[i].Last <= after {
+		i++
+	}
 	f := found{onDisk: true, after: after, run: d.runs[i], page: d.runs[i].Extent.From}
 	if c := &d.cursor; c.file == f.run.Extent.File && c.after == after && c.page >= f.page && c.page < f.run.Extent.To {
 		f.page = c.page

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"slices"
+	"sort"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
@@ -51,15 +51,8 @@ func (s *spilled) last() uint64 {
 func (s *spilled) has(n uint64) bool { return n <= s.last() && n > s.floor && !s.isGone(n) }
 
 func (s *spilled) search(n uint64) (int, bool) {
-	return slices.BinarySearchFunc(s.gone, n, func(g span, n uint64) int {
-		switch {
-		case g.to < n:
-			return -1
-		case g.from > n:
-			return 1
-		}
-		return 0
-	})
+	i := sort.Search(len(s.gone), func(i int) bool { return s.gone[i].to >= n })
+	return i, i < len(s.gone) && s.gone[i].from <= n
 }
 
 func (s *spilled) isGone(n uint64) bool {
@@ -124,12 +117,18 @@ func (s *spilled) pass(from, to uint64) {
 	}
 	if from == s.floor+1 { // all spans up to j are part of it
 		s.floor = to
-		s.gone = slices.Delete(s.gone, 0, j)
+		s.gone = s.gone[j:]
 	} else {
-		s.gone = slices.Replace(s.gone, i, j, span{from, to})
+		if i == j {
+			s.gone = append(s.gone, span{})
+			copy(s.gone[i+1:], s.gone[i:])
+			j++
+		}
+		s.gone[i] = span{from, to}
+		s.gone = append(s.gone[:i+1], s.gone[j:]...)
 	}
 	for len(s.runs) > 0 && s.runs[0].Last <= s.floor {
-		s.runs, s.freed = slices.Delete(s.runs, 0, 1), true
+		s.runs, s.freed = s.runs[1:], true
 	}
 	if len(s.runs) == 0 {
 		s.gone, s.received, s.log = nil, nil, journal.SpillLog{}

@@ -303,7 +303,9 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 		}
 		i := sort.Search(len(l.disk.runs), func(i int) bool { return l.disk.runs[i].First >= r.run.First })
 		if i == len(l.disk.runs) || l.disk.runs[i].First != r.run.First { // it comes twice
-			l.disk.runs = slices.Insert(l.disk.runs, i, *r.run)
+			l.disk.runs = append(l.disk.runs, Run{})
+			copy(l.disk.runs[i+1:], l.disk.runs[i:])
+			l.disk.runs[i] = *r.run
 		}
 		l.Last = max(l.Last, r.run.Last)
 	case spansKept:
