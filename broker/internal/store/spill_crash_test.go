@@ -137,7 +137,7 @@ func TestCrashOfASpill(t *testing.T) {
 	if spills == 0 {
 		t.Fatal("nothing was spilled")
 	}
-	for i := range crashStates(t, 200) {
+	for i := range crashStates(t, 100) {
 		ops := rng.IntN(d.Ops() + 1)
 		loss := disktest.Losses()[i%5]
 		if lookAt(t, d.Crash(ops, loss, rng), ops, said); t.Failed() {
@@ -163,9 +163,9 @@ func TestFailuresOfASpill(t *testing.T) {
 					return nil
 				})
 				var said []moment
-				synctest.Test(t, func(t *testing.T) { said = outage(t, d, uint64(nth), 60) })
+				synctest.Test(t, func(t *testing.T) { said = outage(t, d, uint64(nth), 40) })
 				rng := rand.New(rand.NewPCG(uint64(nth), 9))
-				for i := range 40 {
+				for i := range 10 {
 					ops := rng.IntN(d.Ops() + 1)
 					if lookAt(t, d.Crash(ops, disktest.Losses()[i%5], rng), ops, said); t.Failed() {
 						t.Fatalf("after %d of %d operations", ops, d.Ops())
