@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -17,36 +18,94 @@ type (
 	StoredFile = journal.FileInfo
 	// StoredReport says what a start finds.
 	StoredReport = journal.Report
-	// Stored is everything that is kept.
-	Stored = store.State
+	// StoredEntry is one message that waits in a line.
+	StoredEntry = store.Entry
 )
 
-// InspectData reads the data directory dir, gives each of its files to each,
-// and returns what a start would find in it. Nothing is changed, unless repair
-// is true: then what can be read is written anew, and damaged files are kept
-// as *.bad. A directory that is in use, or was written by a newer version, is
-// an error and left alone.
-func InspectData(dir string, repair bool, each func(StoredFile)) (*Stored, StoredReport, error) {
+// Stored is a data directory that is looked at; no broker can use it until
+// Close.
+type Stored struct {
+	*store.State // of lines only what is in memory of a broker: see Entries
+	Report       StoredReport
+	dir          *disk.Dir
+	store        *store.Durable
+}
+
+// OpenStored reads the data directory dir, and gives each of its files to each.
+// Nothing is changed. A directory that is in use, or was written by a newer
+// version, is an error and left alone.
+func OpenStored(dir string, each func(StoredFile)) (*Stored, error) {
 	if _, err := os.Stat(dir); err != nil {
-		return nil, StoredReport{}, err
+		return nil, err
 	}
 	d, err := lockedDir(dir)
 	if err != nil {
-		return nil, StoredReport{}, err
+		return nil, err
 	}
-	defer d.Unlock()
-	if err := journal.Inspect(d, each); err != nil {
-		return nil, StoredReport{}, fmt.Errorf("%s: %w", dir, err)
-	}
-	s, state, report, err := store.Open(d, store.Options{})
-	if err == nil && repair {
-		err = s.Repair()
+	s := &Stored{dir: d}
+	if err = journal.Inspect(d, each); err == nil {
+		s.store, s.State, s.Report, err = store.Open(d, store.Options{})
 	}
 	if err != nil {
-		return nil, report, fmt.Errorf("%s: %w", dir, err)
+		d.Unlock()
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	return state, report, nil
+	return s, nil
 }
+
+// Close lets others use the directory.
+func (s *Stored) Close() { s.dir.Unlock() }
+
+// Amount is how many messages wait in a line, and how many bytes they take,
+// about.
+func (s *Stored) Amount(name string) (messages int, bytes int64) {
+	blocks, _, _ := s.store.Queue(name)
+	for i := range blocks {
+		messages, bytes = messages+blocks[i].Messages, bytes+blocks[i].Bytes
+	}
+	return messages, bytes
+}
+
+// Oldest is when the first message of a line was queued; zero if none waits.
+func (s *Stored) Oldest(name string) (at time.Time) {
+	if blocks, _, _ := s.store.Queue(name); len(blocks) > 0 {
+		at = blocks[0].Since
+	}
+	return at
+}
+
+// Entries gives the messages that wait in a line to f, in order, a few at a
+// time in memory.
+func (s *Stored) Entries(name string, f func(*StoredEntry) error) error {
+	const atATime = 64 << 10
+	for after := uint64(0); ; {
+		entries, upTo, err := s.store.Read(name, after, atATime)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		for i := range entries {
+			if err := f(&entries[i]); err != nil {
+				return err
+			}
+		}
+		after = upTo
+	}
+}
+
+// Verify reads what is spilled, too, and counts what is damaged of it in
+// Report.
+func (s *Stored) Verify() error {
+	for name := range s.Lines {
+		if err := s.Entries(name, func(*StoredEntry) error { return nil }); err != nil {
+			return err
+		}
+	}
+	s.Report.BadPages += s.store.SpillDamage()
+	return nil
+}
+
+// Repair writes what can be read anew, and keeps damaged files as *.bad.
+func (s *Stored) Repair() error { return s.store.Repair() }
 
 // RestoreData makes what a backup of size bytes holds the state of the data
 // directory dir, which no broker may use. What was there before is kept as

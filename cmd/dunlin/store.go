@@ -72,20 +72,32 @@ func runStore(_ context.Context, args []string, s streams) int {
 // run reads the directory and prints what was asked for.
 func (j *storeJob) run(dir string) (code int, err error) {
 	var files []broker.StoredFile
-	state, report, err := broker.InspectData(dir, j.repair, func(f broker.StoredFile) {
+	state, err := broker.OpenStored(dir, func(f broker.StoredFile) {
 		j.tell("read " + f.Name)
 		files = append(files, f)
 	})
 	if err != nil {
 		return exitUnreachable, err
 	}
+	defer state.Close()
 	switch j.verb {
-	case "check":
-		return j.check(dir, files, state, report)
 	case "show":
-		return exitDone, j.show(state)
+		err = j.show(state)
+	case "export":
+		err = j.export(state)
+	default:
+		j.tell("read what is spilled")
+		if err = state.Verify(); err == nil && j.repair {
+			err = state.Repair()
+		}
+		if err == nil {
+			return j.check(dir, files, state)
+		}
 	}
-	return exitDone, j.export(state)
+	if err != nil {
+		return exitFailed, err
+	}
+	return exitDone, nil
 }
 
 // storeFile is one file in JSON.
@@ -128,16 +140,15 @@ func storedCounts(state *broker.Stored) (c storeCounts) {
 		case l.Kept:
 			c.Sessions++
 		}
-		c.Messages += len(l.Entries)
-		for i := range l.Entries {
-			c.Bytes += int64(len(l.Entries[i].Message.Payload))
-		}
+		messages, bytes := state.Amount(name)
+		c.Messages, c.Bytes = c.Messages+messages, c.Bytes+bytes
 	}
 	return c
 }
 
 // check prints what each file is and whether all of it can be read.
-func (j *storeJob) check(dir string, files []broker.StoredFile, state *broker.Stored, r broker.StoredReport) (code int, err error) {
+func (j *storeJob) check(dir string, files []broker.StoredFile, state *broker.Stored) (code int, err error) {
+	r := &state.Report
 	sum := storeSummary{Dir: dir, Whole: r.BadPages == 0 && r.Missing == 0, Repaired: j.repair,
 		Records: r.Records, Missing: r.Missing, BadPages: r.BadPages, Torn: r.Torn, storeCounts: storedCounts(state)}
 	if !sum.Whole && !j.repair {

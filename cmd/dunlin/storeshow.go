@@ -85,7 +85,8 @@ func newStoredMessage(m *mqtt.Message) storedMessage {
 func storeLines(state *broker.Stored, each func(name string, l *storeLine) error) error {
 	for _, name := range slices.Sorted(maps.Keys(state.Lines)) {
 		l := state.Lines[name]
-		out := &storeLine{Messages: len(l.Entries)}
+		out := new(storeLine)
+		out.Messages, out.Bytes = state.Amount(name)
 		if queue, ok := strings.CutPrefix(name, "\x00"); ok {
 			out.Queue = queue
 		} else {
@@ -99,12 +100,7 @@ func storeLines(state *broker.Stored, each func(name string, l *storeLine) error
 			w := newStoredMessage(&l.Will.Message)
 			out.Will = &w
 		}
-		for i := range l.Entries {
-			out.Bytes += int64(len(l.Entries[i].Message.Payload))
-		}
-		if len(l.Entries) > 0 {
-			out.Oldest = someTime(l.Entries[0].At)
-		}
+		out.Oldest = someTime(state.Oldest(name))
 		if err := each(name, out); err != nil {
 			return err
 		}
@@ -179,16 +175,11 @@ func (j *storeJob) export(state *broker.Stored) error {
 		if err := j.lines.Encode(l); err != nil {
 			return err
 		}
-		entries := state.Lines[name].Entries
-		for i := range entries {
-			e := &entries[i]
+		return state.Entries(name, func(e *broker.StoredEntry) error {
 			m := newStoredMessage(e.Message)
 			m.Kind, m.For, m.Number, m.At = "queued", l.Session+l.Queue, e.Number, someTime(e.At)
 			m.QoS, m.Retain, m.Received = int(e.QoS), e.Retain, e.Received
-			if err := j.lines.Encode(m); err != nil {
-				return err
-			}
-		}
-		return nil
+			return j.lines.Encode(m)
+		})
 	})
 }

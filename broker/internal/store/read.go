@@ -158,6 +158,9 @@ func (s *Durable) badSpill(n int) {
 	}
 }
 
+// SpillDamage is how many pages of spill files could not be read until now.
+func (s *Durable) SpillDamage() int { return int(s.bad.Load()) }
+
 // Block is a part of a queue, in order.
 type Block struct {
 	Last         uint64 // Number of its last entry

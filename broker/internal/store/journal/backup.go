@@ -53,11 +53,15 @@ func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
 	}); err != nil {
 		return err
 	}
+	old := f.spills
 	for _, epoch := range f.segments {
-		err = errors.Join(err, d.Rename(segmentName(epoch), segmentName(epoch)+oldSuffix))
+		old = append(old, segmentName(epoch))
 	}
 	for _, n := range f.checkpoints {
-		err = errors.Join(err, d.Rename(checkpointName(n), checkpointName(n)+oldSuffix))
+		old = append(old, checkpointName(n))
+	}
+	for _, name := range old {
+		err = errors.Join(err, d.Rename(name, name+oldSuffix))
 	}
 	return errors.Join(err, d.SyncDir())
 }

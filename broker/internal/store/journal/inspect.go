@@ -91,6 +91,8 @@ func (i *FileInfo) read(file disk.File, r *recovery, parts *reader) error {
 		i.Bad = s.bad + s.torn
 	case segment:
 		i.Use = Free
+	case strings.HasSuffix(i.Name, spillSuffix):
+		i.Use = InUse // what is read of it depends on the checkpoint
 	case strings.HasSuffix(i.Name, temporarySuffix):
 		i.Use = Unfinished
 	case strings.HasSuffix(i.Name, badSuffix) || strings.HasSuffix(i.Name, oldSuffix):

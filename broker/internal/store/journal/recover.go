@@ -24,6 +24,7 @@ type Report struct {
 type found struct {
 	checkpoints []uint64 // newest first
 	segments    []uint64 // oldest first
+	spills      []string // names
 }
 
 func look(d disk.Disk) (found, error) {
@@ -37,6 +38,8 @@ func look(d disk.Disk) (found, error) {
 			f.segments = append(f.segments, n)
 		} else if n, ok := number(name, checkpointPrefix, ""); ok {
 			f.checkpoints = append(f.checkpoints, n)
+		} else if _, ok := number(name, "", spillSuffix); ok {
+			f.spills = append(f.spills, name)
 		}
 	}
 	slices.Sort(f.segments)
