@@ -15,6 +15,8 @@ cold=(
 	encoding/json encoding/asn1 encoding/pem regexp/... log/slog fmt reflect os time math/big net net/netip net/url
 	crypto/tls crypto/x509 crypto/ecdsa crypto/rsa crypto/elliptic crypto/hpke golang.org/x/sys/... strconv bufio
 	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,drbg,ed25519}
+	vendor/golang.org/x/{crypto/cryptobyte,net/dns/dnsmessage} crypto/internal/fips140/{mlkem,ecdh} encoding/{csv,base64,hex} io/fs path/filepath path
+	internal/fmtsort internal/strconv log sort
 )
 flags=()
 # Kernels for ARMv6 and ARMv7 have pages of 4 KiB: no need to pad the file to the 64 KiB of others.

@@ -3,6 +3,7 @@ package sensors
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // window keeps the newest numbers and decides when a result leaves: the first
@@ -40,7 +41,8 @@ func (w *window) Reset() { w.values, w.until = w.values[:0], w.first }
 
 // median is the middle of the values, or the mean of the two middle ones.
 func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
+	sorted := slices.Clone(values)
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i] < sorted[j] })
 	n := len(sorted)
 	if n%2 == 1 {
 		return sorted[n/2]

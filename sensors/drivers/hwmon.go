@@ -124,7 +124,7 @@ func (h *hwmon) chips() (dirs, names []string) {
 // label, else by their attribute.
 func (h *hwmon) addChannels(chip, prefix string) {
 	files := h.kernel.glob(chip + "/*_input")
-	slices.SortFunc(files, byNumber)
+	sort.Slice(files, func(i, j int) bool { return byNumber(files[i], files[j]) < 0 })
 	for _, file := range files {
 		attribute := path.Base(file)
 		q, ok := quantityOf(attribute)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 )
@@ -42,8 +43,9 @@ func look(d disk.Disk) (found, error) {
 			f.spills = append(f.spills, name)
 		}
 	}
-	slices.Sort(f.segments)
-	slices.Sort(f.checkpoints)
+	for _, list := range [][]uint64{f.segments, f.checkpoints} {
+		sort.Slice(list, func(i, j int) bool { return list[i] < list[j] })
+	}
 	slices.Reverse(f.checkpoints)
 	return f, nil
 }

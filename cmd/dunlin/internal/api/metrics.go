@@ -128,7 +128,7 @@ func (e *exposition) listeners(a *API) {
 	for code := range refused {
 		codes = append(codes, int(code))
 	}
-	sort.Ints(codes)
+	sort.Slice(codes, func(i, j int) bool { return codes[i] < codes[j] })
 	e.family("counter", "dunlin_mqtt_connections_refused_total", "Connections refused, by reason.")
 	for _, code := range codes {
 		reason := strings.ReplaceAll(strings.ToLower(mqtt.ReasonCode(code).String()), " ", "_")
