@@ -28,6 +28,7 @@ func commands() []command {
 		{"Start", "run", "run the gateway", runRun},
 		{"Start", "service", "install, remove or show the systemd service", runService},
 		{"Look", "status", "one page about the running gateway", runStatus},
+		{"Look", "top", "the same, live", runTop},
 		{"Look", "clients", "who is connected or has a session; end connections", runClients},
 		{"Look", "topics", "what is retained, level by level; clear it", runTopics},
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},

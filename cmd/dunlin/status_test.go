@@ -3,10 +3,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
@@ -96,5 +98,29 @@ func TestWording(t *testing.T) {
 		if got := count(n); got != want {
 			t.Errorf("count(%d) = %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestTopShowsRates(t *testing.T) {
+	_, _, address := startAPI(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for ctx.Err() == nil {
+			runTool(t, "pub", "-L", "mqtt://"+address+"/x", "-m", "1", "--repeat", "20")
+		}
+	})
+	code, out, stderr := runTool(t, "top", "--every", "500ms", "--times", "3")
+	cancel()
+	running.Wait()
+	looks := strings.Split(strings.TrimSpace(out), "\n\nbarn ")
+	if code != exitDone || strings.Count(out, "BRIDGE  STATE") != 3 || strings.Contains(out, "\x1b") {
+		t.Fatalf("code %d %s\n%s", code, stderr, out)
+	}
+	if last := looks[len(looks)-1]; strings.Contains(last, "Broker 0 clients, 0.0/s in") {
+		t.Errorf("no rate while messages come in:\n%s", last)
+	}
+	if code, _, stderr := runTool(t, "top", "--socket", filepath.Join(t.TempDir(), "none")); code != exitUnreachable || stderr == "" {
+		t.Errorf("without a gateway: %d %q", code, stderr)
 	}
 }
