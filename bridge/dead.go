@@ -130,7 +130,7 @@ func (b *Bridge) DeadRequeue(ctx context.Context, seq uint64) error {
 	if n == 0 {
 		return fmt.Errorf("dead letter %d: the spool has no room", seq)
 	}
-	return b.o.Dead.Remove(ctx, seq)
+	return b.o.Dead.Drop(ctx, seq, mqtt.DropUnwanted)
 }
 
 // DeadPurge deletes the dead letters that were given up before a time, and
