@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: abuse outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants help
+.PHONY: abuse backlog outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants release release-check help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
@@ -84,6 +84,13 @@ backlog: ## an outage of BACKLOG=5000000 messages of 200 bytes (1 GB): memory, s
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
+
+release: ## binaries, packages, container image, licences and checksums of this commit, in build/out/release/
+	@scripts/test-deps.sh release
+	@scripts/release.sh
+
+release-check: ## make a release twice and look it over: it starts on every architecture, and is the same bytes
+	@scripts/release-check.sh
 
 install: ## install dunlin into DESTDIR/usr/bin
 	@scripts/compile.sh build/out/dunlin

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Makes a release in build/out/release/: a binary for every board, packages
+# (deb, rpm, apk, ipk), a container image, the licences, a list of what is
+# inside, checksums. The same commit gives the same bytes.
+set -euo pipefail
+: "${VERSION:?run make release}"
+cd "$(dirname "$0")/.."
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+out=${1:-build/out/release}
+rm -rf "$out"
+mkdir -p "$out/bin" "$out/doc"
+
+compile() { # name goarch variant
+	local GOOS=linux GOARCH=$2 GOARM=$3 GOMIPS=softfloat
+	export GOOS GOARCH GOARM GOMIPS
+	scripts/compile.sh "$out/bin/dunlin-$1"
+}
+compile linux-amd64 amd64 ''
+compile linux-arm64 arm64 ''
+compile linux-armv7 arm 7
+compile linux-armv6 arm 6
+compile linux-armv5 arm 5
+compile linux-riscv64 riscv64 ''
+compile linux-mipsle mipsle ''
+
+go mod download
+go build -o build/out/release-tool ./scripts/release
+build/out/release-tool licences "$out/bin/dunlin-linux-arm64" >"$out/LICENCES.txt"
+build/out/release-tool copyright "$out/bin/dunlin-linux-arm64" >"$out/doc/copyright"
+build/out/release-tool sbom "$out/bin/dunlin-linux-arm64" >"$out/dunlin-$VERSION.spdx.json"
+gzip -9n <CHANGELOG.md >"$out/doc/CHANGELOG.md.gz"
+gzip -9n >"$out/doc/changelog.gz" <<-TEXT
+dunlin (${VERSION/-/\~}) unstable; urgency=medium
+
+  * What changed is in CHANGELOG.md.gz beside this file.
+
+ -- The dunlin authors <dunlin@users.noreply.github.com>  $(date -uRd "@$SOURCE_DATE_EPOCH")
+TEXT
+
+(cd build/tools && go build -o ../out/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
+export OUT=$out
+package() { # format, nfpm's architecture, binary
+	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/package/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
+}
+# dpkg-deb packs a fifth smaller than nfpm does.
+repack() { # deb
+	local dir
+	dir=$(mktemp -d)
+	dpkg-deb -R "$1" "$dir/root"
+	dpkg-deb --root-owner-group -Zxz -z9 -b "$dir/root" "$1" >/dev/null
+	rm -rf "$dir"
+}
+# Debian's armhf means ARMv7, Raspberry Pi OS's ARMv6: the v6 binary runs on both.
+for pair in amd64=linux-amd64 arm64=linux-arm64 armhf=linux-armv6 arm5=linux-armv5 riscv64=linux-riscv64; do
+	package deb "${pair%=*}" "${pair#*=}"
+done
+for deb in "$out"/*.deb; do repack "$deb"; done
+for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
+	package rpm "${pair%=*}" "${pair#*=}"
+	package apk "${pair%=*}" "${pair#*=}"
+done
+for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7 mipsle=linux-mipsle; do
+	package ipk "${pair%=*}" "${pair#*=}"
+done
+
+containers=()
+for arch in amd64 arm64 armv7 armv6 riscv64; do containers+=("$arch=$out/bin/dunlin-linux-$arch"); done
+build/out/release-tool oci "$out/dunlin-$VERSION-oci.tar" /etc/ssl/certs/ca-certificates.crt "${containers[@]}"
+
+(cd "$out" && find . -type f ! -path './doc/*' ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
+(cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.apk *.ipk *.tar *.json)
