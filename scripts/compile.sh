@@ -10,13 +10,13 @@ cd "$(dirname "$0")/.."
 ours=github.com/dunlin-mqtt/dunlin
 cold=(
 	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/bridge/..." "$ours/serial/..." "$ours/broker/internal/auth"
-	"$ours/broker/internal/listen" "$ours/broker/websocket" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
+	"$ours/broker" "$ours/broker/internal/listen" "$ours/broker/websocket" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
 	github.com/spf13/... github.com/warthog618/... go.bug.st/... periph.io/...
-	encoding/json encoding/asn1 encoding/pem regexp/... log/slog fmt reflect os time math/big net net/netip net/url
-	crypto/tls crypto/x509 crypto/ecdsa crypto/rsa crypto/elliptic crypto/hpke golang.org/x/sys/... strconv bufio
-	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,drbg,ed25519}
-	vendor/golang.org/x/{crypto/cryptobyte,net/dns/dnsmessage} crypto/internal/fips140/{mlkem,ecdh} encoding/{csv,base64,hex} io/fs path/filepath path
-	internal/fmtsort internal/strconv log sort
+	bufio bytes compress/... container/... context encoding/... fmt hash/... io/... log/... math/big net net/netip net/url
+	os os/... path/... reflect regexp/... slices sort strconv internal/strconv strings time unicode/... vendor/...
+	crypto/tls crypto/x509/... crypto/{ecdh,ecdsa,ed25519,elliptic,hkdf,hmac,hpke,pbkdf2,rand,rsa} crypto/internal/{rand,sysrand}
+	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,hmac,drbg,ed25519,ecdh,mlkem,nistec,pbkdf2}
+	golang.org/x/crypto/... golang.org/x/sys/... internal/syscall/... internal/fmtsort
 )
 flags=()
 # Kernels for ARMv6 and ARMv7 have pages of 4 KiB: no need to pad the file to the 64 KiB of others.
