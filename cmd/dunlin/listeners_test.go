@@ -252,7 +252,7 @@ func TestManyTLSClientsAtOnce(t *testing.T) {
 		deps{log: slog.New(slog.DiscardHandler)})
 	me := a.clientConfig(t)
 	var clients sync.WaitGroup
-	for i := range 200 {
+	for i := range 100 {
 		clients.Go(func() {
 			nc, err := tls.Dial("tcp", address, me)
 			if err != nil {
