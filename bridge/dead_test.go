@@ -108,6 +108,27 @@ func TestB11TopicRefused(t *testing.T) {
 	})
 }
 
+func TestB11BrokenLinkIsNotBlamed(t *testing.T) {
+	bubble(t, "a connection that breaks 10 s after the message costs none, however often", func(t *testing.T) {
+		broken := 0
+		s := newServer(t, func(n int) plan {
+			return plan{publish: func(int, *packet.View) verdict { return verdict{ignore: n <= 6} }}
+		})
+		r := start(t, s, withDead(t))
+		r.put("out/a", "1", 1)
+		for len(s.payloads()) == 0 && broken < 20 {
+			for sent := len(s.publishes()); len(s.publishes()) == sent && len(s.payloads()) == 0; {
+				after(time.Second)
+			}
+			after(10 * time.Second)
+			s.kill()
+			broken++
+		}
+		want(t, "delivered", s.payloads(), "[1]")
+		want(t, "dead", r.Stats().Dead, 0)
+	})
+}
+
 func TestDeadLettersAreRequeuedAndPurged(t *testing.T) {
 	bubble(t, "a server that has learned takes them", func(t *testing.T) {
 		takes := false
@@ -185,6 +206,15 @@ func TestSpool(t *testing.T) {
 		want(t, "delivered", len(s.payloads()), 52)
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("drained in %v", took)
+		}
+	})
+	bubble(t, "what the server may have is not purged", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{publish: func(int, *packet.View) verdict { return verdict{ignore: true} }})))
+		r.put("out/a", "x", 1)
+		after(time.Second)
+		n, err := r.SpoolPurge(t.Context(), time.Now())
+		if n != 0 || err != nil || r.q.Stats().Messages != 1 {
+			t.Errorf("%d purged, %v, %d left", n, err, r.q.Stats().Messages)
 		}
 	})
 	bubble(t, "drained at a rate", func(t *testing.T) {
