@@ -241,7 +241,12 @@ func (q *Queue) dropBlock(why mqtt.DropReason) {
 }
 
 // Drop gives up an entry. It reports whether the entry existed.
+//
+// One behind the head is believed to: name only what Each has shown.
 func (q *Queue) Drop(seq uint64, why mqtt.DropReason) bool {
+	if seq > q.loaded {
+		return q.dropBehind(seq, why)
+	}
 	i := q.find(seq)
 	if i < 0 {
 		return false
@@ -280,7 +285,11 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 // takes its place. It reports whether it did.
 func (q *Queue) Withdraw(seq uint64) bool {
 	if seq > q.loaded {
-		return q.withdrawBehind(seq)
+		if !q.dropBehind(seq, mqtt.DropReplaced) {
+			return false
+		}
+		q.gone = append(q.gone, seq)
+		return true
 	}
 	i := q.find(seq)
 	if i < 0 || q.entries[i].Sent > 0 {
@@ -290,9 +299,9 @@ func (q *Queue) Withdraw(seq uint64) bool {
 	return true
 }
 
-// withdrawBehind gives up an entry that only the store has; its size is taken
-// to be that of its neighbors.
-func (q *Queue) withdrawBehind(seq uint64) bool {
+// dropBehind gives up an entry that only the store has; its size is taken to be
+// that of its neighbors.
+func (q *Queue) dropBehind(seq uint64, why mqtt.DropReason) bool {
 	i := sort.Search(len(q.blocks), func(i int) bool { return q.blocks[i].Last >= seq })
 	if i == len(q.blocks) || q.blocks[i].Messages <= 0 {
 		return false
@@ -303,8 +312,7 @@ func (q *Queue) withdrawBehind(seq uint64) bool {
 	b.Bytes -= size
 	q.behind--
 	q.bytes -= size
-	q.gone = append(q.gone, seq)
-	q.drops[mqtt.DropReplaced]++
+	q.drops[why]++
 	q.settle()
 	return true
 }
