@@ -34,7 +34,7 @@ for deb in "$out"/*.deb; do
 	size=$(stat -c %s "$deb")
 	[ "$size" -le 3000000 ] || die "$deb has $size bytes, more than 3000000"
 	dpkg-deb -c "$deb" >"$work/list"
-	for path in ./usr/bin/dunlin ./lib/systemd/system/dunlin.service ./lib/udev/rules.d/60-dunlin.rules ./etc/dunlin/dunlin.yaml ./usr/share/doc/dunlin/copyright; do
+	for path in ./usr/bin/dunlin ./lib/systemd/system/dunlin.service ./lib/udev/rules.d/60-dunlin.rules ./etc/dunlin/dunlin.yaml ./usr/share/man/man1/dunlin.1.gz ./usr/share/doc/dunlin/copyright; do
 		grep -qE " $path\$" "$work/list" || die "$deb lacks $path"
 	done
 	[ "$(dpkg-deb -f "$deb" Architecture)" = "$(basename "$deb" .deb | sed 's/.*_//')" ] || die "$deb: architecture"
@@ -50,7 +50,7 @@ ok "the configuration that is shipped"
 # The unit.
 mkdir -p "$work/root/usr/bin" "$work/root/etc/systemd/system"
 cp "$out/bin/dunlin-linux-amd64" "$work/root/usr/bin/dunlin"
-cp build/unit/dunlin.service "$work/root/etc/systemd/system/"
+cp "$out/doc/dunlin.service" "$work/root/etc/systemd/system/"
 systemd-analyze security --offline=true --threshold=20 "$work/root/etc/systemd/system/dunlin.service" >"$work/security" || die "systemd-analyze security: $(tail -n 1 "$work/security")"
 ok "unit: $(tail -n 1 "$work/security" | sed 's/.*: //')"
 

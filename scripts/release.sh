@@ -28,6 +28,10 @@ go build -o build/out/release-tool ./scripts/release
 build/out/release-tool licences "$out/bin/dunlin-linux-arm64" >"$out/LICENCES.txt"
 build/out/release-tool copyright "$out/bin/dunlin-linux-arm64" >"$out/doc/copyright"
 build/out/release-tool sbom "$out/bin/dunlin-linux-arm64" >"$out/dunlin-$VERSION.spdx.json"
+scripts/compile.sh build/out/dunlin-host
+build/out/dunlin-host help --man | gzip -9n >"$out/doc/dunlin.1.gz"
+build/out/dunlin-host completion bash >"$out/doc/completion.bash"
+sed -e 's,PROGRAM,/usr/bin/dunlin,; s,CONFIG,/etc/dunlin/dunlin.yaml,; s,USER,dunlin,' cmd/dunlin/dunlin.service >"$out/doc/dunlin.service"
 gzip -9n <CHANGELOG.md >"$out/doc/CHANGELOG.md.gz"
 gzip -9n >"$out/doc/changelog.gz" <<-TEXT
 dunlin (${VERSION/-/\~}) unstable; urgency=medium
@@ -39,8 +43,12 @@ TEXT
 
 (cd build/tools && go build -o ../out/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
 export OUT=$out
+{
+	echo "mtime: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" # else an apk has the time of its making
+	cat build/package/nfpm.yaml
+} >build/out/nfpm.yaml
 package() { # format, nfpm's architecture, binary
-	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/package/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
+	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/out/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
 }
 # dpkg-deb packs a fifth smaller than nfpm does.
 repack() { # deb

@@ -53,7 +53,6 @@ var mayImport = map[string][]string{
 	"broker/internal/store/journal":  {"broker/internal/store/disk"},
 
 	"config/yaml": {},
-	"build/unit":  {},
 
 	"serial/modbus":            {},
 	"serial/modbus/modbustest": {},
