@@ -69,7 +69,7 @@ crash: ## power cuts, failures and damage of the disk under the store: CRASH_STA
 	@CRASH_STATES=$(or $(CRASH_STATES),20000) CRASH_FAULTS=$(or $(CRASH_FAULTS),40) go test -count=1 -timeout 60m -v -run 'Crash|Failures|Damage|Cut|Newer|Full|Outlives' ./broker/internal/store/...
 	@DAMAGE=$(or $(DAMAGE),3) go test -count=1 -timeout 60m -v -run TestDamage ./cmd/dunlin
 	@SWEEP=$(or $(SWEEP),150) go test -count=1 -timeout 30m -run TestFaultSweep ./broker
-	@go run ./scripts/mutants -list crash.txt
+	@CRASH_STATES=4000 go run ./scripts/mutants -list crash.txt
 
 outage: ## 100,000 messages queued over a cut, and kills of both sides while they drain: OUTAGE=100000 DRAIN=100000
 	@OUTAGE=$(or $(OUTAGE),100000) go test -count=1 -timeout 60m -v -run TestOutage ./cmd/dunlin

@@ -19,7 +19,7 @@ const equalFrom = 1 << 32
 func TestCrashStatesOfEqualCommits(t *testing.T) {
 	d := disktest.New(1 << 30)
 	var said []promise
-	synctest.Test(t, func(t *testing.T) { said = equalCommits(t, d, 100) })
+	synctest.Test(t, func(t *testing.T) { said = equalCommits(t, d, 300) })
 	total := d.Ops()
 	rng := rand.New(rand.NewPCG(5, 6))
 	n := times(t, "CRASH_STATES", 1000) / 4
