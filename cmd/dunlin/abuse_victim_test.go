@@ -284,7 +284,8 @@ func (s *victim) finish() {
 }
 
 // probe runs a healthy client: of what it publishes, 99 of 100 must come back
-// to it within a second, and everything within five.
+// to it within a second, and everything within five. Where other tests use the
+// machine as well, nine of ten must.
 func (s *victim) probe(words string) {
 	s.t.Helper()
 	c := s.dial(mqtt.V5)
@@ -296,7 +297,7 @@ func (s *victim) probe(words string) {
 		defer close(done)
 		slow, worst := 0, time.Duration(0)
 		for n := 0; ; n++ {
-			if slow > 1+n/100 {
+			if slow > scale(5, 1)+n/scale(10, 100) {
 				s.t.Errorf("the healthy client waited for more than a second %d times of %d, the longest %s", slow, n, worst)
 				return
 			}
