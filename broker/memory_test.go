@@ -77,8 +77,8 @@ func TestMEM2TheAccountIsTheHeap(t *testing.T) {
 			// The heap is the whole process's: what another test left may go in
 			// between, so a figure that is wrong is measured again.
 			ratio := 0.0
-			for try := 0; try < 5 && (ratio < 0.75 || ratio > tc.most); try++ {
-				ratio = accountToHeap(t, tc.fill)
+			for try := 0; try < 5 && (try == 0 || ratio < 0.75 || ratio > tc.most); try++ {
+				t.Run(fmt.Sprint("try ", try), func(t *testing.T) { ratio = accountToHeap(t, tc.fill) })
 			}
 			if ratio < 0.75 || ratio > tc.most {
 				t.Errorf("the account is %.2f of the heap", ratio)
