@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a release in build/out/release/: a binary for every board, packages
-# (deb, rpm, apk, ipk), a container image, the licences, a list of what is
+# (deb, rpm, ipk), a container image, the licences, a list of what is
 # inside, checksums. The same commit gives the same bytes.
 set -euo pipefail
 : "${VERSION:?run make release}"
@@ -43,12 +43,8 @@ TEXT
 
 (cd build/tools && go build -o ../out/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
 export OUT=$out
-{
-	echo "mtime: $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" # else an apk has the time of its making
-	cat build/package/nfpm.yaml
-} >build/out/nfpm.yaml
 package() { # format, nfpm's architecture, binary
-	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/out/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
+	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/package/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
 }
 # dpkg-deb packs a fifth smaller than nfpm does.
 repack() { # deb
@@ -65,7 +61,6 @@ done
 for deb in "$out"/*.deb; do repack "$deb"; done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
 	package rpm "${pair%=*}" "${pair#*=}"
-	package apk "${pair%=*}" "${pair#*=}"
 done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7 mipsle=linux-mipsle; do
 	package ipk "${pair%=*}" "${pair#*=}"
@@ -76,4 +71,4 @@ for arch in amd64 arm64 armv7 armv6 riscv64; do containers+=("$arch=$out/bin/dun
 build/out/release-tool oci "$out/dunlin-$VERSION-oci.tar" /etc/ssl/certs/ca-certificates.crt "${containers[@]}"
 
 (cd "$out" && find . -type f ! -path './doc/*' ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
-(cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.apk *.ipk *.tar *.json)
+(cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.ipk *.tar *.json)

@@ -182,6 +182,7 @@ func (s *victim) listeningSockets() (n int) {
 		}
 		for line := range strings.Lines(string(text)) {
 			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && own[f[9]] {
+				own[f[9]] = false // the table may show a socket twice while others come and go
 				n++
 			}
 		}

@@ -119,7 +119,7 @@ func newBoardGroup(t *testing.T) *boardGroup {
 				continue
 			}
 			t.Cleanup(func() {
-				eventually(t, 5*time.Second, "empty control group", func() bool { return os.Remove(dir) == nil })
+				eventually(t, 30*time.Second, "empty control group", func() bool { return os.Remove(dir) == nil })
 			})
 			return &boardGroup{dir}
 		}
