@@ -42,7 +42,7 @@ func overview(w io.Writer) {
 		if c.group != group {
 			group, label = c.group, c.group
 		}
-		fmt.Fprintf(w, "%-10s%-9s%s\n", label, c.name, c.summary)
+		fmt.Fprintf(w, "%-10s%-12s%s\n", label, c.name, c.summary)
 	}
 	fmt.Fprintln(w, "\ndunlin COMMAND --help shows flags and examples.")
 }
