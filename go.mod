@@ -4,12 +4,9 @@ go 1.26.0
 
 require (
 	github.com/spf13/pflag v1.0.10
-	github.com/warthog618/go-gpiocdev v0.9.1
 	go.bug.st/serial v1.8.0
 	golang.org/x/crypto v0.53.0
 	golang.org/x/sys v0.49.0
 	periph.io/x/conn/v3 v3.7.2
 	periph.io/x/host/v3 v3.8.5
 )
-
-require github.com/stretchr/testify v1.11.1 // indirect

@@ -54,6 +54,18 @@ const (
 	OpenSource Drive = "open_source"
 )
 
+// Edges are the changes of an input that are events.
+type Edges string
+
+// The edges of the kernel's GPIO interface; "" is none. They are logical:
+// Rising is from inactive to active.
+const (
+	NoEdges   Edges = ""
+	BothEdges Edges = "both"
+	Rising    Edges = "rising"
+	Falling   Edges = "falling"
+)
+
 // LineOptions says which GPIO line is wanted and how. Everything takes effect
 // in the one request that claims the line, so an output never shows another
 // level than Initial, not for a microsecond.
@@ -76,8 +88,8 @@ type LineOptions struct {
 	// Initial is the logical state of an output from its request on: true is
 	// active.
 	Initial bool
-	// Edges asks for events on both edges of an input.
-	Edges bool
+	// Edges asks for events on edges of an input.
+	Edges Edges
 	// Debounce is the time that an input must be stable before its edge
 	// counts, in the kernel where it can; 0 is none.
 	Debounce time.Duration

@@ -60,13 +60,12 @@ var mayImport = map[string][]string{
 
 // doors says which packages may import a dependency: one dependency, one door.
 var doors = map[string][]string{
-	"periph.io/x/host":                  {"sensors/bus"},
-	"periph.io/x/conn":                  {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers"},
-	"github.com/warthog618/go-gpiocdev": {"sensors/bus"},
-	"go.bug.st/serial":                  {"serial"},
-	"github.com/spf13/pflag":            {"cmd/dunlin"},
-	"golang.org/x/crypto":               {"broker/internal/auth"},
-	"golang.org/x/sys":                  {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin"},
+	"periph.io/x/host":       {"sensors/bus"},
+	"periph.io/x/conn":       {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers"},
+	"go.bug.st/serial":       {"serial"},
+	"github.com/spf13/pflag": {"cmd/dunlin"},
+	"golang.org/x/crypto":    {"broker/internal/auth"},
+	"golang.org/x/sys":       {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin"},
 }
 
 type goPackage struct {

@@ -1,11 +1,8 @@
 package bus
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -53,32 +50,5 @@ func TestFindLine(t *testing.T) {
 	twin := append(board(), chip{name: "gpiochip2", label: "mcp23017", lines: make([]lineInfo, 16)})
 	if _, _, err := find(twin, sensors.LineOptions{Chip: "mcp23017"}); err == nil || !strings.Contains(err.Error(), "two GPIO chips") {
 		t.Errorf("a label that two chips bear: %v", err)
-	}
-}
-
-func TestEventsKeepTheNewest(t *testing.T) {
-	e := newEvents()
-	const n = 1000
-	for i := range n {
-		e.put(sensors.LineEvent{Seq: uint32(i + 1), Active: i%2 == 0})
-	}
-	for i := range eventQueue {
-		ev, err := e.next(t.Context())
-		if want := uint32(n - eventQueue + i + 1); err != nil || ev.Seq != want {
-			t.Fatalf("event %d has Seq %d, %v; want %d", i, ev.Seq, err, want)
-		}
-	}
-	if got := e.dropped.Load(); got != n-eventQueue {
-		t.Errorf("%d dropped, want %d", got, n-eventQueue)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if _, err := e.next(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("an empty queue: %v", err)
-	}
-	e.close()
-	e.close()
-	if _, err := e.next(t.Context()); sensors.ReasonOf(err) != sensors.Shutdown {
-		t.Errorf("a closed queue: %v", err)
 	}
 }

@@ -1,15 +1,66 @@
 package bus
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+	"unsafe"
 
-	"github.com/warthog618/go-gpiocdev"
 	"golang.org/x/sys/unix"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
+
+// The layout of include/uapi/linux/gpio.h, which is the same for 32 and 64 bit
+// programs: sizes also stand in the numbers of the requests.
+func TestGPIOLayout(t *testing.T) {
+	var (
+		info    gpioLineInfo
+		config  gpioLineConfig
+		request gpioLineRequest
+		event   gpioLineEvent
+		attr    gpioConfigAttribute
+	)
+	for what, at := range map[string][2]uintptr{
+		"gpiochip_info":                      {unsafe.Sizeof(gpioChipInfo{}), 68},
+		"gpiochip_info.lines":                {unsafe.Offsetof(gpioChipInfo{}.lines), 64},
+		"gpio_v2_line_attribute":             {unsafe.Sizeof(gpioAttribute{}), 16},
+		"gpio_v2_line_attribute.value":       {unsafe.Offsetof(gpioAttribute{}.value), 8},
+		"gpio_v2_line_config_attribute":      {unsafe.Sizeof(attr), 24},
+		"gpio_v2_line_config_attribute.mask": {unsafe.Offsetof(attr.mask), 16},
+		"gpio_v2_line_info":                  {unsafe.Sizeof(info), 256},
+		"gpio_v2_line_info.offset":           {unsafe.Offsetof(info.offset), 64},
+		"gpio_v2_line_info.flags":            {unsafe.Offsetof(info.flags), 72},
+		"gpio_v2_line_info.attrs":            {unsafe.Offsetof(info.attributes), 80},
+		"gpio_v2_line_config":                {unsafe.Sizeof(config), 272},
+		"gpio_v2_line_config.num_attrs":      {unsafe.Offsetof(config.nAttributes), 8},
+		"gpio_v2_line_config.attrs":          {unsafe.Offsetof(config.attributes), 32},
+		"gpio_v2_line_request":               {unsafe.Sizeof(request), 592},
+		"gpio_v2_line_request.consumer":      {unsafe.Offsetof(request.consumer), 256},
+		"gpio_v2_line_request.config":        {unsafe.Offsetof(request.config), 288},
+		"gpio_v2_line_request.num_lines":     {unsafe.Offsetof(request.lines), 560},
+		"gpio_v2_line_request.fd":            {unsafe.Offsetof(request.fd), 588},
+		"gpio_v2_line_values":                {unsafe.Sizeof(gpioLineValues{}), 16},
+		"gpio_v2_line_event":                 {unsafe.Sizeof(event), 48},
+		"gpio_v2_line_event.id":              {unsafe.Offsetof(event.id), 8},
+		"gpio_v2_line_event.line_seqno":      {unsafe.Offsetof(event.lineSeqn), 20},
+	} {
+		if at[0] != at[1] {
+			t.Errorf("%s: %d, want %d", what, at[0], at[1])
+		}
+	}
+	for request, size := range map[uintptr]uintptr{
+		unix.GPIO_GET_CHIPINFO_IOCTL: 68, unix.GPIO_V2_GET_LINEINFO_IOCTL: 256, unix.GPIO_V2_GET_LINE_IOCTL: 592,
+		unix.GPIO_V2_LINE_GET_VALUES_IOCTL: 16, unix.GPIO_V2_LINE_SET_VALUES_IOCTL: 16,
+	} {
+		if got := request >> 16 & 0x1fff; got != size {
+			t.Errorf("request %#x carries %d bytes, the structure has %d", request, got, size)
+		}
+	}
+}
 
 func TestKernelTime(t *testing.T) {
 	var mono unix.Timespec
@@ -20,57 +71,104 @@ func TestKernelTime(t *testing.T) {
 	if got := now.Sub(kernelTime(time.Duration(mono.Nano()) - time.Second)); got < 900*time.Millisecond || got > 1100*time.Millisecond {
 		t.Errorf("an edge of a second ago is %v old", got)
 	}
-	// Before Linux 5.7 the stamp is of another clock: the time of arrival is
-	// the best that there is.
+	// A stamp of another clock: the time of arrival is the best that there is.
 	if got := time.Since(kernelTime(time.Duration(now.UnixNano()))); got < 0 || got > time.Second {
 		t.Errorf("an edge stamped by the real-time clock is %v old", got)
 	}
 }
 
-func TestOutputIsOneRequest(t *testing.T) {
-	count := func(o sensors.LineOptions) (outputs, inputs, edges int) {
-		for _, opt := range requestOptions(o, func(gpiocdev.LineEvent) {}) {
-			switch opt.(type) {
-			case gpiocdev.OutputOption:
-				outputs++
-			case gpiocdev.InputOption:
-				inputs++
-			case gpiocdev.LineEdge:
-				edges++
-			}
+func TestLineRequests(t *testing.T) {
+	k := newGPIOFake(t, "pinctrl-test", "GPIO0", "GPIO17")
+	request := func(o sensors.LineOptions) (sensors.Line, gpioLineRequest) {
+		t.Helper()
+		l, err := requestLine(k.root, k.ioctl, o)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return outputs, inputs, edges
+		t.Cleanup(func() { l.Close() })
+		return l, k.requests[len(k.requests)-1]
 	}
 	for _, initial := range []bool{false, true} {
-		o := sensors.LineOptions{Output: true, Initial: initial, ActiveLow: true, Bias: sensors.PullUp, Drive: sensors.OpenDrain, Edges: true}
-		if out, in, edges := count(o); out != 1 || in != 0 || edges != 0 {
-			t.Errorf("an output asks for %d outputs, %d inputs, %d edges", out, in, edges)
-		}
-		value := 0
-		if initial {
-			value = 1
-		}
-		options := requestOptions(o, nil)
-		if got := options[len(options)-1].(gpiocdev.OutputOption); len(got) != 1 || got[0] != value {
-			t.Errorf("initial %v is requested as %v", initial, got)
-		}
+		t.Run("an output has its level in the one request that makes it one", func(t *testing.T) {
+			before := len(k.requests)
+			l, r := request(sensors.LineOptions{Name: "GPIO17", Output: true, Initial: initial, ActiveLow: true, Bias: sensors.PullUp, Drive: sensors.OpenDrain, Edges: sensors.BothEdges})
+			c := r.config
+			if want := uint64(gpioOutput | gpioActiveLow | gpioPullUp | gpioOpenDrain); c.flags != want || r.offsets[0] != 1 || r.lines != 1 || len(k.requests) != before+1 {
+				t.Errorf("line %d of %d, flags %#x, want %#x", r.offsets[0], r.lines, c.flags, want)
+			}
+			a := c.attributes[0]
+			if c.nAttributes != 1 || a.id != gpioOutputValues || a.mask != 1 || (a.value[0] == 1 || a.value[7] == 1) != initial {
+				t.Errorf("initial %v is requested as %+v", initial, a)
+			}
+			if got, err := l.Read(); got != initial || err != nil {
+				t.Errorf("the line reads %v, %v", got, err)
+			}
+			if err := l.Write(!initial); err != nil {
+				t.Error(err)
+			}
+			if got, _ := l.Read(); got == initial {
+				t.Error("a write changed nothing")
+			}
+		})
 	}
-	if out, in, edges := count(sensors.LineOptions{Edges: true, Debounce: time.Millisecond}); out != 0 || in != 1 || edges != 1 {
-		t.Errorf("an input asks for %d outputs, %d inputs, %d edges", out, in, edges)
-	}
+	t.Run("an input", func(t *testing.T) {
+		_, r := request(sensors.LineOptions{Chip: "pinctrl-test", Offset: 0, Edges: sensors.Falling, Debounce: 5 * time.Millisecond, Drive: sensors.OpenDrain, Consumer: "a name that is longer than the kernel's field"})
+		c := r.config
+		if want := uint64(gpioInput | gpioFalling); c.flags != want || r.events != eventQueue {
+			t.Errorf("flags %#x, want %#x; queue of %d", c.flags, want, r.events)
+		}
+		if a := c.attributes[0]; c.nAttributes != 1 || a.id != gpioDebounce || *(*uint32)(unsafe.Pointer(&a.value)) != 5000 {
+			t.Errorf("debounce is requested as %+v", a)
+		}
+		if got := name(&r.consumer); got != "a name that is longer than the " {
+			t.Errorf("consumer %q", got)
+		}
+	})
 }
 
-func TestEdgesAreCounted(t *testing.T) {
-	l := &line{events: newEvents()}
-	edge := l.edge()
-	// uAPI v2 numbers the edges of a line; v1 leaves that to us.
-	edge(gpiocdev.LineEvent{Type: gpiocdev.LineEventRisingEdge, LineSeqno: 7})
-	edge(gpiocdev.LineEvent{Type: gpiocdev.LineEventFallingEdge})
-	first, _ := l.Event(t.Context())
-	second, _ := l.Event(t.Context())
-	if first.Seq != 7 || !first.Active || second.Seq != 2 || second.Active {
-		t.Errorf("edges %+v and %+v", first, second)
+func TestLineEvents(t *testing.T) {
+	k := newGPIOFake(t, "pinctrl-test", "GPIO0")
+	l, err := requestLine(k.root, k.ioctl, sensors.LineOptions{Name: "GPIO0", Edges: sensors.BothEdges})
+	if err != nil {
+		t.Fatal(err)
 	}
+	var mono unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono); err != nil {
+		t.Fatal(err)
+	}
+	stamp := uint64(mono.Nano()) - uint64(time.Minute)
+	k.edges(t, gpioLineEvent{nanoseconds: stamp, id: 1, lineSeqn: 7}, gpioLineEvent{nanoseconds: stamp, id: 2, lineSeqn: 9})
+	for _, want := range []sensors.LineEvent{{Active: true, Seq: 7}, {Active: false, Seq: 9}} {
+		e, err := l.Event(t.Context())
+		if age := time.Since(e.At); err != nil || e.Active != want.Active || e.Seq != want.Seq || age < 59*time.Second || age > 90*time.Second {
+			t.Errorf("%+v, %v; want %+v of a minute ago", e, err, want)
+		}
+	}
+	t.Run("a context ends the wait, and the next finds what came", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := l.Event(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a silent line: %v", err)
+		}
+		go k.edges(t, gpioLineEvent{id: 1, lineSeqn: 10})
+		if e, err := l.Event(t.Context()); err != nil || e.Seq != 10 {
+			t.Errorf("%+v, %v", e, err)
+		}
+	})
+	t.Run("Close ends the wait", func(t *testing.T) {
+		done := make(chan error, 1)
+		go func() { _, err := l.Event(context.Background()); done <- err }()
+		time.Sleep(time.Millisecond) // either order is right
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; sensors.ReasonOf(err) != sensors.Shutdown {
+			t.Errorf("Event of a closed line: %v", err)
+		}
+		if _, err := l.Read(); sensors.ReasonOf(err) != sensors.Shutdown {
+			t.Errorf("Read of a closed line: %v", err)
+		}
+	})
 }
 
 func TestRequestFaults(t *testing.T) {
@@ -78,24 +176,34 @@ func TestRequestFaults(t *testing.T) {
 		unix.EBUSY: sensors.Busy, unix.EPERM: sensors.Permission, unix.EACCES: sensors.Permission,
 		unix.ENODEV: sensors.Unplugged, unix.EINVAL: sensors.IO,
 	} {
-		if got := sensors.ReasonOf(requestFault("GPIO line 1", errno)); got != want {
-			t.Errorf("%v: reason %q, want %q", errno, got, want)
+		k := newGPIOFake(t, "pinctrl-test", "GPIO0")
+		k.fail[unix.GPIO_V2_GET_LINE_IOCTL] = errno
+		_, err := requestLine(k.root, k.ioctl, sensors.LineOptions{Name: "GPIO0"})
+		if got := sensors.ReasonOf(err); got != want || !errors.Is(err, errno) {
+			t.Errorf("%v: %v, want reason %q", errno, err, want)
 		}
-	}
-	if err := requestFault("GPIO line 1", unix.EBUSY); !errors.Is(err, unix.EBUSY) {
-		t.Errorf("%v hides its cause", err)
 	}
 }
 
-func TestLineWithoutHardware(t *testing.T) {
-	if len(gpiocdev.Chips()) > 0 {
-		t.Skip("this machine has GPIO chips")
-	}
-	b, err := New(nil, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Line(sensors.LineOptions{Name: "GPIO17"}); sensors.ReasonOf(err) != sensors.NotFound {
-		t.Errorf("Line = %v, want not_found", err)
+func TestGPIOChips(t *testing.T) {
+	for what, tc := range map[string]struct {
+		prepare func(k *gpioFake)
+		want    sensors.Reason
+	}{
+		"none":                         {func(k *gpioFake) { os.Remove(filepath.Join(k.root, "dev", "gpiochip0")) }, sensors.NotFound},
+		"no GPIO chip behind the name": {func(k *gpioFake) { k.fail[unix.GPIO_GET_CHIPINFO_IOCTL] = unix.ENOTTY }, sensors.IO},
+		"a kernel before 5.10":         {func(k *gpioFake) { k.fail[unix.GPIO_V2_GET_LINEINFO_IOCTL] = unix.EINVAL }, sensors.IO},
+		"a line in use":                {func(k *gpioFake) { k.lines[0].flags = gpioUsed; copy(k.lines[0].consumer[:], "spi0") }, sensors.Busy},
+		"a free line":                  {func(*gpioFake) {}, ""},
+	} {
+		k := newGPIOFake(t, "pinctrl-test", "GPIO0")
+		tc.prepare(k)
+		l, err := requestLine(k.root, k.ioctl, sensors.LineOptions{Name: "GPIO0"})
+		if got := sensors.ReasonOf(err); got != tc.want {
+			t.Errorf("%s: %v, want %q", what, err, tc.want)
+		}
+		if err == nil {
+			l.Close()
+		}
 	}
 }

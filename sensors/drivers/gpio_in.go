@@ -72,7 +72,7 @@ func newGPIOIn(o gpioInOptions, entities map[string]any) (*gpioIn, error) {
 // Open implements sensors.Driver.
 func (d *gpioIn) Open(_ context.Context, b sensors.Buses) error {
 	r := d.o.Line.request()
-	r.ActiveLow, r.Bias, r.Debounce, r.Edges = d.o.ActiveLow, biasOf(d.o.Bias), d.o.Debounce, true
+	r.ActiveLow, r.Bias, r.Debounce, r.Edges = d.o.ActiveLow, biasOf(d.o.Bias), d.o.Debounce, sensors.BothEdges
 	line, err := b.Line(r)
 	if err != nil {
 		return lineFault(d.o.Line, err)

@@ -21,7 +21,7 @@ func TestGPIOIn(t *testing.T) {
 		if err := d.Open(t.Context(), &fakeHardware{line: l.request}); err != nil {
 			t.Fatal(err)
 		}
-		want := sensors.LineOptions{Name: "GPIO17", Consumer: "dunlin", ActiveLow: true, Bias: sensors.PullUp, Debounce: 30 * time.Millisecond, Edges: true}
+		want := sensors.LineOptions{Name: "GPIO17", Consumer: "dunlin", ActiveLow: true, Bias: sensors.PullUp, Debounce: 30 * time.Millisecond, Edges: sensors.BothEdges}
 		if l.o != want {
 			t.Errorf("requested %+v, want %+v", l.o, want)
 		}
