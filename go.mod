@@ -8,5 +8,4 @@ require (
 	golang.org/x/crypto v0.53.0
 	golang.org/x/sys v0.49.0
 	periph.io/x/conn/v3 v3.7.2
-	periph.io/x/host/v3 v3.8.5
 )

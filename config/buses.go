@@ -25,8 +25,8 @@ type I2CBus struct {
 // SPIBus is one chip select of the kernel.
 type SPIBus struct {
 	Path  Path `yaml:"path" req:"1" ex:"/dev/spidev0.0" doc:"device node"`
-	Speed int  `yaml:"speed" min:"1" doc:"clock in hertz"`
-	Mode  int  `yaml:"mode" min:"0" max:"3" doc:"clock polarity and phase"`
+	Speed int  `yaml:"speed" min:"1" max:"100000000" doc:"fastest clock in hertz; a chip that is slower gets its own"`
+	Mode  int  `yaml:"mode" min:"0" max:"3" doc:"clock polarity and phase; 0 is right for every driver of this version"`
 }
 
 // Multiplexer is a TCA9548A: eight I2C buses called ID/0 to ID/7.
@@ -195,8 +195,12 @@ func checkMultiplexer(l *loader, buses []Bus, id, ref, path string) {
 // begins the types of bus that will do; "" is one of the kernel or a channel of
 // a multiplexer. A plain number is a bus of the kernel and needs no entry.
 func busFault(buses []Bus, ref, want string) (fault, hint string) {
+	example := ", type: i2c, path: /dev/i2c-1}"
+	if want == "spi" {
+		example = ", type: spi, path: /dev/spidev0.0}"
+	}
 	if strings.HasPrefix(ref, "/") {
-		return "must be an id from buses, not a path", "under buses: - {id: i2c1, type: i2c, path: " + shorten(ref) + "}, and here bus: i2c1"
+		return "must be an id from buses, not a path", "under buses: - {id: main" + example + ", and here bus: main"
 	}
 	if _, err := strconv.ParseUint(ref, 10, 8); err == nil && want == "" {
 		return "", ""
@@ -209,7 +213,7 @@ func busFault(buses []Bus, ref, want string) (fault, hint string) {
 			ids = append(ids, b.ID)
 		}
 		if len(ids) == 0 {
-			return strconv.Quote(shorten(ref)) + " is not among buses", "there are none: add buses: [{id: " + shorten(id) + ", type: i2c, path: /dev/i2c-1}]"
+			return strconv.Quote(shorten(ref)) + " is not among buses", "there are none: add buses: [{id: " + shorten(id) + example + "]"
 		}
 		return strconv.Quote(shorten(ref)) + " is not among buses", oneOf(id, ids)
 	}
@@ -219,7 +223,7 @@ func busFault(buses []Bus, ref, want string) (fault, hint string) {
 		return strconv.Quote(shorten(ref)) + " needs a channel: " + id + " is a multiplexer", "one of " + id + "/0 to " + id + "/7"
 	case !mux && hasChannel:
 		return strconv.Quote(shorten(ref)) + " cannot have a channel: " + id + " is no multiplexer", "did you mean " + id + "?"
-	case strings.HasPrefix(buses[i].Type, "modbus") != (want == "modbus"):
+	case want == "" && buses[i].Type != "i2c" && !mux, !strings.HasPrefix(buses[i].Type, want):
 		return strconv.Quote(shorten(ref)) + " is of type " + buses[i].Type + ": this driver cannot use it", ""
 	}
 	return "", ""

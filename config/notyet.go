@@ -35,7 +35,6 @@ func notYet() []later {
 		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},
-		{path: "buses.*.type", only: []string{"spi"}},
 		{path: "devices.*.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},

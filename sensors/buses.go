@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 
 	"github.com/dunlin-mqtt/dunlin/serial"
@@ -19,6 +20,10 @@ type Buses interface {
 	// Buses: drivers share it and never close it. One Tx runs at a time; an
 	// error of Tx is a *Fault (nack, timeout, io, ...).
 	I2C(id string) (i2c.Bus, error)
+	// SPI returns the bus with this id of the configuration, for a chip whose
+	// clock may be no faster than hertz. A Tx reads as many bytes as it writes.
+	// It belongs to Buses as an I2C bus does.
+	SPI(id string, hertz int) (conn.Conn, error)
 	// Line requests one GPIO line for this driver alone; the driver closes it.
 	// Errors are *Fault: not_found, busy, permission, io.
 	Line(o LineOptions) (Line, error)

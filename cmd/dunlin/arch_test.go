@@ -60,7 +60,6 @@ var mayImport = map[string][]string{
 
 // doors says which packages may import a dependency: one dependency, one door.
 var doors = map[string][]string{
-	"periph.io/x/host":       {"sensors/bus"},
 	"periph.io/x/conn":       {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers"},
 	"go.bug.st/serial":       {"serial"},
 	"github.com/spf13/pflag": {"cmd/dunlin"},

@@ -126,6 +126,8 @@ func busSpecs(cfg *config.Config) []bus.Spec {
 		switch o := b.Options.(type) {
 		case *config.I2CBus:
 			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path)})
+		case *config.SPIBus:
+			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path), Speed: o.Speed, Mode: o.Mode})
 		case *config.Multiplexer:
 			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Bus: o.Bus, Address: o.Address})
 		case *config.ModbusRTU:

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
 	"periph.io/x/devices/v3/aht20"
@@ -30,6 +31,9 @@ import (
 type hardware struct{ i2c.Bus }
 
 func (h hardware) I2C(string) (i2c.Bus, error) { return h.Bus, nil }
+func (hardware) SPI(string, int) (conn.Conn, error) {
+	return nil, errors.New("no SPI")
+}
 func (hardware) Line(sensors.LineOptions) (sensors.Line, error) {
 	return nil, errors.New("no lines")
 }

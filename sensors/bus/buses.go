@@ -3,14 +3,14 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
-	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
-	"periph.io/x/host/v3/sysfs"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial"
@@ -26,10 +26,13 @@ const transferBound = 2 * time.Second
 type Spec struct {
 	ID string
 	// Type is "i2c", "tca9548a" for an I2C multiplexer, whose channels are the
-	// buses ID/0 ... ID/7, "modbus_rtu" or "modbus_tcp".
+	// buses ID/0 ... ID/7, "spi", "modbus_rtu" or "modbus_tcp".
 	Type string
-	// Path is the character device of an i2c bus, as /dev/i2c-1 or a link to it.
+	// Path is the character device of an i2c or spi bus, as /dev/i2c-1 or
+	// /dev/spidev0.0, or a link to it.
 	Path string
+	// Speed is the clock of an spi bus in hertz, Mode its mode, 0 to 3.
+	Speed, Mode int
 	// Bus is the id of the bus that a multiplexer sits on, Address where.
 	Bus     string
 	Address int
@@ -46,9 +49,12 @@ type Buses struct {
 	specs map[string]Spec
 	// openI2C opens the character device /dev/i2c-N.
 	openI2C func(number int) (i2c.BusCloser, error)
+	// openSPI opens the character device /dev/spidevB.C.
+	openSPI func(path string, mode int) (RawSPI, error)
 
 	mu     sync.Mutex
-	guards map[int]*Guard // by bus number, opened at first use
+	guards map[int]*Guard  // by bus number, opened at first use
+	spis   map[string]*SPI // by path, opened at first use
 	lines  map[string]*modbus.Master
 	closed bool
 }
@@ -63,8 +69,8 @@ func New(specs []Spec, root string) (*Buses, error) {
 	}
 	b := &Buses{
 		root: root, specs: map[string]Spec{},
-		guards: map[int]*Guard{}, lines: map[string]*modbus.Master{},
-		openI2C: func(n int) (i2c.BusCloser, error) { return sysfs.NewI2C(n) },
+		guards: map[int]*Guard{}, spis: map[string]*SPI{}, lines: map[string]*modbus.Master{},
+		openI2C: openI2C, openSPI: openSPI,
 	}
 	var errs []error
 	for _, s := range specs {
@@ -90,6 +96,10 @@ func (b *Buses) check(s Spec) error {
 		return errors.New("has no id")
 	case s.Type == "i2c" && s.Path == "":
 		return errors.New("path is missing, as /dev/i2c-1")
+	case s.Type == "spi" && s.Path == "":
+		return errors.New("path is missing, as /dev/spidev0.0")
+	case s.Type == "spi" && (s.Speed < 1 || s.Mode < 0 || s.Mode > 3):
+		return fmt.Errorf("a clock of %d hertz in mode %d does not exist", s.Speed, s.Mode)
 	case s.Type == "tca9548a" && (s.Address < 0x70 || s.Address > 0x77):
 		return fmt.Errorf("address 0x%02x: a TCA9548A answers at 0x70 to 0x77", s.Address)
 	case s.Type == "tca9548a":
@@ -98,8 +108,8 @@ func (b *Buses) check(s Spec) error {
 		}
 	case s.Type == "modbus_tcp" && s.Host == "":
 		return errors.New("address is missing, as 192.0.2.7:502")
-	case s.Type != "i2c" && s.Type != "modbus_rtu" && s.Type != "modbus_tcp":
-		return fmt.Errorf("type %q is not carried out by this version; i2c, tca9548a, modbus_rtu and modbus_tcp are", s.Type)
+	case s.Type != "i2c" && s.Type != "spi" && s.Type != "modbus_rtu" && s.Type != "modbus_tcp":
+		return fmt.Errorf("there is no type %q; there are i2c, tca9548a, spi, modbus_rtu and modbus_tcp", s.Type)
 	}
 	return nil
 }
@@ -115,9 +125,12 @@ func (b *Buses) I2C(id string) (i2c.Bus, error) {
 	}
 	path := "/dev/i2c-" + id
 	if s, ok := b.specs[id]; ok {
-		if s.Type != "i2c" {
-			return nil, &sensors.Fault{Reason: sensors.NotFound,
-				Err: fmt.Errorf("bus %s is a multiplexer: name one of its channels, %s/0 to %s/7", id, id, id)}
+		switch s.Type {
+		case "i2c":
+		case "tca9548a":
+			return nil, notFound("bus %s is a multiplexer: name one of its channels, %s/0 to %s/7", id, id, id)
+		default:
+			return nil, notFound("bus %s is of type %s", id, s.Type)
 		}
 		path = s.Path
 	}
@@ -145,10 +158,8 @@ func (b *Buses) guard(id string, n int) (*Guard, error) {
 		return nil, openFault(fmt.Sprintf("/dev/i2c-%d", n), "i2c", err)
 	}
 	if ok {
-		// The goroutine of a bus whose adapter is gone has nothing to wait for:
-		// its transfer returned with that error.
-		if err := old.Close(); errors.Is(err, ErrHung) {
-			return nil, &sensors.Fault{Reason: sensors.Hung, Err: errors.Join(err, raw.Close())}
+		if err := replaced(old, raw); err != nil {
+			return nil, err
 		}
 	}
 	g := NewGuard(id, raw, transferBound)
@@ -156,7 +167,14 @@ func (b *Buses) guard(id string, n int) (*Guard, error) {
 	return g, nil
 }
 
-var i2cDevice = regexp.MustCompile(`^/dev/i2c-([0-9]{1,4})$`)
+// replaced closes a bus whose adapter had gone, in favor of a new one. Its
+// goroutine has nothing to wait for: its transfer returned with that error.
+func replaced(old, by io.Closer) error {
+	if err := old.Close(); errors.Is(err, ErrHung) {
+		return &sensors.Fault{Reason: sensors.Hung, Err: errors.Join(err, by.Close())}
+	}
+	return nil
+}
 
 // i2cNumber finds the bus number behind a path, which may be a link that udev
 // made.
@@ -164,11 +182,12 @@ func i2cNumber(path string) (int, error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	m := i2cDevice.FindStringSubmatch(path)
-	if m == nil {
+	digits, ok := strings.CutPrefix(path, "/dev/i2c-")
+	n, err := strconv.ParseUint(digits, 10, 13)
+	if !ok || err != nil {
 		return 0, fmt.Errorf("%s is not an I2C bus: it must be /dev/i2c-N or a link to one", path)
 	}
-	return strconv.Atoi(m[1])
+	return int(n), nil
 }
 
 // Port implements sensors.Buses.
@@ -188,20 +207,25 @@ func (b *Buses) Port(c serial.Config) (serial.Port, error) {
 func (b *Buses) Close() error {
 	b.mu.Lock()
 	b.closed = true
-	guards := b.guards
-	b.guards = map[int]*Guard{}
+	var open []io.Closer
+	for _, g := range b.guards {
+		open = append(open, g)
+	}
+	for _, s := range b.spis {
+		open = append(open, s)
+	}
 	lines := b.lines
-	b.lines = map[string]*modbus.Master{}
+	b.guards, b.spis, b.lines = map[int]*Guard{}, map[string]*SPI{}, map[string]*modbus.Master{}
 	b.mu.Unlock()
-	errs := make(chan error, len(guards))
-	for _, g := range guards {
-		go func() { errs <- g.Close() }()
+	errs := make(chan error, len(open))
+	for _, c := range open {
+		go func() { errs <- c.Close() }()
 	}
 	var all []error
 	for _, m := range lines {
 		all = append(all, m.Close())
 	}
-	for range guards {
+	for range open {
 		all = append(all, <-errs)
 	}
 	return errors.Join(all...)

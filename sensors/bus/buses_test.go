@@ -1,8 +1,8 @@
 package bus
 
 import (
-	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,7 +24,7 @@ func TestNewChecksSpecs(t *testing.T) {
 		{"configured twice", []Spec{{ID: "a", Type: "i2c", Path: "/dev/i2c-1"}, {ID: "a", Type: "i2c", Path: "/dev/i2c-2"}}},
 		{"path is missing", []Spec{{ID: "a", Type: "i2c"}}},
 		{"has no id", []Spec{{Type: "i2c", Path: "/dev/i2c-1"}}},
-		{"not carried out", []Spec{{ID: "a", Type: "can"}}},
+		{"there is no type", []Spec{{ID: "a", Type: "can"}}},
 		{"answers at 0x70", []Spec{{ID: "m", Type: "tca9548a", Bus: "a", Address: 0x10}}},
 		{"no configured i2c bus", []Spec{{ID: "m", Type: "tca9548a", Bus: "a", Address: 0x70}}},
 	} {
@@ -87,17 +87,16 @@ func TestI2COpenFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	// The texts are those of periph's newI2C.
-	for text, want := range map[string]sensors.Reason{
-		"sysfs-i2c: bus #7 is not configured: open /dev/i2c-7: no such file or directory":        sensors.NotFound,
-		"sysfs-i2c: are you member of group 'plugdev'? open /dev/i2c-7: permission denied":       sensors.Permission,
-		"sysfs-i2c: inappropriate ioctl for device":                                              sensors.IO,
-		"sysfs-i2c: are you member of group 'plugdev'? open /dev/i2c-7: device or resource busy": sensors.Busy,
+	for errno, want := range map[syscall.Errno]sensors.Reason{
+		syscall.ENOENT: sensors.NotFound, syscall.ENXIO: sensors.NotFound,
+		syscall.EACCES: sensors.Permission, syscall.ENOTTY: sensors.IO, syscall.EBUSY: sensors.Busy,
 	} {
-		b.openI2C = func(int) (i2c.BusCloser, error) { return nil, errors.New(text) }
+		b.openI2C = func(int) (i2c.BusCloser, error) {
+			return nil, &fs.PathError{Op: "open", Path: "/dev/i2c-7", Err: errno}
+		}
 		_, err := b.I2C("7")
 		if sensors.ReasonOf(err) != want || want == sensors.Permission && !strings.Contains(err.Error(), "group i2c") {
-			t.Errorf("%s: %v, want reason %s", text, err, want)
+			t.Errorf("%v: %v, want reason %s", errno, err, want)
 		}
 	}
 	for _, id := range []string{"", "one", "../sda", "12345"} {

@@ -1,9 +1,9 @@
 // Package bus opens the real buses, lines and ports of a machine for drivers:
 // it is the sensors.Buses of production.
 //
-// I2C buses are opened once and shared. A transfer on them is bounded although
-// the kernel's interface has no time-out: every bus has one goroutine that
-// carries out one transfer at a time ([Guard]); whoever waits longer than the
+// I2C buses and SPI chip selects are opened once and shared. A transfer on them
+// is bounded although the kernel's interface has no time-out: every bus has one
+// goroutine that carries out one transfer at a time; whoever waits longer than the
 // bound gives up with reason hung, and until that transfer returns the bus
 // refuses every other one, so a stuck adapter costs one goroutine and never
 // mixes two transfers. GPIO lines and serial ports belong to one driver each.
@@ -11,14 +11,11 @@
 // A Modbus line is opened by its first request and shared; its master makes one
 // request at a time and bounds each.
 //
-// Errors leave here as *sensors.Fault with a reason. periph flattens the
-// kernel's error numbers into text; this package reads that text, once
-// ([ErrNoDevice] and its neighbors), and nobody else does.
+// Errors leave here as *sensors.Fault with a reason; what the kernel's error
+// numbers mean is said once ([ErrNoDevice] and its neighbors).
 //
-// It refuses to call periph's host.Init, which maps memory and opens every
-// chip of the board; to drive lines through periph, whose Out shows the wrong
-// level first; and to address lines by the kernel's global numbers, which
-// change between kernels.
+// It refuses to map a board's memory, to open what nobody configured, and to
+// address lines by the kernel's global numbers, which change between kernels.
 //
 // Locks: Buses.mu guards the table of open buses and is never held during a
 // transfer; opening a bus is done under it, so that a bus is opened once.

@@ -23,7 +23,7 @@ func TestGuardGivesErrorsAReason(t *testing.T) {
 		reason sensors.Reason
 	}{
 		{syscall.ENXIO, ErrNoDevice, sensors.Nack},
-		{errors.New("remote I/O error"), ErrNoDevice, sensors.Nack},
+		{remoteIO, ErrNoDevice, sensors.Nack},
 		{syscall.ENODEV, ErrGone, sensors.Unplugged},
 		{syscall.ETIMEDOUT, ErrTimeout, sensors.Timeout},
 		{syscall.ETIME, ErrTimeout, sensors.Timeout},

@@ -1,7 +1,6 @@
 package chipsim
 
 import (
-	"fmt"
 	"sync"
 	"syscall"
 	"time"
@@ -71,8 +70,7 @@ func (b *Bus) Transfers() int {
 	return b.n
 }
 
-// Tx implements i2c.Bus. Errors are flattened into text exactly as periph's
-// sysfs bus does, so that callers cannot come to rely on errors.Is.
+// Tx implements i2c.Bus. Errors are the kernel's numbers.
 func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	b.mu.Lock()
 	b.n++
@@ -83,14 +81,14 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	b.mu.Unlock()
 	if fault != nil {
 		if err := fault(n, addr); err != nil {
-			return flatten(err)
+			return err
 		}
 	}
 	if chip == nil {
-		return flatten(syscall.ENXIO)
+		return syscall.ENXIO
 	}
 	if err := chip.Tx(time.Now(), w, r); err != nil {
-		return flatten(err)
+		return err
 	}
 	if noise != nil && len(r) > 0 {
 		noise(n, r)
@@ -98,11 +96,9 @@ func (b *Bus) Tx(addr uint16, w, r []byte) error {
 	return nil
 }
 
-func flatten(err error) error { return fmt.Errorf("sysfs-i2c: %v", err) }
-
 // SetSpeed implements i2c.Bus; like most real adapters it cannot.
 func (b *Bus) SetSpeed(physic.Frequency) error {
-	return fmt.Errorf("sysfs-i2c: not supported")
+	return syscall.ENOTSUP
 }
 
 // String names the bus.

@@ -175,7 +175,6 @@ func TestBME280FaultsHaveOneReason(t *testing.T) {
 	}{
 		{"the chip is pulled", func(b *bench) { b.bus.Plug(climateAddress, nil) }, sensors.Nack},
 		{"ENXIO", func(b *bench) { b.bus.Fault(fail(syscall.ENXIO)) }, sensors.Nack},
-		{"EREMOTEIO", func(b *bench) { b.bus.Fault(fail(errors.New("remote I/O error"))) }, sensors.Nack},
 		{"ETIMEDOUT", func(b *bench) { b.bus.Fault(fail(syscall.ETIMEDOUT)) }, sensors.Timeout},
 		{"EIO", func(b *bench) { b.bus.Fault(fail(syscall.EIO)) }, sensors.IO},
 		{"EAGAIN", func(b *bench) { b.bus.Fault(fail(syscall.EAGAIN)) }, sensors.IO},

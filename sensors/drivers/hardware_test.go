@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"testing"
 
+	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/bus"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
@@ -15,6 +17,7 @@ import (
 // fakeHardware hands out what a test put in.
 type fakeHardware struct {
 	i2c  map[string]i2c.Bus
+	spi  *bus.SPI
 	line func(sensors.LineOptions) (sensors.Line, error)
 	port func(serial.Config) (serial.Port, error)
 	// modbus are the lines by id.
@@ -28,6 +31,13 @@ func (h *fakeHardware) I2C(id string) (i2c.Bus, error) {
 		return b, nil
 	}
 	return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no bus %q", id)}
+}
+
+func (h *fakeHardware) SPI(_ string, hertz int) (conn.Conn, error) {
+	if h.spi == nil {
+		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("no SPI here")}
+	}
+	return h.spi.At(hertz), nil
 }
 
 func (h *fakeHardware) Line(o sensors.LineOptions) (sensors.Line, error) {
