@@ -23,7 +23,6 @@ type later struct {
 }
 
 const (
-	noSenML = "this version does not write SenML"
 	noGuard = "this version would drive the output without it: remove it, and do not rely on it"
 	noBind  = "this version cannot listen there"
 )
@@ -32,10 +31,8 @@ const (
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "gateway.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
 		{path: "gateway.homeassistant.prefix"},
-		{path: "devices.*.payload", only: []string{"senml"}, refuse: noSenML},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},
 		{path: "history.*"},

@@ -60,8 +60,8 @@ func New(o Options) (*Manager, error) {
 	if err := topic.ValidName(o.Base); err != nil {
 		return nil, fmt.Errorf("sensors: base %q: %w", o.Base, err)
 	}
-	if p := o.Payload; p != "" && p != Plain && p != JSON && p != Both {
-		return nil, fmt.Errorf("sensors: payload %q does not exist", p)
+	if !o.Payload.valid() {
+		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
 	m := &Manager{opt: o, out: &spokesman{}, wires: map[string]*wire{}}
 	var err error

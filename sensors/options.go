@@ -40,7 +40,12 @@ const (
 	Plain Payload = "plain" // one scalar a topic
 	JSON  Payload = "json"  // one object a device, on its state topic
 	Both  Payload = "both"
+	SenML Payload = "senml" // one SenML Pack a device, on its state topic
 )
+
+func (p Payload) valid() bool    { return p == "" || p.scalars() || p.document() }
+func (p Payload) scalars() bool  { return p == Plain || p == Both }
+func (p Payload) document() bool { return p == JSON || p == Both || p == SenML }
 
 // ValuePolicy says what becomes of a device's retained values while it is
 // offline.
@@ -152,7 +157,7 @@ func (d *Device) check() error {
 	case !d.QoS.Valid():
 		return fmt.Errorf("QoS %d does not exist", d.QoS)
 	}
-	if d.Payload != "" && d.Payload != Plain && d.Payload != JSON && d.Payload != Both {
+	if !d.Payload.valid() {
 		return fmt.Errorf("payload %q does not exist", d.Payload)
 	}
 	if d.Offline != "" && d.Offline != Keep && d.Offline != Clear && d.Offline != NaN {

@@ -120,7 +120,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 			newest = e
 		}
 		e.seq++
-		if o.dev.Payload == JSON {
+		if !o.dev.Payload.scalars() {
 			e.dirty = false
 			continue
 		}
@@ -131,16 +131,29 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 		}
 		e.dirty = false
 	}
-	if newest == nil || o.dev.Payload == Plain {
+	if newest == nil || !o.dev.Payload.document() {
 		return nil
 	}
-	m := o.valueMessage(o.topics.state, o.stateDocument(), properties(newest.value.At, "good", synced, newest.seq))
-	m.Properties.ContentType = "application/json"
-	m.Expires = now.Add(newest.expiry)
-	if err := o.publish(ctx, m); err != nil {
+	if err := o.publishState(ctx, newest, now); err != nil {
 		return o.unpublished(ctx, err, now)
 	}
 	return nil
+}
+
+// publishState sends all values of the device in one document, which lives as
+// long as its newest.
+func (o *owner) publishState(ctx context.Context, newest *entity, now time.Time) error {
+	synced := o.opt.ClockSynced()
+	payload, kind := []byte(nil), "application/json"
+	if o.dev.Payload == SenML {
+		payload, kind = o.senmlPack(now, synced), senmlType
+	} else {
+		payload = o.stateDocument()
+	}
+	m := o.valueMessage(o.topics.state, payload, properties(newest.value.At, "good", synced, newest.seq))
+	m.Properties.ContentType = kind
+	m.Expires = now.Add(newest.expiry)
+	return o.publish(ctx, m)
 }
 
 // unpublished decides after a failed publish: a slow broker is waited for, a
@@ -177,7 +190,7 @@ func (o *owner) stateDocument() []byte {
 
 // blank removes a value that is no longer true, or turns it to NaN.
 func (o *owner) blank(ctx context.Context, e *entity, how ValuePolicy) error {
-	if o.dev.Payload == JSON {
+	if !o.dev.Payload.scalars() {
 		return nil // the state document leaves it out
 	}
 	m := retained(o.topics.value(e.name()), nil)
@@ -198,7 +211,7 @@ func (o *owner) forget(ctx context.Context) {
 			return
 		}
 	}
-	if o.dev.Payload != Plain {
+	if o.dev.Payload.document() {
 		_ = o.publish(ctx, retained(o.topics.state, nil)) // logged and counted there
 	}
 }
@@ -206,8 +219,12 @@ func (o *owner) forget(ctx context.Context) {
 // reviewEntities withdraws the values of entities that fail while others of
 // the device are good: availability cannot say it, so the value must.
 func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
+	var newest, withdrawn *entity
 	for _, e := range o.entities {
 		if e.row < o.dev.FailAfter || !e.has {
+			if e.has && (newest == nil || e.value.At.After(newest.value.At)) {
+				newest = e
+			}
 			continue
 		}
 		how := o.dev.Offline
@@ -215,9 +232,12 @@ func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 			how = Clear
 		}
 		if o.blank(ctx, e, how) == nil {
-			e.has, e.dirty = false, false
+			e.has, e.dirty, withdrawn = false, false, e
 			e.pipe.force()
 		}
+	}
+	if withdrawn != nil && newest != nil && o.dev.Payload.document() {
+		_ = o.publishState(ctx, newest, now) // logged and counted there
 	}
 	var reason Reason
 	for _, e := range o.entities {
