@@ -62,7 +62,7 @@ func (d *Data) open(log *slog.Logger, local func(id string) bool) (*store.Durabl
 			"files", strings.Join(report.Damaged, " "))
 	}
 	if report.Torn > 0 {
-		log.Info("store: the last write was cut off; what had not been promised is lost", "pages", report.Torn)
+		log.Warn("store: the last write was cut off; what was on its pages is lost", "pages", report.Torn)
 	}
 	log.Info("store opened", "dir", d.Dir, "records", report.Records, "sessions_and_queues", len(state.Lines), "retained", len(state.Retained))
 	return s, dir, state, nil

@@ -94,6 +94,14 @@ var harms = []harm{
 		b[rng.IntN(max(written(b), 1)*diskPage)] ^= 1 << rng.IntN(8)
 		return b, 1
 	}},
+	{"end flipped", func(b []byte, rng *rand.Rand) ([]byte, int) { // nothing good follows: a write that was cut off
+		n := latest(b)
+		if n < 0 {
+			return b, -1
+		}
+		b[n*diskPage+rng.IntN(64)] ^= 1 << rng.IntN(8)
+		return b, 1
+	}},
 	{"header flipped", func(b []byte, rng *rand.Rand) ([]byte, int) {
 		b[rng.IntN(max(written(b), 1))*diskPage+rng.IntN(32)] ^= 1 << rng.IntN(8)
 		return b, 1
@@ -110,6 +118,16 @@ var harms = []harm{
 func written(b []byte) int {
 	n := len(b) / diskPage
 	for n > 0 && len(bytes.Trim(b[(n-1)*diskPage:n*diskPage], "\x00")) == 0 {
+		n--
+	}
+	return n
+}
+
+// latest is the last page of a file that has the epoch of the first; -1 if it
+// has no page.
+func latest(b []byte) int {
+	n := len(b)/diskPage - 1
+	for n > 0 && !bytes.Equal(b[n*diskPage+8:][:8], b[8:][:8]) {
 		n--
 	}
 	return n
