@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -17,11 +16,16 @@ func (l *loader) text(n *node, path string, f field) (string, bool) {
 	if len(f.tmpl) == 0 {
 		return s, true
 	}
-	for _, m := range template.FindAllStringSubmatch(s, -1) {
-		if !slices.Contains(f.tmpl, m[1]) {
-			l.fail(n, path, oneOf(m[1], f.tmpl), "template {%s} is not known here", m[1])
+	for rest := s; ; {
+		inside, more := template(rest)
+		if inside == "" {
+			break
+		}
+		if !slices.Contains(f.tmpl, inside) {
+			l.fail(n, path, oneOf(inside, f.tmpl), "template {%s} is not known here", inside)
 			return "", false
 		}
+		rest = more
 	}
 	if slices.Contains(f.tmpl, "node") {
 		s = l.cfg.expand(s)
@@ -29,13 +33,28 @@ func (l *loader) text(n *node, path string, f field) (string, bool) {
 	return s, true
 }
 
-// template is a {name} that is filled in later.
-var template = regexp.MustCompile(`\{([a-z_]+)\}`)
+// template finds the first {name} of s, which is filled in later, and what
+// follows it.
+func template(s string) (name, rest string) {
+	for {
+		begin := strings.IndexByte(s, '{')
+		if begin < 0 {
+			return "", ""
+		}
+		s = s[begin+1:]
+		end := len(s) - len(strings.TrimLeft(s, "abcdefghijklmnopqrstuvwxyz_"))
+		if end > 0 && end < len(s) && s[end] == '}' {
+			return s[:end], s[end+1:]
+		}
+	}
+}
 
 // expand fills in {node}.
 func (c *Config) expand(s string) string { return strings.ReplaceAll(s, "{node}", c.Node) }
 
-var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+func isEnvName(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" && (s[0] < '0' || s[0] > '9')
+}
 
 // expandEnv fills in ${NAME} and ${NAME:-default}; $${ is a literal ${. An
 // empty variable counts as not set where there is a default, as in a shell.
@@ -57,7 +76,7 @@ func expandEnv(s string, env func(string) (string, bool)) (out, fault, hint stri
 			return "", "'${' is never closed", "write ${NAME}, or $${ for a literal ${"
 		}
 		name, def, hasDef := strings.Cut(inside, ":-")
-		if !envName.MatchString(name) {
+		if !isEnvName(name) {
 			return "", "${" + shorten(name) + "} does not name an environment variable", "write ${NAME}, or $${ for a literal ${"
 		}
 		val, set := env(name)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,13 +28,33 @@ func (s *source) unreadable() (Error, bool) {
 
 // secretKeys are the names of keys whose values are secrets, wherever they
 // stand: a file that cannot be parsed has no paths.
-var secretKeys = regexp.MustCompile(`(?i)(?:password|token|secret|sas|passphrase)["']?\s*:\s*(\S.*)`)
+var secretKeys = [...]string{"password", "token", "secret", "sas", "passphrase"}
+
+// secretIn is where the value of the first such key of a line begins, -1 for
+// none.
+func secretIn(line string) int {
+	first, value := len(line), -1
+	for _, key := range secretKeys {
+		for i := 0; i < first && i+len(key) < len(line); i++ {
+			if !strings.EqualFold(line[i:i+len(key)], key) {
+				continue
+			}
+			after := strings.TrimPrefix(strings.TrimPrefix(line[i+len(key):], `"`), "'")
+			after, isKey := strings.CutPrefix(strings.TrimLeft(after, " \t\r"), ":")
+			if after = strings.TrimLeft(after, " \t\r"); isKey && after != "" {
+				first, value = i, len(line)-len(after)
+				break
+			}
+		}
+	}
+	return value
+}
 
 // hideSecrets stars out what may be a secret in a line that is shown before
 // the file is understood.
 func (s *source) hideSecrets(line int) {
 	text := s.lines[line-1]
-	if m := secretKeys.FindStringSubmatchIndex(text); m != nil {
-		s.secrets = append(s.secrets, span{line, utf8.RuneCountInString(text[:m[2]]) + 1, utf8.RuneCountInString(text[m[2]:m[3]])})
+	if at := secretIn(text); at >= 0 {
+		s.secrets = append(s.secrets, span{line, utf8.RuneCountInString(text[:at]) + 1, utf8.RuneCountInString(text[at:])})
 	}
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -93,11 +92,23 @@ func shortTimeUnit(word string) string {
 	return ""
 }
 
-var number = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?`)
-
-// ParseDuration reads 30s, 1h30m, 7d, as the configuration does; 0 needs no
-// unit.
-func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+// leadingNumber is the number that s begins with: digits, and a point with
+// digits after it.
+func leadingNumber(s string) string {
+	digits := func(from int) int {
+		for from < len(s) && s[from] >= '0' && s[from] <= '9' {
+			from++
+		}
+		return from
+	}
+	n := digits(0)
+	if n > 0 && n < len(s) && s[n] == '.' {
+		if f := digits(n + 1); f > n+1 {
+			n = f
+		}
+	}
+	return s[:n]
+}
 
 // parseDuration reads 30s, 1h30m, 7d; 0 needs no unit.
 func parseDuration(s string) (time.Duration, error) {
@@ -106,7 +117,7 @@ func parseDuration(s string) (time.Duration, error) {
 	}
 	var total float64
 	for rest := s; rest != ""; {
-		digits := number.FindString(rest)
+		digits := leadingNumber(rest)
 		if digits == "" {
 			return 0, &unitError{msg: "must be " + errDuration.Error() + ", not " + strconv.Quote(shorten(s))}
 		}
@@ -170,7 +181,7 @@ func parseSize(s string) (Size, error) {
 	if s == "0" {
 		return 0, nil
 	}
-	digits := number.FindString(s)
+	digits := leadingNumber(s)
 	unit := strings.TrimSpace(s[len(digits):])
 	per := sizeUnit(unit)
 	if digits != "" && unit == "" {
@@ -194,7 +205,7 @@ func parsePer(s, example string) (amount string, per time.Duration, err error) {
 		return amount, per, nil
 	}
 	e := &unitError{msg: "must be a rate such as " + example + ", not " + strconv.Quote(shorten(s))}
-	if !ok && number.FindString(s) != "" {
+	if !ok && leadingNumber(s) != "" {
 		e.hint = "did you mean " + s + "/s?"
 	}
 	return "", 0, e

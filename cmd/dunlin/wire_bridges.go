@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -76,9 +77,12 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 	return nil
 }
 
+// laneNames are those of config; the queue of lane live has the name of its
+// bridge.
+var laneNames = [bridge.LaneCount]string{bridge.Live: "live", bridge.Alarm: "alarm", bridge.History: "history"}
+
 // attachLanes makes a queue for each lane that a route uses, which share the
-// size of the spool, and one for dead letters. The queue of lane live has the
-// name of its bridge.
+// size of the spool, and one for dead letters.
 func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.Options, d *deps) error {
 	var filters [bridge.LaneCount][]mqtt.Subscription
 	used := 0
@@ -99,7 +103,7 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 			qo.MaxBytes, qo.MaxMessages = min(qo.MaxBytes, spoolBytes), spoolMessages
 		}
 		if bridge.Lane(lane) != bridge.Live {
-			qo.Name += "/" + bridge.Lane(lane).String()
+			qo.Name += "/" + laneNames[lane]
 		}
 		in, err := bridge.NewIntake(bridge.Lane(lane), o.Out)
 		if err != nil {
@@ -137,9 +141,7 @@ func outRoutes(in []config.OutRoute) []bridge.Route {
 	for _, r := range in {
 		w := &r.WhileOffline
 		to := route(r.Route)
-		for to.Lane = bridge.Live; to.Lane.String() != r.Lane; to.Lane++ {
-		}
-		to.TTL = r.TTL
+		to.Lane, to.TTL = bridge.Lane(slices.Index(laneNames[:], r.Lane)), r.TTL
 		to.Keep = bridge.Keep{What: keeps[w.Keep], Every: w.Every, Window: max(w.Mean, w.Min, w.Max)}
 		out = append(out, to)
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/drivers/pattern"
 )
 
 func init() {
@@ -43,10 +43,16 @@ type failsafe struct {
 	Without string        `yaml:"without" doc:"who must be there: client NAME, or heartbeat"`
 }
 
-var (
-	requirement = regexp.MustCompile(`^[\w-]+\.[\w-]+ *(<|<=|>|>=|==|!=) *(-?[0-9]+(\.[0-9]+)?|ON|OFF)$`)
-	watched     = regexp.MustCompile(`^(client [^ ]+|heartbeat)$`)
+const (
+	requirement = `^[\w-]+\.[\w-]+ *(<|<=|>|>=|==|!=) *(-?[0-9]+(\.[0-9]+)?|ON|OFF)$`
+	watched     = `^(client [^ ]+|heartbeat)$`
 )
+
+// fits reports whether text is as a pattern of ours says.
+func fits(text, shape string) bool {
+	p, err := pattern.Compile(shape)
+	return err == nil && p.Match(text) != nil
+}
 
 // Validate reports what no output can be.
 func (o *gpioOutOptions) Validate(report func(path, msg string)) {
@@ -63,7 +69,7 @@ func (o *gpioOutOptions) Validate(report func(path, msg string)) {
 	if o.MaxOn < 0 {
 		report("max_on", "is negative")
 	}
-	if o.Require != "" && !requirement.MatchString(o.Require) {
+	if o.Require != "" && !fits(o.Require, requirement) {
 		report("require", fmt.Sprintf("%q is not a condition, as tank.level > 10", o.Require))
 	}
 	if o.Failsafe == (failsafe{}) {
@@ -73,7 +79,7 @@ func (o *gpioOutOptions) Validate(report func(path, msg string)) {
 	if o.Failsafe.After <= 0 {
 		report("failsafe.after", "is missing, as 30s")
 	}
-	if !watched.MatchString(o.Failsafe.Without) {
+	if !fits(o.Failsafe.Without, watched) {
 		report("failsafe.without", fmt.Sprintf("%q is neither client NAME nor heartbeat", o.Failsafe.Without))
 	}
 }

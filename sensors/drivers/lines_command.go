@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +42,25 @@ type command struct {
 	within   time.Duration
 }
 
-var placeholder = regexp.MustCompile(`\{\{([^{}]*)\}\}`)
+// fillIn replaces each {{inside}} of text.
+func fillIn(text string, value func(inside string) string) string {
+	var b strings.Builder
+	for {
+		end := strings.Index(text, "}}")
+		if end < 0 {
+			b.WriteString(text)
+			return b.String()
+		}
+		begin := strings.LastIndex(text[:end], "{{")
+		if begin < 0 || strings.ContainsAny(text[begin+2:end], "{}") {
+			b.WriteString(text[:end+1])
+			text = text[end+1:]
+			continue
+		}
+		b.WriteString(text[:begin] + value(text[begin+2:end]))
+		text = text[end+2:]
+	}
+}
 
 func compileCommand(entity string, c lineCommand, format string) (*command, error) {
 	if c.Send == "" {
@@ -51,17 +68,21 @@ func compileCommand(entity string, c lineCommand, format string) (*command, erro
 	}
 	out := &command{entity: entity, platform: c.Platform, send: c.Send, within: c.Expect.Within}
 	choices, payloads := 0, 0
-	for _, m := range placeholder.FindAllStringSubmatch(c.Send, -1) {
+	unknown := ""
+	fillIn(c.Send, func(inside string) string {
 		switch {
-		case m[1] == "payload":
+		case inside == "payload":
 			payloads++
-		case strings.Count(m[1], "|") == 1:
+		case strings.Count(inside, "|") == 1:
 			choices++
-		default:
-			return nil, fmt.Errorf("send: {{%s}} is neither {{payload}} nor {{on|off}}", m[1])
+		case unknown == "":
+			unknown = "{{" + inside + "}}"
 		}
-	}
+		return ""
+	})
 	switch {
+	case unknown != "":
+		return nil, fmt.Errorf("send: %s is neither {{payload}} nor {{on|off}}", unknown)
 	case choices > 0 && payloads > 0:
 		return nil, errors.New("send: {{payload}} and {{on|off}} do not go together")
 	case out.platform != "":
@@ -133,8 +154,8 @@ func (c *command) line(payload []byte) (text string, confirm any, err error) {
 		}
 		confirm = word
 	}
-	text = placeholder.ReplaceAllStringFunc(c.send, func(m string) string {
-		yes, no, choice := strings.Cut(m[2:len(m)-2], "|")
+	text = fillIn(c.send, func(inside string) string {
+		yes, no, choice := strings.Cut(inside, "|")
 		switch {
 		case !choice && c.platform == "switch" && on:
 			return "ON"

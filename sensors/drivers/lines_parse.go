@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/dunlin-mqtt/dunlin/sensors/drivers/pattern"
 )
 
 // lineField is one value of a line. key finds it: the path in JSON, the key of
@@ -210,20 +211,20 @@ func parsePairs(line, delimiter, separator string) ([]lineField, error) {
 	return fields, nil
 }
 
-func newRegexParser(pattern string) (lineParser, error) {
-	if pattern == "" {
+func newRegexParser(text string) (lineParser, error) {
+	if text == "" {
 		return nil, &lineOptionError{"pattern", "is missing: format regex needs one"}
 	}
-	re, err := regexp.Compile(pattern)
+	re, err := pattern.Compile(text)
 	if err != nil {
 		return nil, &lineOptionError{"pattern", err.Error()}
 	}
-	names := re.SubexpNames()
+	names := re.Names()
 	if len(names) < 2 {
 		return nil, &lineOptionError{"pattern", "has no group: write (?P<name>...) around what is a value"}
 	}
 	return func(line string) ([]lineField, error) {
-		at := re.FindStringSubmatchIndex(line)
+		at := re.Match(line)
 		if at == nil {
 			return nil, errors.New("the pattern does not match")
 		}

@@ -2,6 +2,8 @@ package drivers
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -157,5 +159,27 @@ func checkReading(t *testing.T, line string, r sensors.Reading) {
 	case int64, bool, string:
 	default:
 		t.Fatalf("%q: %s is a %T", line, r.Entity, v)
+	}
+}
+
+// What the driver finds by hand is what these say.
+func TestLineShapes(t *testing.T) {
+	decimals := regexp.MustCompile(`^[+-]? *([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+	placeholder := regexp.MustCompile(`\{\{([^{}]*)\}\}`)
+	pieces := []string{"1", "0", ".", "e", "E", "+", "-", " ", "x", "_", "inf", "nan", "p", "999", "{", "}", "{{", "}}", "|"}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 4_000 {
+		var b strings.Builder
+		for range r.IntN(7) {
+			b.WriteString(pieces[r.IntN(len(pieces))])
+		}
+		s := b.String()
+		if got, want := decimal(s), decimals.MatchString(s); got != want {
+			t.Errorf("%q is a number: %v", s, got)
+		}
+		got := fillIn(s, func(inside string) string { return "<" + inside + ">" })
+		if want := placeholder.ReplaceAllString(s, "<$1>"); got != want {
+			t.Errorf("%q becomes %q, want %q", s, got, want)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/drivers/pattern"
 )
 
 // maxDiscovered is how many entities a device may bring up by itself: a device
@@ -79,8 +79,11 @@ func selection(o *linesOptions, name string, e *lineEntity) (string, error) {
 	case o.Format == "csv" && err != nil && !o.Header && !slices.Contains(o.Columns, key):
 		return "", fmt.Errorf("column: no column is named %q; give its number, header or columns", key)
 	case o.Format == "regex":
-		re := regexp.MustCompile(o.Pattern) // New has compiled it before
-		if !slices.Contains(re.SubexpNames()[1:], key) && (err != nil || n < 1 || n > re.NumSubexp()) {
+		re, bad := pattern.Compile(o.Pattern)
+		if bad != nil {
+			return "", fmt.Errorf("pattern: %w", bad)
+		}
+		if groups := re.Names()[1:]; !slices.Contains(groups, key) && (err != nil || n < 1 || n > len(groups)) {
 			return "", fmt.Errorf("group: the pattern has no group %q", key)
 		}
 	}
@@ -190,12 +193,27 @@ func reading(entity, kind string, raw any, at time.Time) sensors.Reading {
 	return r
 }
 
-var decimal = regexp.MustCompile(`^[+-]? *([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+// decimal reports whether text is a number as people write it: a sign, spaces
+// after it, digits with or without a point, an exponent.
+func decimal(text string) bool {
+	if text != "" && strings.Contains("+-", text[:1]) {
+		text = strings.TrimLeft(text[1:], " ")
+	} else {
+		text = strings.TrimLeft(text, " ")
+	}
+	if text == "" || text[0] != '.' && !isDigit(text[0]) {
+		return false // a second sign, Inf, NaN
+	}
+	_, err := strconv.ParseFloat(text, 64)
+	return (err == nil || errors.Is(err, strconv.ErrRange)) && !strings.ContainsAny(text, "xXpP_")
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // infer reads text as what it looks like: an integer, a decimal number, true,
 // false, on, off, or else text.
 func infer(text string) any {
-	if decimal.MatchString(text) {
+	if decimal(text) {
 		digits := strings.ReplaceAll(text, " ", "")
 		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 			return n
