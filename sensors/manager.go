@@ -84,6 +84,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 			return nil, fmt.Errorf("sensors: device %q is listed twice", d.Name)
 		}
 		seen[d.Name] = true
+		keep(d.Driver, m.opt.Totals, d.Name)
 		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.out)
 		for _, e := range d.Entities {
 			if _, err := w.addEntity(e); err != nil {

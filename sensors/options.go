@@ -72,6 +72,8 @@ type Options struct {
 	Base string
 	// Payload is the form of values; "" is Plain.
 	Payload Payload
+	// Totals keeps totals over restarts; nil forgets them.
+	Totals Totals
 	// ClockSynced tells whether the system clock can be believed; nil asks the
 	// kernel. It goes into the user property "clock".
 	ClockSynced func() bool

@@ -33,6 +33,9 @@ func (o *owner) addEntity(c Entity) (*entity, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, f := range c.Filters {
+		keep(f, o.opt.Totals, o.dev.Name+"/"+c.Name)
+	}
 	hold, stale := p.hold(), o.dev.StaleAfter
 	if d, ok := o.dev.Driver.(Paced); ok {
 		stale = max(stale, 3*d.Every(c.Name))

@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"config/yaml": {},
 
 	"sensors/drivers/pattern": {},
+	"sensors/totals":          {},
 
 	"serial/modbus":            {},
 	"serial/modbus/modbustest": {},

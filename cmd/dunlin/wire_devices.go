@@ -12,6 +12,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/sensors/bus"
 	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
+	"github.com/dunlin-mqtt/dunlin/sensors/totals"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
@@ -89,19 +90,21 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 		}
 		buses = real
 	}
+	kept := totals.Open(totals.Options{Dir: string(cfg.DataDir), Log: d.logger("sensors")})
 	m, err := sensors.New(sensors.Options{
 		Devices: devices,
 		Attach:  g.attachDevice,
 		Buses:   buses,
 		Base:    cfg.Gateway.Base,
 		Payload: sensors.Payload(cfg.Gateway.Payload),
+		Totals:  kept,
 		Log:     d.logger("sensors"),
 	})
 	if err != nil {
 		return err
 	}
 	g.sensors = m
-	g.parts = append(g.parts, part{"sensors", m.Run})
+	g.parts = append(g.parts, part{"totals", kept.Run}, part{"sensors", m.Run})
 	return nil
 }
 
