@@ -31,8 +31,6 @@ const (
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "gateway.homeassistant.discovery", harmless: []string{"false"}},
-		{path: "gateway.homeassistant.prefix"},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},
 		{path: "history.*"},

@@ -9,13 +9,12 @@ import (
 )
 
 func TestNotYetWarnsAtThePlace(t *testing.T) {
-	c := load(t, "gateway:\n  homeassistant: {prefix: ha}\nhistory: {step: 20s}\n")
+	c := load(t, "history: {step: 20s}\n")
 	var got []string
 	for _, e := range c.NotYet() {
 		got = append(got, e.Error())
 	}
-	want := `dunlin.yaml:2:27: warning: gateway.homeassistant.prefix is read but not carried out by this version
-dunlin.yaml:3:17: warning: history.step is read but not carried out by this version`
+	want := `dunlin.yaml:1:17: warning: history.step is read but not carried out by this version`
 	if s := strings.Join(got, "\n"); s != want {
 		t.Errorf("got\n%s\nwant\n%s", s, want)
 	}

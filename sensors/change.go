@@ -35,6 +35,7 @@ func (m *Manager) Change(stop []string, start []Device) error {
 			leave = append(leave, o.dismiss)
 		}
 	}
+	ctx := m.crew.ctx
 	come, err := m.employ(start, stay)
 	if err == nil {
 		m.crew.owners = stay
@@ -45,6 +46,9 @@ func (m *Manager) Change(stop []string, start []Device) error {
 	}
 	for _, dismiss := range leave {
 		dismiss()
+	}
+	if ctx != nil {
+		m.sweep(ctx, slices.Concat(stay, come)) // nothing is left of a device that is gone
 	}
 	m.crew.Lock()
 	defer m.crew.Unlock()

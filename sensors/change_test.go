@@ -23,7 +23,7 @@ func TestChangeTouchesOnlyWhatItNames(t *testing.T) {
 		}
 		after(time.Second)
 		for topic, want := range map[string]string{
-			"stays/availability": "online", "changes/availability": "online", "goes/availability": "offline", "comes/availability": "online",
+			"stays/availability": "online", "changes/availability": "online", "goes/availability": "", "goes/t": "", "comes/availability": "online",
 			"changes/t": "20", "comes/t": "4",
 		} {
 			if got := b.last(topic); got != want {

@@ -15,9 +15,10 @@ import (
 // Manager runs devices: one goroutine owns each, with its driver, its
 // pipelines and its session in the broker.
 type Manager struct {
-	opt   Options
-	out   *spokesman
-	wires map[string]*wire // by the id of the bus; kept, since a device may come back
+	opt    Options
+	out    *spokesman
+	ledger *ledger
+	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
 
 	crew struct {
 		sync.Mutex
@@ -63,7 +64,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &spokesman{}, wires: map[string]*wire{}}
+	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}}
 	var err error
 	m.crew.owners, err = m.employ(o.Devices, nil)
 	return m, err
@@ -86,10 +87,13 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
 		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.out)
+		w.ledger = m.ledger
 		for _, e := range d.Entities {
-			if _, err := w.addEntity(e); err != nil {
+			ent, err := w.addEntity(e)
+			if err != nil {
 				return nil, fmt.Errorf("sensors: device %q: entity %q: %w", d.Name, e.Name, err)
 			}
+			ent.listed = true
 		}
 		owners = append(owners, w)
 	}
@@ -118,7 +122,15 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	m.out.set(s)
 	m.crew.Lock()
+	owners := m.crew.owners
+	m.crew.Unlock()
+	m.sweep(ctx, owners)
+	m.announceGateway(ctx)
+	m.crew.Lock()
 	m.crew.ctx = ctx
+	if m.opt.Discovery != nil {
+		m.crew.done.Go(func() { m.answer(ctx, s) })
+	}
 	for _, o := range m.crew.owners {
 		m.start(o)
 	}

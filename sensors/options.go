@@ -41,6 +41,8 @@ const (
 	JSON  Payload = "json"  // one object a device, on its state topic
 	Both  Payload = "both"
 	SenML Payload = "senml" // one SenML Pack a device, on its state topic
+	// Sparkplug leaves values to Options.Speaker.
+	Sparkplug Payload = "sparkplug"
 )
 
 func (p Payload) valid() bool    { return p == "" || p.scalars() || p.document() }
@@ -77,6 +79,12 @@ type Options struct {
 	// ClockSynced tells whether the system clock can be believed; nil asks the
 	// kernel. It goes into the user property "clock".
 	ClockSynced func() bool
+	// Ledger is the file in which the manager keeps what it has published of
+	// which device, so that nothing is left of one that is gone; "" keeps it in
+	// memory.
+	Ledger string
+	// Discovery announces the devices; nil announces none.
+	Discovery *Discovery
 	// Log receives life-cycle events; nil discards them.
 	Log *slog.Logger
 }
@@ -85,6 +93,8 @@ type Options struct {
 type Device struct {
 	Name   string
 	Driver Driver
+	// Model is what announcements call the device: its driver.
+	Model string
 	// Interval is the time between two reads; 0 is 30 s. A Pusher has none.
 	Interval time.Duration
 	// StaleAfter is how old the newest valid reading may become before the
@@ -107,6 +117,9 @@ type Device struct {
 	// Offline says what becomes of the values while the device is offline; ""
 	// is Keep.
 	Offline ValuePolicy
+	// DeviceClass and StateClass are those of the device's first entity, unless
+	// it has its own: Home Assistant's words.
+	DeviceClass, StateClass string
 	// Entities adds to what the driver says of its entities; readings of
 	// entities that are not listed are published as they are.
 	Entities []Entity
@@ -117,6 +130,8 @@ type Entity struct {
 	Name    string
 	Unit    string // overrides the driver's
 	Filters []Filter
+	// DeviceClass and StateClass are words of Home Assistant, for announcements.
+	DeviceClass, StateClass string
 	// AcceptRetained carries out retained commands too, those that were
 	// published before the gateway started.
 	AcceptRetained bool

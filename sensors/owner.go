@@ -28,7 +28,8 @@ type owner struct {
 	topics topics
 	will   *mqtt.Will
 	out    Publisher // speaks for the device while it has no session
-	bus    *wire     // nil: no shared bus
+	ledger *ledger
+	bus    *wire // nil: no shared bus
 
 	dismiss func() // stops this device alone and waits; nil before it was started
 
@@ -61,6 +62,10 @@ type owner struct {
 	healthSent time.Time
 	healthSeen uint64 // OK+Err as published
 	unsent     uint64 // publishes that failed
+
+	again        chan struct{} // the announcement is wanted once more
+	announcement mqtt.Message
+	described    bool // the ledger knows the device, and the announcement is out
 }
 
 // entity is one entity with its pipeline and its newest value.
@@ -74,11 +79,14 @@ type entity struct {
 	has    bool // value is of the running epoch: since the device was opened
 	dirty  bool // value is not published yet
 	row    int  // rejected readings in a row
+
+	listed    bool // the configuration names it
+	described bool // the ledger and the announcement have it
 }
 
 func newOwner(d Device, o *Options, bus *wire, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, out: out,
+		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, out: out, again: make(chan struct{}, 1),
 		inbox: make(chan mqtt.Message), lost: make(chan Session), wait: backoff{least: time.Second},
 	}
 	w.will = w.topics.will(d.WillDelay)
@@ -117,6 +125,8 @@ func (o *owner) run(ctx context.Context) {
 			o.accept(ctx, m)
 		case s := <-o.lost:
 			o.lose(ctx, s)
+		case <-o.again:
+			o.repeat(ctx)
 		case <-timer.C:
 		}
 	}

@@ -110,6 +110,9 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 // publishValues sends the values that changed, each with what is needed to
 // judge it.
 func (o *owner) publishValues(ctx context.Context, now time.Time) error {
+	if err := o.describe(ctx); err != nil {
+		return o.unpublished(ctx, err, now)
+	}
 	synced := o.opt.ClockSynced()
 	var newest *entity
 	for _, e := range o.entities {

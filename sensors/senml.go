@@ -107,6 +107,21 @@ func writeSenMLValue(b *bytes.Buffer, e *entity) {
 	fmt.Fprintf(b, `,"v":%s}`, plain(n*factor))
 }
 
+// SenML says how the feature's value stands in a SenML Pack: its Name, the
+// field that holds it, and what the value was multiplied by.
+func (f *Feature) SenML() (name, field string, factor float64) {
+	name, field, factor = senmlEscape(f.Name), "v", 1
+	switch f.Value.(type) {
+	case bool:
+		field = "vb"
+	case string:
+		field = "vs"
+	default:
+		_, factor = senmlUnit(f.Name, f.Unit)
+	}
+	return name, field, factor
+}
+
 // senmlName is text as the beginning of a Name, which is a letter or a digit.
 func senmlName(text string) string {
 	name := senmlEscape(text)

@@ -18,8 +18,9 @@ type topics struct {
 	commands     string // the filter of its command topics
 }
 
-func newTopics(base, device string) topics {
-	d := base + "/" + device
+func newTopics(base, device string) topics { return topicsOf(base + "/" + device) }
+
+func topicsOf(d string) topics {
 	return topics{d, d + "/availability", d + "/health", d + "/state", d + "/+/set"}
 }
 

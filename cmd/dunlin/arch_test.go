@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 
 	"sensors/drivers/pattern": {},
 	"sensors/totals":          {},
+	"sensors/homeassistant":   {"sensors", "broker/mqtt"},
 
 	"serial/modbus":            {},
 	"serial/modbus/modbustest": {},

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/sensors/bus"
 	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
+	"github.com/dunlin-mqtt/dunlin/sensors/homeassistant"
 	"github.com/dunlin-mqtt/dunlin/sensors/totals"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
@@ -41,12 +43,14 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 		dev := sensors.Device{
 			Name: d.Name, Interval: d.Interval, StaleAfter: d.StaleAfter, FailAfter: d.FailAfter,
 			WillDelay: d.WillDelay, QoS: mqtt.QoS(d.QoS), Payload: sensors.Payload(d.Payload),
-			Offline: sensors.ValuePolicy(d.RetainPolicy),
+			Offline: sensors.ValuePolicy(d.RetainPolicy), Model: d.Driver, DeviceClass: d.DeviceClass, StateClass: d.StateClass,
 		}
+		errs = append(errs, unknownClass(cfg, d.DeviceClass, d.Path)...)
 		options := map[string]any{}
 		for _, e := range d.Entities {
 			options[e.Name] = e.Options
-			ent := sensors.Entity{Name: e.Name, Unit: e.Unit, AcceptRetained: e.AcceptRetained}
+			ent := sensors.Entity{Name: e.Name, Unit: e.Unit, DeviceClass: e.DeviceClass, StateClass: e.StateClass, AcceptRetained: e.AcceptRetained}
+			errs = append(errs, unknownClass(cfg, e.DeviceClass, e.Path)...)
 			uses := e.Filters
 			if len(d.Entities) == 1 {
 				ent.Unit, uses = cmp.Or(e.Unit, d.Unit), slices.Concat(d.Filters, e.Filters)
@@ -77,6 +81,33 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 	return devices, errs
 }
 
+// unknownClass reports a device class that Home Assistant does not have: it
+// would refuse the whole component.
+func unknownClass(cfg *config.Config, class, path string) config.Errors {
+	if class == "" || homeassistant.KnownClass(class) {
+		return nil
+	}
+	return config.Errors{cfg.Errorf(path+".device_class", "Home Assistant's documentation of sensors and binary sensors lists them",
+		"Home Assistant has no device class %q", class)}
+}
+
+// discovery is how devices are announced, nil when they are not.
+func discovery(cfg *config.Config) *sensors.Discovery {
+	if !cfg.Gateway.HomeAssistant.Discovery {
+		return nil
+	}
+	a := &homeassistant.Announcer{Node: cfg.Node, Base: cfg.Gateway.Base, Prefix: cfg.Gateway.HomeAssistant.Prefix, Version: readVersion().Version}
+	return &sensors.Discovery{Describe: a.Device, Gateway: a.Gateway(), Listener: a.Listener()}
+}
+
+// ledger is the file of what devices have published, "" when nothing is kept.
+func ledger(cfg *config.Config, d *deps) string {
+	if d.volatile {
+		return ""
+	}
+	return filepath.Join(string(cfg.DataDir), "devices")
+}
+
 func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 	devices, errs := makeDevices(cfg)
 	if len(errs) > 0 {
@@ -99,6 +130,9 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 		Payload: sensors.Payload(cfg.Gateway.Payload),
 		Totals:  kept,
 		Log:     d.logger("sensors"),
+
+		Ledger:    ledger(cfg, d),
+		Discovery: discovery(cfg),
 	})
 	if err != nil {
 		return err

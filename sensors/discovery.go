@@ -1,0 +1,238 @@
+package sensors
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// Discovery announces devices to a system that finds them by retained
+// messages.
+type Discovery struct {
+	// Describe returns the message that announces a device, and its parts. gone
+	// are parts that the system still has and is to remove.
+	Describe func(p *Profile, gone []Part) (topic string, payload []byte, parts []Part)
+	// Gateway is the announcement of the gateway itself; no topic is none.
+	Gateway mqtt.Message
+	// Listener is the topic on which the system says "online" when it wants
+	// all announcements again.
+	Listener string
+}
+
+// gatewayEntry is the ledger's name of the gateway: no device may have it.
+const gatewayEntry = "status"
+
+// describe records what the device is about to publish, and announces it when
+// there is something new to say. Parts that the system was told of in an
+// earlier life are removed when the configuration named them and does not any
+// more, or the device is another one; an entity that merely was not read yet
+// stays.
+func (o *owner) describe(ctx context.Context) error {
+	fresh := !o.described
+	for _, e := range o.entities {
+		fresh = fresh || e.has && !e.described
+	}
+	if !fresh {
+		return nil
+	}
+	p := o.profile()
+	old := o.ledger.get(o.dev.Name)
+	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.dev.Model}
+	for _, f := range p.Features {
+		now.parts = append(now.parts, Part{Name: f.Name, Listed: f.Listed})
+	}
+	var announce mqtt.Message
+	gone := o.gone(&old, now.parts)
+	if d := o.opt.Discovery; d != nil && o.dev.Payload != Sparkplug {
+		announce = retained("", nil)
+		announce.Topic, announce.Payload, now.parts = d.Describe(p, nil)
+		announce.Properties.ContentType = "application/json"
+		now.config = announce.Topic
+	}
+	// What is neither there nor gone may still come: it stays on the list.
+	for _, part := range old.parts {
+		if !has(now.parts, part.Name) && !has(gone, part.Name) {
+			now.parts = append(now.parts, part)
+		}
+	}
+	o.ledger.put(o.dev.Name, now)
+	if err := o.withdraw(ctx, &old, &now, gone, p); err != nil {
+		return err
+	}
+	if announce.Topic != "" {
+		if err := o.publish(ctx, announce); err != nil {
+			return err
+		}
+	}
+	o.announcement, o.described = announce, true
+	for _, e := range o.entities {
+		e.described = e.described || e.has
+	}
+	return nil
+}
+
+func has(parts []Part, name string) bool {
+	return slices.ContainsFunc(parts, func(p Part) bool { return p.Name == name })
+}
+
+// gone are the parts of an earlier life that will not come back.
+func (o *owner) gone(old *entry, now []Part) (gone []Part) {
+	if o.described {
+		return nil
+	}
+	for _, p := range old.parts {
+		if !has(now, p.Name) && (old.model != o.dev.Model || p.Listed && !o.lists(p.Name)) {
+			gone = append(gone, p)
+		}
+	}
+	return gone
+}
+
+// lists reports whether the configuration names an entity.
+func (o *owner) lists(name string) bool {
+	return slices.ContainsFunc(o.dev.Entities, func(e Entity) bool { return e.Name == name })
+}
+
+// withdraw removes what an earlier life of the device left: its announcement
+// under another topic, components and values that are gone.
+func (o *owner) withdraw(ctx context.Context, old, now *entry, gone []Part, p *Profile) error {
+	if old.topic != "" && old.topic != now.topic {
+		if err := clearEntry(ctx, o.publish, &entry{topic: old.topic, parts: old.parts}); err != nil {
+			return err
+		}
+	}
+	if old.config != "" && old.config != now.config {
+		if err := o.publish(ctx, retained(old.config, nil)); err != nil {
+			return err
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if now.config != "" && old.config == now.config {
+		m := retained("", nil)
+		m.Topic, m.Payload, _ = o.opt.Discovery.Describe(p, gone)
+		if err := o.publish(ctx, m); err != nil {
+			return err
+		}
+	}
+	for _, part := range gone {
+		if err := o.publish(ctx, retained(o.topics.value(part.Name), nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearEntry removes every retained message of a device.
+func clearEntry(ctx context.Context, publish func(context.Context, mqtt.Message) error, e *entry) error {
+	topics := []string{e.config}
+	if e.topic != "" {
+		t := topicsOf(e.topic)
+		topics = append(topics, t.availability, t.health, t.state)
+		for _, p := range e.parts {
+			topics = append(topics, t.value(p.Name))
+		}
+	}
+	for _, topic := range topics {
+		if topic == "" {
+			continue
+		}
+		if err := publish(ctx, retained(topic, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// repeat announces the device again, as it was announced before.
+func (o *owner) repeat(ctx context.Context) {
+	if o.announcement.Topic != "" {
+		_ = o.publish(ctx, o.announcement) // logged and counted there
+	}
+}
+
+// sweep removes what devices have left that are not among owners. What cannot
+// be removed stays on the list for the next time.
+func (m *Manager) sweep(ctx context.Context, owners []*owner) {
+	for _, name := range m.ledger.devices() {
+		if name == gatewayEntry || slices.ContainsFunc(owners, func(o *owner) bool { return o.dev.Name == name }) {
+			continue
+		}
+		old := m.ledger.get(name)
+		if err := clearEntry(ctx, m.say, &old); err == nil {
+			m.ledger.put(name, entry{})
+		}
+	}
+}
+
+// say publishes through the manager's own session.
+func (m *Manager) say(ctx context.Context, msg mqtt.Message) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
+	defer cancel()
+	err := m.out.Publish(ctx, msg)
+	if err != nil {
+		m.opt.Log.Warn("not published", "topic", msg.Topic, "err", err)
+	}
+	return err
+}
+
+// announceGateway says what the gateway is, and takes back what it said under
+// another name: its status is retained too.
+func (m *Manager) announceGateway(ctx context.Context) {
+	var g mqtt.Message
+	if m.opt.Discovery != nil {
+		g = m.opt.Discovery.Gateway
+	}
+	old := m.ledger.get(gatewayEntry)
+	if old.config != "" && old.config != g.Topic && m.say(ctx, retained(old.config, nil)) != nil {
+		return
+	}
+	if old.topic != "" && old.topic != m.opt.Base && m.say(ctx, retained(old.topic+"/status", nil)) != nil {
+		return
+	}
+	m.ledger.put(gatewayEntry, entry{device: gatewayEntry, topic: m.opt.Base, config: g.Topic})
+	if g.Topic != "" {
+		g.QoS, g.Retain = mqtt.AtLeastOnce, true
+		_ = m.say(ctx, g) // logged there; the next "online" says it again
+	}
+}
+
+// answer announces everything again whenever the listener comes online. A
+// random moment of up to two seconds keeps many gateways from answering at
+// once. It returns when ctx ends or the session does.
+func (m *Manager) answer(ctx context.Context, s Session) {
+	d := m.opt.Discovery
+	sub := mqtt.Subscription{Filter: d.Listener, QoS: mqtt.AtLeastOnce, RetainHandling: mqtt.DoNotSendRetained}
+	if err := s.Subscribe(ctx, sub); err != nil {
+		m.opt.Log.Error("announcements are not repeated", "topic", d.Listener, "err", err)
+		return
+	}
+	for {
+		msg, err := s.Next(ctx)
+		if err != nil {
+			return
+		}
+		if string(msg.Payload) != online {
+			continue
+		}
+		select {
+		case <-time.After(rand.N(2 * time.Second)):
+		case <-ctx.Done():
+			return
+		}
+		m.announceGateway(ctx)
+		m.crew.Lock()
+		owners := m.crew.owners
+		m.crew.Unlock()
+		for _, o := range owners {
+			select {
+			case o.again <- struct{}{}:
+			default: // it is told already
+			}
+		}
+	}
+}

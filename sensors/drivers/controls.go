@@ -1,0 +1,64 @@
+package drivers
+
+import "github.com/dunlin-mqtt/dunlin/sensors"
+
+// What the outputs of each driver take, for whoever announces them.
+var (
+	_ sensors.Controller = (*gpioOut)(nil)
+	_ sensors.Controller = (*sim)(nil)
+	_ sensors.Controller = (*modbusUnit)(nil)
+	_ sensors.Controller = (*lines)(nil)
+)
+
+// Controls implements sensors.Controller.
+func (d *gpioOut) Controls() map[string]sensors.Control {
+	return map[string]sensors.Control{d.entity: {Platform: "switch"}}
+}
+
+// Controls implements sensors.Controller.
+func (s *sim) Controls() map[string]sensors.Control {
+	all := map[string]sensors.Control{}
+	for name, e := range s.entities {
+		if e.Signal == "output" {
+			all[name] = sensors.Control{Platform: "switch"}
+		}
+	}
+	return all
+}
+
+// unbounded stands for a bound that a number does not have.
+const unbounded = 1e9
+
+// Controls implements sensors.Controller.
+func (d *modbusUnit) Controls() map[string]sensors.Control {
+	all := map[string]sensors.Control{}
+	for _, r := range d.registers {
+		if r.Writable == nil {
+			continue
+		}
+		c := sensors.Control{Platform: "number", Min: -unbounded, Max: unbounded, Step: r.Writable.Step}
+		switch r.format.Type {
+		case "bit":
+			c.Platform = "switch"
+		case "string":
+			c.Platform = "text"
+		}
+		if r.Writable.Min != nil {
+			c.Min = *r.Writable.Min
+		}
+		if r.Writable.Max != nil {
+			c.Max = *r.Writable.Max
+		}
+		all[r.name] = c
+	}
+	return all
+}
+
+// Controls implements sensors.Controller.
+func (d *lines) Controls() map[string]sensors.Control {
+	all := map[string]sensors.Control{}
+	for name, c := range d.commands {
+		all[name] = sensors.Control{Platform: c.platform}
+	}
+	return all
+}

@@ -1,0 +1,168 @@
+package sensors
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Part is one component of an announced device.
+type Part struct {
+	Name     string
+	Platform string // "" when nothing announces it
+	Listed   bool   // the configuration named it
+}
+
+// entry is what was published of one device and stays until somebody removes
+// it.
+type entry struct {
+	device string
+	topic  string // above the device's own topics
+	config string // the topic of its announcement, "" for none
+	model  string
+	parts  []Part
+}
+
+// ledger remembers on disk which retained messages each device has, so that a
+// device that is gone leaves none, however long ago it was. A line a device:
+//
+//	device TAB topic TAB config TAB model { TAB platform [ "!" | ":" ] name }
+//
+// with "!" before names that the configuration lists. Safe for concurrent use.
+type ledger struct {
+	file string // "": only in memory
+	log  *slog.Logger
+	// own is a lock of one slot, because the file is written under it; it
+	// guards entries.
+	own     chan struct{}
+	entries map[string]entry
+}
+
+const ledgerHead = "dunlin-devices 1"
+
+// openLedger reads the file. One that cannot be read is replaced: the worst
+// that follows is a message of a device that nobody removes.
+func openLedger(file string, log *slog.Logger) *ledger {
+	l := &ledger{file: file, log: log, own: make(chan struct{}, 1), entries: map[string]entry{}}
+	if file == "" {
+		return l
+	}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = l.parse(string(text))
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("list of published devices not read", "err", err)
+	}
+	return l
+}
+
+func (l *ledger) parse(text string) error {
+	head, rest, _ := strings.Cut(text, "\n")
+	if head != ledgerHead {
+		return fmt.Errorf("%s: starts with %.20q", l.file, head)
+	}
+	for line := range strings.Lines(rest) {
+		line, whole := strings.CutSuffix(line, "\n")
+		f := strings.Split(line, "\t")
+		if !whole || len(f) < 4 || f[0] == "" || f[1] == "" {
+			return fmt.Errorf("%s: %.40q is no device", l.file, line)
+		}
+		e := entry{device: f[0], topic: f[1], config: f[2], model: f[3]}
+		for _, p := range f[4:] {
+			i := strings.IndexAny(p, "!:")
+			if i < 0 {
+				return fmt.Errorf("%s: %.40q is no component", l.file, p)
+			}
+			e.parts = append(e.parts, Part{Name: p[i+1:], Platform: p[:i], Listed: p[i] == '!'})
+		}
+		l.entries[e.device] = e
+	}
+	return nil
+}
+
+// get returns what is known of a device.
+func (l *ledger) get(device string) entry {
+	l.own <- struct{}{}
+	defer func() { <-l.own }()
+	return l.entries[device]
+}
+
+// devices returns the names that are known, sorted.
+func (l *ledger) devices() []string {
+	l.own <- struct{}{}
+	defer func() { <-l.own }()
+	return slices.Sorted(maps.Keys(l.entries))
+}
+
+// put records what a device is about to publish, before it does. An entry
+// without a topic removes the device.
+func (l *ledger) put(device string, e entry) {
+	l.own <- struct{}{}
+	defer func() { <-l.own }()
+	old := l.entries[device]
+	if old.line() == e.line() {
+		return
+	}
+	l.entries[device] = e
+	if e.topic == "" {
+		delete(l.entries, device)
+	}
+	if l.file == "" {
+		return
+	}
+	if err := l.write(); err != nil {
+		l.log.Warn("list of published devices not written", "err", err)
+	}
+}
+
+func (e *entry) line() string {
+	fields := []string{e.device, e.topic, e.config, e.model}
+	for _, p := range e.parts {
+		mark := ":"
+		if p.Listed {
+			mark = "!"
+		}
+		fields = append(fields, p.Platform+mark+p.Name)
+	}
+	return strings.Join(fields, "\t") + "\n"
+}
+
+// write replaces the file; after a power cut there is the old one or the new.
+func (l *ledger) write() error {
+	text := ledgerHead + "\n"
+	for _, device := range slices.Sorted(maps.Keys(l.entries)) {
+		e := l.entries[device]
+		text += e.line()
+	}
+	next := l.file + ".new"
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if serr := f.Sync(); err == nil {
+		err = serr
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(next, l.file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(l.file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close() // nothing was written through it
+	return dir.Sync()
+}
