@@ -26,21 +26,12 @@ type gpioInOptions struct {
 	Entity    string        `yaml:"entity" doc:"name of the entity, input when it is not given"`
 }
 
-// maxDebounce is the kernel's limit: microseconds in 32 bits, rounded down.
-const maxDebounce = time.Hour
-
 // Validate reports what no line can be.
 func (o *gpioInOptions) Validate(report func(path, msg string)) {
 	checkBias(report, o.Bias)
-	if o.Debounce < 0 || o.Debounce > maxDebounce {
-		report("debounce", fmt.Sprintf("%v is not between 0s and %v", o.Debounce, maxDebounce))
-	}
+	checkDebounce(report, o.Debounce)
 	checkEntity(report, "entity", o.Entity)
 }
-
-// lostEvents is the entity that counts edges which the kernel or this program
-// could not keep; it is published when the count grows.
-const lostEvents = "lost_events"
 
 // gpioIn publishes the level of one line. Its Read waits for edges.
 type gpioIn struct {
@@ -48,9 +39,8 @@ type gpioIn struct {
 	entity string
 
 	line sensors.Line
-	told bool   // the level at Open was returned
-	seq  uint32 // of the newest edge
-	lost int64  // since the driver was made
+	told bool // the level at Open was returned
+	edges
 }
 
 var _ sensors.Pusher = (*gpioIn)(nil)
@@ -102,14 +92,11 @@ func (d *gpioIn) Read(ctx context.Context) ([]sensors.Reading, error) {
 		return nil, lineFault(d.o.Line, err)
 	}
 	list := []sensors.Reading{{Entity: d.entity, Value: e.Active, At: e.At}}
-	missed := e.Seq - d.seq - 1
-	d.seq = e.Seq
-	if missed == 0 || missed > 1<<31 { // beyond half the counter it ran backwards: a new request
+	if d.missed(e.Seq) == 0 {
 		return list, nil
 	}
 	// Between the lost edges the level may have been anything; what it is now
 	// is the truth.
-	d.lost += int64(missed)
 	level, err := d.level()
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -100,6 +101,37 @@ func checkBias(report func(path, msg string), bias string) {
 	if !slices.Contains([]string{"as_is", "disabled", "pull_up", "pull_down"}, bias) {
 		report("bias", fmt.Sprintf("%q is not as_is, disabled, pull_up or pull_down", bias))
 	}
+}
+
+// maxDebounce is the kernel's limit: microseconds in 32 bits, rounded down.
+const maxDebounce = time.Hour
+
+func checkDebounce(report func(path, msg string), d time.Duration) {
+	if d < 0 || d > maxDebounce {
+		report("debounce", fmt.Sprintf("%v is not between 0s and %v", d, maxDebounce))
+	}
+}
+
+// lostEvents is the entity that counts edges which the kernel could not keep;
+// it is published when the count grows.
+const lostEvents = "lost_events"
+
+// edges follows the numbers of a line's edges.
+type edges struct {
+	seq  uint32 // of the newest edge; 0 after a request
+	lost int64  // since the driver was made
+}
+
+// missed takes the number of an edge and returns how many came before it that
+// were not seen.
+func (c *edges) missed(seq uint32) int64 {
+	n := seq - c.seq - 1
+	c.seq = seq
+	if n > 1<<31 { // beyond half the counter it ran backwards: a new request
+		return 0
+	}
+	c.lost += int64(n)
+	return int64(n)
 }
 
 // lineFault makes sure that an error of a line has a reason.
