@@ -1,5 +1,5 @@
 // Package serial opens serial ports, finds them by what is plugged into USB,
-// and cuts what arrives into lines.
+// and cuts what arrives into lines or frames.
 //
 // # Ports
 //
@@ -33,6 +33,13 @@
 // until the next call. What is too long, not text, or missed its beginning is
 // dropped by rule and counted.
 //
+// # Frames
+//
+// Frames does the same for binary frames: a Framing says how they lie in the
+// stream, a Check how they are proven. A frame that is damaged costs itself;
+// where nothing but a length tells frames apart, the next is looked for byte
+// by byte inside of what was none.
+//
 // # What it refuses to do
 //
 // It reads no modem status lines, and starts no goroutine on Linux. It does not wait for boards to boot: Config.Settle is for the
@@ -42,6 +49,6 @@
 //
 // None on Linux: os.File synchronizes its calls, and one atomic flag tells our
 // own Close from an unplug. Off Linux each port has one slot for its reader and
-// a goroutine for its writer, which Close waits for. A Lines belongs to one
-// goroutine.
+// a goroutine for its writer, which Close waits for. A Lines or Frames
+// belongs to one goroutine.
 package serial

@@ -2,9 +2,6 @@ package serial
 
 import (
 	"context"
-	"errors"
-	"io"
-	"os"
 	"time"
 )
 
@@ -43,7 +40,6 @@ type LineOptions struct {
 const (
 	defaultMaxLength = 1024
 	defaultQuiet     = 100 * time.Millisecond
-	maxIdleReads     = 100 // in a row that gave neither bytes nor error
 )
 
 // LineStats counts since NewLines; Reset keeps the counts.
@@ -56,22 +52,15 @@ type LineStats struct {
 	Partial  uint64 // without beginning (Resync) or without end (Reset)
 }
 
-// DeadlineReader is what Lines needs of a Port.
-type DeadlineReader interface {
-	io.Reader
-	SetReadDeadline(t time.Time) error
-}
-
 // Lines reads lines from a port through a bounded buffer. A deadline in the
 // middle of a line loses nothing: the next call goes on where this one
 // stopped. It is for one goroutine and does not own the port.
 type Lines struct {
-	r      DeadlineReader
+	s      stream
 	f      framer
 	resync bool
 	quiet  time.Duration
 	since  time.Time // when waiting for the first byte began; zero after it
-	err    error     // of a read that also gave bytes
 }
 
 // NewLines returns Lines that read from r.
@@ -83,6 +72,7 @@ func NewLines(r DeadlineReader, o LineOptions) *Lines {
 		o.Quiet = defaultQuiet
 	}
 	l := &Lines{f: newFramer(o), resync: o.Resync, quiet: o.Quiet}
+	l.s.cut, l.s.begin = &l.f, l.begin
 	l.Reset(r)
 	return l
 }
@@ -90,8 +80,7 @@ func NewLines(r DeadlineReader, o LineOptions) *Lines {
 // Reset goes on with another port, after a replug: what was left of a line of
 // the old one is dropped, and Resync applies anew.
 func (l *Lines) Reset(r DeadlineReader) {
-	l.r, l.err = r, nil
-	l.f.restart(false)
+	l.s.reset(r)
 	l.since = time.Time{}
 	if l.resync {
 		l.since = time.Now()
@@ -105,78 +94,12 @@ func (l *Lines) Stats() LineStats { return l.f.stats }
 // next call of any method. It blocks until there is one, ctx ends (the error
 // of ctx) or the port fails. Lines that arrived before a failure are returned
 // before the error. It sets the port's read deadline.
-func (l *Lines) Next(ctx context.Context) ([]byte, error) {
-	if line, err := l.buffered(); line != nil || err != nil {
-		return line, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := l.r.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
-	if ctx.Done() == nil {
-		return l.read()
-	}
-	woken := make(chan struct{})
-	r := l.r
-	stop := context.AfterFunc(ctx, func() {
-		defer close(woken)
-		_ = r.SetReadDeadline(time.Unix(1, 0)) // fails only on a closed port, whose Read has ended
-	})
-	line, err := l.read()
-	if !stop() {
-		<-woken
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = ctx.Err()
-		}
-	}
-	return line, err
-}
+func (l *Lines) Next(ctx context.Context) ([]byte, error) { return l.s.next(ctx) }
 
 // NextBefore is Next with a deadline in place of a context: it returns
 // os.ErrDeadlineExceeded when it passes, the zero time means none. It does not
 // allocate.
-func (l *Lines) NextBefore(deadline time.Time) ([]byte, error) {
-	if line, err := l.buffered(); line != nil || err != nil {
-		return line, err
-	}
-	if err := l.r.SetReadDeadline(deadline); err != nil {
-		return nil, err
-	}
-	return l.read()
-}
-
-// buffered returns a line that needs no read, or the error that was held back
-// for it.
-func (l *Lines) buffered() ([]byte, error) {
-	if line, ok := l.f.next(); ok {
-		return line, nil
-	}
-	err := l.err
-	l.err = nil
-	return nil, err
-}
-
-// read reads until a line is complete.
-func (l *Lines) read() ([]byte, error) {
-	for idle := 0; idle < maxIdleReads; idle++ {
-		n, err := l.r.Read(l.f.space())
-		if n > 0 {
-			idle = 0
-			l.begin()
-			l.f.grow(n)
-			if line, ok := l.f.next(); ok {
-				l.err = err
-				return line, nil
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return nil, io.ErrNoProgress
-}
+func (l *Lines) NextBefore(deadline time.Time) ([]byte, error) { return l.s.nextBefore(deadline) }
 
 // begin decides at the first byte whether it starts a line.
 func (l *Lines) begin() {

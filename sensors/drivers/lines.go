@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -25,7 +24,7 @@ func init() {
 		},
 		Entity: func() any { return &lineEntity{} },
 		New: func(options any, entities map[string]any) (sensors.Driver, error) {
-			return newLines(*options.(*linesOptions), entities)
+			return newLines(options.(*linesOptions), entities)
 		},
 	})
 }
@@ -56,8 +55,6 @@ type lineEntity struct {
 
 const (
 	maxLineLength = 64 << 10
-	// lineWriteLimit bounds a command's write when its context does not.
-	lineWriteLimit = 2 * time.Second
 	// rejectedLines is the entity that counts lines which gave no value,
 	// published when the count has grown.
 	rejectedLines = "rejected_lines"
@@ -93,7 +90,7 @@ func (o *linesOptions) Validate(report func(path, msg string)) {
 	}
 	for name, c := range o.Commands {
 		checkEntity(report, "commands."+name, name)
-		if _, err := compileCommand(name, c, o.Format); err != nil {
+		if _, err := compileCommand(name, &c, o.Format); err != nil {
 			report("commands."+name, err.Error())
 		}
 	}
@@ -101,24 +98,17 @@ func (o *linesOptions) Validate(report func(path, msg string)) {
 
 // lines publishes what a serial device says. Its Read waits for lines.
 type lines struct {
-	o        linesOptions
-	parse    lineParser
-	pick     *picker
-	commands map[string]*command
-
-	in    *serial.Lines
-	ready time.Time // until then the board starts up, and what it says is dropped
-	// rejected counts lines without a value since the driver was made; told is
-	// the count as it was last published.
+	talking
+	o     *linesOptions
+	parse lineParser
+	pick  *picker
+	lines *serial.Lines
+	// mismatched counts lines without a value since the driver was made; told is
+	// the count of rejected lines as it was last published.
 	mismatched, told uint64
 	// garbled: since the last good line only bad ones came. OnSilence asks while
 	// a Read is on its way.
 	garbled atomic.Bool
-
-	open struct {
-		sync.Mutex
-		port serial.Port
-	}
 }
 
 var (
@@ -126,47 +116,28 @@ var (
 	_ sensors.Commander = (*lines)(nil)
 )
 
-func newLines(o linesOptions, entities map[string]any) (*lines, error) {
-	if err := validated(&o); err != nil {
+func newLines(o *linesOptions, entities map[string]any) (*lines, error) {
+	if err := validated(o); err != nil {
 		return nil, err
 	}
-	parse, err := newLineParser(&o)
+	parse, err := newLineParser(o)
 	if err != nil {
 		return nil, err
 	}
-	pick, err := newPicker(&o, entities)
+	pick, err := newPicker(o, entities)
 	if err != nil {
 		return nil, err
 	}
-	d := &lines{o: o, parse: parse, pick: pick, commands: map[string]*command{}}
+	d := &lines{o: o, parse: parse, pick: pick}
+	d.self, d.conf, d.commands = d, &o.Port, map[string]*command{}
+	d.lines = serial.NewLines(nil, d.cutting())
+	d.in = d.lines
 	for name, c := range o.Commands {
-		if d.commands[name], err = compileCommand(name, c, o.Format); err != nil {
+		if d.commands[name], err = compileCommand(name, &c, o.Format); err != nil {
 			return nil, fmt.Errorf("commands.%s: %w", name, err)
 		}
 	}
 	return d, nil
-}
-
-// Open implements sensors.Driver. It does not wait for the board to settle:
-// the first Read does.
-func (d *lines) Open(_ context.Context, b sensors.Buses) error {
-	port, err := b.Port(d.o.Port)
-	if err != nil {
-		return sensors.PortFault(err)
-	}
-	d.open.Lock()
-	d.open.port = port
-	d.open.Unlock()
-	d.ready = time.Time{}
-	if d.o.Port.Settle > 0 {
-		d.ready = time.Now().Add(d.o.Port.Settle)
-	}
-	if d.in != nil {
-		d.in.Reset(port)
-		return nil
-	}
-	d.in = serial.NewLines(port, d.cutting())
-	return nil
 }
 
 // cutting is how the stream becomes lines. Whoever joins in the middle of a
@@ -184,89 +155,43 @@ func (d *lines) cutting() serial.LineOptions {
 	return o
 }
 
-// port returns the open port, nil when there is none.
-func (d *lines) port() serial.Port {
-	d.open.Lock()
-	defer d.open.Unlock()
-	return d.open.port
-}
-
-// Close implements sensors.Driver. It ends a Read at once.
-func (d *lines) Close() error {
-	d.open.Lock()
-	port := d.open.port
-	d.open.port = nil
-	d.open.Unlock()
-	if port == nil {
-		return nil
-	}
-	return port.Close()
-}
-
-// settle drops what the board says while it starts up.
-func (d *lines) settle(ctx context.Context) error {
-	if d.ready.IsZero() {
-		return nil
-	}
-	if err := pause(ctx, time.Until(d.ready)); err != nil {
-		return err
-	}
-	port := d.port()
-	if c, ok := port.(serial.Control); ok {
-		if err := c.Discard(true, false); err != nil && !errors.Is(err, serial.ErrUnsupported) {
-			return sensors.PortFault(err)
-		}
-	}
-	if port != nil {
-		d.in.Reset(port)
-	}
-	d.ready = time.Time{}
-	return nil
-}
-
-// Read implements sensors.Driver: it returns as soon as one line gave values.
-func (d *lines) Read(ctx context.Context) ([]sensors.Reading, error) {
-	if err := d.settle(ctx); err != nil {
-		return nil, err
-	}
-	for {
-		_, list, err := d.next(ctx)
-		if err != nil || len(list) > 0 {
-			return list, err
-		}
-	}
-}
-
-// next takes one line: its fields and the readings of it. A line that is
-// ignored, or only counted, has none.
-func (d *lines) next(ctx context.Context) ([]lineField, []sensors.Reading, error) {
-	line, err := d.in.Next(ctx)
+// hear implements speaker: it takes one line. A line that is ignored, or only
+// counted, has no values.
+func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Reading, bool, error) {
+	line, err := d.piece(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, nil, ctx.Err()
-		}
-		return nil, nil, sensors.PortFault(err)
+		return nil, false, err
 	}
-	at := time.Now()
 	fields, err := d.fields(line)
 	var list []sensors.Reading
 	if err == nil && fields != nil {
-		list, err = d.pick.readings(fields, at)
+		list, err = d.pick.readings(fields, time.Now())
 	}
 	if err != nil {
 		d.mismatched++
 		d.garbled.Store(true)
 		if d.o.OnMismatch == "fail" {
-			return nil, nil, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("line %.80q: %w", line, err)}
+			return nil, false, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("line %.80q: %w", line, err)}
 		}
-		return nil, nil, nil
+		return nil, false, nil
 	}
 	if len(list) > 0 {
 		d.garbled.Store(false)
-		list = d.count(list, at)
+		s := d.lines.Stats()
+		list = grown(list, rejectedLines, d.mismatched+s.Overlong+s.Garbage+s.Partial, &d.told)
 	}
-	return fields, list, nil
+	if c != nil {
+		for _, f := range fields {
+			if (f.key == c.confirm || f.alias == c.confirm) && confirms(f.value, want) {
+				return d.withState(list, c, f.value), true, nil
+			}
+		}
+	}
+	return list, false, nil
 }
+
+// frame implements speaker.
+func (d *lines) frame(_ *command, text string) ([]byte, error) { return []byte(text), nil }
 
 // fields parses a line; nil for one that has nothing to say.
 func (d *lines) fields(line []byte) ([]lineField, error) {
@@ -278,17 +203,6 @@ func (d *lines) fields(line []byte) ([]lineField, error) {
 		return nil, nil
 	}
 	return d.parse(text)
-}
-
-// count adds the number of rejected lines when it has grown.
-func (d *lines) count(list []sensors.Reading, at time.Time) []sensors.Reading {
-	s := d.in.Stats()
-	total := d.mismatched + s.Overlong + s.Garbage + s.Partial
-	if total == d.told {
-		return list
-	}
-	d.told = total
-	return append(list, sensors.Reading{Entity: rejectedLines, Value: int64(total), At: at})
 }
 
 // OnSilence implements sensors.Pusher: a device that talks has gone quiet, or

@@ -1,10 +1,8 @@
 package drivers
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +15,9 @@ import (
 // lineCommand is what a command to one entity sends.
 type lineCommand struct {
 	Platform string     `yaml:"platform" doc:"what the payload must be; a switch when send has {{1|0}}, text when it has {{payload}}, else a button" enum:"switch|number|text|button"`
-	Send     string     `yaml:"send" doc:"what is written: {{1|0}} becomes the first for ON and the second for OFF, {{payload}} the payload" req:"1"`
+	Send     string     `yaml:"send" doc:"what is written: {{1|0}} becomes the first for ON and the second for OFF, {{payload}} the payload; of frames in hexadecimal" req:"1"`
+	Type     string     `yaml:"type" doc:"frames: how a number is written, as i16"`
+	Raw      bool       `yaml:"raw" doc:"frames: send is a whole frame, checksum included"`
 	Expect   lineExpect `yaml:"expect" doc:"how the device confirms"`
 }
 
@@ -27,6 +27,7 @@ type lineExpect struct {
 	Column string        `yaml:"column" doc:"csv: name or number of its column"`
 	Key    string        `yaml:"key" doc:"key_value: its key"`
 	Group  string        `yaml:"group" doc:"regex: name or number of its group"`
+	Field  string        `yaml:"field" doc:"frames: name of its field"`
 	Within time.Duration `yaml:"within" doc:"how long the device may take, 2s when it is not given"`
 }
 
@@ -40,6 +41,9 @@ type command struct {
 	send     string
 	confirm  string // key of the confirming field, "" for none
 	within   time.Duration
+	// encode writes a payload as the device wants it; nil is as it is.
+	encode func(word string) (string, error)
+	raw    bool // send is a whole frame
 }
 
 // fillIn replaces each {{inside}} of text.
@@ -62,11 +66,11 @@ func fillIn(text string, value func(inside string) string) string {
 	}
 }
 
-func compileCommand(entity string, c lineCommand, format string) (*command, error) {
+func compileCommand(entity string, c *lineCommand, format string) (*command, error) {
 	if c.Send == "" {
 		return nil, errors.New("send is missing")
 	}
-	out := &command{entity: entity, platform: c.Platform, send: c.Send, within: c.Expect.Within}
+	out := &command{entity: entity, platform: c.Platform, send: c.Send, within: c.Expect.Within, raw: c.Raw}
 	choices, payloads := 0, 0
 	unknown := ""
 	fillIn(c.Send, func(inside string) string {
@@ -99,7 +103,7 @@ func compileCommand(entity string, c lineCommand, format string) (*command, erro
 	if choices > 0 && out.platform != "switch" {
 		return nil, fmt.Errorf("send: {{on|off}} is for platform switch, not %s", out.platform)
 	}
-	given := map[string]string{"path": c.Expect.Path, "column": c.Expect.Column, "key": c.Expect.Key, "group": c.Expect.Group}
+	given := map[string]string{"path": c.Expect.Path, "column": c.Expect.Column, "key": c.Expect.Key, "group": c.Expect.Group, "field": c.Expect.Field}
 	for key, v := range given {
 		if v != "" && key != selectors[format] {
 			return nil, fmt.Errorf("expect.%s: format %s has %s", key, format, selectors[format])
@@ -110,6 +114,8 @@ func compileCommand(entity string, c lineCommand, format string) (*command, erro
 		out.confirm = jsonPath(out.confirm)
 	}
 	switch {
+	case format != "frames" && (c.Type != "" || c.Raw):
+		return nil, errors.New("type and raw: are for frames")
 	case out.within < 0:
 		return nil, errors.New("expect.within: is negative")
 	case out.within == 0:
@@ -154,13 +160,29 @@ func (c *command) line(payload []byte) (text string, confirm any, err error) {
 		}
 		confirm = word
 	}
-	text = fillIn(c.send, func(inside string) string {
+	if c.platform == "switch" {
+		word = onOff(on)
+	}
+	if c.encode != nil {
+		if word, err = c.encode(word); err != nil {
+			return "", nil, err
+		}
+	}
+	return c.fill(word, on), confirm, nil
+}
+
+func onOff(on bool) string {
+	if on {
+		return "ON"
+	}
+	return "OFF"
+}
+
+// fill puts a payload into what is sent.
+func (c *command) fill(word string, on bool) string {
+	return fillIn(c.send, func(inside string) string {
 		yes, no, choice := strings.Cut(inside, "|")
 		switch {
-		case !choice && c.platform == "switch" && on:
-			return "ON"
-		case !choice && c.platform == "switch":
-			return "OFF"
 		case !choice:
 			return word
 		case on:
@@ -168,84 +190,19 @@ func (c *command) line(payload []byte) (text string, confirm any, err error) {
 		}
 		return no
 	})
-	return text, confirm, nil
-}
-
-// Do implements sensors.Commander. With expect it returns when the device has
-// confirmed, with everything that the device said meanwhile.
-func (d *lines) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
-	c, ok := d.commands[entity]
-	if !ok {
-		return nil, fmt.Errorf("%q takes no commands", entity)
-	}
-	text, confirm, err := c.line(payload)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.settle(ctx); err != nil {
-		return nil, err
-	}
-	if err := d.write(ctx, text); err != nil || c.confirm == "" {
-		return nil, err
-	}
-	return d.confirmed(ctx, c, confirm)
-}
-
-func (d *lines) write(ctx context.Context, text string) error {
-	port := d.port()
-	if port == nil {
-		return &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("the port is not open")}
-	}
-	limit := time.Now().Add(lineWriteLimit)
-	if at, ok := ctx.Deadline(); ok && at.Before(limit) {
-		limit = at
-	}
-	if err := port.SetWriteDeadline(limit); err != nil {
-		return sensors.PortFault(err)
-	}
-	n, err := port.Write([]byte(text))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return &sensors.Fault{Reason: sensors.Timeout, Err: fmt.Errorf("the device took %d of %d bytes: %w", n, len(text), err)}
-	}
-	return sensors.PortFault(err)
-}
-
-// confirmed reads lines until one says what was asked for.
-func (d *lines) confirmed(ctx context.Context, c *command, want any) ([]sensors.Reading, error) {
-	waiting, cancel := context.WithTimeout(ctx, c.within)
-	defer cancel()
-	var all []sensors.Reading
-	for {
-		fields, list, err := d.next(waiting)
-		all = append(all, list...)
-		if err != nil && sensors.ReasonOf(err) == sensors.Parse {
-			continue // an answer may follow
-		}
-		if err != nil && waiting.Err() != nil && ctx.Err() == nil {
-			return all, fmt.Errorf("the device did not confirm within %v", c.within)
-		}
-		if err != nil {
-			return all, err
-		}
-		for _, f := range fields {
-			if (f.key == c.confirm || f.alias == c.confirm) && confirms(f.value, want) {
-				return d.withState(all, c.entity, f.value), nil
-			}
-		}
-	}
 }
 
 // withState adds the confirmed value under the command's name, unless the line
 // had it as an entity already.
-func (d *lines) withState(list []sensors.Reading, entity string, value any) []sensors.Reading {
-	if slices.ContainsFunc(list, func(r sensors.Reading) bool { return r.Entity == entity }) {
+func (d *lines) withState(list []sensors.Reading, c *command, value any) []sensors.Reading {
+	if slices.ContainsFunc(list, func(r sensors.Reading) bool { return r.Entity == c.entity }) {
 		return list
 	}
 	kind := ""
-	if d.commands[entity].platform == "switch" {
+	if c.platform == "switch" {
 		kind = "bool"
 	}
-	return append(list, reading(entity, kind, value, time.Now()))
+	return append(list, reading(c.entity, kind, value, time.Now()))
 }
 
 // confirms compares what the device says with what was asked for.
@@ -276,6 +233,3 @@ func number(v any) any {
 	}
 	return nil
 }
-
-// Stop implements sensors.Commander: the device keeps its outputs as they are.
-func (d *lines) Stop(context.Context) error { return nil }

@@ -24,18 +24,48 @@ type talker struct {
 
 func newTalker(t *testing.T, set func(*linesOptions), entities map[string]any) *talker {
 	t.Helper()
-	k := &talker{Device: serialtest.Pty(t)}
-	k.d = mustBuild(t, "lines", func(o any) {
+	return newTalkerOf(t, "lines", func(o any, path string) {
 		opts := o.(*linesOptions)
-		opts.Port.Path = k.Path()
+		opts.Port.Path = path
 		opts.FirstLine = "keep"
 		if set != nil {
 			set(opts)
 		}
 	}, entities)
+}
+
+// newTalkerOf opens any driver of a serial device.
+func newTalkerOf(t *testing.T, name string, set func(options any, path string), entities ...map[string]any) *talker {
+	t.Helper()
+	k := &talker{Device: serialtest.Pty(t)}
+	k.d = mustBuild(t, name, func(o any) { set(o, k.Path()) }, append(entities, nil)[0])
 	k.open(t)
 	t.Cleanup(func() { k.d.Close() })
 	return k
+}
+
+func (k *talker) command(entity, payload string) ([]sensors.Reading, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return k.d.(sensors.Commander).Do(ctx, entity, []byte(payload))
+}
+
+// do carries out a command that must succeed.
+func (k *talker) do(t *testing.T, entity, payload string) {
+	t.Helper()
+	if _, err := k.command(entity, payload); err != nil {
+		t.Errorf("%s %s: %v", entity, payload, err)
+	}
+}
+
+// expectHex is Expect for bytes in hexadecimal.
+func (k *talker) expectHex(t *testing.T, want string) {
+	t.Helper()
+	b, err := unhexed(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Expect(string(b))
 }
 
 func (k *talker) open(t *testing.T) {

@@ -33,7 +33,7 @@ type wantedField struct {
 }
 
 // selectors are the keys of lineEntity by format.
-var selectors = map[string]string{"json": "path", "csv": "column", "key_value": "key", "regex": "group"}
+var selectors = map[string]string{"json": "path", "csv": "column", "key_value": "key", "regex": "group", "frames": "field"}
 
 func newPicker(o *linesOptions, entities map[string]any) (*picker, error) {
 	p := &picker{found: map[string]string{}, taken: map[string]bool{}}
