@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: abuse backlog outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants release release-check help
+.PHONY: abuse backlog chips outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants release release-check help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
@@ -44,6 +44,9 @@ interop: ## clients in Go, Python, JavaScript and C against dunlin, over every t
 
 vuln: ## known vulnerabilities in what dunlin calls (needs vuln.go.dev, or VULNDB=file:///copy)
 	@scripts/vuln.sh
+
+chips: ## every chip driver at CHIP_POINTS=2000 random points of its chip's model
+	@CHIP_POINTS=$${CHIP_POINTS:-2000} go test -count=1 -run TestChipsReturnWhatIsThere ./sensors/drivers
 
 bench: ## compare with mosquitto and mochi; ROUNDS=5 SCALE=1 SCENARIOS="..." BROKER='name=command'
 	@scripts/bench.sh

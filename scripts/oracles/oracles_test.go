@@ -12,8 +12,10 @@ import (
 	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
+	"periph.io/x/devices/v3/ads1x15"
 	"periph.io/x/devices/v3/aht20"
 	"periph.io/x/devices/v3/bmxx80"
+	"periph.io/x/devices/v3/ina219"
 	"periph.io/x/devices/v3/mcp9808"
 	"periph.io/x/devices/v3/scd4x"
 	"periph.io/x/devices/v3/tmp102"
@@ -57,7 +59,7 @@ func (p patient) Tx(addr uint16, w, r []byte) error {
 }
 
 // world is what the models are put into and what is read of it.
-type world struct{ t, p, h, co2 float64 }
+type world struct{ t, p, h, co2, v, a float64 }
 
 // oracle is another driver for one of our chips.
 type oracle struct {
@@ -90,6 +92,28 @@ func sense(d senser, err error) (func() (world, error), error) {
 	}, err
 }
 
+// adc makes an oracle of one of periph's converters. It reads when a conversion
+// at the nominal speed is just over; our models need 30 µs more, which a chip
+// that is a little fast gives it.
+func adc(driver string, within float64, chip func() *chipsim.ADS1x15, open func(i2c.Bus, *ads1x15.Opts) (*ads1x15.Dev, error)) oracle {
+	return oracle{
+		driver: driver, addr: 0x48, within: world{v: within},
+		chip: func() chipsim.Chip { c := chip(); c.Slow(0.9); return c },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.ADS1x15).Set([4]float64{w.v, 1, 2, 3}) },
+		open: func(b i2c.Bus) (func() (world, error), error) {
+			d, err := open(b, &ads1x15.DefaultOpts)
+			if err != nil {
+				return nil, err
+			}
+			pin, err := d.PinForChannel(ads1x15.Channel0, 4096*physic.MilliVolt, 100*physic.Hertz, ads1x15.BestQuality)
+			return func() (world, error) {
+				s, err := pin.Read()
+				return world{v: float64(s.V) / float64(physic.Volt)}, err
+			}, err
+		},
+	}
+}
+
 func thermometer(c chipsim.Chip, w world) { c.(*chipsim.Thermometer).Set(w.t) }
 
 var oracles = []oracle{
@@ -99,6 +123,25 @@ var oracles = []oracle{
 		set:  func(c chipsim.Chip, w world) { c.(*chipsim.BME280).Set(w.t, w.p, w.h) },
 		open: func(b i2c.Bus) (func() (world, error), error) {
 			return sense(bmxx80.NewI2C(b, 0x76, &bmxx80.Opts{Temperature: bmxx80.O2x, Pressure: bmxx80.O4x, Humidity: bmxx80.O1x}))
+		},
+	},
+	adc("ads1115", 2e-6, chipsim.NewADS1115, ads1x15.NewADS1115),
+	adc("ads1015", 2e-6, chipsim.NewADS1015, ads1x15.NewADS1015),
+	{
+		// The oracle's current is in steps of 0.1 mA.
+		driver: "ina219", addr: 0x40, within: world{v: 1e-6, a: 4e-4},
+		chip: func() chipsim.Chip { return chipsim.NewINA219() },
+		set:  func(c chipsim.Chip, w world) { c.(*chipsim.INA).Set(w.v, w.a*0.1) },
+		open: func(b i2c.Bus) (func() (world, error), error) {
+			d, err := ina219.New(b, &ina219.Opts{})
+			return func() (world, error) {
+				s, err := d.Sense()
+				if err == nil { // what it read is of the time before: its chip converts when it is looked at
+					time.Sleep(time.Second)
+					s, err = d.Sense()
+				}
+				return world{v: float64(s.Voltage) / float64(physic.Volt), a: float64(s.Current) / float64(physic.Ampere)}, err
+			}, err
 		},
 	},
 	{
@@ -174,9 +217,11 @@ func ours(t *testing.T, name string, b i2c.Bus) func() (world, error) {
 	}
 	return func() (w world, err error) {
 		list, err := d.Read(t.Context())
-		to := map[string]*float64{"temperature": &w.t, "pressure": &w.p, "humidity": &w.h, "co2": &w.co2}
+		to := map[string]*float64{"a0": &w.v, "voltage": &w.v, "current": &w.a, "temperature": &w.t, "pressure": &w.p, "humidity": &w.h, "co2": &w.co2}
 		for _, r := range list {
-			*to[r.Entity] = r.Value.(float64)
+			if v := to[r.Entity]; v != nil {
+				*v = r.Value.(float64)
+			}
 		}
 		return w, err
 	}
@@ -203,7 +248,7 @@ func compare(t *testing.T, o oracle) {
 	}
 	r := rand.New(rand.NewPCG(6, uint64(o.addr)))
 	for range 500 {
-		w := world{o.low + r.Float64()*(o.high-o.low), 310 + r.Float64()*780, 1 + r.Float64()*98, 400 + r.Float64()*30000}
+		w := world{o.low + r.Float64()*(o.high-o.low), 310 + r.Float64()*780, 1 + r.Float64()*98, 400 + r.Float64()*30000, r.Float64() * 4, r.Float64()*6 - 3}
 		for _, c := range chips {
 			o.set(c, w)
 		}
@@ -216,7 +261,7 @@ func compare(t *testing.T, o oracle) {
 		if err != nil {
 			t.Fatalf("the oracle: %v", err)
 		}
-		for _, v := range [][3]float64{{a.t, b.t, o.within.t}, {a.p, b.p, o.within.p}, {a.h, b.h, o.within.h}, {a.co2, b.co2, o.within.co2}} {
+		for _, v := range [][3]float64{{a.t, b.t, o.within.t}, {a.p, b.p, o.within.p}, {a.h, b.h, o.within.h}, {a.co2, b.co2, o.within.co2}, {a.v, b.v, o.within.v}, {a.a, b.a, o.within.a}} {
 			if math.Abs(v[0]-v[1]) > v[2] {
 				t.Fatalf("at %+v: ours %+v, the oracle's %+v", w, a, b)
 			}

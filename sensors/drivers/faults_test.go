@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -24,12 +26,14 @@ type model interface {
 	Slow(factor float64)
 }
 
-// suiteRow is one I2C driver of the suite.
+// suiteRow is one I2C or SPI driver of the suite.
 type suiteRow struct {
-	driver string
-	addr   uint16
-	set    func(options any) // nil: the defaults
-	chip   func() model
+	driver   string
+	addr     uint16
+	spi      int               // clock of an SPI chip in hertz
+	set      func(options any) // nil: the defaults
+	entities map[string]any
+	chip     func() model
 	// random puts the chip into a world and returns what must be read there.
 	random func(c model, r *rand.Rand) map[string]expected
 	// settle is how long the chip takes to see a new world, 0: the next
@@ -68,8 +72,10 @@ func onSuite(t *testing.T, row suiteRow, f func(t *testing.T, b *suiteBench)) {
 		b.bus.Plug(row.addr, b.chip)
 		g := bus.NewGuard("i2c1", b.bus, 2*time.Second)
 		defer g.Close()
-		b.d = mustBuild(t, row.driver, row.set, nil)
-		if err := b.d.Open(t.Context(), &fakeHardware{i2c: map[string]i2c.Bus{"": g}}); err != nil {
+		spi := bus.NewSPI("spi0", chipsim.Select{Bus: b.bus, At: row.addr, Fastest: row.spi}, 10_000_000, 2*time.Second)
+		defer spi.Close()
+		b.d = mustBuild(t, row.driver, row.set, row.entities)
+		if err := b.d.Open(t.Context(), &fakeHardware{i2c: map[string]i2c.Bus{"": g}, spi: spi}); err != nil {
 			t.Fatal(err)
 		}
 		defer func() { b.free(); synctest.Wait() }()
@@ -105,11 +111,17 @@ func (b *suiteBench) world() map[string]expected {
 	return want
 }
 
+// TestChipsReturnWhatIsThere takes 500 random points of each chip, and 2,000 in
+// "make chips".
 func TestChipsReturnWhatIsThere(t *testing.T) {
+	points := 500
+	if n, err := strconv.Atoi(os.Getenv("CHIP_POINTS")); err == nil {
+		points = n
+	}
 	for _, row := range suiteRows {
 		t.Run(row.driver, func(t *testing.T) {
 			onSuite(t, row, func(t *testing.T, b *suiteBench) {
-				for range 2000 {
+				for range points {
 					if _, err := b.read(t, b.world()); err != nil {
 						t.Fatal(err)
 					}
@@ -225,11 +237,13 @@ func BenchmarkRead(b *testing.B) {
 			if row.set != nil {
 				row.set(o)
 			}
-			d, err := spec.New(o, nil)
+			d, err := spec.New(o, row.entities)
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := d.Open(b.Context(), &fakeHardware{i2c: map[string]i2c.Bus{"": wires}}); err != nil {
+			spi := bus.NewSPI("spi0", chipsim.Select{Bus: wires, At: row.addr}, 10_000_000, 2*time.Second)
+			defer spi.Close()
+			if err := d.Open(b.Context(), &fakeHardware{i2c: map[string]i2c.Bus{"": wires}, spi: spi}); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
