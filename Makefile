@@ -85,6 +85,13 @@ kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=10
 backlog: ## an outage of BACKLOG=5000000 messages of 200 bytes (1 GB): memory, start, order, disk given back
 	@BACKLOG=$(or $(BACKLOG),5000000) go test -count=1 -timeout 60m -v -run TestBacklog ./broker
 
+.PHONY: page browser
+page: ## build the web page from ui/ into cmd/dunlin/internal/page/dist (needs npm)
+	@scripts/page.sh
+
+browser: ## the page in a real browser against the real program: every page, journeys, accessibility, weight
+	@scripts/browser.sh
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 

@@ -33,14 +33,15 @@ func notYet() []later {
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
 		{path: "devices.*.require", refuse: noGuard},
 		{path: "devices.*.failsafe", refuse: noGuard},
-		{path: "history.*"},
 	}
 }
 
 // NotYet warns about every key of the file that is read and checked but not
 // carried out by this version.
-func (c *Config) NotYet() []Error {
-	return c.later(func(at *node, p string, row later) (Error, bool) {
+func (c *Config) NotYet() []Error { return c.warnings(notYet()) }
+
+func (c *Config) warnings(rows []later) []Error {
+	return c.later(rows, func(at *node, p string, row later) (Error, bool) {
 		e := at.at()
 		e.Path, e.Warning, e.Hint = p, true, row.note
 		e.Msg = p + " is read but not carried out by this version"
@@ -51,7 +52,7 @@ func (c *Config) NotYet() []Error {
 // Runnable returns why this version must not run the configuration, although
 // it is correct: keys that would be weaker than they say. Nil lets it run.
 func (c *Config) Runnable() Errors {
-	errs := c.later(func(at *node, p string, row later) (Error, bool) {
+	errs := c.later(notYet(), func(at *node, p string, row later) (Error, bool) {
 		e := at.at()
 		e.Path = p
 		e.Msg = p + " is not carried out by this version"
@@ -77,9 +78,8 @@ func (c *Config) letsIn(li *Listener) bool {
 }
 
 // later calls f for every place in the file that a row of the table is about.
-func (c *Config) later(f func(at *node, p string, row later) (Error, bool)) []Error {
+func (c *Config) later(rows []later, f func(at *node, p string, row later) (Error, bool)) []Error {
 	var out Errors
-	rows := notYet()
 	c.root.walk("", func(p string, at, value *node) {
 		for _, row := range rows {
 			if !row.about(p, value) {

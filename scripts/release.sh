@@ -26,6 +26,7 @@ compile linux-mipsle mipsle ''
 go mod download
 go build -o build/out/release-tool ./scripts/release
 build/out/release-tool licences "$out/bin/dunlin-linux-arm64" >"$out/LICENCES.txt"
+cat ui/LICENSES.txt >>"$out/LICENCES.txt"
 build/out/release-tool copyright "$out/bin/dunlin-linux-arm64" >"$out/doc/copyright"
 build/out/release-tool sbom "$out/bin/dunlin-linux-arm64" >"$out/dunlin-$VERSION.spdx.json"
 scripts/compile.sh build/out/dunlin-host

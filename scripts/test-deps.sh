@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and what is not there yet; with "interop" or
-# "release", also what these targets need.
+# Installs what the tests need and what is not there yet; with "interop",
+# "browser" or "release", also what these targets need.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -9,6 +9,11 @@ command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
 command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 if [ "${1:-}" = interop ]; then
 	/usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
+	command -v node >/dev/null || missing+=(nodejs)
+	command -v npm >/dev/null || missing+=(npm)
+fi
+if [ "${1:-}" = browser ]; then
+	command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 	command -v node >/dev/null || missing+=(nodejs)
 	command -v npm >/dev/null || missing+=(npm)
 fi

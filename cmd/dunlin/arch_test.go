@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"scripts/soak":            {"broker/mqtt", "broker/packet", "broker/topic"},
 	"scripts/...":             {},
 
-	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1"},
+	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1", "cmd/dunlin/internal/history", "cmd/dunlin/internal/lines", "cmd/dunlin/internal/page"},
 
 	"bridge/cloudtest": {"broker/mqtt", "broker/packet", "broker/topic", "broker/websocket"},
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -90,9 +92,27 @@ type problem struct {
 }
 
 func checkFile(file string) checkReport {
-	r := checkReport{File: file, Problems: []problem{}}
 	cfg, errs := config.LoadFile(file, tables(), os.LookupEnv)
-	r.errors = errs
+	return checkLoaded(file, cfg, errs)
+}
+
+// checkText checks what would stand in the place of the running configuration.
+func (g *gateway) checkText(text []byte) api.Checked {
+	name := cmp.Or(g.started.File, "dunlin.yaml")
+	cfg, errs := config.Load(name, text, tables(), os.LookupEnv)
+	r := checkLoaded(name, cfg, errs)
+	var b strings.Builder
+	for _, list := range []config.Errors{r.warnings, r.errors} {
+		list.Print(&b) // a Builder takes everything
+	}
+	if !r.Valid {
+		b.WriteString(r.errors.Summary(name) + "\n")
+	}
+	return api.Checked{Valid: r.Valid, Text: b.String()}
+}
+
+func checkLoaded(file string, cfg *config.Config, errs config.Errors) checkReport {
+	r := checkReport{File: file, Problems: []problem{}, errors: errs}
 	if len(errs) == 0 {
 		r.Node, r.Listeners = cfg.Node, len(cfg.MQTT.Listeners)
 		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)

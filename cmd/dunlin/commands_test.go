@@ -127,7 +127,6 @@ func TestCheck(t *testing.T) {
 	}
 	good := write("good.yaml", "node: barn\nmqtt: {listeners: [{bind: \"127.0.0.1:1883\", anonymous: true}]}\n")
 	bad := write("bad.yaml", "nod: barn\nmqtt: {lisners: []}\n")
-	early := write("early.yaml", "history: {step: 1s}\n")
 
 	r := dunlin(t, "", "check", good)
 	if r.code != exitDone || r.err != "" || r.out != good+" is valid: node barn, 1 listener, 0 devices, 0 bridges\n" {
@@ -137,10 +136,6 @@ func TestCheck(t *testing.T) {
 	if r.code != exitConfig || !strings.Contains(r.err, bad+":1:1: error: ") || !strings.Contains(r.err, bad+":2:8: error: ") ||
 		!strings.HasSuffix(r.err, bad+": 2 problems\n") || !strings.HasPrefix(r.out, good) {
 		t.Errorf("bad: %+v", r)
-	}
-	r = dunlin(t, "", "check", early)
-	if r.code != exitDone || !strings.Contains(r.err, "warning: history") {
-		t.Errorf("early: %+v", r)
 	}
 	r = dunlin(t, "", "check", filepath.Join(dir, "none.yaml"))
 	if r.code != exitConfig || !strings.Contains(r.err, "cannot read the file") {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -36,7 +37,7 @@ func (s *shownLog) take() string {
 func TestRepeatedLogLinesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := new(shownLog)
-		log, _, stop := newLogger(config.Log{Level: "debug", Format: "text"}, out)
+		log, _, stop := newLogger(config.Log{Level: "debug", Format: "text"}, out, new(lines.Ring))
 		broker := log.With("component", "broker")
 		for i := range 1000 {
 			broker.With("client_id", i).Info("client disconnected")
@@ -77,7 +78,7 @@ func TestRepeatedLogLinesAreCounted(t *testing.T) {
 func TestLogLinesCannotBeForged(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var out bytes.Buffer
-		log, _, stop := newLogger(config.Log{Level: "info", Format: format}, &out)
+		log, _, stop := newLogger(config.Log{Level: "info", Format: format}, &out, new(lines.Ring))
 		log.Info("client connected", "client_id", "a\nlevel=ERROR msg=forged\x1b[31m\u202e\u009b31m<script>", "err", errors.New("\u202egnorw"), "user", "\r\x00")
 		stop()
 		if text := out.String(); strings.Count(text, "\n") != 1 || strings.ContainsAny(strings.TrimSuffix(text, "\n"), "\x1b\r\x00\u202e\u009b") || strings.Contains(text, "\n"+"level") {

@@ -9,13 +9,15 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
 // newLogger returns a logger to w as the configuration's log block says: text
 // on a terminal, JSON elsewhere unless the format is named. Repeats are
-// counted, not repeated; stop says what was left out at the end.
-func newLogger(l config.Log, w io.Writer) (log *slog.Logger, levels *logLevels, stop func()) {
+// counted, not repeated; stop says what was left out at the end. The newest
+// lines stay in kept.
+func newLogger(l config.Log, w io.Writer, kept *lines.Ring) (log *slog.Logger, levels *logLevels, stop func()) {
 	o := &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: harmless} // logLevels decide
 	var h slog.Handler
 	if l.Format == "json" || l.Format == "auto" && !isTerminal(w) {
@@ -23,7 +25,7 @@ func newLogger(l config.Log, w io.Writer) (log *slog.Logger, levels *logLevels, 
 	} else {
 		h = slog.NewTextHandler(w, o)
 	}
-	calm := newFloodHandler(h)
+	calm := newFloodHandler(kept.Handler(h))
 	levels = &logLevels{parts: map[string]*slog.LevelVar{}}
 	levels.set(l)
 	return slog.New(levelHandler{calm, levels.of("")}), levels, calm.shared.close

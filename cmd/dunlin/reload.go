@@ -87,7 +87,7 @@ func (g *gateway) readAgain() (*config.Config, error) {
 
 // live are the beginnings of paths that a reload carries out; the rest waits
 // for a restart.
-var live = []string{"auth.", "bridges.", "devices.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit"}
+var live = []string{"auth.", "bridges.", "devices.", "history.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit"}
 
 func isLive(path string) bool {
 	own := strings.HasPrefix(path, "mqtt.listeners.") && (strings.HasSuffix(path, ".users_file") || strings.Contains(path, ".acl."))

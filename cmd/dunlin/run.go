@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -32,12 +33,13 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	if cfg == nil {
 		return code
 	}
-	log, levels, calm := newLogger(cfg.Log, s.err)
+	var kept lines.Ring
+	log, levels, calm := newLogger(cfg.Log, s.err, &kept)
 	defer calm()
 	if cfg.File == "" {
 		log.Info("no configuration found: serving this machine only", "bind", cfg.MQTT.Listeners[0].Bind)
 	}
-	g, err := wire(cfg, deps{log: log, levels: levels, control: true, memory: limitMemory(cfg.Memory, log)})
+	g, err := wire(cfg, deps{log: log, lines: &kept, levels: levels, control: true, memory: limitMemory(cfg.Memory, log)})
 	if err != nil {
 		return startError(err, s)
 	}

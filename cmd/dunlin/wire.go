@@ -15,6 +15,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -30,6 +31,8 @@ var (
 // are the real thing; the demo and tests put in others.
 type deps struct {
 	log *slog.Logger // required
+	// lines are the newest of log; nil keeps none.
+	lines *lines.Ring
 	// buses replaces the hardware.
 	buses sensors.Buses
 	// listen replaces binding; the demo moves away from ports that are taken.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -38,12 +40,15 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		Config:  g.config.Load,
 		Bridges: g.bridgeList,
 		Devices: g.sensors.Status,
+		Auth:    g.auth,
+		Lines:   cmp.Or(d.lines, new(lines.Ring)),
+		Check:   g.checkText,
 		Reload:  g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 	})
 	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
 		<-ctx.Done()
 		return c.Close()
-	}}, part{"systemd", notifySystemd(a)})
+	}}, part{"systemd", notifySystemd(a)}, part{"history", a.Remember})
 	if ln, err := api.Listen(socketPath(cfg)); err != nil {
 		d.logger("http").Warn("no control socket: 'dunlin status' and its like cannot reach this gateway", "err", err)
 	} else {

@@ -9,6 +9,8 @@ import (
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/page"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -23,6 +25,10 @@ type Options struct {
 	Devices func() []sensors.Status
 	Build   Build
 	Node    string
+	Auth    broker.Authenticator // proves who logs in at the page
+	Lines   *lines.Ring          // the newest of the log
+	// Check finds the mistakes of a configuration's text.
+	Check func(text []byte) Checked
 	// Reload carries out the configuration anew, or says what that would
 	// change; Reloaded is how the last one went, nil if there was none.
 	Reload   func(dry bool) (*Reload, error)
@@ -33,9 +39,12 @@ type Options struct {
 // API answers requests.
 type API struct {
 	Options
-	started time.Time
-	door    door
-	pulse   pulse
+	started  time.Time
+	door     door
+	pulse    pulse
+	logins   logins
+	past     past
+	watchers watchers
 }
 
 // New makes an API; it serves nothing yet.
@@ -82,15 +91,21 @@ type call struct {
 	w    *http1.Writer
 	User string // for the audit log
 	role role
-	name string // what stands for the * in the path
-	args values
-	done bool // answered already
+	// login: a cookie says who it is
+	login bool
+	name  string // what stands for the * in the path
+	args  values
+	done  bool // answered already
 }
 
 // answer finds the route of a request and takes it.
 func (a *API) answer(c *call, who func(*call) *Problem) *Problem {
 	if p := who(c); p != nil {
 		return p
+	}
+	if f := page.Find(c.Path); f != nil && (c.Method == "GET" || c.Method == "HEAD") {
+		c.show(f)
+		return nil
 	}
 	r, p := c.route()
 	if p != nil {
@@ -113,10 +128,24 @@ func (a *API) answer(c *call, who func(*call) *Problem) *Problem {
 	default:
 		reply(c.w, 200, doc)
 	}
-	if r.method != "GET" && err == nil {
+	if r.method != "GET" && r.role == admin && err == nil {
 		a.Log.Info("changed over the API", "user", c.User, "request", c.Method+" "+c.Path)
 	}
 	return nil
+}
+
+// show sends a file of the page.
+func (c *call) show(f *page.File) {
+	keep := "no-cache"
+	if f.Lasting && c.Query != "" {
+		keep = "public, max-age=31536000, immutable"
+	}
+	c.w.Set("Cache-Control", keep)
+	c.w.Set("Content-Encoding", "gzip")
+	c.w.Set("Content-Security-Policy", page.Policy)
+	c.w.Set("X-Content-Type-Options", "nosniff")
+	c.w.Set("Referrer-Policy", "no-referrer")
+	c.w.Reply(200, f.Type, f.Body)
 }
 
 // wanted is the role that a route takes.
@@ -135,7 +164,7 @@ func (a *API) wanted(r *route) role {
 func (a *API) refuse(c *call) *Problem {
 	if c.role == open {
 		c.w.Set("WWW-Authenticate", "Bearer")
-		return &Problem{401, "who are you?", "send a token of http.tokens as Authorization: Bearer TOKEN"}
+		return &Problem{401, "who are you?", "log in at the page, or send a token of http.tokens as Authorization: Bearer TOKEN"}
 	}
 	a.Log.Warn("refused over the API", "user", c.User, "request", c.Method+" "+c.Path)
 	return problem(403, "%s may look, but not do this", c.User)

@@ -11,9 +11,14 @@
 //
 // Whoever can open the socket is an admin: the kernel asks for write permission
 // (owner, group or root), and the audit log has the user's name (SO_PEERCRED).
-// On a port a bearer token says who it is; requests from pages of other origins
+// On a port a bearer token says who it is, or the cookie of a login at the page
+// (login.go); requests from pages of other origins
 // and under names that are not this machine's are refused.
 //
 // It never shows secrets, and payloads only of retained messages that were
-// asked for. Locks: throttle's, a leaf.
+// asked for. The page itself (package page) is served beside the table. The
+// numbers of the recent past (past.go) are sampled by Remember; everything else
+// is only made for who asks, and for as long as it reads.
+//
+// Locks: door's and logins', both leaves.
 package api

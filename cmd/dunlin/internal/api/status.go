@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,8 +28,9 @@ type Build struct {
 
 // Session is who asks.
 type Session struct {
-	User string `json:"user,omitempty"`
-	Role string `json:"role"`
+	User  string `json:"user,omitempty"`
+	Role  string `json:"role"`
+	Login bool   `json:"login"` // by a cookie, which a logout ends
 }
 
 // Status is the gateway on one page. Times that are ages or spans are in
@@ -36,6 +38,7 @@ type Session struct {
 type Status struct {
 	API       string   `json:"api"` // v1
 	Node      string   `json:"node"`
+	Base      string   `json:"base"` // of the topics of its devices
 	Version   string   `json:"version"`
 	Uptime    float64  `json:"uptime"`
 	CPU       float64  `json:"cpu_seconds"`
@@ -118,7 +121,7 @@ type Bridge struct {
 
 func version(c *call) (any, error) { return c.a.Build, nil }
 
-func session(c *call) (any, error) { return Session{c.User, c.role.String()}, nil }
+func session(c *call) (any, error) { return Session{c.User, c.role.String(), c.login}, nil }
 
 func status(c *call) (any, error) { return c.a.Status(), nil }
 
@@ -130,7 +133,7 @@ func bridges(c *call) (any, error) { return c.a.bridges(), nil }
 func (a *API) Status() *Status {
 	s, p := a.Broker.Stats(), readProcess()
 	st := &Status{
-		API: "v1", Node: a.Node, Version: a.Build.Version, Uptime: age(a.started), CPU: p.cpu, Memory: p.resident,
+		API: "v1", Node: a.Node, Base: a.Config().Gateway.Base, Version: a.Build.Version, Uptime: age(a.started), CPU: p.cpu, Memory: p.resident,
 		Attention: []string{}, Devices: a.devices(), Bridges: a.bridges(), Store: a.store(),
 		Broker: Broker{
 			Connections: s.Connections, Clients: s.ClientsConnected, Sessions: s.Clients, Subscriptions: s.Subscriptions,
@@ -154,7 +157,7 @@ func (s *Status) attend() {
 	}
 	for _, d := range s.Devices {
 		if d.State != string(sensors.Online) && d.State != string(sensors.Starting) {
-			say("device %s is %s: %s", d.Name, d.State, d.Reason)
+			say("device %s is %s: %s", d.Name, d.State, cmp.Or(d.Error, d.Reason))
 		}
 	}
 	for _, b := range s.Bridges {

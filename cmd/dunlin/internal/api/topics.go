@@ -118,20 +118,8 @@ func oneTopic(c *call) (any, error) {
 	if len(found) == 0 {
 		return nil, problem(404, "nothing is retained on %.100q", name)
 	}
-	m := found[0]
-	out := Message{Topic: m.Topic, Size: len(m.Payload), QoS: int(m.QoS), Retain: true, Publisher: m.Publisher}
-	shown := m.Payload[:min(len(m.Payload), shownBytes)]
-	if out.Truncated = len(shown) < len(m.Payload); utf8.Valid(shown) {
-		text := string(shown)
-		out.Payload = &text
-	} else {
-		out.PayloadB64 = shown
-	}
-	if m.Properties != nil {
-		for _, p := range m.Properties.User {
-			out.Properties = append(out.Properties, [2]string{p.Name, p.Value})
-		}
-	}
+	out := describeMessage(found[0], shownBytes)
+	out.Retain = true
 	return out, nil
 }
 

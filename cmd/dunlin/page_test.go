@@ -1,0 +1,198 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+)
+
+// startPage runs a gateway with users: alice may act, bob may look.
+func startPage(t *testing.T) (port *remote) {
+	t.Helper()
+	users := filepath.Join(t.TempDir(), "users")
+	text := ""
+	for _, name := range []string{"alice", "bob"} {
+		hash, err := broker.HashPassword([]byte("password of "+name), broker.DefaultHashCost(1<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += name + ":" + hash + "\n"
+	}
+	if err := os.WriteFile(users, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ = startAPI(t, "node: barn\n", "node: barn\nhistory: {step: 1s}\nauth: {users_file: "+users+", admins: [alice]}\n")
+	return port
+}
+
+func logIn(port *remote, user, password string) (a answer, cookie string) {
+	body, _ := json.Marshal(map[string]string{"user": user, "password": password})
+	a = port.do("POST", "/api/v1/login", string(body))
+	cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+	return a, cookie
+}
+
+func TestPageLogin(t *testing.T) {
+	port := startPage(t)
+	page := port.do("GET", "/", "")
+	if page.status != 200 || page.contentType != "text/html; charset=utf-8" || !strings.Contains(page.header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("the page: %d %s, %s", page.status, page.contentType, page.header.Get("Content-Security-Policy"))
+	}
+	if got := port.do("GET", "/api/v1/status", ""); got.status != 401 {
+		t.Errorf("without a login: %d", got.status)
+	}
+	if got, cookie := logIn(port, "alice", "a guess"); got.status != 401 || cookie != "" || got.contentType != "application/problem+json" {
+		t.Errorf("a wrong password: %d, cookie %q", got.status, cookie)
+	}
+	in, alice := logIn(port, "alice", "password of alice")
+	if in.status != 200 || !strings.Contains(in.body, `"role":"admin"`) || !strings.Contains(in.header.Get("Set-Cookie"), "; HttpOnly; SameSite=Strict") {
+		t.Fatalf("alice: %d %s, %s", in.status, in.body, in.header.Get("Set-Cookie"))
+	}
+	_, bob := logIn(port, "bob", "password of bob")
+	_, script := logIn(port, "", "do-as-you-like") // a token of http.tokens
+	for _, c := range []struct {
+		method, path, cookie string
+		want                 int
+		fields               []string
+	}{
+		{"GET", "/api/v1/status", alice, 200, nil},
+		{"GET", "/api/v1/config", bob, 200, nil},
+		{"DELETE", "/api/v1/retained?filter=none", bob, 403, nil},
+		{"POST", "/api/v1/config/check", bob, 403, nil},
+		{"DELETE", "/api/v1/retained?filter=none", alice, 200, nil},
+		{"DELETE", "/api/v1/retained?filter=none", alice, 403, []string{"Origin", "http://elsewhere.example"}},
+		{"POST", "/api/v1/login", "", 403, []string{"Sec-Fetch-Site", "cross-site"}},
+		{"DELETE", "/api/v1/retained?filter=none", script, 200, nil},
+		{"GET", "/api/v1/status", alice + "x", 401, nil},
+		{"POST", "/api/v1/logout", alice, 204, nil},
+		{"GET", "/api/v1/status", alice, 401, nil},
+	} {
+		got := port.do(c.method, c.path, "", append(c.fields, "Cookie", c.cookie)...)
+		if got.status != c.want {
+			t.Errorf("%s %s with %.8q %v: %d, want %d: %s", c.method, c.path, c.cookie, c.fields, got.status, c.want, got.body)
+		}
+	}
+	for range 5 {
+		logIn(port, "bob", "a guess")
+	}
+	if got, _ := logIn(port, "bob", "password of bob"); got.status != 429 {
+		t.Errorf("after five wrong passwords: %d", got.status)
+	}
+}
+
+func TestPageLooks(t *testing.T) {
+	port := startPage(t)
+	_, cookie := logIn(port, "bob", "password of bob")
+	settings := port.do("GET", "/api/v1/config", "", "Cookie", cookie).body
+	for _, secret := range []string{"see-but-do-not-touch", "do-as-you-like"} {
+		if strings.Contains(settings, secret) {
+			t.Errorf("the configuration shows the token %s", secret)
+		}
+	}
+	if !strings.Contains(settings, `"path":"http.tokens.act.token","value":"***"`) {
+		t.Errorf("the configuration has no token: %s", settings)
+	}
+	if got := port.do("GET", "/api/v1/logs?level=warn&limit=5", "", "Cookie", cookie); got.status != 200 || !strings.Contains(got.body, `"lines":[`) {
+		t.Errorf("logs: %d %s", got.status, got.body)
+	}
+	var past api.History
+	for end := time.Now().Add(30 * time.Second); len(past.Series) == 0 || len(past.Series[0].Values) < 2; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no history in 30 s: %+v", past)
+		}
+		got := port.do("GET", "/api/v1/history?series=device/tank/&span=60", "", "Cookie", cookie)
+		if err := json.Unmarshal([]byte(got.body), &past); got.status != 200 || err != nil {
+			t.Fatalf("%d %v %s", got.status, err, got.body)
+		}
+	}
+	if s := past.Series[0]; len(past.Series) != 1 || s.Name != "device/tank/level" || s.Values[1] != 12.5 || past.Step != 1 {
+		t.Errorf("the history of the tank is %+v", past)
+	}
+	if age := float64(time.Now().Unix()) - past.End; age < -2 || age > 20 {
+		t.Errorf("the history ends %v s ago", age)
+	}
+}
+
+// What is checked over the API is what 'dunlin check' says, and goes nowhere.
+func TestPageChecks(t *testing.T) {
+	socket, _, _ := startAPI(t)
+	for text, want := range map[string]string{"node: x\n": `{"valid":true,`, "nod: x\n": `did you mean node?`} {
+		if got := socket.do("POST", "/api/v1/config/check", text); got.status != 200 || !strings.Contains(got.body, want) {
+			t.Errorf("%q: %d %s", text, got.status, got.body)
+		}
+	}
+}
+
+// The stream of a topic begins with what is retained and goes on with what is
+// published; many who watch are refused.
+func TestPageWatches(t *testing.T) {
+	socket, _, _ := startAPI(t)
+	socket.do("POST", "/api/v1/publish", `{"topic":"room/a","payload":"before","retain":true}`)
+	if got := socket.do("GET", "/api/v1/watch?filter=a%23", ""); got.status != 400 {
+		t.Errorf("a filter that is none: %d", got.status)
+	}
+	var first *stream
+	for range 8 {
+		if s := socket.stream("/api/v1/watch?filter=room/%2B"); first == nil {
+			first = s
+		}
+	}
+	if got := socket.do("GET", "/api/v1/watch?filter=room/%2B", ""); got.status != 503 {
+		t.Errorf("the ninth who watches: %d", got.status)
+	}
+	for i, want := range []string{"before", "after"} {
+		if i > 0 {
+			socket.do("POST", "/api/v1/publish", `{"topic":"room/a","payload":"after"}`)
+		}
+		var got api.Watched
+		if err := json.Unmarshal([]byte(first.event(t, "messages")), &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Messages) != 1 || *got.Messages[0].Payload != want || got.Messages[0].Retain != (i == 0) {
+			t.Errorf("got %+v, want %s", fmt.Sprintf("%+v", got), want)
+		}
+	}
+}
+
+// stream is an answer of server-sent events.
+type stream struct{ text *bufio.Scanner }
+
+func (r *remote) stream(target string) *stream {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	r.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, "GET", r.base+target, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	got, err := r.http.Do(req)
+	if err != nil || got.StatusCode != 200 {
+		r.t.Fatalf("%s: %v %v", target, got, err)
+	}
+	r.t.Cleanup(func() { got.Body.Close() })
+	return &stream{bufio.NewScanner(got.Body)}
+}
+
+// event waits for the next event of a name and returns its data.
+func (s *stream) event(t *testing.T, name string) string {
+	t.Helper()
+	for s.text.Scan() {
+		if s.text.Text() == "event: "+name && s.text.Scan() {
+			return strings.TrimPrefix(s.text.Text(), "data: ")
+		}
+	}
+	t.Fatalf("the stream ended: %v", s.text.Err())
+	return ""
+}

@@ -1,0 +1,70 @@
+// Devices: what each reads, how it is, and how its values went.
+import { useState } from "preact/hooks";
+import { age, num, value } from "./format.js";
+import { useLive } from "./live.js";
+import { Card, Empty, Failure, Pill, Plot, Spark, useHistory } from "./parts.jsx";
+import { device as words } from "./words.js";
+
+export function Devices({ name }) {
+  const live = useLive(), list = live.status && live.status.devices;
+  const past = useHistory(list && list.length ? "device/" : "", 3600, 60);
+  if (!list) return null;
+  const one = name && list.find(d => d.name === name);
+  return (
+    <>
+      {name && (one ? <One d={one} key={name} /> : <Card title={name} action={<a href="#/devices">Close</a>}><Failure err={new Error("there is no device of this name")} /></Card>)}
+      {!list.length && <Card title="Devices"><Empty title="No devices yet"><p>Find what is wired with <code>dunlin scan</code>, or begin with a pretended one:</p><pre>{`devices:
+  - name: room
+    driver: sim
+    entities: {temperature: {signal: sine, min: 18, max: 24}}`}</pre></Empty></Card>}
+      {list.map(d => <Tile d={d} key={d.name} past={past} />)}
+    </>
+  );
+}
+
+function Tile({ d, past }) {
+  const [kind, word] = words(d);
+  return (
+    <Card w={4} class={"device " + (kind === "bad" ? "bad" : "")} title={<a href={"#/devices/" + encodeURIComponent(d.name)}>{d.name}</a>} note={d.driver} action={<Pill k={kind}>{word}</Pill>}>
+      {d.values.slice(0, 6).map(v => {
+        const points = past.series[`device/${d.name}/${v.entity}`];
+        return <div class="reading" key={v.entity}><span>{v.entity}</span><b>{value(v)}</b>{points ? <Spark v={points} label={`${d.name} ${v.entity}, last hour`} /> : <i />}</div>;
+      })}
+      {d.values.length > 6 && <p class="mut small">and {d.values.length - 6} more</p>}
+      {kind === "bad" && <p class="why">{d.error || d.reason}</p>}
+      <p class="mut small">{d.age < 0 ? "never read" : "read " + age(d.age) + " ago"}{d.failed > 0 && ` · ${num(d.failed)} failed`}</p>
+    </Card>
+  );
+}
+
+const spans = [[900, "15 min"], [3600, "1 h"], [86400, "24 h"]];
+
+function One({ d }) {
+  const [span, setSpan] = useState(3600);
+  const past = useHistory(`device/${d.name}/`, span, 360);
+  const [kind, word] = words(d);
+  return (
+    <Card title={d.name} note={d.driver} action={<a href="#/devices">Close</a>}>
+      <dl class="facts">
+        <div><dt>State</dt><dd><Pill k={kind}>{word}</Pill></dd></div>
+        <div><dt>Last reading</dt><dd>{d.age < 0 ? "never" : age(d.age) + " ago"}</dd></div>
+        <div><dt>Readings</dt><dd>{num(d.ok)} good, {num(d.failed)} failed</dd></div>
+        {d.reason && <div><dt>Reason</dt><dd>{d.reason}</dd></div>}
+        {d.error && <div class="long"><dt>Last error</dt><dd>{d.error}</dd></div>}
+      </dl>
+      <div class="bar" role="group" aria-label="Time shown">{spans.map(([s, text]) => <button type="button" key={s} aria-pressed={s === span} onClick={() => setSpan(s)}>{text}</button>)}</div>
+      <div class="plots">
+        {d.values.map((v, i) => {
+          const points = past.series[`device/${d.name}/${v.entity}`];
+          return (
+            <div key={v.entity}>
+              <h3>{v.entity} <b>{value(v)}</b></h3>
+              {points && <Plot height={130} data={[past.times, points]} cols={[[v.unit || v.entity, "--s" + (1 + (i % 2)), true, typeof v.value === "boolean"]]} label={`${v.entity}: now ${value(v)}`} />}
+            </div>
+          );
+        })}
+      </div>
+      {past.ready && !past.times.length && <p class="mut small">Plots begin with the first samples of the history (history.step).</p>}
+    </Card>
+  );
+}
