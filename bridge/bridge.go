@@ -105,7 +105,7 @@ func (b *Bridge) Stats() Stats {
 	}
 	s.Storms = b.receiver.storm.stops()
 	now := time.Now()
-	s.Today = b.pacer.used(now)
+	s.Today, s.Paused = b.pacer.used(now), b.Paused()
 	if w := b.window.Load(); w != nil {
 		n, since, _ := w.inFlight()
 		s.judge(now, n, since)

@@ -134,12 +134,12 @@ func (b *Bridge) DeadRequeue(ctx context.Context, seq uint64) error {
 }
 
 // DeadPurge deletes the dead letters that were given up before a time, and
-// returns how many.
-func (b *Bridge) DeadPurge(ctx context.Context, before time.Time) (n int, err error) {
+// returns how many; dry only counts.
+func (b *Bridge) DeadPurge(ctx context.Context, before time.Time, dry bool) (n int, err error) {
 	if b.o.Dead == nil {
 		return 0, ErrNoDeadLetters
 	}
-	return purge(ctx, b.o.Dead, func(e *mqtt.Queued) bool { return e.At.Before(before) })
+	return purge(ctx, b.o.Dead, dry, func(e *mqtt.Queued) bool { return e.At.Before(before) })
 }
 
 // pageSize bounds how many entries are looked at under a queue's lock.
@@ -165,13 +165,17 @@ func page(q Shelf, after uint64, f func(*mqtt.Queued) bool) {
 	}
 }
 
-// purge removes the entries that which is true for.
-func purge(ctx context.Context, q Shelf, which func(*mqtt.Queued) bool) (n int, err error) {
+// purge removes, or only counts, the entries that which is true for.
+func purge(ctx context.Context, q Shelf, dry bool, which func(*mqtt.Queued) bool) (n int, err error) {
 	page(q, 0, func(e *mqtt.Queued) bool {
-		if which(e) {
-			if err = q.Drop(ctx, e.Seq, mqtt.DropUnwanted); err == nil {
-				n++
-			}
+		if !which(e) {
+			return true
+		}
+		if !dry {
+			err = q.Drop(ctx, e.Seq, mqtt.DropUnwanted)
+		}
+		if err == nil {
+			n++
 		}
 		return err == nil
 	})

@@ -157,7 +157,7 @@ func TestDeadLettersAreRequeuedAndPurged(t *testing.T) {
 		if _, marked := l.Message.Properties.Get(reasonProperty); err != nil || marked || string(l.Message.Payload) != "3" {
 			t.Errorf("DeadLetter: %+v %v", l, err)
 		}
-		n, err := r.DeadPurge(t.Context(), time.Now())
+		n, err := r.DeadPurge(t.Context(), time.Now(), false)
 		want(t, "purged", n, 2)
 		want(t, "left", len(letters(t, r.Bridge)), 0)
 		if err != nil {
@@ -185,12 +185,25 @@ func TestSpool(t *testing.T) {
 		after(time.Second)
 		want(t, "sent while paused", len(s.publishes()), 0)
 		var topics []string
-		r.Spool(func(l Letter) bool {
-			topics = append(topics, l.Message.Topic)
+		var first uint64
+		r.Spool(0, func(l Letter) bool {
+			if topics = append(topics, l.Message.Topic); first == 0 {
+				first = l.Seq
+			}
 			return len(topics) < 3
 		})
 		want(t, "spool", topics, "[alarm/a out/old out/old]")
-		n, err := r.SpoolPurge(t.Context(), time.Now().Add(-time.Minute))
+		var behind []string
+		r.Spool(first, func(l Letter) bool {
+			behind = append(behind, l.Message.Topic)
+			return len(behind) < 2
+		})
+		want(t, "behind the alarm", behind, "[out/old out/old]")
+		would, err := r.SpoolPurge(t.Context(), time.Now().Add(-time.Minute), true)
+		if would != 100 || err != nil || r.q.Stats().Messages != 101 {
+			t.Errorf("%d would be purged, %v; %d are left", would, err, r.q.Stats().Messages)
+		}
+		n, err := r.SpoolPurge(t.Context(), time.Now().Add(-time.Minute), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -201,9 +214,7 @@ func TestSpool(t *testing.T) {
 		}
 		r.Resume()
 		began := time.Now()
-		if err := r.SpoolDrain(t.Context(), 0); err != nil {
-			t.Fatal(err)
-		}
+		r.drained(t)
 		want(t, "delivered", len(s.payloads()), 52)
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("drained in %v", took)
@@ -213,7 +224,7 @@ func TestSpool(t *testing.T) {
 		r := start(t, newServer(t, always(plan{publish: func(int, *packet.View) verdict { return verdict{ignore: true} }})))
 		r.put("out/a", "x", 1)
 		after(time.Second)
-		n, err := r.SpoolPurge(t.Context(), time.Now())
+		n, err := r.SpoolPurge(t.Context(), time.Now(), false)
 		if n != 0 || err != nil || r.q.Stats().Messages != 1 {
 			t.Errorf("%d purged, %v, %d left", n, err, r.q.Stats().Messages)
 		}
@@ -229,11 +240,22 @@ func TestSpool(t *testing.T) {
 		after(time.Minute)
 		r.Resume()
 		began := time.Now()
-		if err := r.SpoolDrain(t.Context(), 10); err != nil {
-			t.Fatal(err)
-		}
+		r.SpoolDrain(10)
+		r.drained(t)
 		if took := time.Since(began); took < 9*time.Second || took > 15*time.Second {
 			t.Errorf("100 messages at 10/s in %v", took)
+		}
+		r.Pause()
+		for range 100 {
+			r.put("out/a", "x", 1)
+		}
+		r.s.kill()
+		after(time.Minute)
+		r.Resume()
+		began = time.Now()
+		r.drained(t)
+		if took := time.Since(began); took > 2*time.Second {
+			t.Errorf("after a drain the next takes %v: its speed stayed", took)
 		}
 	})
 }

@@ -115,6 +115,8 @@ func (l *link) next(ctx context.Context) (mqtt.Queued, error) {
 		case ok:
 			l.behind[laneOf(e.Seq)]--
 			return e, nil
+		case soonest < 0 && !paused:
+			l.b.pacer.drained()
 		}
 		if err := l.await(ctx, soonest, changed); err != nil {
 			return e, err

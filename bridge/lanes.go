@@ -18,6 +18,8 @@ const (
 	LaneCount
 )
 
+func (l Lane) String() string { return [LaneCount]string{"live", "alarm", "history"}[l] }
+
 // lanes are the queues of a bridge behind the face of one: an entry's Seq
 // holds its lane in the lowest two bits. Since 4 divides the number of Packet
 // Identifiers, those of two lanes are apart as well.

@@ -66,12 +66,20 @@ func (p *pacer) sent(now time.Time, size int, late bool) error {
 	return p.save()
 }
 
-// force sets the speed of what waited, in messages/s; 0 gives it back.
+// force sets the speed of what waited, in messages/s, until drained; 0 gives it
+// back at once.
 func (p *pacer) force(rate float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.pace.forced = newBucket(rate, 1)
 	p.mu.changed.tell()
+}
+
+// drained ends what force began: nothing waits.
+func (p *pacer) drained() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.pace.forced = bucket{}
 }
 
 func (p *pacer) connected() {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -68,4 +69,16 @@ func (r *rig) balanced(t testing.TB) {
 
 func (r *rig) put(topic, payload string, qos mqtt.QoS) {
 	r.q.add(mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos})
+}
+
+// drained waits until nothing waits to go up.
+func (r *rig) drained(t *testing.T) {
+	t.Helper()
+	for range 600 {
+		if r.Stats().Queue.Messages == 0 {
+			return
+		}
+		after(100 * time.Millisecond)
+	}
+	t.Fatal("messages still wait after a minute")
 }

@@ -61,6 +61,7 @@ type Stats struct {
 	Attempts uint64 // attempts to connect
 	Connects uint64 // attempts that succeeded
 	Server   string // host:port of the present or last connection
+	Paused   bool   // by Pause
 
 	Queue    mqtt.QueueStats
 	InFlight int           // PUBLISH packets awaiting their last acknowledgement

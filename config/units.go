@@ -110,6 +110,10 @@ func leadingNumber(s string) string {
 	return s[:n]
 }
 
+// ParseDuration reads 30s, 1h30m, 7d, as the configuration does; 0 needs no
+// unit.
+func ParseDuration(s string) (time.Duration, error) { return parseDuration(s) }
+
 // parseDuration reads 30s, 1h30m, 7d; 0 needs no unit.
 func parseDuration(s string) (time.Duration, error) {
 	if s == "0" {

@@ -30,10 +30,12 @@ type asker struct {
 	socket string
 	config string
 	json   bool
+
+	patience time.Duration
 }
 
 func newAsker(name, help string, s streams) *asker {
-	q := &asker{s: s, flags: pflag.NewFlagSet(name, pflag.ContinueOnError), help: help}
+	q := &asker{s: s, flags: pflag.NewFlagSet(name, pflag.ContinueOnError), help: help, patience: answerIn}
 	q.flags.StringVar(&q.socket, "socket", os.Getenv("DUNLIN_SOCKET"), "the gateway's `socket`; $DUNLIN_SOCKET")
 	q.flags.StringVarP(&q.config, "config", "c", "", "configuration `file` whose data_dir has the socket")
 	return q
@@ -97,10 +99,10 @@ func (q *asker) ask(ctx context.Context, method, target string, body []byte) (*h
 	return nil, p
 }
 
-// get asks for a document and decodes it into doc; with --json it prints it
-// and reports false.
+// get asks for a document and decodes it into doc; with --json it prints it as
+// well and reports false.
 func (q *asker) get(ctx context.Context, method, target string, doc any) (show bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	ctx, cancel := context.WithTimeout(ctx, q.patience)
 	defer cancel()
 	r, err := q.ask(ctx, method, target, nil)
 	if err != nil {
@@ -112,11 +114,11 @@ func (q *asker) get(ctx context.Context, method, target string, doc any) (show b
 		return false, err
 	case q.json:
 		_, err = q.s.out.Write(b)
-		return false, err
-	case doc == nil:
-		return true, nil
 	}
-	return true, json.Unmarshal(b, doc)
+	if err == nil && doc != nil {
+		err = json.Unmarshal(b, doc)
+	}
+	return !q.json, err
 }
 
 // unreachable is a socket where nobody answers.

@@ -34,6 +34,7 @@ func commands() []command {
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
 		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
 		{"Look", "doctor", "find out what is wrong", runDoctor},
+		{"Care", "bridge", "links to other servers: test, pause, spool, dead letters", runBridge},
 		{"Care", "reload", "apply the changed configuration", runReload},
 		{"Care", "passwd", "users and passwords, as mosquitto_passwd", runPasswd},
 		{"Care", "store", "look into a data_dir: check, show, export", runStore},

@@ -92,12 +92,8 @@ func writeStatus(w io.Writer, st *api.Status) error {
 		}
 	}
 	if len(st.Bridges) > 0 {
-		rows := [][]string{{"BRIDGE", "STATE", "WAITING", "SIZE", "OLDEST", "DROPPED", "LAST ERROR"}}
-		for i := range st.Bridges {
-			rows = append(rows, bridgeRow(&st.Bridges[i]))
-		}
 		fmt.Fprintln(w)
-		if err := writeTable(w, rows); err != nil {
+		if err := writeTable(w, bridgeRows(st.Bridges)); err != nil {
 			return err
 		}
 	}
@@ -171,10 +167,21 @@ func reading(v any) string {
 	return fmt.Sprint(v)
 }
 
+func bridgeRows(all []api.Bridge) [][]string {
+	rows := [][]string{{"BRIDGE", "STATE", "WAITING", "SIZE", "OLDEST", "DROPPED", "LAST ERROR"}}
+	for i := range all {
+		rows = append(rows, bridgeRow(&all[i]))
+	}
+	return rows
+}
+
 func bridgeRow(b *api.Bridge) []string {
 	state, oldest := b.State+" "+span(b.Since), "-"
 	if b.State == "up" && b.RTT > 0 {
 		state += ", " + span(b.RTT)
+	}
+	if b.Paused {
+		state += ", paused"
 	}
 	if b.Waiting > 0 {
 		oldest = span(b.Oldest)

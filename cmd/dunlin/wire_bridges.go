@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -77,12 +76,9 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 	return nil
 }
 
-// laneNames are those of config; the queue of lane live has the name of its
-// bridge.
-var laneNames = [bridge.LaneCount]string{bridge.Live: "live", bridge.Alarm: "alarm", bridge.History: "history"}
-
 // attachLanes makes a queue for each lane that a route uses, which share the
-// size of the spool, and one for dead letters.
+// size of the spool, and one for dead letters. The queue of lane live has the
+// name of its bridge.
 func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.Options, d *deps) error {
 	var filters [bridge.LaneCount][]mqtt.Subscription
 	used := 0
@@ -103,7 +99,7 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 			qo.MaxBytes, qo.MaxMessages = min(qo.MaxBytes, spoolBytes), spoolMessages
 		}
 		if bridge.Lane(lane) != bridge.Live {
-			qo.Name += "/" + laneNames[lane]
+			qo.Name += "/" + bridge.Lane(lane).String()
 		}
 		in, err := bridge.NewIntake(bridge.Lane(lane), o.Out)
 		if err != nil {
@@ -141,7 +137,9 @@ func outRoutes(in []config.OutRoute) []bridge.Route {
 	for _, r := range in {
 		w := &r.WhileOffline
 		to := route(r.Route)
-		to.Lane, to.TTL = bridge.Lane(slices.Index(laneNames[:], r.Lane)), r.TTL
+		for to.Lane = bridge.Live; to.Lane.String() != r.Lane; to.Lane++ {
+		}
+		to.TTL = r.TTL
 		to.Keep = bridge.Keep{What: keeps[w.Keep], Every: w.Every, Window: max(w.Mean, w.Min, w.Max)}
 		out = append(out, to)
 	}

@@ -83,6 +83,8 @@ func schema(t reflect.Type) object {
 			return object{"type": "string", "contentEncoding": "base64"}
 		}
 		return object{"type": "array", "items": schema(t.Elem())}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": schema(t.Elem())}
 	case reflect.Float64:
 		return object{"type": "number"}
 	case reflect.Interface:

@@ -44,5 +44,19 @@ func init() {
 		{"POST", "/api/v1/config/check", admin, "the mistakes of the configuration in the body", "", Checked{}, checkText},
 		{"GET", "/api/v1/devices", viewer, "devices of this gateway", "", []Device(nil), devices},
 		{"GET", "/api/v1/bridges", viewer, "links to other servers", "", []Bridge(nil), bridges},
+
+		{"GET", "/api/v1/bridges/*", viewer, "one link", "", Bridge{}, onBridge(oneBridge)},
+		{"POST", "/api/v1/bridges/*/test", admin, "try the way to the server as another client; takes up to 45 s a server", "", Probe{}, onBridge(testBridge)},
+		{"POST", "/api/v1/bridges/*/pause", admin, "send nothing until resume; the link stays up", "", nil, onBridge(pauseBridge)},
+		{"POST", "/api/v1/bridges/*/resume", admin, "send again", "", nil, onBridge(resumeBridge)},
+		{"GET", "/api/v1/bridges/*/spool", admin, "what waits, in the order of sending", "limit,cursor", Letters{}, listLetters(false)},
+		{"GET", "/api/v1/bridges/*/spool/messages", admin, "the same whole, one JSON object a line; since is in seconds", "since", nil, exportLetters(false)},
+		{"POST", "/api/v1/bridges/*/spool/drain", admin, "send what waited at so many messages a second until nothing waits; 0: at the bridge's own speed", "rate", Counted{}, onBridge(drainSpool)},
+		{"DELETE", "/api/v1/bridges/*/spool", admin, "delete what waits and was never sent; older is in seconds", "older,dry_run", Counted{}, purgeLetters(false)},
+		{"GET", "/api/v1/bridges/*/dead", admin, "messages that were given up, oldest first", "limit,cursor", Letters{}, listLetters(true)},
+		{"GET", "/api/v1/bridges/*/dead/messages", admin, "the same whole, one JSON object a line; since is in seconds", "since", nil, exportLetters(true)},
+		{"GET", "/api/v1/bridges/*/dead/message", admin, "one of them, whole", "seq", Letter{}, onBridge(oneDead)},
+		{"POST", "/api/v1/bridges/*/dead/requeue", admin, "queue one of them again; all of them with seq=all", "seq", Counted{}, onBridge(requeueDead)},
+		{"DELETE", "/api/v1/bridges/*/dead", admin, "delete them; older is in seconds", "older,dry_run", Counted{}, purgeLetters(true)},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
@@ -117,6 +118,13 @@ type Bridge struct {
 	Received uint64  `json:"received"`
 	Attempts uint64  `json:"attempts"`
 	Connects uint64  `json:"connects"`
+	Paused   bool    `json:"paused"`
+	AckAge   float64 `json:"ack_age"`   // how long what is in flight has waited for any acknowledgement
+	Rate     float64 `json:"rate"`      // messages/s acknowledged
+	Drain    float64 `json:"drain"`     // until nothing waits, at that rate; 0: unknown, or nothing waits
+	DeadKept int     `json:"dead_kept"` // on the shelf of dead letters
+	// Drops are those of Dropped, by reason.
+	Drops map[string]uint64 `json:"drops"`
 }
 
 func version(c *call) (any, error) { return c.a.Build, nil }
@@ -163,6 +171,9 @@ func (s *Status) attend() {
 	for _, b := range s.Bridges {
 		if b.State == string(bridge.Down) {
 			say("bridge %s is down: %s", b.Name, b.Reason)
+		}
+		if b.Paused {
+			say("bridge %s is paused", b.Name)
 		}
 		if b.Dropped > 0 {
 			say("bridge %s has dropped %d messages", b.Name, b.Dropped)
@@ -212,15 +223,26 @@ func (a *API) devices() []Device {
 func (a *API) bridges() []Bridge {
 	all := []Bridge{}
 	for _, b := range a.Bridges() {
-		s, name := b.Stats(), b.Name()
-		all = append(all, Bridge{
-			Name: name, State: string(s.State), Since: age(s.Since), Class: string(s.Class), Reason: s.Reason, Server: s.Server,
-			RTT: s.RTT.Seconds(), LastAck: age(s.LastAck), Waiting: s.Queue.Messages, Bytes: s.Queue.Bytes, Oldest: s.Queue.Oldest.Seconds(),
-			InFlight: s.InFlight, Accepted: s.Queue.Accepted, Acked: s.Acked, Dropped: s.Queue.Dropped, Dead: s.Dead, Received: s.Received,
-			Attempts: s.Attempts, Connects: s.Connects,
-		})
+		all = append(all, describeBridge(b))
 	}
 	return all
+}
+
+func describeBridge(b *bridge.Bridge) Bridge {
+	s := b.Stats()
+	out := Bridge{
+		Name: b.Name(), State: string(s.State), Since: age(s.Since), Class: string(s.Class), Reason: s.Reason, Server: s.Server,
+		RTT: s.RTT.Seconds(), LastAck: age(s.LastAck), Waiting: s.Queue.Messages, Bytes: s.Queue.Bytes, Oldest: s.Queue.Oldest.Seconds(),
+		InFlight: s.InFlight, Accepted: s.Queue.Accepted, Acked: s.Acked, Dropped: s.Queue.Dropped, Dead: s.Dead, Received: s.Received,
+		Attempts: s.Attempts, Connects: s.Connects, Paused: s.Paused, AckAge: s.AckAge.Seconds(), Rate: s.Rate, Drain: s.Drain.Seconds(),
+		DeadKept: s.DeadKept, Drops: map[string]uint64{},
+	}
+	for reason, n := range s.Queue.Drops {
+		if n > 0 {
+			out.Drops[mqtt.DropReason(reason).String()] = n
+		}
+	}
+	return out
 }
 
 // age is in seconds; -1 of what never was.

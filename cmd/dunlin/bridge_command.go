@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/config"
+)
+
+const bridgeHelp = `Usage: dunlin bridge status [NAME] [--json]
+       dunlin bridge test NAME [--json]
+       dunlin bridge pause|resume NAME
+       dunlin bridge spool list NAME [--limit N] [--json]
+       dunlin bridge spool export NAME [--since TIME]
+       dunlin bridge spool drain NAME [--rate N] [--wait] [--timeout TIME]
+       dunlin bridge spool purge NAME [--older TIME] [-y]
+       dunlin bridge dead list|export|purge NAME
+       dunlin bridge dead show NAME NUMBER
+       dunlin bridge dead requeue NAME NUMBER|all
+
+Looks at a link of the running gateway to another server, and works on it.
+test goes the whole way to the server as another client, so that the link does
+not notice. pause lasts until resume, or until the gateway or the bridge starts
+anew. spool is what waits to be sent, dead what was given up because the server
+will never take it; export writes one JSON object a line. drain sends what
+waited for the link at so many messages a second, for as long as something
+waits. purge says how many it would delete, and with -y deletes them.
+
+Examples:
+  dunlin bridge status
+  dunlin bridge test cloud
+  dunlin bridge spool export cloud --since 1h > spool.jsonl
+  dunlin bridge spool drain cloud --rate 50 --wait --timeout 10m
+  dunlin bridge spool purge cloud --older 2d -y
+  dunlin bridge dead requeue cloud all
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 4 no gateway runs or test does not
+reach the server, 5 not allowed, 27 drain --timeout ran out.
+`
+
+// bridgeVerb is one thing to do: a request, and what becomes of the answer.
+type bridgeVerb struct {
+	words         string
+	method, below string // of the bridge's path
+	query         string // name of the argument, and of the flag that it comes from; seq is a word
+	done          string // said of a number of messages
+	run           func(*bridgeJob, context.Context) error
+}
+
+var bridgeVerbs = [...]bridgeVerb{
+	{"status", "GET", "", "", "", (*bridgeJob).status},
+	{"test", "POST", "/test", "", "", (*bridgeJob).test},
+	{"pause", "POST", "/pause", "", "", (*bridgeJob).tell},
+	{"resume", "POST", "/resume", "", "", (*bridgeJob).tell},
+	{"spool list", "GET", "/spool", "limit", "", (*bridgeJob).list},
+	{"spool export", "GET", "/spool/messages", "since", "", (*bridgeJob).export},
+	{"spool drain", "POST", "/spool/drain", "rate", "wait", (*bridgeJob).drain},
+	{"spool purge", "DELETE", "/spool", "older", "deleted", (*bridgeJob).purge},
+	{"dead list", "GET", "/dead", "limit", "", (*bridgeJob).list},
+	{"dead show", "GET", "/dead/message", "seq", "", (*bridgeJob).show},
+	{"dead requeue", "POST", "/dead/requeue", "seq", "wait again", (*bridgeJob).tell},
+	{"dead export", "GET", "/dead/messages", "since", "", (*bridgeJob).export},
+	{"dead purge", "DELETE", "/dead", "older", "deleted", (*bridgeJob).purge},
+}
+
+// bridgeJob is one call of dunlin bridge.
+type bridgeJob struct {
+	*asker
+	bridgeVerb
+	target  string // of the request
+	bridge  string // where the bridge itself is
+	wait    bool
+	timeout time.Duration
+	yes     bool
+	code    int // when it fails, if not 0
+}
+
+// timeFlag is a time as the configuration has them; its text is in seconds, as
+// the API wants it.
+type timeFlag string
+
+func (t *timeFlag) Set(text string) error {
+	d, err := config.ParseDuration(text)
+	*t = timeFlag(strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
+	return err
+}
+func (t *timeFlag) String() string { return string(*t) }
+func (t *timeFlag) Type() string   { return "time" }
+
+func runBridge(ctx context.Context, args []string, s streams) int {
+	j := &bridgeJob{asker: newAsker("bridge", bridgeHelp, s)}
+	j.jsonFlag()
+	f := j.flags
+	f.Int("limit", 100, "list so many messages, up to 1000")
+	f.Var(new(timeFlag), "since", "export what is younger than this `time`")
+	f.Var(new(timeFlag), "older", "purge what is older than this `time`")
+	f.Float64("rate", 0, "drain at so many messages/s; 0: at the bridge's own speed")
+	f.BoolVar(&j.wait, "wait", false, "end when nothing waits")
+	f.DurationVar(&j.timeout, "timeout", 0, "of --wait; 0: none")
+	f.BoolVarP(&j.yes, "yes", "y", false, "purge without looking first")
+	if code, done := j.parse(args); done {
+		return code
+	}
+	if wrong := j.read(f.Args()); wrong != "" {
+		return j.usage("%s", wrong)
+	}
+	err := j.run(j, ctx)
+	if err == nil {
+		return exitDone
+	}
+	code := j.fail(err)
+	if j.code != 0 {
+		return j.code
+	}
+	return code
+}
+
+// read finds the verb and the bridge; it says what is wrong with the words.
+func (j *bridgeJob) read(words []string) string {
+	verb := "status"
+	if len(words) > 0 {
+		verb, words = words[0], words[1:]
+	}
+	if (verb == "spool" || verb == "dead") && len(words) > 0 {
+		verb, words = verb+" "+words[0], words[1:]
+	}
+	var known []string
+	for _, v := range bridgeVerbs {
+		if known = append(known, v.words); v.words == verb {
+			j.bridgeVerb = v
+		}
+	}
+	wanted := "takes the name of a bridge"
+	if j.query == "seq" {
+		words, wanted = append(words, ""), wanted+" and a number, which 'dead list' shows"
+	}
+	switch {
+	case j.run == nil:
+		return fmt.Sprintf("does not know %q%s", verb, didYouMean(verb, known, ""))
+	case len(words) == 0 && verb == "status":
+		j.target = "/api/v1/bridges"
+		return ""
+	case len(words) == 0, len(words) == 2 && words[1] == "", len(words) > 1 && words[1] != "" && j.query != "seq", len(words) > 3:
+		return verb + " " + wanted
+	}
+	j.bridge = "/api/v1/bridges/" + url.PathEscape(words[0])
+	j.target = j.bridge + j.below
+	if j.query == "seq" {
+		j.target += "?seq=" + url.QueryEscape(words[1])
+	} else if j.query != "" {
+		j.target += "?" + j.query + "=" + j.flags.Lookup(j.query).Value.String()
+	}
+	return ""
+}
+
+// tell asks, and says how many messages it was about.
+func (j *bridgeJob) tell(ctx context.Context) error {
+	var c api.Counted
+	doc := any(&c)
+	if j.done == "" {
+		doc = nil
+	}
+	show, err := j.get(ctx, j.method, j.target, doc)
+	if err == nil && show && j.done != "" {
+		_, err = fmt.Fprintf(j.s.out, "%s messages %s\n", count(c.Count), j.done)
+	}
+	return err
+}
+
+func (j *bridgeJob) purge(ctx context.Context) error {
+	if !j.yes {
+		j.target += "&dry_run=true"
+		j.done = "would be deleted: add -y"
+	}
+	j.patience = longIn
+	return j.tell(ctx)
+}
+
+func (j *bridgeJob) status(ctx context.Context) error {
+	if j.bridge != "" {
+		return j.show(ctx)
+	}
+	var all []api.Bridge
+	show, err := j.get(ctx, "GET", j.target, &all)
+	if err == nil && show {
+		err = writeTable(j.s.out, bridgeRows(all))
+	}
+	return err
+}
+
+// show writes a document of the API, a field a line.
+func (j *bridgeJob) show(ctx context.Context) error {
+	var doc fields
+	show, err := j.get(ctx, "GET", j.target, &doc)
+	if err == nil && show {
+		err = writeTable(j.s.out, doc)
+	}
+	return err
+}
+
+// list shows the first of the spool or of the dead letters.
+func (j *bridgeJob) list(ctx context.Context) error {
+	var page api.Letters
+	show, err := j.get(ctx, "GET", j.target, &page)
+	if err != nil || !show {
+		return err
+	}
+	rows := [][]string{{"NUMBER", "WAITING", "QOS", "SIZE", "TOPIC", "PAYLOAD", ""}}
+	for i := range page.Letters {
+		l := &page.Letters[i]
+		rows = append(rows, []string{
+			strconv.FormatUint(l.Seq, 10), span(time.Since(l.Time).Seconds()), strconv.Itoa(l.QoS), size(int64(l.Size)),
+			printable(l.Topic), printable(l.Payload), printable(l.Reason),
+		})
+	}
+	if page.Cursor != "" {
+		rows = append(rows, []string{count(page.Total) + " in all"})
+	}
+	return writeTable(j.s.out, rows)
+}
+
+// export copies the lines, and on a terminal tells how far it is.
+func (j *bridgeJob) export(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, err := j.ask(ctx, "GET", j.target, nil)
+	if err != nil {
+		return err
+	}
+	tell := isTerminal(j.s.err) && !isTerminal(j.s.out)
+	for total := int64(0); err == nil; {
+		var n int64
+		n, err = io.CopyN(j.s.out, r.Body, 1<<20)
+		if total += n; tell {
+			j.progress(size(total))
+		}
+	}
+	if tell {
+		fmt.Fprintln(j.s.err)
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return fmt.Errorf("the export is not complete: %w", err)
+}
+
+// progress writes over the line before.
+func (j *bridgeJob) progress(text string) { fmt.Fprint(j.s.err, "\r"+text+"\x1b[K") }
+
+// drainPoll is how often drain --wait looks.
+const drainPoll = 250 * time.Millisecond
+
+func (j *bridgeJob) drain(ctx context.Context) error {
+	err := j.tell(ctx)
+	if err != nil || !j.wait {
+		return err
+	}
+	j.json = false // it is said already
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	terminal, began := isTerminal(j.s.err), time.Now()
+	var b api.Bridge
+	for {
+		if _, err = j.get(ctx, "GET", j.bridge, &b); err != nil {
+			return err
+		}
+		took := time.Since(began)
+		if terminal {
+			j.progress(count(b.Waiting) + " messages wait, bridge " + b.State + ", " + span(took.Seconds()))
+		}
+		over := j.timeout > 0 && took > j.timeout
+		if b.Waiting == 0 || over || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	if terminal {
+		fmt.Fprintln(j.s.err)
+	}
+	switch {
+	case b.Waiting == 0:
+		return nil
+	case ctx.Err() != nil:
+		return context.Canceled
+	}
+	j.code = exitTimeout
+	return fmt.Errorf("%s messages wait, bridge %s is %s", count(b.Waiting), b.Name, b.State)
+}
+
+// cures say what to look at after a failure of a class.
+var cures = [...]struct{ class, cure string }{
+	{"dns", "look at the name, and at the DNS server in /etc/resolv.conf"},
+	{"tcp", "look at the server, the port and the firewalls on the way"},
+	{"timeout", "look at the server, the port and the firewalls on the way"},
+	{"tls-expired", "the server needs a new certificate, or this machine the right time"},
+	{"tls-not-yet-valid", "set the clock of this machine"},
+	{"tls", "look at tls.ca, tls.server_name and the port"},
+	{"auth", "look at client_id and credentials, and at the rights there"},
+	{"refused", "look at protocol and profile"},
+	{"quota", "the server has too much to do, or a quota is used up"},
+}
+
+// longIn is how long a test, 45 s a server, and a purge may take.
+const longIn = 10 * time.Minute
+
+func (j *bridgeJob) test(ctx context.Context) error {
+	j.patience = longIn
+	var p api.Probe
+	show, err := j.get(ctx, "POST", j.target, &p)
+	if err != nil {
+		return err
+	}
+	class, rows := "", [][]string{}
+	for _, s := range p.Steps {
+		sign := "✓ "
+		if s.Error != "" {
+			sign, class = "✗ ", s.Name
+		}
+		rows = append(rows, []string{sign + s.Name, printable(strings.TrimSpace(s.Detail + " " + s.Error))})
+	}
+	if show {
+		err = writeTable(j.s.out, rows)
+	}
+	if err != nil || p.OK {
+		return err
+	}
+	why := "the bridge cannot work"
+	for _, c := range cures {
+		if c.class == class {
+			why = c.cure
+		}
+	}
+	if j.code = exitUnreachable; class == "auth" {
+		j.code = exitRefused
+	}
+	return errors.New(why)
+}
