@@ -30,6 +30,7 @@ type Bridge struct {
 	quota    backoff                // under hold.mu
 	stalls   int                    // Run: in a row
 	suspect  suspect                // Run and the settler, under its lock
+	cuts     cuts                   // the sender and the settler, under its lock
 	tries    map[uint64]int         // settler: attempts of messages that failed for now
 	takeover []time.Time            // Run: the latest
 	window   atomic.Pointer[window] // of the link that is up; nil: none
@@ -240,6 +241,8 @@ func (b *Bridge) ended(ctx context.Context, l *link, err error) {
 		_ = l.bury(c, head.seq, head.topic, f.code, f.code.String())
 	case f.class == ClassTCP && f.code == 0 && b.closed(head.seq, time.Since(head.sent)):
 		_ = l.bury(c, head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
+	case len(head.more) > 0 && b.probing():
+		b.cuts.split(head.seq, head.more) // one of them may be what it dislikes
 	}
 }
 

@@ -4,7 +4,8 @@
 // How a message goes up: the broker appends it to the Queue of its lane, where
 // thin.go may thin out what comes while the link is down; forward.go takes one
 // entry at a time from lanes.go when pace.go lets it, remap.go names its
-// upstream topic, envelope.go puts time and identity on it, window.go gives it a
+// upstream topic, envelope.go puts time and identity on it, batch.go may join it with
+// others, gzip.go compress them, window.go gives it a
 // Packet Identifier and a place under the server's Receive Maximum,
 // upstream_send.go encodes it, wire.go coalesces the bytes, progress.go writes
 // them. The acknowledgement comes back through upstream_read.go to settle.go,

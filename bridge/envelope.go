@@ -95,10 +95,16 @@ func (v Envelope) wrap(topic string, payload []byte, s *stamp) []byte {
 	if v == Raw || len(payload) == 0 {
 		return payload
 	}
-	value, key := jsonValue(payload)
 	if v == ThingsBoard {
+		value, _ := jsonValue(payload)
 		return thingsBoard(topic, value, s)
 	}
+	return object(topic, payload, s)
+}
+
+// object makes the JSON object of a message.
+func object(topic string, payload []byte, s *stamp) []byte {
+	value, key := jsonValue(payload)
 	var b []byte
 	for i, f := range [...]struct{ name, value string }{
 		{"topic", topic}, {propTime, s.ts}, {propClock, s.clock}, {propQuality, s.quality}, {propID, s.id},

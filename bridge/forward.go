@@ -66,11 +66,15 @@ func (l *link) sendUntil(ctx context.Context) error {
 		if err := l.place(ctx); err != nil {
 			return err
 		}
-		e, err := l.next(ctx)
-		if err != nil {
-			return err
+		e, ok, err := l.next(ctx)
+		switch {
+		case err != nil:
+		case ok:
+			err = l.forward(ctx, &e)
+		default:
+			err = l.flushDue(ctx)
 		}
-		if err := l.forward(ctx, &e); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -79,6 +83,7 @@ func (l *link) sendUntil(ctx context.Context) error {
 // rewind makes all entries come again; those there now have waited for the link.
 func (l *link) rewind() {
 	l.b.queue.rewind()
+	clear(l.batches)
 	for lane, q := range l.b.queue.queues {
 		if q != nil {
 			l.behind[lane] = q.Stats().Messages
@@ -92,12 +97,19 @@ func (l *link) late(lane Lane) bool { return lane == History || l.behind[lane] >
 // wasLate is late of the entry that next returned last.
 func (l *link) wasLate(lane Lane) bool { return lane == History || l.behind[lane] >= 0 }
 
-// next waits for an entry that may be sent now.
-func (l *link) next(ctx context.Context) (mqtt.Queued, error) {
+// next waits for an entry that may be sent now; ok is false when a batch is due
+// first.
+func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 	for {
 		paused, changed := l.b.pacer.gate()
 		now, soonest := time.Now(), time.Duration(-1)
-		e, ok, err := l.b.queue.take(ctx, func(lane Lane) bool {
+		if !paused {
+			soonest = l.batchDue(now)
+		}
+		if soonest == 0 {
+			return e, false, nil
+		}
+		e, ok, err = l.b.queue.take(ctx, func(lane Lane) bool {
 			if paused {
 				return false
 			}
@@ -109,17 +121,17 @@ func (l *link) next(ctx context.Context) (mqtt.Queued, error) {
 		})
 		switch {
 		case ctx.Err() != nil:
-			return e, ctx.Err()
+			return e, false, ctx.Err()
 		case err != nil:
-			return e, failf(ClassLocal, "queue: %w", err)
+			return e, false, failf(ClassLocal, "queue: %w", err)
 		case ok:
 			l.behind[laneOf(e.Seq)]--
-			return e, nil
+			return e, true, nil
 		case soonest < 0 && !paused:
 			l.b.pacer.drained()
 		}
 		if err := l.await(ctx, soonest, changed); err != nil {
-			return e, err
+			return e, false, err
 		}
 	}
 }
@@ -172,7 +184,12 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	}
 	now := time.Now()
 	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, now)
-	if fate != fateSend {
+	switch {
+	case fate == fateTooLarge:
+		return l.giveUp(ctx, e.Seq, &o, mqtt.PacketTooLarge, "larger than the route takes")
+	case fate == fateSend && o.batch != nil:
+		return l.gather(ctx, e.Seq, &o)
+	case fate != fateSend:
 		l.b.status.update(func(s *Stats) { s.gaveUp(fate) })
 		if fate == fateExpired && e.Message.Retain {
 			l.b.o.Queues[laneOf(e.Seq)].Refresh(e.Message.Topic)
@@ -184,36 +201,66 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if l.hold.begin(e.Seq) {
 		o.dup = false
 	}
-	packet, err := l.up.encode(&o)
-	if err != nil {
-		return failf(ClassLocal, "encode: %w", err)
-	}
-	if code := l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID); code.Failed() {
-		return l.bury(ctx, e.Seq, o.topic, code, "the profile "+l.b.o.Profile.Name+" allows no such message")
-	}
-	if n := l.lim.packetSize; n > 0 && len(packet) > int(n) {
-		c, cancel := l.bounded(ctx)
-		defer cancel()
-		return l.bury(c, e.Seq, o.topic, mqtt.PacketTooLarge, tooLarge(len(packet), n)) // [MQTT-3.2.2-15]
-	}
-	if err := l.write(ctx, now, e.Seq, &o, packet); err != nil {
+	if err := l.publish(ctx, e.Seq, &o); err != nil {
 		return err
 	}
-	l.b.receiver.storm.up(o.topic, o.payload)
 	l.b.status.update(func(s *Stats) {
-		if o.dup {
-			s.Resent++
-		} else if e.Sent > 0 {
+		if !o.dup && e.Sent > 0 {
 			s.Again++
 		}
 	})
+	return nil
+}
+
+// giveUp buries what o holds.
+func (l *link) giveUp(ctx context.Context, seq uint64, o *outgoing, code mqtt.ReasonCode, reason string) error {
+	c, cancel := l.bounded(ctx)
+	defer cancel()
+	for _, n := range append([]uint64{seq}, o.more...) {
+		if err := l.bury(c, n, o.topic, code, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish sends o, which seq stands for, or gives it up.
+func (l *link) publish(ctx context.Context, seq uint64, o *outgoing) error {
+	packet, err := l.up.encode(o)
+	if err != nil {
+		return failf(ClassLocal, "encode: %w", err)
+	}
+	code := l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID)
+	why := "the profile " + l.b.o.Profile.Name + " allows no such message"
+	if n := l.lim.packetSize; !code.Failed() && n > 0 && len(packet) > int(n) {
+		code, why = mqtt.PacketTooLarge, tooLarge(len(packet), n) // [MQTT-3.2.2-15]
+	}
+	switch {
+	case code == mqtt.PacketTooLarge && len(o.more) > 0: // one that was sent before: the limit is new
+		l.b.cuts.split(seq, o.more)
+		return failf(ClassLocal, "batch: %s", why)
+	case code.Failed():
+		return l.giveUp(ctx, seq, o, code, why)
+	}
+	if err := l.write(ctx, time.Now(), seq, o, packet); err != nil {
+		return err
+	}
+	l.b.receiver.storm.up(o.topic, o.payload)
+	if o.dup {
+		l.b.status.update(func(s *Stats) { s.Resent++ })
+	}
 	if o.qos > 0 {
 		return nil
 	}
 	if err := l.up.sync(); err != nil {
 		return err
 	}
-	return l.forget(ctx, e.Seq)
+	for _, n := range append([]uint64{seq}, o.more...) {
+		if err := l.forget(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget removes an entry that no acknowledgement is waited for.
@@ -230,7 +277,7 @@ func tooLarge(size int, limit uint32) string {
 // write takes a place in the window, for QoS 1 and 2, and hands the packet to
 // the wire.
 func (l *link) write(ctx context.Context, now time.Time, seq uint64, o *outgoing, packet []byte) error {
-	f := flight{seq: seq, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: now, waits: ackPuback}
+	f := flight{seq: seq, more: o.more, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: now, waits: ackPuback}
 	if o.qos == mqtt.ExactlyOnce {
 		f.waits = ackPubrec
 	}

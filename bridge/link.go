@@ -33,11 +33,13 @@ type link struct {
 	acks   chan ack // from the reader to the settler
 	hold   hold
 
-	moved    chan struct{}  // one slot: an entry was removed
-	behind   [LaneCount]int // entries of each lane that waited for the link; the sender's own
-	waited   int            // messages in the queue when connected
-	backlog  atomic.Int64   // those of them not yet removed
-	answered atomic.Bool    // the server has acknowledged something
+	moved    chan struct{}     // one slot: an entry was removed
+	behind   [LaneCount]int    // entries of each lane that waited for the link; the sender's own
+	waited   int               // messages in the queue when connected
+	backlog  atomic.Int64      // those of them not yet removed
+	answered atomic.Bool       // the server has acknowledged something
+	batches  map[int]*gathered // in the making, by route; the sender's own
+	hurry    atomic.Bool       // batches wait no longer
 }
 
 // open connects to s. Before 5.0 the bridge bit is tried first, where there is
@@ -74,7 +76,7 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 		return nil, err
 	}
 	in.bridge = bit
-	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), until: in.until}
+	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), until: in.until, batches: map[int]*gathered{}}
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
@@ -129,6 +131,8 @@ func (l *link) serve(ctx, lctx context.Context, cancel func(), at int) error {
 	var p *planned
 	switch {
 	case err == nil:
+		l.hurry.Store(true)
+		l.b.pacer.nudge()
 		l.drain(failed)
 	case errors.As(err, &p):
 		stopSending()

@@ -142,6 +142,9 @@ type Route struct {
 	Lane Lane
 	TTL  time.Duration // a message that waited longer is dropped; 0: none is
 	Keep Keep          // while the link is down
+	// MaxSize is the largest payload in bytes; larger ones are given up. 0: any.
+	MaxSize int
+	Batch   Batch // joins messages into one
 }
 
 // LocalID is the Client Identifier under which the bridge called name
@@ -212,6 +215,9 @@ func (o *Options) validate() error {
 		bad("inflight: %d is not within 1 to %d", o.InFlight, maxInFlight)
 	}
 	for _, r := range o.Out {
+		if r.Batch.Form != BatchNone && o.Envelope == ThingsBoard {
+			bad("out: the route from %q: %s takes no batches", r.From, thingsBoardTopic)
+		}
 		if r.Lane >= LaneCount || o.Queues[r.Lane] == nil {
 			bad("out: the route from %q needs a Queue of its lane", r.From)
 		}

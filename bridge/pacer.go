@@ -48,6 +48,13 @@ func (p *pacer) pause(paused bool) {
 	p.mu.changed.tell()
 }
 
+// nudge makes the sender ask again.
+func (p *pacer) nudge() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.changed.tell()
+}
+
 func (p *pacer) wait(now time.Time, lane Lane, late bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

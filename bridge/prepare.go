@@ -25,6 +25,7 @@ const (
 	fateSend     fate = iota
 	fateUnrouted      // no route matches any more
 	fateLooped        // came from this bridge, or through this gateway, or crossed too many
+	fateTooLarge      // for its route
 	fateExpired       // its Message Expiry Interval has passed, or the route's
 )
 
@@ -67,7 +68,8 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 		// [MQTT-3.3.1-1]; a session the server has lost knows no duplicate.
 		o.dup = e.Sent > 0 && lim.sessionPresent
 	}
-	if m.Expired(now) || r.ttl > 0 && now.Sub(e.At) > r.ttl {
+	joins := r.batch.Form != BatchNone
+	if (m.Expired(now) || r.ttl > 0 && now.Sub(e.At) > r.ttl) && !(joins && e.Sent > 0) { // a batch is sent again as it was
 		if !o.dup || o.qos < 2 {
 			return o, fateExpired
 		}
@@ -75,7 +77,16 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 		// must be completed before another message can use it.
 		o.expiry, o.hasExp = 1, true
 	}
-	p.stamp(&o, e, plain)
+	switch {
+	case r.size > 0 && len(m.Payload) > r.size:
+		return o, fateTooLarge
+	case joins:
+		s := stampOf(e, p.clientID, p.synced)
+		o.batch, o.qos = r, min(o.qos, mqtt.AtLeastOnce)
+		o.payload = r.batch.Form.part(m.Topic, m.Payload, &s)
+	default:
+		p.stamp(&o, e, plain)
+	}
 	return o, fateSend
 }
 

@@ -23,6 +23,9 @@ type route struct {
 	// is their only wildcard: the usual route needs no levels.
 	head, toHead string
 	number       int // among the routes of its side
+	size         int // largest payload in bytes; 0: any
+	batch        Batch
+	toName       string // of batches
 }
 
 // Validate reports what is wrong with the route: a malformed filter, or a To
@@ -45,14 +48,18 @@ func compile(r Route) (route, error) {
 		}
 	}
 	c := route{
-		filter: r.From, lane: r.Lane, ttl: r.TTL, keep: r.Keep,
+		filter: r.From, lane: r.Lane, ttl: r.TTL, keep: r.Keep, size: r.MaxSize, batch: r.Batch, toName: r.To,
 		from: strings.Split(r.From, "/"), to: strings.Split(r.To, "/"),
 		qos: mqtt.ExactlyOnce, strip: r.Retain == StripRetain,
 	}
-	if a, b := wildcards(c.from), wildcards(c.to); a != b {
+	joins := r.Batch.Form != BatchNone
+	if joins && wildcards(c.to) != "" {
+		return route{}, fmt.Errorf("to %q has wildcards: a batch has one topic", r.To)
+	}
+	if a, b := wildcards(c.from), wildcards(c.to); a != b && !joins {
 		return route{}, fmt.Errorf("to %q has the wildcards %q, from %q has %q: each must be carried over, in order", r.To, b, r.From, a)
 	}
-	if wildcards(c.from) == "#" {
+	if wildcards(c.from) == "#" && !joins {
 		c.head, c.toHead = strings.TrimSuffix(r.From, "#"), strings.TrimSuffix(r.To, "#")
 	}
 	if r.QoS != nil {

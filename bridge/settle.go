@@ -93,14 +93,18 @@ func (l *link) settleOne(ctx context.Context, a ack) error {
 
 // done ends a transfer the server has completed.
 func (l *link) done(ctx context.Context, f flight) error {
-	l.acked()
-	l.b.accepted(f.seq)
 	l.hold.accepted(&l.b.quota)
-	if f.seq != 0 {
-		if err := l.remove(ctx, f.seq); err != nil {
+	for i, seq := range append([]uint64{f.seq}, f.more...) {
+		l.acked()
+		l.b.accepted(seq)
+		if i == 0 && seq == 0 {
+			continue
+		}
+		if err := l.remove(ctx, seq); err != nil {
 			return err
 		}
 	}
+	l.b.cuts.forget(f.seq)
 	l.win.drop(f.id)
 	l.win.grow()
 	return nil
@@ -115,6 +119,9 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 	case f.seq == 0: // the status message: the link works without
 	case code == mqtt.QuotaExceeded, passing(code) && l.b.again(f.seq):
 		l.b.pacer.slower(time.Now())
+		l.hold.ask(f.seq)
+	case len(f.more) > 0: // it may be for one of them
+		l.b.cuts.split(f.seq, f.more)
 		l.hold.ask(f.seq)
 	default:
 		if err := l.bury(ctx, f.seq, f.topic, code, code.String()); err != nil {

@@ -49,6 +49,7 @@ func TestSimulation(t *testing.T) {
 type sim struct {
 	t        *testing.T
 	rand     *rand.Rand
+	seed     uint64
 	version  mqtt.Version
 	r        *cloudRig
 	sent     [3]int // messages of each topic
@@ -63,7 +64,7 @@ type sim struct {
 }
 
 func newSim(t *testing.T, seed uint64) *sim {
-	s := &sim{t: t, rand: newRand(seed), orderly: seed%3 > 0, sessions: seed%4 > 0}
+	s := &sim{t: t, seed: seed, rand: newRand(seed), orderly: seed%3 > 0, sessions: seed%4 > 0}
 	s.verdicts.rand = newRand(seed + 1<<32)
 	s.version = []mqtt.Version{mqtt.V5, mqtt.V311, mqtt.V5, mqtt.V31}[s.rand.IntN(4)]
 	s.r = cloud(t, cloudtest.Options{}, s.options)
@@ -72,6 +73,9 @@ func newSim(t *testing.T, seed uint64) *sim {
 
 func (s *sim) options(o *Options) {
 	o.Protocol, o.RetryMax = s.version, time.Minute
+	if s.seed%5 == 0 {
+		batching(simBatch(s.seed))(o)
+	}
 }
 
 func (s *sim) pause(most time.Duration) {
@@ -179,7 +183,7 @@ func (s *sim) judge() {
 	s.account()
 	times := map[string]int{}
 	var next [3]int
-	for _, m := range s.r.c.Messages() {
+	for _, m := range unbatched(t, s.r.c.Messages()) {
 		p := string(m.Payload)
 		if times[p]++; times[p] > 1 {
 			if m.QoS == 2 && s.sessions {

@@ -45,6 +45,8 @@ type outgoing struct {
 	expiry  uint32 // s, of hasExp
 	hasExp  bool
 	add     []mqtt.UserProperty // of the bridge; they replace those of the same name
+	batch   *route              // joins it with others: payload is its part of the batch
+	more    []uint64            // entries that a batch holds besides its first
 }
 
 // inbound is one PUBLISH from the server.

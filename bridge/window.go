@@ -21,7 +21,8 @@ func packetID(seq uint64) uint16 { return uint16(seq%queueIDs) + 1 }
 
 // flight is one PUBLISH awaiting its acknowledgement.
 type flight struct {
-	seq    uint64 // 0: the status message, which is in no queue
+	seq    uint64   // 0: the status message, which is in no queue
+	more   []uint64 // the rest of a batch
 	id     uint16
 	topic  string
 	qos    mqtt.QoS

@@ -69,6 +69,21 @@ type OutRoute struct {
 	Lane         string        `yaml:"lane" enum:"alarm|live|history" doc:"alarms overtake live values, which overtake history"`
 	WhileOffline WhileOffline  `yaml:"while_offline" doc:"what is kept while the link is down" ex:"all"`
 	TTL          time.Duration `yaml:"ttl" doc:"a message that waited longer is dropped; 0 is never" ex:"7d"`
+	MaxSize      Size          `yaml:"max_size" doc:"a message with a larger payload goes to the dead letters; 0 is no limit" ex:"64KiB"`
+	Batch        *Batch        `yaml:"batch" doc:"join messages into one to the topic of to, which has no wildcards then; QoS 2 becomes 1"`
+}
+
+// Batch bounds what is joined into one message.
+type Batch struct {
+	Count    int           `yaml:"count" min:"2" max:"10000" doc:"messages at most" ex:"100"`
+	Size     Size          `yaml:"size" min:"256B" max:"1MiB" doc:"bytes at most, before compression" ex:"32KiB"`
+	Wait     time.Duration `yaml:"wait" min:"10ms" doc:"how long the first message waits for others at most" ex:"10s"`
+	Form     string        `yaml:"form" enum:"json|binary" doc:"a JSON array of objects with topic and time, or both with the payload behind their lengths"`
+	Compress string        `yaml:"compress" enum:"none|gzip" doc:"the whole" ex:"gzip"`
+}
+
+func (b *Batch) setDefaults() {
+	*b = Batch{Count: 100, Size: 32 << 10, Wait: 10 * time.Second, Form: "json", Compress: "none"}
 }
 
 func (r *OutRoute) setDefaults() {
@@ -212,7 +227,17 @@ func (b *Bridge) check(l *loader, p string) {
 		l.failIf(proxyFault(b.Proxy.Reveal()), join(p, "proxy"), "for example \"socks5://proxy.example:1080\"", "proxy %s")
 	}
 	for i, r := range b.Out {
-		r.check(l, index(join(p, "out"), i))
+		at := index(join(p, "out"), i)
+		if r.Batch == nil {
+			r.check(l, at)
+			continue
+		}
+		if r.From != "" && wildcards(r.To) != "" && !l.failed(0, join(at, "to")) {
+			l.failAt(join(at, "batch"), "for example to: \"sites/{node}/batch\"", "a batch has one topic: give to without wildcards")
+		}
+		if b.Envelope == "thingsboard" {
+			l.failAt(join(at, "batch"), "", "envelope: thingsboard takes no batches")
+		}
 	}
 	for i, r := range b.In {
 		at := index(join(p, "in"), i)

@@ -46,6 +46,7 @@ bridges:
       - {from: "state/+", while_offline: last-value}
       - {from: "noise/#", while_offline: none}
       - {from: "old/#", ttl: 1ms}
+      - {from: "meter/#", to: "site/{node}/meters", max_size: 10B, batch: {count: 2, wait: 10m}}
 `, address)
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
@@ -54,6 +55,7 @@ bridges:
 	w := k.dialed(t)
 	for i, text := range []string{
 		"log/a 1", "log/a 2", "energy/x 1.0", "energy/x 2.0", "state/door open", "state/door shut", "noise/a x", "old/a x", "energy/x 6.0", "alarms/fire !",
+		"meter/a 5", "meter/b 12345678901", "meter/c 6",
 	} {
 		topic, payload, _ := strings.Cut(text, " ")
 		w.send(&packet.View{Type: packet.PUBLISH, ID: uint16(i + 1), Publish: packet.Publish{Topic: []byte(topic), Payload: []byte(payload), QoS: mqtt.AtLeastOnce}})
@@ -75,15 +77,23 @@ bridges:
 	go func() { cloud.Serve(ln); close(served) }()
 	defer func() { ln.Close(); <-served; cloud.Close() }()
 	k.start()
-	const messages = 5
+	const messages = 6
 	cloudtest.WaitFor(time.Minute, func() bool { return len(cloud.Messages()) >= messages })
 	k.stop()
 	var got []string
 	for _, m := range cloud.Messages() {
-		var e struct {
+		type entry struct {
 			Topic, TS, Clock string
 			Value            any
 		}
+		if m.Topic == "site/killed/meters" {
+			var batch []entry
+			if err := json.Unmarshal(m.Payload, &batch); err != nil || len(batch) != 2 || batch[1].Topic != "meter/c" || batch[1].Value != 6.0 {
+				t.Errorf("%s: %q: %v", m.Topic, m.Payload, err)
+			}
+			continue
+		}
+		var e entry
 		if err := json.Unmarshal(m.Payload, &e); err != nil || e.TS == "" || e.Clock == "" {
 			t.Errorf("%s: %q: %v", m.Topic, m.Payload, err)
 		}

@@ -139,7 +139,13 @@ func outRoutes(in []config.OutRoute) []bridge.Route {
 		to := route(r.Route)
 		for to.Lane = bridge.Live; to.Lane.String() != r.Lane; to.Lane++ {
 		}
-		to.TTL = r.TTL
+		to.TTL, to.MaxSize = r.TTL, int(r.MaxSize)
+		if b := r.Batch; b != nil {
+			to.Batch = bridge.Batch{Form: bridge.BatchJSON, Count: b.Count, Bytes: int(b.Size), Wait: b.Wait, Gzip: b.Compress == "gzip"}
+			if b.Form == "binary" {
+				to.Batch.Form = bridge.BatchBinary
+			}
+		}
 		to.Keep = bridge.Keep{What: keeps[w.Keep], Every: w.Every, Window: max(w.Mean, w.Min, w.Max)}
 		out = append(out, to)
 	}
