@@ -115,7 +115,7 @@ func listLetters(dead bool) func(*call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := c.args.number("cursor")
+		after, err := c.args.natural("cursor")
 		if err != nil {
 			return nil, err
 		}
@@ -229,7 +229,7 @@ func drainSpool(c *call, b *bridge.Bridge) (any, error) {
 
 // oneDead is a dead letter, whole.
 func oneDead(c *call, b *bridge.Bridge) (any, error) {
-	seq, err := c.args.number("seq")
+	seq, err := c.args.natural("seq")
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func oneDead(c *call, b *bridge.Bridge) (any, error) {
 func requeueDead(c *call, b *bridge.Bridge) (any, error) {
 	one, err := uint64(0), error(nil)
 	if c.args["seq"] != "all" {
-		if one, err = c.args.number("seq"); one == 0 {
+		if one, err = c.args.natural("seq"); one == 0 {
 			return nil, problem(400, "seq is the number of a letter, or all")
 		}
 	}
@@ -269,8 +269,8 @@ func requeueDead(c *call, b *bridge.Bridge) (any, error) {
 	return out, err
 }
 
-// number is an argument that is one, 0 without it.
-func (v values) number(name string) (uint64, error) {
+// natural is an argument that is a whole number, 0 without it.
+func (v values) natural(name string) (uint64, error) {
 	if v[name] == "" {
 		return 0, nil
 	}
