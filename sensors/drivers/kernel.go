@@ -55,6 +55,19 @@ func (k kernel) number(name string) (float64, error) {
 	return float64(v), nil
 }
 
+// write sets an attribute. Errors are *sensors.Fault.
+func (k kernel) write(name, text string) error {
+	f, err := os.OpenFile(k.path(name), os.O_WRONLY, 0)
+	if err != nil {
+		return kernelFault(err)
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return kernelFault(fmt.Errorf("write %q: %w", text, err))
+	}
+	return nil
+}
+
 // exists reports whether there is such a file or directory.
 func (k kernel) exists(name string) bool {
 	_, err := os.Stat(k.path(name))

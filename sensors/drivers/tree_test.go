@@ -47,6 +47,15 @@ func (h *tree) remove(name string) {
 	}
 }
 
+// broken makes a file one that the kernel reads with EIO.
+func (h *tree) broken(name string) {
+	h.t.Helper()
+	h.remove(name)
+	if err := os.Symlink("/proc/self/mem", filepath.Join(h.root, name)); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // shows returns the readings of one Read as "name=value unit".
 func shows(t *testing.T, d sensors.Driver) []string {
 	t.Helper()
