@@ -32,8 +32,10 @@ type hub struct {
 		lines   map[string]*store.Line // of queues that the store has kept, until they are attached
 		closed  bool
 		keeping keeping
-		ended   sessionCounts // of sessions that are gone
-		expired uint64        // sessions of the network that nobody came back to
+		// watchers are few: outputs that depend on a client.
+		watchers []*watcher
+		ended    sessionCounts // of sessions that are gone
+		expired  uint64        // sessions of the network that nobody came back to
 	}
 
 	willsRefused, sessionsRefused, receiveRefused, slowEnded atomic.Uint64
@@ -199,6 +201,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		r.keeping.add(cl)
 	}
 	cl.peer.Attach(a.params, a.endpoint)
+	h.tell(a.id, true)
 	ok.peer = cl.peer
 	return ok, nil, gone, nil
 }
@@ -213,6 +216,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 		r.Unlock()
 		return
 	}
+	h.tell(id, false)
 	expiry := cl.peer.Detach()
 	cl.endpoint, cl.since, cl.lastEnd = nil, time.Now().UnixNano(), end.Reason
 	if end.Lost {

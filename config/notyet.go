@@ -23,16 +23,13 @@ type later struct {
 }
 
 const (
-	noGuard = "this version would drive the output without it: remove it, and do not rely on it"
-	noBind  = "this version cannot listen there"
+	noBind = "this version cannot listen there"
 )
 
 // notYet is the table.
 func notYet() []later {
 	return []later{
 		{path: "mqtt.listeners.*.bind", only: []string{"serial:"}, refuse: noBind},
-		{path: "devices.*.require", refuse: noGuard},
-		{path: "devices.*.failsafe", refuse: noGuard},
 	}
 }
 

@@ -19,6 +19,10 @@ type command struct {
 	payload  []byte
 	response string // Response Topic, "" when there is none
 	data     []byte // Correlation Data
+
+	limit  time.Duration // on_for, where the manager carries it out
+	forced string        // nobody asked for it: why it is carried out
+	fall   time.Time     // of the dead man's handle that it answers
 }
 
 // listener hands the messages of one session to the device's owner.
@@ -46,7 +50,13 @@ func (o *owner) listen(ctx context.Context, s Session) {
 		}
 	}
 	sctx, done := context.WithTimeout(ctx, publishLimit)
-	err := s.Subscribe(sctx, mqtt.Subscription{Filter: o.topics.commands, QoS: mqtt.AtLeastOnce, RetainHandling: handling})
+	subs := []mqtt.Subscription{{Filter: o.topics.commands, QoS: mqtt.AtLeastOnce, RetainHandling: handling}}
+	for _, u := range o.outputs {
+		if u.dead != nil && u.client == "" {
+			subs = append(subs, mqtt.Subscription{Filter: u.beat, RetainHandling: mqtt.DoNotSendRetained})
+		}
+	}
+	err := s.Subscribe(sctx, subs...)
 	done()
 	if err != nil {
 		o.log.Error("no commands", "topic", o.topics.commands, "err", err)
@@ -66,6 +76,9 @@ func (o *owner) listen(ctx context.Context, s Session) {
 				case <-ctx.Done():
 				}
 				return
+			}
+			if !m.Retain && o.heartbeat(m.Topic) {
+				continue
 			}
 			select {
 			case o.inbox <- m:
@@ -105,11 +118,20 @@ func (o *owner) accept(ctx context.Context, m mqtt.Message) {
 		o.log.Info("retained command ignored", "topic", m.Topic)
 		return
 	}
+	err := o.output(name).timed(c)
 	switch {
+	case err != nil:
+		o.reply(ctx, c, err)
 	case !o.opened || o.mustClose || o.hung:
 		o.reply(ctx, c, errors.New("the device is offline"))
 	case len(o.waiting) >= maxWaiting:
-		o.reply(ctx, c, faultf(Busy, "%d commands are waiting", len(o.waiting)))
+		err = faultf(Busy, "%d commands are waiting", len(o.waiting))
+		if u := o.output(name); u != nil && u.rests(c.payload) {
+			// In any crowd there is room for OFF.
+			last := &o.waiting[len(o.waiting)-1]
+			c, *last = *last, c
+		}
+		o.reply(ctx, c, err)
 	default:
 		o.waiting = append(o.waiting, c)
 	}
@@ -135,6 +157,12 @@ func (o *owner) finishedCommand(ctx context.Context, c *command, out outcome, no
 		o.proven(now)
 		o.settle(ctx, now)
 	}
+	o.output(c.entity).driven(c, out.err, now)
+	var r *refusal
+	if errors.As(out.err, &r) {
+		o.health.Refused++
+		o.log.Debug("command refused", "topic", c.entity, "reason", r.Error())
+	}
 	o.reply(ctx, c, out.err)
 	var f *Fault
 	if !errors.As(out.err, &f) {
@@ -154,7 +182,7 @@ func (o *owner) reply(ctx context.Context, c *command, err error) {
 		OK     bool   `json:"ok"`
 		Reason string `json:"reason,omitempty"`
 	}{OK: err == nil}
-	if err != nil {
+	if result.Reason = c.forced; err != nil {
 		result.Reason = err.Error()
 	}
 	payload, jerr := json.Marshal(result)

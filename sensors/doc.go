@@ -19,6 +19,7 @@
 // that hangs. A device with outputs has one more goroutine, which waits in
 // Session.Next and hands over to the owner.
 //
-// Locks: one guards the list of owners and is a leaf. The owner's state belongs to its goroutine, a bus is a channel
-// with one slot, Status is an atomic snapshot.
+// Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle; all are
+// leaves. The owner's state belongs to its goroutine, a bus and an output are channels with one slot, Status is an
+// atomic snapshot.
 package sensors

@@ -27,6 +27,7 @@ type Health struct {
 	OK       uint64    // intervals, or events, that gave a valid reading
 	Err      uint64    // failed reads and rejected readings
 	Reopened uint64    // how often the device was opened anew
+	Refused  uint64    // commands that an interlock or a fail-safe kept from an output
 	// Reasons counts Err by reason.
 	Reasons map[Reason]uint64
 	// Failed names the entities without a valid reading while others have one.
@@ -45,9 +46,10 @@ func (h Health) MarshalJSON() ([]byte, error) {
 		OK       uint64            `json:"ok"`
 		Err      uint64            `json:"err"`
 		Reopened uint64            `json:"reopened"`
+		Refused  uint64            `json:"refused,omitempty"`
 		Reasons  map[Reason]uint64 `json:"reasons,omitempty"`
 		Failed   map[string]Reason `json:"failed,omitempty"`
-	}{h.State, h.Reason, h.Error, stamp(h.Since), nil, h.OK, h.Err, h.Reopened, h.Reasons, h.Failed}
+	}{h.State, h.Reason, h.Error, stamp(h.Since), nil, h.OK, h.Err, h.Reopened, h.Refused, h.Reasons, h.Failed}
 	if !h.LastOK.IsZero() {
 		s := stamp(h.LastOK)
 		doc.LastOK = &s

@@ -18,6 +18,7 @@ type Manager struct {
 	opt    Options
 	out    *spokesman
 	ledger *ledger
+	board  *board
 	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
 
 	crew struct {
@@ -64,7 +65,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}}
+	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard()}
 	var err error
 	m.crew.owners, err = m.employ(o.Devices, nil)
 	return m, err
@@ -86,8 +87,11 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		}
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
-		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.out)
+		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.board, m.out)
 		w.ledger = m.ledger
+		if err := w.guardOutputs(); err != nil {
+			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
+		}
 		for _, e := range d.Entities {
 			ent, err := w.addEntity(e)
 			if err != nil {

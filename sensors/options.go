@@ -85,6 +85,10 @@ type Options struct {
 	Ledger string
 	// Discovery announces the devices; nil announces none.
 	Discovery *Discovery
+	// Watch calls f now and whenever the client with this Client Identifier
+	// comes or goes, until stop is called; f must return at once. Required when
+	// an output has a fail-safe that is tied to a client.
+	Watch func(client string, f func(there bool)) (stop func())
 	// Log receives life-cycle events; nil discards them.
 	Log *slog.Logger
 }

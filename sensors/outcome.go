@@ -58,6 +58,7 @@ func (o *owner) finishedOpen(ctx context.Context, err error, now time.Time) {
 func (o *owner) closed() {
 	o.opened, o.mustClose = false, false
 	o.hung = false
+	o.outputsUnknown()
 	for _, e := range o.entities {
 		e.pipe.Reset()
 	}
@@ -221,6 +222,7 @@ func (o *owner) down(ctx context.Context, err error, now time.Time) {
 	o.leave(now)
 	for _, e := range o.entities {
 		e.has, e.dirty, e.row = false, false, 0
+		o.board.set(e.ref, nil, time.Time{})
 		e.pipe.Reset()
 	}
 	o.reopen(err, now)

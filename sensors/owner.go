@@ -30,6 +30,10 @@ type owner struct {
 	out    Publisher // speaks for the device while it has no session
 	ledger *ledger
 	bus    *wire // nil: no shared bus
+	board  *board
+
+	outputs []*output
+	nudged  chan struct{} // something that outputs depend on has changed
 
 	dismiss func() // stops this device alone and waits; nil before it was started
 
@@ -76,17 +80,19 @@ type entity struct {
 	expiry time.Duration // Message Expiry Interval
 	seq    uint64
 	value  Sample
-	has    bool // value is of the running epoch: since the device was opened
-	dirty  bool // value is not published yet
-	row    int  // rejected readings in a row
+	has    bool          // value is of the running epoch: since the device was opened
+	dirty  bool          // value is not published yet
+	row    int           // rejected readings in a row
+	ref    string        // on the board
+	lives  time.Duration // how long a reading is good for
 
 	listed    bool // the configuration names it
 	described bool // the ledger and the announcement have it
 }
 
-func newOwner(d Device, o *Options, bus *wire, out Publisher) *owner {
+func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, out: out, again: make(chan struct{}, 1),
+		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, again: make(chan struct{}, 1), nudged: make(chan struct{}, 1),
 		inbox: make(chan mqtt.Message), lost: make(chan Session), wait: backoff{least: time.Second},
 	}
 	w.will = w.topics.will(d.WillDelay)
@@ -103,6 +109,8 @@ func (o *owner) run(ctx context.Context) {
 	now := time.Now()
 	o.health = newTracker(o.dev.FailAfter, o.dev.StaleAfter, now)
 	o.next = now
+	o.watchOutputs(ctx)
+	defer o.leaveOutputs()
 	o.attach(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -113,6 +121,7 @@ func (o *owner) run(ctx context.Context) {
 		timer.Reset(time.Until(o.wake(now)))
 		select {
 		case <-ctx.Done():
+			o.leaveOutputs()
 			o.stop(ctx)
 			return
 		case out := <-o.call.ended():
@@ -127,6 +136,7 @@ func (o *owner) run(ctx context.Context) {
 			o.lose(ctx, s)
 		case <-o.again:
 			o.repeat(ctx)
+		case <-o.nudged:
 		case <-timer.C:
 		}
 	}
@@ -168,7 +178,7 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	d := o.dev.Driver
 	switch {
 	case o.call != nil:
-		if o.call.task == reading && o.pusher != nil && len(o.waiting) > 0 && !o.call.yielded {
+		if o.call.task == reading && o.pusher != nil && !o.call.yielded && (len(o.waiting) > 0 || o.urgent(now) != nil) {
 			o.call.yielded, o.call.limit = true, now
 			o.call.cancel()
 		}
@@ -179,16 +189,30 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 		o.call = begin(ctx, opening, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
 			return nil, d.Open(ctx, o.opt.Buses)
 		})
-	case o.opened && len(o.waiting) > 0:
-		c := o.waiting[0]
-		o.waiting = slices.Delete(o.waiting, 0, 1)
-		o.call = begin(ctx, commanding, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
-			return o.commander.Do(ctx, c.entity, c.payload)
-		})
-		o.call.cmd = c
+	case o.opened && o.command(ctx, now):
 	case o.opened && !now.Before(o.next):
 		o.call = begin(ctx, reading, o.patience(), o.bus, d.Read)
 	}
+}
+
+// command begins the next command; what outputs have to do comes first.
+func (o *owner) command(ctx context.Context, now time.Time) bool {
+	c := o.urgent(now)
+	switch {
+	case c != nil:
+		o.log.Warn("output is brought to a safe state", "topic", c.entity, "reason", c.forced)
+		o.output(c.entity).again = now.Add(retryForced)
+	case len(o.waiting) > 0:
+		c = o.waiting[0]
+		o.waiting = slices.Delete(o.waiting, 0, 1)
+	default:
+		return false
+	}
+	o.call = begin(ctx, commanding, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
+		return o.carryOut(ctx, c)
+	})
+	o.call.cmd = c
+	return true
 }
 
 func closer(d Driver) method {
@@ -233,6 +257,9 @@ func (o *owner) wake(now time.Time) time.Time {
 	case o.call == nil && o.aside == nil:
 		sooner(o.next)
 	}
+	if o.opened {
+		o.outputsWake(sooner)
+	}
 	if o.health.State != Offline {
 		sooner(o.health.fresh.Add(o.health.staleAfter))
 	}
@@ -262,6 +289,7 @@ func (o *owner) hang(ctx context.Context, now time.Time) {
 	}
 	err := faultf(Hung, "the driver did not return within %v", now.Sub(o.call.start).Round(time.Millisecond))
 	if o.call.cmd != nil {
+		o.output(o.call.cmd.entity).driven(o.call.cmd, err, now)
 		o.reply(ctx, o.call.cmd, err)
 	}
 	if o.call.task != closing && o.aside == nil {

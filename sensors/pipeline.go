@@ -80,6 +80,8 @@ type Pipeline struct {
 	last    Sample    // reported last
 	sent    time.Time // and when
 	any     bool      // something was reported since Reset
+	newest  any       // came through the steps last
+	through bool      // with the last Feed
 	pending Sample    // held back by a gate that names a time
 	due     time.Time // when pending is to be reported; zero: nothing pending
 }
@@ -106,6 +108,7 @@ func NewPipeline(filters ...Filter) (*Pipeline, error) {
 // Feed passes one sample through. ok says that out is to be reported now. An
 // error, a *Fault, means that the sample was rejected.
 func (p *Pipeline) Feed(s Sample, now time.Time) (out Sample, ok bool, err error) {
+	p.through = false
 	if s.Value, err = decode(s.Value); err != nil {
 		return s, false, err
 	}
@@ -119,6 +122,7 @@ func (p *Pipeline) Feed(s Sample, now time.Time) (out Sample, ok bool, err error
 
 func (p *Pipeline) report(s Sample, now time.Time) (Sample, bool, error) {
 	p.pending, p.due = Sample{}, time.Time{}
+	p.newest, p.through = s.Value, true
 	if !p.any {
 		return p.accept(s, now), true, nil
 	}

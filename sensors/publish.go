@@ -262,6 +262,9 @@ func (o *owner) confirm(ctx context.Context, now time.Time) {
 	}
 	for _, e := range o.entities {
 		e.dirty = e.has
+		if e.has {
+			o.board.set(e.ref, e.pipe.newest, now.Add(e.lives))
+		}
 	}
 	o.settle(ctx, now)
 }

@@ -63,6 +63,9 @@ func await(c *call) (out outcome, ok bool) {
 // goodbye says offline with the reason shutdown. A device inside its will's
 // delay attaches once more, so that the truth does not wait for the delay.
 func (o *owner) goodbye(ctx context.Context) {
+	for _, e := range o.entities {
+		o.board.set(e.ref, nil, time.Time{})
+	}
 	o.ears.close()
 	o.ears = nil
 	if o.session == nil && o.said && !o.aborted.IsZero() {

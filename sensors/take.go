@@ -41,7 +41,7 @@ func (o *owner) addEntity(c Entity) (*entity, error) {
 		stale = max(stale, 3*d.Every(c.Name))
 	}
 	p.gates = append(p.gates, &maxInterval{period: max(hold, stale*2/3)})
-	e := &entity{Entity: c, pipe: p, expiry: stale + hold, unit: c.Unit}
+	e := &entity{Entity: c, pipe: p, expiry: stale + hold, unit: c.Unit, ref: o.dev.Name + "." + c.Name, lives: stale}
 	o.entities = append(o.entities, e)
 	return e, nil
 }
@@ -78,8 +78,13 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 	if err != nil {
 		if e.row++; e.row >= o.dev.FailAfter {
 			o.health.Failed[e.name()] = ReasonOf(err)
+			o.board.set(e.ref, nil, time.Time{})
 		}
 		return err
+	}
+	if e.pipe.through {
+		o.board.set(e.ref, e.pipe.newest, now.Add(e.lives))
+		o.output(r.Entity).seen(e.pipe.newest, now)
 	}
 	e.row = 0
 	delete(o.health.Failed, e.name())

@@ -25,7 +25,7 @@ func TestTotalsOfFiltersHaveTheirOwnKeys(t *testing.T) {
 		want   float64
 	}{{all, 7}, {nil, 0}} {
 		f := &keepingFilter{}
-		o := newOwner(Device{Name: "meter"}, &Options{Base: "b", Totals: tc.totals, Log: slog.New(slog.DiscardHandler)}, nil, nil)
+		o := newOwner(Device{Name: "meter"}, &Options{Base: "b", Totals: tc.totals, Log: slog.New(slog.DiscardHandler)}, nil, newBoard(), nil)
 		if _, err := o.addEntity(Entity{Name: "power", Filters: []Filter{f}}); err != nil {
 			t.Fatal(err)
 		}

@@ -78,7 +78,7 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 		dev.Driver = driver
 		devices = append(devices, dev)
 	}
-	return devices, errs
+	return devices, append(errs, checkOutputs(cfg, devices)...)
 }
 
 // unknownClass reports a device class that Home Assistant does not have: it
@@ -125,6 +125,7 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 	m, err := sensors.New(sensors.Options{
 		Devices: devices,
 		Attach:  g.attachDevice,
+		Watch:   g.broker.Watch,
 		Buses:   buses,
 		Base:    cfg.Gateway.Base,
 		Payload: sensors.Payload(cfg.Gateway.Payload),

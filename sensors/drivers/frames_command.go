@@ -30,7 +30,7 @@ func (d *frames) compile(entity string, c *lineCommand) (*command, error) {
 			return nil, fmt.Errorf("send: %w", err)
 		}
 	}
-	return out, nil
+	return out, out.obey(c)
 }
 
 // frame implements speaker.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
-	"github.com/dunlin-mqtt/dunlin/sensors/drivers/pattern"
 )
 
 func init() {
@@ -25,33 +24,14 @@ func init() {
 }
 
 type gpioOutOptions struct {
-	Line      lineRef       `yaml:"line" doc:"the line: GPIO27, or {chip: gpiochip0, offset: 27}" req:"1"`
-	ActiveLow bool          `yaml:"active_low" doc:"ON is the low level, as on most relay boards"`
-	Initial   string        `yaml:"initial" doc:"level at start, set in the request that makes the line an output" enum:"active|inactive"`
-	OnStop    string        `yaml:"on_stop" doc:"level at a clean shutdown; keep leaves it as it is" enum:"active|inactive|keep"`
-	Drive     string        `yaml:"drive" doc:"how the line is driven" enum:"push_pull|open_drain|open_source"`
-	Bias      string        `yaml:"bias" doc:"resistor of the controller" enum:"as_is|disabled|pull_up|pull_down"`
-	MaxOn     time.Duration `yaml:"max_on" doc:"longest time active; a further ON does not extend it"`
-	Require   string        `yaml:"require" doc:"condition for ON, as tank.level > 10"`
-	Failsafe  failsafe      `yaml:"failsafe" doc:"level when whoever controls the output is gone"`
-	Entity    string        `yaml:"entity" doc:"name of the entity, output when it is not given"`
-}
-
-type failsafe struct {
-	State   string        `yaml:"state" doc:"level to fall back to" enum:"active|inactive"`
-	After   time.Duration `yaml:"after" doc:"how long it may be gone"`
-	Without string        `yaml:"without" doc:"who must be there: client NAME, or heartbeat"`
-}
-
-const (
-	requirement = `^[\w-]+\.[\w-]+ *(<|<=|>|>=|==|!=) *(-?[0-9]+(\.[0-9]+)?|ON|OFF)$`
-	watched     = `^(client [^ ]+|heartbeat)$`
-)
-
-// fits reports whether text is as a pattern of ours says.
-func fits(text, shape string) bool {
-	p, err := pattern.Compile(shape)
-	return err == nil && p.Match(text) != nil
+	Line      lineRef `yaml:"line" doc:"the line: GPIO27, or {chip: gpiochip0, offset: 27}" req:"1"`
+	ActiveLow bool    `yaml:"active_low" doc:"ON is the low level, as on most relay boards"`
+	Initial   string  `yaml:"initial" doc:"level at start, set in the request that makes the line an output" enum:"active|inactive"`
+	OnStop    string  `yaml:"on_stop" doc:"level at a clean shutdown; keep leaves it as it is" enum:"active|inactive|keep"`
+	Drive     string  `yaml:"drive" doc:"how the line is driven" enum:"push_pull|open_drain|open_source"`
+	Bias      string  `yaml:"bias" doc:"resistor of the controller" enum:"as_is|disabled|pull_up|pull_down"`
+	Entity    string  `yaml:"entity" doc:"name of the entity, output when it is not given"`
+	sensors.Safety
 }
 
 // Validate reports what no output can be.
@@ -66,21 +46,9 @@ func (o *gpioOutOptions) Validate(report func(path, msg string)) {
 	oneOf("drive", o.Drive, "push_pull", "open_drain", "open_source")
 	checkBias(report, o.Bias)
 	checkEntity(report, "entity", o.Entity)
-	if o.MaxOn < 0 {
-		report("max_on", "is negative")
-	}
-	if o.Require != "" && !fits(o.Require, requirement) {
-		report("require", fmt.Sprintf("%q is not a condition, as tank.level > 10", o.Require))
-	}
-	if o.Failsafe == (failsafe{}) {
-		return
-	}
-	oneOf("failsafe.state", o.Failsafe.State, "active", "inactive")
-	if o.Failsafe.After <= 0 {
-		report("failsafe.after", "is missing, as 30s")
-	}
-	if !fits(o.Failsafe.Without, watched) {
-		report("failsafe.without", fmt.Sprintf("%q is neither client NAME nor heartbeat", o.Failsafe.Without))
+	o.Safety.Check(report, "active", "inactive")
+	if o.Require != "" && o.Initial == "active" {
+		report("initial", "active would not ask what is required: start inactive")
 	}
 }
 
@@ -106,7 +74,8 @@ type gpioOut struct {
 }
 
 var (
-	_ sensors.Commander = (*gpioOut)(nil)
+	_ sensors.Guarded   = (*gpioOut)(nil)
+	_ sensors.Immediate = (*gpioOut)(nil)
 	_ sensors.Pusher    = (*gpioOut)(nil)
 )
 
@@ -116,13 +85,6 @@ func newGPIOOut(o gpioOutOptions, entities map[string]any) (*gpioOut, error) {
 	}
 	if err := validated(&o.Line); err != nil {
 		return nil, fmt.Errorf("line: %w", err)
-	}
-	// A safety feature that is configured and does nothing is worse than none.
-	if o.Require != "" {
-		return nil, errors.New("require is not carried out by this version: remove it, and do not rely on it")
-	}
-	if o.Failsafe != (failsafe{}) {
-		return nil, errors.New("failsafe is not carried out by this version: remove it, and do not rely on it")
 	}
 	entity, err := oneEntity(o.Entity, "output", entities)
 	if err != nil {
@@ -231,12 +193,22 @@ func (d *gpioOut) Read(ctx context.Context) ([]sensors.Reading, error) {
 // OnSilence implements sensors.Pusher: an output that nobody switches is well.
 func (d *gpioOut) OnSilence() error { return nil }
 
+// Outputs implements sensors.Guarded. max_on is this driver's own.
+func (d *gpioOut) Outputs() []sensors.Safety {
+	s := d.o.Safety
+	s.Entity, s.Off = d.entity, "OFF"
+	return []sensors.Safety{s}
+}
+
+// Immediate implements sensors.Immediate: the line has a lock of its own.
+func (d *gpioOut) Immediate() {}
+
 // Do implements sensors.Commander.
 func (d *gpioOut) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
 	if entity != d.entity {
 		return nil, fmt.Errorf("no output is called %q", entity)
 	}
-	c, err := parseSwitch(payload)
+	c, err := sensors.ParseSwitch(payload)
 	if err != nil {
 		return nil, err
 	}
@@ -248,11 +220,11 @@ func (d *gpioOut) Do(ctx context.Context, entity string, payload []byte) ([]sens
 	if d.line == nil {
 		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("GPIO line %s is not open", d.o.Line)}
 	}
-	on := c.on
-	if c.toggle {
+	on := c.On
+	if c.Toggle {
 		on = !d.on
 	}
-	limit, err := d.limit(on, c.onFor)
+	limit, err := d.limit(on, c.OnFor)
 	if err != nil {
 		return nil, err
 	}

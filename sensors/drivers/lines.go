@@ -112,8 +112,8 @@ type lines struct {
 }
 
 var (
-	_ sensors.Pusher    = (*lines)(nil)
-	_ sensors.Commander = (*lines)(nil)
+	_ sensors.Pusher  = (*lines)(nil)
+	_ sensors.Guarded = (*lines)(nil)
 )
 
 func newLines(o *linesOptions, entities map[string]any) (*lines, error) {

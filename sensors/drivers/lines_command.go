@@ -19,6 +19,8 @@ type lineCommand struct {
 	Type     string     `yaml:"type" doc:"frames: how a number is written, as i16"`
 	Raw      bool       `yaml:"raw" doc:"frames: send is a whole frame, checksum included"`
 	Expect   lineExpect `yaml:"expect" doc:"how the device confirms"`
+	OnStop   string     `yaml:"on_stop" doc:"command to itself at a clean shutdown, as OFF"`
+	sensors.Safety
 }
 
 // lineExpect names the value by which a device confirms a command.
@@ -44,6 +46,8 @@ type command struct {
 	// encode writes a payload as the device wants it; nil is as it is.
 	encode func(word string) (string, error)
 	raw    bool // send is a whole frame
+	onStop string
+	safety sensors.Safety
 }
 
 // fillIn replaces each {{inside}} of text.
@@ -121,7 +125,37 @@ func compileCommand(entity string, c *lineCommand, format string) (*command, err
 	case out.within == 0:
 		out.within = 2 * time.Second
 	}
-	return out, nil
+	return out, out.obey(c)
+}
+
+// obey takes what the output obeys. A switch rests at OFF, another command at
+// its on_stop.
+func (c *command) obey(o *lineCommand) (err error) {
+	c.safety, c.onStop = o.Safety, o.OnStop
+	s := &c.safety
+	s.Off, s.Timed = o.OnStop, c.platform == "switch"
+	s.Entity, s.Path = c.entity, "commands."+c.entity
+	var states []string
+	if s.Timed {
+		s.Off, states = "OFF", []string{"active", "inactive"}
+	}
+	if s.MaxOn != 0 && !s.Timed {
+		return errors.New("max_on: is for platform switch")
+	}
+	s.Check(func(path, msg string) {
+		if err == nil {
+			err = errors.New(path + ": " + msg)
+		}
+	}, states...)
+	for key, payload := range map[string]string{"on_stop": o.OnStop, "failsafe.state": s.Failsafe.State} {
+		if payload == "" || s.Timed && key != "on_stop" || err != nil {
+			continue
+		}
+		if _, _, wrong := c.line([]byte(payload)); wrong != nil {
+			err = fmt.Errorf("%s: %w", key, wrong)
+		}
+	}
+	return err
 }
 
 // line is what is written for a payload, and the value that confirms it; nil
@@ -138,14 +172,14 @@ func (c *command) line(payload []byte) (text string, confirm any, err error) {
 	on := false
 	switch c.platform {
 	case "switch":
-		s, err := parseSwitch(payload)
+		s, err := sensors.ParseSwitch(payload)
 		if err != nil {
 			return "", nil, err
 		}
-		if s.toggle || s.onFor > 0 {
+		if s.Toggle || s.OnFor > 0 {
 			return "", nil, errors.New("ON or OFF: this device knows neither TOGGLE nor on_for")
 		}
-		on, confirm = s.on, s.on
+		on, confirm = s.On, s.On
 	case "number":
 		v := infer(word)
 		switch v.(type) {
@@ -213,8 +247,8 @@ func confirms(got, want any) bool {
 	text := fmt.Sprint(got)
 	switch w := want.(type) {
 	case bool:
-		c, err := parseSwitchWord(text)
-		return err == nil && !c.toggle && c.on == w
+		c, err := sensors.ParseSwitch([]byte(text))
+		return err == nil && !c.Toggle && c.On == w
 	case string:
 		return text == w
 	case int64, float64:

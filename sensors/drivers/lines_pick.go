@@ -184,11 +184,11 @@ func reading(entity, kind string, raw any, at time.Time) sensors.Reading {
 			return reject(sensors.Parse, "is not a number")
 		}
 	case kind == "bool":
-		c, err := parseSwitchWord(text)
-		if err != nil || c.toggle {
+		c, err := sensors.ParseSwitch([]byte(text))
+		if err != nil || c.Toggle {
 			return reject(sensors.Parse, "is neither on nor off")
 		}
-		r.Value = c.on
+		r.Value = c.On
 	}
 	return r
 }

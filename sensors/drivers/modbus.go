@@ -66,8 +66,8 @@ type modbusUnit struct {
 }
 
 var (
-	_ sensors.Commander = (*modbusUnit)(nil)
-	_ sensors.Paced     = (*modbusUnit)(nil)
+	_ sensors.Guarded = (*modbusUnit)(nil)
+	_ sensors.Paced   = (*modbusUnit)(nil)
 )
 
 func newModbus(o modbusOptions, entities map[string]any) (*modbusUnit, error) {

@@ -114,3 +114,44 @@ func (d *modbusUnit) Stop(ctx context.Context) error {
 	}
 	return errors.Join(all...)
 }
+
+// obeys is what the output obeys. Bits rest at OFF, numbers at on_stop.
+func (r *modbusRegister) obeys() sensors.Safety {
+	s := r.Safety
+	s.Entity, s.Path = r.name, "."
+	s.Off, s.Timed = r.OnStop, r.format.Type == "bit"
+	if s.Timed {
+		s.Off = "OFF"
+	}
+	return s
+}
+
+// checkSafety reports what no output can obey.
+func (r *modbusRegister) checkSafety(report func(path, msg string)) {
+	s := r.obeys()
+	switch {
+	case r.Safety == (sensors.Safety{}):
+	case r.Writable == nil:
+		report("writable", "is missing: what cannot be written obeys nothing")
+	case s.MaxOn != 0 && !s.Timed:
+		report("max_on", "is for type bit: a number is neither on nor off")
+	default:
+		var states []string
+		if s.Timed {
+			states = []string{"active", "inactive"}
+		} else if _, _, err := r.command([]byte(s.Failsafe.State)); err != nil && s.Failsafe.State != "" {
+			report("failsafe.state", err.Error())
+		}
+		s.Check(report, states...)
+	}
+}
+
+// Outputs implements sensors.Guarded.
+func (d *modbusUnit) Outputs() (all []sensors.Safety) {
+	for _, r := range d.registers {
+		if r.Writable != nil {
+			all = append(all, r.obeys())
+		}
+	}
+	return all
+}

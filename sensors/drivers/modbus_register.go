@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
@@ -28,6 +29,7 @@ type modbusRegister struct {
 	Write     string          `yaml:"write" doc:"functions 05 and 06, or 0F and 10, for units that know only those" enum:"single|multiple"`
 	Verify    string          `yaml:"verify" doc:"a command is confirmed by reading back, or not at all" enum:"readback|none"`
 	OnStop    string          `yaml:"on_stop" doc:"command to itself at a clean shutdown, as OFF or 0"`
+	sensors.Safety
 
 	name   string
 	span   modbus.Span
@@ -108,6 +110,7 @@ func (r *modbusRegister) Validate(report func(path, msg string)) {
 			report("on_stop", err.Error())
 		}
 	}
+	whole.checkSafety(report)
 	if w := whole.Writable; w != nil && (w.Step < 0 || w.Min != nil && w.Max != nil && *w.Min > *w.Max) {
 		report("writable", "its bounds leave nothing to write")
 	}
@@ -122,15 +125,15 @@ func (r *modbusRegister) command(payload []byte) (words []uint16, toggle bool, e
 	text := strings.TrimSpace(string(payload))
 	switch r.format.Type {
 	case "bit":
-		c, err := parseSwitch(payload)
-		if err == nil && c.onFor > 0 {
+		c, err := sensors.ParseSwitch(payload)
+		if err == nil && c.OnFor > 0 {
 			err = errors.New("a Modbus unit knows no on_for")
 		}
 		if err != nil {
 			return nil, false, err
 		}
-		words, err = r.format.Encode(c.on)
-		return words, c.toggle, err
+		words, err = r.format.Encode(c.On)
+		return words, c.Toggle, err
 	case "string":
 		if !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			return nil, false, errors.New("the payload is not plain text")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sort"
 	"sync"
 	"time"
 
@@ -191,8 +192,27 @@ func (k *talking) Do(ctx context.Context, entity string, payload []byte) ([]sens
 	}
 }
 
-// Stop implements sensors.Commander: the device keeps its outputs as they are.
-func (k *talking) Stop(context.Context) error { return nil }
+// Stop implements sensors.Commander: it carries out every on_stop. Outputs
+// without one stay as they are.
+func (k *talking) Stop(ctx context.Context) error {
+	var all []error
+	for _, s := range k.Outputs() {
+		if c := k.commands[s.Entity]; c.onStop != "" {
+			_, err := k.Do(ctx, s.Entity, []byte(c.onStop))
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Outputs implements sensors.Guarded, in the order of their names.
+func (k *talking) Outputs() (all []sensors.Safety) {
+	for _, c := range k.commands {
+		all = append(all, c.safety)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].Entity < all[j].Entity })
+	return all
+}
 
 // grown adds a count that is not what was told.
 func grown(list []sensors.Reading, entity string, n uint64, told *uint64) []sensors.Reading {

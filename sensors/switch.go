@@ -1,4 +1,4 @@
-package drivers
+package sensors
 
 import (
 	"bytes"
@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// switchCommand is a command to something that is on or off.
-type switchCommand struct {
-	on     bool
-	toggle bool
-	onFor  time.Duration // 0: no end
+// Switch is a command to something that is on or off.
+type Switch struct {
+	On     bool
+	Toggle bool
+	OnFor  time.Duration // 0: no end
 }
 
 // maxPulse bounds on_for: a pulse of more than a day is a mistake in its unit.
 const maxPulse = 24 * time.Hour
 
-// parseSwitch reads ON, OFF, 1, 0, true, false or TOGGLE in any case, or
+// ParseSwitch reads ON, OFF, 1, 0, true, false or TOGGLE in any case, or
 // {"state":"ON","on_for":"5s"}.
-func parseSwitch(payload []byte) (switchCommand, error) {
+func ParseSwitch(payload []byte) (Switch, error) {
 	text := bytes.TrimSpace(payload)
 	if len(text) > 0 && text[0] == '{' {
 		return parseSwitchObject(text)
@@ -30,21 +30,21 @@ func parseSwitch(payload []byte) (switchCommand, error) {
 	return parseSwitchWord(string(text))
 }
 
-func parseSwitchWord(word string) (switchCommand, error) {
+func parseSwitchWord(word string) (Switch, error) {
 	switch strings.ToUpper(word) {
 	case "ON", "1", "TRUE":
-		return switchCommand{on: true}, nil
+		return Switch{On: true}, nil
 	case "OFF", "0", "FALSE":
-		return switchCommand{}, nil
+		return Switch{}, nil
 	case "TOGGLE":
-		return switchCommand{toggle: true}, nil
+		return Switch{Toggle: true}, nil
 	case "":
-		return switchCommand{}, errors.New("empty command: ON, OFF or TOGGLE")
+		return Switch{}, errors.New("empty command: ON, OFF or TOGGLE")
 	}
-	return switchCommand{}, fmt.Errorf("%.40q is not ON, OFF, TOGGLE, 1, 0, true, false or {\"state\":\"ON\",\"on_for\":\"5s\"}", word)
+	return Switch{}, fmt.Errorf("%.40q is not ON, OFF, TOGGLE, 1, 0, true, false or {\"state\":\"ON\",\"on_for\":\"5s\"}", word)
 }
 
-func parseSwitchObject(text []byte) (switchCommand, error) {
+func parseSwitchObject(text []byte) (Switch, error) {
 	var o struct {
 		State json.RawMessage `json:"state"`
 		OnFor json.RawMessage `json:"on_for"`
@@ -52,13 +52,13 @@ func parseSwitchObject(text []byte) (switchCommand, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&o); err != nil {
-		return switchCommand{}, fmt.Errorf("command: %w", err)
+		return Switch{}, fmt.Errorf("command: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return switchCommand{}, errors.New("command: something follows the object")
+		return Switch{}, errors.New("command: something follows the object")
 	}
 	if o.State == nil {
-		return switchCommand{}, errors.New(`command: "state" is missing`)
+		return Switch{}, errors.New(`command: "state" is missing`)
 	}
 	c, err := parseSwitchWord(unquoted(o.State))
 	if err != nil || o.OnFor == nil {
@@ -68,10 +68,10 @@ func parseSwitchObject(text []byte) (switchCommand, error) {
 	if err != nil || d < time.Millisecond || d > maxPulse {
 		return c, fmt.Errorf("on_for %.40s is not a time between 1ms and %v, as \"5s\"", o.OnFor, maxPulse)
 	}
-	if !c.on {
+	if !c.On {
 		return c, errors.New("on_for goes with ON")
 	}
-	c.onFor = d
+	c.OnFor = d
 	return c, nil
 }
 

@@ -1,0 +1,80 @@
+package sensors
+
+import (
+	"sync"
+	"time"
+)
+
+// board has the newest valid value of every entity, for interlocks: what came
+// through the filters that change values, whether or not it was worth a
+// message. Its lock is a leaf.
+type board struct {
+	mu    sync.Mutex
+	slots map[string]*slot // by "device.entity"
+}
+
+// slot is the value of one entity; its board's lock guards it.
+type slot struct {
+	value any       // nil: none, or withdrawn
+	until time.Time // when it is stale
+	users []*owner  // woken at every change
+}
+
+func newBoard() *board { return &board{slots: map[string]*slot{}} }
+
+// slot returns the place of "device.entity", which appears when it is first
+// asked for. With the lock.
+func (b *board) slot(ref string) *slot {
+	s := b.slots[ref]
+	if s == nil {
+		s = &slot{}
+		b.slots[ref] = s
+	}
+	return s
+}
+
+// value returns a value and when it is stale; nil when there is none.
+func (b *board) value(ref string) (any, time.Time) {
+	b.mu.Lock()
+	s := b.slot(ref)
+	value, until := s.value, s.until
+	b.mu.Unlock()
+	return value, until
+}
+
+// set puts a value in place, or withdraws it when it is nil, and wakes those
+// who watch.
+func (b *board) set(ref string, value any, until time.Time) {
+	b.mu.Lock()
+	s := b.slot(ref)
+	s.value, s.until = value, until
+	for _, o := range s.users {
+		o.nudge()
+	}
+	b.mu.Unlock()
+}
+
+// watch has o woken at every change of a value, from now on or no longer.
+func (b *board) watch(ref string, o *owner, on bool) {
+	b.mu.Lock()
+	s := b.slot(ref)
+	var users []*owner
+	for _, u := range s.users {
+		if u != o {
+			users = append(users, u)
+		}
+	}
+	if on {
+		users = append(users, o)
+	}
+	s.users = users
+	b.mu.Unlock()
+}
+
+// nudge has the owner look again at what is due.
+func (o *owner) nudge() {
+	select {
+	case o.nudged <- struct{}{}:
+	default:
+	}
+}

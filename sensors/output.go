@@ -1,0 +1,311 @@
+package sensors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// output is what an owner knows of one output that obeys more than commands.
+type output struct {
+	Safety
+	require *Condition // nil: none
+	dead    *deadman   // nil: none, or the owner does not run
+	client  string     // who holds dead; "": a heartbeat
+	beat    string     // the heartbeat's topic
+	unwatch func()
+
+	// gate has one slot. Whoever holds it may drive the output: between the
+	// last look at what forbids a command and its write nothing comes.
+	gate chan struct{}
+
+	// The rest is the owner's.
+	on    bool      // the output is not at rest, as far as is known
+	since time.Time // it came on
+	off   time.Time // it must be at rest; zero: no limit
+	safe  time.Time // the fall that was carried out
+	again time.Time // no try before
+}
+
+// retryForced is how soon what an output has to do is tried again after an
+// error.
+const retryForced = time.Second
+
+// guardOutputs prepares the outputs of the driver.
+func (o *owner) guardOutputs() (err error) {
+	d, ok := o.dev.Driver.(Guarded)
+	if !ok {
+		return nil
+	}
+	for _, s := range d.Outputs() {
+		u := &output{Safety: s, gate: make(chan struct{}, 1)}
+		if s.Require != "" {
+			if u.require, err = ParseCondition(s.Require); err != nil {
+				return err
+			}
+		}
+		if s.Failsafe.Without != "" {
+			if u.client, u.beat, err = s.Failsafe.watched(); err != nil {
+				return err
+			}
+			if u.beat == "" {
+				u.beat = o.topics.device + "/heartbeat/set"
+			}
+			if u.client != "" && o.opt.Watch == nil {
+				return errors.New("failsafe: nobody says which clients are there")
+			}
+		}
+		o.outputs = append(o.outputs, u)
+	}
+	return nil
+}
+
+// watchOutputs begins to look at what the outputs depend on.
+func (o *owner) watchOutputs(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	for _, u := range o.outputs {
+		o.watchRequire(u, true)
+		if u.Failsafe.Without == "" {
+			continue
+		}
+		u.dead = newDeadman(u.Failsafe.After, func() { o.fall(ctx, u) })
+		if u.client != "" {
+			u.unwatch = o.opt.Watch(u.client, u.dead.held)
+		}
+	}
+}
+
+// leaveOutputs ends what watchOutputs began; no output falls afterwards.
+func (o *owner) leaveOutputs() {
+	for _, u := range o.outputs {
+		o.watchRequire(u, false)
+		if u.unwatch != nil {
+			u.unwatch()
+		}
+		u.dead.close()
+	}
+}
+
+func (o *owner) watchRequire(u *output, on bool) {
+	if u.require != nil {
+		for _, ref := range u.require.Refs() {
+			o.board.watch(ref, o, on)
+		}
+	}
+}
+
+// fall is the end of a dead man's time: outputs that can be driven at once are,
+// on this goroutine; the owner does so too, sees to errors and publishes it.
+func (o *owner) fall(ctx context.Context, u *output) {
+	if d, ok := o.dev.Driver.(Immediate); ok {
+		ctx, cancel := context.WithTimeout(ctx, o.dev.Timeout)
+		defer cancel()
+		u.gate <- struct{}{} // held for no longer than Do of an Immediate takes
+		protect(ctx, func(ctx context.Context) ([]Reading, error) {
+			return d.Do(ctx, u.Entity, []byte(u.failsafe()))
+		})
+		<-u.gate
+	}
+	o.nudge()
+}
+
+// heartbeat takes a message that holds outputs; it says whether it was one.
+func (o *owner) heartbeat(topic string) (ok bool) {
+	for _, u := range o.outputs {
+		if u.dead != nil && u.client == "" && u.beat == topic {
+			u.dead.beat()
+			ok = true
+		}
+	}
+	return ok
+}
+
+func (o *owner) output(entity string) *output {
+	for _, u := range o.outputs {
+		if u.Entity == entity {
+			return u
+		}
+	}
+	return nil
+}
+
+// carryOut drives an output: the last look at what forbids the command, and
+// then at once the driver. It runs on the call's goroutine.
+func (o *owner) carryOut(ctx context.Context, c *command) ([]Reading, error) {
+	u := o.output(c.entity)
+	if u == nil {
+		return o.commander.Do(ctx, c.entity, c.payload)
+	}
+	select {
+	case u.gate <- struct{}{}:
+		defer func() { <-u.gate }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if c.forced == "" {
+		if err := u.permit(o.board, c.payload); err != nil {
+			return nil, &refusal{err}
+		}
+	}
+	return o.commander.Do(ctx, c.entity, c.payload)
+}
+
+// refusal is a command that was kept from its output.
+type refusal struct{ error }
+
+// permit says what forbids a command now.
+func (u *output) permit(b *board, payload []byte) error {
+	if !u.dead.down().IsZero() {
+		return errors.New(u.whyFallen())
+	}
+	if u.require == nil || u.rests(payload) {
+		return nil
+	}
+	if until, why := u.require.holds(b, time.Now()); until.IsZero() {
+		return fmt.Errorf("interlock %s: %s", u.require, why)
+	}
+	return nil
+}
+
+func (u *output) whyFallen() string {
+	return fmt.Sprintf("fail-safe: without %s for %v", u.Failsafe.Without, u.Failsafe.After)
+}
+
+// timed takes on_for from a command where the manager carries it out, and
+// bounds it.
+func (u *output) timed(c *command) error {
+	if u == nil || !u.Timed {
+		return nil
+	}
+	s, err := ParseSwitch(c.payload)
+	if err != nil {
+		return nil // for the driver to say
+	}
+	if u.MaxOn > 0 && s.OnFor > u.MaxOn {
+		return fmt.Errorf("on_for %v is longer than max_on %v", s.OnFor, u.MaxOn)
+	}
+	c.limit = s.OnFor
+	switch {
+	case s.Toggle:
+		return nil
+	case s.On:
+		c.payload = []byte("ON")
+	default:
+		c.payload = []byte("OFF")
+	}
+	return nil
+}
+
+// driven notes what a command has done, or may have done: where an error left
+// that open, the output counts as on.
+func (u *output) driven(c *command, err error, now time.Time) {
+	var r *refusal
+	var f *Fault
+	if u == nil || errors.As(err, &r) || err != nil && !u.Timed && !errors.As(err, &f) {
+		return
+	}
+	rests := u.rests(c.payload)
+	if _, wrong := ParseSwitch(c.payload); err != nil && (rests || u.Timed && wrong != nil) {
+		return
+	}
+	if err == nil && !c.fall.IsZero() {
+		u.safe = c.fall
+	}
+	u.noted(!rests, now)
+	if u.on && u.Timed {
+		u.off = u.limit()
+		if end := now.Add(c.limit); c.limit > 0 && (u.off.IsZero() || end.Before(u.off)) {
+			u.off = end
+		}
+	}
+}
+
+// noted records whether the output is on.
+func (u *output) noted(on bool, now time.Time) {
+	switch {
+	case !on:
+		u.off = time.Time{}
+	case !u.on:
+		u.since = now
+		u.off = u.limit()
+	}
+	u.on = on
+}
+
+// limit is when max_on ends; zero: never.
+func (u *output) limit() time.Time {
+	if u.MaxOn == 0 || !u.Timed {
+		return time.Time{}
+	}
+	return u.since.Add(u.MaxOn)
+}
+
+// seen is a reading of the output.
+func (u *output) seen(value any, now time.Time) {
+	if u == nil || u.Off == "" {
+		return
+	}
+	on, boolean := value.(bool)
+	u.noted(boolean && on || !boolean && plain(value) != u.Off, now)
+}
+
+// urgent returns what an output has to do now whatever was commanded, nil when
+// nothing is.
+func (o *owner) urgent(now time.Time) *command {
+	for _, u := range o.outputs {
+		if now.Before(u.again) {
+			continue
+		}
+		c := &command{entity: u.Entity, payload: []byte(u.Off)}
+		if fall := u.dead.down(); !fall.IsZero() && fall != u.safe {
+			c.payload, c.forced, c.fall = []byte(u.failsafe()), u.whyFallen(), fall
+			return c
+		}
+		switch {
+		case !u.off.IsZero() && !now.Before(u.off):
+			c.forced = "its time is over"
+		case u.on && u.require != nil && u.Off != "":
+			if until, why := u.require.holds(o.board, now); until.IsZero() {
+				c.forced = fmt.Sprintf("interlock %s: %s", u.require, why)
+			}
+		}
+		if c.forced != "" {
+			return c
+		}
+	}
+	return nil
+}
+
+// outputsWake is when urgent has something to say again, unless it is nudged.
+func (o *owner) outputsWake(sooner func(time.Time)) {
+	for _, u := range o.outputs {
+		at := time.Time{}
+		if u.on && u.require != nil && u.Off != "" {
+			at, _ = u.require.holds(o.board, time.Now())
+		}
+		for _, t := range []time.Time{at, u.off} {
+			if !t.IsZero() {
+				sooner(later(t, u.again))
+			}
+		}
+		if u.again.After(time.Now()) {
+			sooner(u.again)
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// outputsUnknown forgets what was carried out: the device is opened anew, at
+// its initial state.
+func (o *owner) outputsUnknown() {
+	for _, u := range o.outputs {
+		u.safe, u.again = time.Time{}, time.Time{}
+	}
+}
