@@ -36,7 +36,7 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	a.KeepAlive = l.keepAlive(r)
 	got, err := l.attach(attachment{
 		id: a.ClientID, owner: l.owner(a.Identity), door: l, who: a.Identity, remote: c.Transport().Remote,
-		cleanStart: r.CleanStart, noWait: r.NoWait, limits: l.limits.session(), will: r.Will, endpoint: c,
+		cleanStart: r.CleanStart, noWait: r.NoWait, limits: l.session, will: r.Will, endpoint: c,
 		params: session.Params{
 			Version: r.Version, ReceiveMaximum: min(r.ReceiveMaximum, l.limits.ReceiveMaximum),
 			Expiry: a.SessionExpiry, AsBridge: r.Bridge,

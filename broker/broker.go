@@ -64,10 +64,11 @@ func New(o Options) (*Broker, error) {
 		}
 	}
 	b := &Broker{opts: o, log: o.Log}
+	m := memory.New(o.MemoryBudget)
 	var state *store.State
 	if o.Store == nil && o.Data != nil {
 		var err error
-		if b.durable, b.dir, state, err = o.Data.open(o.Log, b.isLocal); err != nil {
+		if b.durable, b.dir, state, err = o.Data.open(o.Log, m, b.isLocal); err != nil {
 			return nil, err
 		}
 		o.Store = b.durable
@@ -75,7 +76,6 @@ func New(o Options) (*Broker, error) {
 	if o.Store == nil {
 		o.Store = new(store.Memory)
 	}
-	m := memory.New(o.MemoryBudget)
 	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize, Memory: m})
 	b.hub = newHub(&b.opts, r, m)
 	b.hub.durable = b.durable

@@ -51,7 +51,7 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 	if o.ID == "" {
 		return nil, mqtt.Errorf(mqtt.ClientIdentifierNotValid, "", "empty Client Identifier")
 	}
-	l := b.opts.Limits.session()
+	l := b.hub.session(&b.opts.Limits)
 	if o.QueueMessages > 0 {
 		l.QueueMessages = o.QueueMessages
 	}

@@ -44,6 +44,9 @@ type hub struct {
 	home      conn.Home // of all peers
 	inherited inherited
 	origins   origins
+	loader    loader
+	crowds    crowds
+	overflow  Overflow // of sessions
 	locals    sync.Map // Client Identifiers that Attach has seen
 
 	timers sync.WaitGroup // callbacks of timers that are running
@@ -78,8 +81,13 @@ type client struct {
 }
 
 func newHub(o *Options, r *router.Router, m *memory.Account) *hub {
-	h := &hub{log: o.Log, router: r, memory: m}
-	h.home = conn.Home{Gone: h.recordGone, Memory: m}
+	h := &hub{log: o.Log, router: r, memory: m, overflow: o.Overflow}
+	h.home = conn.Home{
+		Gone: h.recordGone, Cut: h.recordCuts, Load: h.load, Tight: func() bool { return h.durable.Tight() }, Crowded: h.crowded, Memory: m,
+	}
+	if o.Overflow == Reject {
+		r.Reject(h.rejects)
+	}
 	if o.ClientEvents {
 		h.events = &events{hub: h}
 	}
@@ -98,7 +106,7 @@ type attachment struct {
 	who        *Identity
 	remote     string
 	params     session.Params
-	limits     session.Limits
+	limits     *session.Limits
 	will       *mqtt.Will
 	endpoint   endpoint
 }
@@ -264,6 +272,7 @@ func (h *hub) end(cl *client) {
 		h.router.Unsubscribe(cl.peer, s.Filter, false) // SessionEnded says it
 	}
 	h.passOn(cl.peer.TakeShared("", true))
+	h.passSpilled(cl)
 	if cl.kept {
 		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
 	}
@@ -272,6 +281,7 @@ func (h *hub) end(cl *client) {
 	h.registry.ended.add(cl.peer)
 	h.registry.Unlock()
 	cl.peer.Release()
+	h.crowded(cl.peer, false)
 	h.publishWill(will)
 }
 
@@ -348,6 +358,7 @@ func (h *hub) detachAll() {
 		queues = append(queues, q)
 	}
 	r.Unlock()
+	h.loader.close()
 	h.timers.Wait()
 	for _, cl := range waiting {
 		h.willDue(cl)

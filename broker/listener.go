@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
 )
 
 // maxPrefix bounds a topic prefix, in bytes.
@@ -18,6 +19,7 @@ type listener struct {
 	anonymous bool
 	auth      *authority
 	limits    Limits
+	session   *session.Limits // of limits
 	features  Features
 	proxied   bool
 	redirect  error  // refuses every client; nil serves them
@@ -49,6 +51,7 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 		l.limits = *o.Limits
 		l.limits.setDefaults()
 	}
+	l.session = b.hub.session(&l.limits)
 	if f := b.opts.Features; f != nil {
 		l.features = *f
 	}

@@ -56,9 +56,10 @@ func TestMEM2TheAccountIsTheHeap(t *testing.T) {
 		{"deep retained topics", func(t *testing.T, b *brokertest.Broker) {
 			heldRetained(t, b, 3000, func(i int) string { return fmt.Sprintf("%d%s", i, strings.Repeat("/l", 14)) }, 10)
 		}, 1.3},
-		{"small messages in one queue", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 1, 10000, 50) }, 1.3},
-		{"large messages in one queue", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 1, 3000, 1000) }, 1.3},
-		{"messages that twenty queues share", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 20, 2000, 1000) }, 1.3},
+		{"small messages in queues", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 40, 1, 250, 50) }, 1.3},
+		{"large messages in queues", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 60, 1, 50, 1000) }, 1.3},
+		{"messages that twenty queues share", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 5, 20, 50, 1000) }, 1.3},
+		{"what thirty queues keep of much more", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 30, 1, 1000, 300) }, 2},
 		{"sessions", func(t *testing.T, b *brokertest.Broker) {
 			for i := range 2000 {
 				heldClient(t, b, fmt.Sprintf("client-%d", i))
@@ -130,18 +131,21 @@ func heldRetained(t *testing.T, b *brokertest.Broker, n int, topic func(i int) s
 	}
 }
 
-// heldQueues lets n sessions that are away hold the same messages.
-func heldQueues(t *testing.T, b *brokertest.Broker, n, messages, size int) {
+// heldQueues lets groups of n sessions that are away hold the same messages.
+func heldQueues(t *testing.T, b *brokertest.Broker, groups, n, messages, size int) {
 	t.Helper()
-	for i := range n {
-		c := heldClient(t, b, fmt.Sprintf("client-%d", i))
-		heldSubscription(t, c, "t")
-		c.Abort()
-	}
 	p := heldClient(t, b, "publisher")
-	for range messages {
-		if err := p.Publish(context.Background(), mqtt.Message{Topic: "t", Payload: make([]byte, size), QoS: mqtt.AtLeastOnce}); err != nil {
-			t.Fatal(err)
+	for g := range groups {
+		topic := fmt.Sprintf("t%d", g)
+		for i := range n {
+			c := heldClient(t, b, fmt.Sprintf("client-%d-%d", g, i))
+			heldSubscription(t, c, topic)
+			c.Abort()
+		}
+		for range messages {
+			if err := p.Publish(context.Background(), mqtt.Message{Topic: topic, Payload: make([]byte, size), QoS: mqtt.AtLeastOnce}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 // Options configure a Broker; the zero value serves in-process clients only.
 type Options struct {
 	Listeners []ListenerOptions
+	Overflow  Overflow // what gives way when the queue of a session is full
 	Limits    Limits
 	Features  *Features    // nil: all
 	Log       *slog.Logger // nil discards
@@ -193,8 +194,12 @@ func (l *Limits) conn() conn.Limits {
 	}
 }
 
-func (l *Limits) session() session.Limits {
-	o := session.Limits{QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions}
+// session is what a session may hold by l.
+func (h *hub) session(l *Limits) *session.Limits {
+	o := &session.Limits{
+		QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions,
+		Overflow: session.Overflow(h.overflow), Spills: h.durable != nil,
+	}
 	// What is in flight to a client that is there needs room even where
 	// nothing is kept for those who are away.
 	or(&o.QueueMessages, int(l.ReceiveMaximum))

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -30,6 +31,7 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
 			h.router.Restore(r.Message)
 		}
 	}
+	limits := h.session(l)
 	h.registry.lines = make(map[string]*store.Line)
 	for name, line := range state.Lines {
 		if w := line.Will; w != nil {
@@ -41,8 +43,8 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
 		case strings.HasPrefix(name, "\x00"):
 			h.registry.lines[name] = line
 		case line.Kept && !ended(line, now):
-			h.restoreSession(name, line, l, now)
-		case line.Kept || len(line.Entries) > 0: // or a session whose record was damaged
+			h.restoreSession(name, line, l, limits, now)
+		case line.Kept || len(line.Entries) > 0 || line.Spilled(): // or a session whose record was damaged
 			h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: name})
 		}
 	}
@@ -82,21 +84,26 @@ func ended(l *store.Line, now time.Time) bool {
 }
 
 // restoreSession makes a session that waits for its client.
-func (h *hub) restoreSession(id string, line *store.Line, l *Limits, now time.Time) {
+func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *session.Limits, now time.Time) {
 	k := session.Kept{
 		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(l.ReceiveMaximum),
 	}
 	if line.Left.IsZero() { // its client was there: acknowledgements may be lost, so that more was sent than is in flight
-		k.MaybeSent = len(line.Entries)
+		k.MaybeSent = math.MaxInt
 	}
 	for packetID := range line.Received {
 		k.Received = append(k.Received, packetID)
 	}
-	for i := range line.Entries {
-		k.Deliveries = append(k.Deliveries, kept(&line.Entries[i], line.Prefix))
+	if line.Spilled() || len(line.Entries) > restoredAtOnce {
+		blocks, _, _ := h.durable.Queue(id)
+		for _, b := range blocks {
+			k.Blocks = append(k.Blocks, session.Block{First: b.First, Last: b.Last, Messages: b.Messages, Bytes: int(b.Bytes)})
+		}
+	} else {
+		k.Deliveries = keptOf(line.Entries, line.Prefix)
 	}
 	cl := &client{
-		peer:  conn.RestorePeer(id, line.Prefix, l.session(), &k, &h.home),
+		peer:  conn.RestorePeer(id, line.Prefix, limits, &k, &h.home),
 		owner: ownerOf(line.Owner), kept: true, since: now.UnixNano(),
 	}
 	h.registry.clients[id] = cl
@@ -127,6 +134,17 @@ func kept(e *store.Entry, prefix string) session.KeptDelivery {
 		d.Via = &packet.Via{Identifiers: e.Identifiers, Share: e.Share}
 	}
 	return d
+}
+
+// restoredAtOnce is how many messages of a session are taken into memory at the
+// start; of one that has more, only its head, a little later.
+const restoredAtOnce = 512
+
+// recordCuts tells the store which ranges a session gave up.
+func (h *hub) recordCuts(id string, cuts []session.Cut) {
+	for _, c := range cuts {
+		h.router.Persist(store.Record{Kind: store.LineCut, ClientID: id, From: c.From, Number: c.To, Count: c.Count})
+	}
 }
 
 // recordGone tells the store which messages of a session were given up.

@@ -96,7 +96,7 @@ func (h *hub) shed(level int) {
 	for _, cl := range r.clients {
 		p := cl.peer
 		p.Shed(min(level, 2))
-		_, _, bytes := p.Counts()
+		bytes := p.InMemory()
 		if cl.owner != gateway && bytes > most && (level >= 4 || !p.Durable()) {
 			largest, most = p, bytes
 		}
@@ -105,6 +105,9 @@ func (h *hub) shed(level int) {
 		}
 	}
 	r.Unlock()
+	if h.durable != nil {
+		h.durable.Relieve()
+	}
 	if level < 3 {
 		return
 	}

@@ -102,6 +102,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		Data:         data(cfg, &d),
 		Listeners:    bound.options,
 		Limits:       *limits(&cfg.MQTT.Limits),
+		Overflow:     overflows[cfg.Store.Overflow],
 		Features:     features(&cfg.MQTT.Features),
 		OverlapEach:  cfg.MQTT.Overlap == "each",
 		Auth:         auth,

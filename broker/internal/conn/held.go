@@ -125,6 +125,9 @@ func (p *Peer) settle() {
 	if n := p.state.session.Bill(least); n != 0 {
 		p.home.Memory.Add(memory.Messages, n)
 	}
+	if full, turned := p.state.session.Crowded(); turned {
+		p.home.Crowded(p, full)
+	}
 }
 
 // Release gives back to the account all that the session holds: it has ended,

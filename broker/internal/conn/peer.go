@@ -35,8 +35,18 @@ type Peer struct {
 type Home struct {
 	// Gone hears of the places in line of durable messages that a session
 	// gives up; it must not wait. nil is fine.
-	Gone   func(id string, numbers []uint64)
-	Memory *memory.Account
+	Gone func(id string, numbers []uint64)
+	// Cut hears of ranges of them, likewise.
+	Cut func(id string, cuts []session.Cut)
+	// Load has more of what a session has left to the store given to Load of the
+	// peer, soon; Tight reports whether the store cannot put on disk what it is
+	// left. They are there where session.Limits.Spills is.
+	Load  func(p *Peer)
+	Tight func() bool
+	// Crowded hears that a session whose queue rejects is full, or is not any
+	// more.
+	Crowded func(p *Peer, full bool)
+	Memory  *memory.Account
 }
 
 // Waker is who is attached to a peer. Wake tells it that Next may have
@@ -46,20 +56,22 @@ type Waker interface{ Wake() }
 
 // NewPeer makes a peer without state for a Client Identifier whose topics are
 // behind prefix. The account must have its PeerSize; Release gives it back.
-func NewPeer(id, prefix string, l session.Limits, home *Home) *Peer {
+func NewPeer(id, prefix string, l *session.Limits, home *Home) *Peer {
 	p := &Peer{id: id, prefix: prefix, home: home}
 	p.state.session = session.New(l)
 	return p
 }
 
 // RestorePeer makes a peer of a session that a store has kept.
-func RestorePeer(id, prefix string, l session.Limits, k *session.Kept, home *Home) *Peer {
+func RestorePeer(id, prefix string, l *session.Limits, k *session.Kept, home *Home) *Peer {
 	p := NewPeer(id, prefix, l, home)
+	p.state.Lock() // what it asks for may come at once
+	defer p.state.Unlock()
 	p.state.session = session.Restore(l, k)
 	for _, sub := range k.Subscriptions {
 		home.Memory.Add(memory.Subscriptions, subscriptionSize(sub.Filter))
 	}
-	p.settle()
+	p.letGo()
 	return p
 }
 
@@ -124,6 +136,9 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 		}
 	}
 	if !passed {
+		if s.session.Spilled() {
+			s.session.Tight(p.home.Tight())
+		}
 		number = s.session.Deliver(m, qos, retain, via)
 		p.letGo()
 	}
@@ -176,7 +191,43 @@ func (p *Peer) letGo() {
 	if gone := p.state.session.Gone(); len(gone) > 0 && p.home.Gone != nil {
 		p.home.Gone(p.id, gone)
 	}
+	if p.state.session.Spilled() {
+		if cuts := p.state.session.Cuts(); len(cuts) > 0 {
+			p.home.Cut(p.id, cuts)
+		}
+		if p.state.session.Ask() {
+			p.home.Load(p)
+		}
+	}
 	p.settle()
+}
+
+// Asked is what the session asked the store for; see session.Session.
+func (p *Peer) Asked() (after, last uint64) {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.state.session.Asked()
+}
+
+// Load gives the session what it asked for.
+func (p *Peer) Load(entries []session.KeptDelivery, upTo uint64) {
+	s := &p.state
+	s.Lock()
+	s.session.Load(entries, upTo)
+	p.letGo()
+	w := s.waker
+	s.Unlock()
+	if w != nil {
+		w.Wake()
+	}
+}
+
+// PassedOn takes messages out of the account that others got; see
+// session.Session.
+func (p *Peer) PassedOn(n int) {
+	p.state.Lock()
+	defer p.state.Unlock()
+	p.state.session.PassedOn(n)
 }
 
 // Takes reports whether m would find a place in the session, and may; see
@@ -263,4 +314,11 @@ func (p *Peer) Counts() (c session.Counts, waiting, bytes int) {
 	defer p.state.Unlock()
 	waiting, bytes = p.state.session.Waiting()
 	return p.state.session.Counts(), waiting, bytes
+}
+
+// InMemory is the size of what waits in memory.
+func (p *Peer) InMemory() int {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.state.session.InMemory()
 }

@@ -55,5 +55,5 @@ func (s *Session) Release() {
 		*r = ring{}
 	}
 	o.owed -= receivedSize * len(s.received)
-	s.received = nil
+	s.received, o.rest = nil, nil
 }

@@ -37,7 +37,7 @@ func TestBillsAgainstTheModel(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		sessions := make([]*Session, 3)
 		for i := range sessions {
-			sessions[i] = New(Limits{QueueMessages: 5 + 20*i, QueueBytes: 300 + 2000*i, Subscriptions: 5})
+			sessions[i] = New(&Limits{QueueMessages: 5 + 20*i, QueueBytes: 300 + 2000*i, Subscriptions: 5})
 		}
 		var said int
 		now := time.Now()

@@ -38,10 +38,12 @@ type delivery struct {
 type outbox struct {
 	inflight ring
 	queue    ring
-	resend   int // what is in flight from here on was not yet sent in this connection
-	onWire   int
-	quota    int
-	bytes    int
+	rest     *rest // behind queue; nil for nothing
+	resend   int32 // what is in flight from here on was not yet sent in this connection
+	onWire   int32
+	quota    int32
+	skipped  uint32 // see sampled
+	bytes    int    // of inflight and queue
 	owed     int    // see Session.Bill
 	last     uint64 // the last place in line given away
 	cleared  uint64 // up to here QoS 2 may be sent for the first time; see Held
@@ -54,9 +56,9 @@ type outbox struct {
 func identifier(number uint64) SentID { return SentID((number-1)%math.MaxUint16) + 1 }
 
 // Deliver takes a message for the client. number is its place in line if a
-// durable session now answers for it, else 0. A message that finds the queue
-// full is dropped if it has QoS 0; otherwise the oldest that waits makes room
-// for it.
+// durable session now answers for it, else 0. When the queue is full, a message
+// of QoS 0 is dropped; for others Limits.Overflow says what gives way. What does
+// not fit into memory is left to the store if that is there for it.
 func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (number uint64) {
 	// A session that is about to end, because its connection just did, takes
 	// what a Shared Subscription gives it all the same: TakeShared will find it
@@ -67,13 +69,8 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 	o := &s.out
 	o.counts.Accepted++
 	size := p.Peek().Size()
-	for o.waiting()+1 > s.limits.QueueMessages || o.bytes+size > s.limits.QueueBytes {
-		// What could not fit an empty queue must not empty this one.
-		if qos == mqtt.AtMostOnce || o.queue.len() == 0 || size > s.limits.QueueBytes {
-			o.counts.Dropped.Full++
-			return 0
-		}
-		o.drop(&o.counts.Dropped.Full)
+	if !s.room(p.Peek().Topic, qos, size) {
+		return 0
 	}
 	d := delivery{message: p.Message(), via: via, qos: qos, retain: retain}
 	if qos > mqtt.AtMostOnce {
@@ -84,7 +81,10 @@ func (s *Session) Deliver(p *packet.Publication, qos mqtt.QoS, retain bool, via 
 		}
 		d.number, d.id = o.last, identifier(o.last)
 	}
-	d.kept = d.number > 0 && s.Durable()
+	if d.kept = d.number > 0 && s.recorded(); d.kept && s.beyond(size) {
+		s.leaveTo(&d)
+		return d.number
+	}
 	o.take(&d)
 	o.queue.push(d)
 	if !d.kept {
@@ -118,7 +118,7 @@ func (s *Session) Clear(number uint64) { s.out.cleared = max(s.out.cleared, numb
 func (s *Session) Gone() []uint64 {
 	gone := s.out.gone
 	s.out.gone = nil
-	if gone == nil || !s.Durable() {
+	if gone == nil || !s.recorded() {
 		return nil
 	}
 	return *gone
@@ -140,11 +140,11 @@ func (o *outbox) giveUp(d *delivery) {
 // [MQTT-4.6.0-6].
 func (s *Session) MayPass() bool {
 	o := &s.out
-	return s.online && o.queue.len() == 0 && o.resend == o.inflight.len()
+	return s.online && o.queue.len() == 0 && int(o.resend) == o.inflight.len() && o.rest == nil
 }
 
 // Drained reports whether no message waits to be sent for the first time.
-func (s *Session) Drained() bool { return s.out.queue.len() == 0 }
+func (s *Session) Drained() bool { return s.out.queue.len() == 0 && s.out.rest == nil }
 
 // Passed counts a message that went straight; sent is false if it was given up
 // as larger than the client takes.
@@ -161,8 +161,8 @@ func (s *Session) Passed(sent bool) {
 // Messages whose expiry interval has passed are given up [MQTT-3.3.2-5].
 func (s *Session) Next(now time.Time) (Send, bool) {
 	o := &s.out
-	for o.resend < o.inflight.len() {
-		d := o.inflight.at(o.resend)
+	for int(o.resend) < o.inflight.len() {
+		d := o.inflight.at(int(o.resend))
 		if d.released {
 			o.resend++
 			return Send{Type: packet.PUBREL, ID: uint16(d.id)}, true
@@ -197,7 +197,7 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 		}
 		d = o.inflight.push(*d)
 		o.queue.cut(0)
-		o.resend = o.inflight.len()
+		o.resend = int32(o.inflight.len())
 		return o.send(d), true
 	}
 	return Send{}, false
@@ -234,7 +234,7 @@ func (o *outbox) send(d *delivery) Send {
 
 // rewind prepares for a new connection: quotas start anew [MQTT-4.9.0-1].
 func (o *outbox) rewind(quota int) {
-	o.resend, o.onWire, o.quota = 0, 0, quota
+	o.resend, o.onWire, o.quota = 0, 0, int32(quota)
 	for i := range o.inflight.len() {
 		o.inflight.at(i).onWire = false
 	}
@@ -293,7 +293,7 @@ func (o *outbox) remove(i int) {
 	if d.onWire {
 		o.onWire--
 	}
-	if i < o.resend {
+	if i < int(o.resend) {
 		o.resend--
 	}
 	o.inflight.cut(i)
@@ -322,4 +322,10 @@ func (o *outbox) dropQoS0(counter *uint64, most int) {
 }
 
 // waiting is how many messages wait or are in flight.
-func (o *outbox) waiting() int { return o.inflight.len() + o.queue.len() }
+func (o *outbox) waiting() int {
+	n := o.inflight.len() + o.queue.len()
+	if o.rest != nil {
+		n += o.rest.messages
+	}
+	return n
+}

@@ -11,7 +11,7 @@ func (s *Session) Squeeze(level int, qos mqtt.QoS, size int, behind bool) (refus
 	behind = behind || !s.MayPass()
 	switch {
 	case qos > mqtt.AtMostOnce:
-		if o.queue.len() > 0 && level >= s.sheds() {
+		if s.unload(); o.queue.len() > 0 && level >= s.sheds() {
 			o.drop(&o.counts.Dropped.Memory)
 		}
 		return false
@@ -26,15 +26,22 @@ func (s *Session) Squeeze(level int, qos mqtt.QoS, size int, behind bool) (refus
 }
 
 // sheds is the level from which the queue gives up what it was promised: a
-// session that ends with its connection before one that does not.
+// session that ends with its connection before one that does not, and never one
+// that the store takes it from.
 func (s *Session) sheds() int {
-	if s.Durable() {
+	switch {
+	case s.spills():
+		return never
+	case s.Durable():
 		return 4
 	}
 	return 3
 }
 
-// Shed gives up QoS 0 that waits, half of it at level 1; and the older half of
+const never = 5
+
+// Shed leaves what waits for a client that is away to the store, if that takes
+// it. It gives up QoS 0 that waits, half of it at level 1; and the older half of
 // all that waits if the level asks for that. It returns how many messages with
 // QoS 1 and 2 those were.
 func (s *Session) Shed(level int) (promised int) {
@@ -44,6 +51,7 @@ func (s *Session) Shed(level int) (promised int) {
 		most = (most + 1) / 2
 	}
 	o.dropQoS0(&o.counts.Dropped.Memory, most)
+	s.unload()
 	if level < s.sheds() {
 		return 0
 	}

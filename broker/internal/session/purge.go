@@ -8,6 +8,9 @@ import "github.com/dunlin-mqtt/dunlin/broker/mqtt"
 // again, for the client may hold its Packet Identifier.
 func (s *Session) Purge(may func(*mqtt.Message) bool) {
 	o := &s.out
+	if o.rest != nil {
+		o.rest.may = may
+	}
 	for i := o.queue.len() - 1; i >= 0; i-- {
 		d := o.queue.at(i)
 		if may(d.message) {

@@ -13,7 +13,8 @@ type Kept struct {
 	Subscriptions map[string]mqtt.Subscription
 	Received      []uint16 // Packet Identifiers of QoS 2 that were routed and not released
 	Deliveries    []KeptDelivery
-	Last          uint64 // the last place in line given away
+	Blocks        []Block // what the store has instead of Deliveries, if that is much
+	Last          uint64  // the last place in line given away
 	// MaybeSent is how many of the deliveries that were not received may have
 	// been sent before the process ended: the store does not say.
 	MaybeSent int
@@ -30,7 +31,7 @@ type KeptDelivery struct {
 }
 
 // Restore makes a session that a store has kept. Nobody is attached to it.
-func Restore(l Limits, k *Kept) *Session {
+func Restore(l *Limits, k *Kept) *Session {
 	s := New(l)
 	s.params.Expiry = k.Expiry
 	for _, sub := range k.Subscriptions {
@@ -45,17 +46,13 @@ func Restore(l Limits, k *Kept) *Session {
 	}
 	o := &s.out
 	o.last, o.cleared = k.Last, k.Last
-	open := 0 // deliveries that were not received
 	for i := range k.Deliveries {
 		r := &k.Deliveries[i]
-		d := delivery{
-			message: r.Message, via: r.Via, number: r.Number, id: identifier(r.Number), qos: r.QoS, retain: r.Retain,
-			sent: r.Received || open < k.MaybeSent, released: r.Received,
-		}
+		d := r.delivery()
+		d.sent = r.Received || k.MaybeSent > 0
 		if !r.Received {
-			open++
+			k.MaybeSent--
 		}
-		d.kept = true
 		o.take(&d)
 		o.counts.Accepted++
 		if d.released {
@@ -64,5 +61,32 @@ func Restore(l Limits, k *Kept) *Session {
 			o.queue.push(d)
 		}
 	}
+	if len(k.Blocks) > 0 {
+		s.restoreRest(k)
+	}
 	return s
+}
+
+// restoreRest takes over what the store has, in blocks that are small enough to
+// be given up one at a time: numbers in between are as good as any.
+func (s *Session) restoreRest(k *Kept) {
+	o := &s.out
+	r := o.behind(0)
+	r.restored, r.suspect = k.Last, k.MaybeSent
+	size := max(restBlock, s.limits.QueueBytes/restBlocks)
+	for _, b := range k.Blocks {
+		n := max(min(b.Bytes/size, b.Messages), 1)
+		for i := range n {
+			r.blocks = append(r.blocks, Block{Last: b.First + (b.Last-b.First)*uint64(i+1)/uint64(n)})
+			r.count(&r.blocks[len(r.blocks)-1], b.Messages*(i+1)/n-b.Messages*i/n, b.Bytes*(i+1)/n-b.Bytes*i/n)
+		}
+	}
+	o.counts.Accepted += uint64(r.messages)
+}
+
+// delivery is d as it waits.
+func (d *KeptDelivery) delivery() delivery {
+	return delivery{
+		message: d.Message, via: d.Via, number: d.Number, id: identifier(d.Number), qos: d.QoS, retain: d.Retain, released: d.Received, kept: true,
+	}
 }

@@ -12,7 +12,7 @@ func TestRestoredDeliveries(t *testing.T) {
 	for n := range uint64(5) {
 		k.Deliveries = append(k.Deliveries, KeptDelivery{Number: n + 1, Message: message("m"), QoS: 2, Received: n < 2})
 	}
-	s := Restore(Limits{QueueMessages: 10, QueueBytes: 1000, Subscriptions: 10}, k)
+	s := Restore(&Limits{QueueMessages: 10, QueueBytes: 1000, Subscriptions: 10}, k)
 	s.Connect(Params{ReceiveMaximum: 20, Expiry: time.Hour})
 	s.Clear(5)
 	want(t, sent(s, time.Now()), "rel#1", "rel#2", "m/2#3!", "m/2#4!", "m/2#5")

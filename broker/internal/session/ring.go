@@ -48,3 +48,11 @@ func (r *ring) cut(i int) {
 		*r = ring{}
 	}
 }
+
+// truncate keeps the first n elements.
+func (r *ring) truncate(n int) {
+	for r.len() > n {
+		*r.at(r.len() - 1) = delivery{}
+		r.n--
+	}
+}

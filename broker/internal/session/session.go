@@ -21,15 +21,19 @@ type Limits struct {
 	QueueMessages int // waiting and in flight towards the client
 	QueueBytes    int
 	Subscriptions int
+	Overflow      Overflow // of what waits
+	// Spills says that a store keeps what does not fit into memory, and gives it
+	// back; see Ask.
+	Spills bool
 }
 
 // Params is what a CONNECT fixed for one Network Connection.
 type Params struct {
-	Version        mqtt.Version
-	ReceiveMaximum uint16 // PUBLISH packets in flight towards the client, 1 to 65535
 	// Expiry is the Session Expiry Interval: 0 ends the session with the
 	// connection [MQTT-3.1.2-23].
-	Expiry time.Duration
+	Expiry         time.Duration
+	Version        mqtt.Version
+	ReceiveMaximum uint16 // PUBLISH packets in flight towards the client, 1 to 65535
 	// AsBridge is the mark of mosquitto's bridges in 3.1 and 3.1.1: their
 	// subscriptions are Retain As Published and No Local.
 	AsBridge bool
@@ -53,11 +57,14 @@ type Drops struct {
 	Left     uint64 // waited for a connection or a session that has ended
 	Refused  uint64 // the client may not receive them any more
 	Memory   uint64 // memory was short
+	Replaced uint64 // by a newer value of their topic, in a full queue
+	Sampled  uint64 // the queue thinned out what came
+	Lost     uint64 // the disk did not give them back
 }
 
 // Total is the number of messages given up.
 func (d *Drops) Total() uint64 {
-	return d.Full + d.Expired + d.TooLarge + d.Left + d.Refused + d.Memory
+	return d.Full + d.Expired + d.TooLarge + d.Left + d.Refused + d.Memory + d.Replaced + d.Sampled + d.Lost
 }
 
 // Add adds the drops of another session.
@@ -68,20 +75,25 @@ func (d *Drops) Add(o Drops) {
 	d.Left += o.Left
 	d.Refused += o.Refused
 	d.Memory += o.Memory
+	d.Replaced += o.Replaced
+	d.Sampled += o.Sampled
+	d.Lost += o.Lost
 }
 
 // Session is the state of one client. The zero value is not usable; see New.
 type Session struct {
-	limits   Limits
+	limits   *Limits
 	params   Params
 	online   bool
+	full     bool // see Crowded
 	received map[ReceivedID]struct{}
 	subs     subscriptions
 	out      outbox
 }
 
-// New makes the state of a client that has none.
-func New(l Limits) *Session {
+// New makes the state of a client that has none. Sessions may share l, which
+// does not change.
+func New(l *Limits) *Session {
 	return &Session{limits: l}
 }
 
@@ -112,7 +124,7 @@ func (s *Session) SetExpiry(d time.Duration) { s.params.Expiry = d }
 func (s *Session) Durable() bool { return s.params.Expiry > 0 }
 
 // Limits are what the session may hold.
-func (s *Session) Limits() Limits { return s.limits }
+func (s *Session) Limits() *Limits { return s.limits }
 
 // Counts returns the counters.
 func (s *Session) Counts() Counts { return s.out.counts }
@@ -128,5 +140,12 @@ func (s *Session) InFlight() int { return s.out.inflight.len() }
 
 // Waiting is the number and size of the messages waiting or in flight.
 func (s *Session) Waiting() (messages, bytes int) {
-	return s.out.waiting(), s.out.bytes
+	bytes = s.out.bytes
+	if s.out.rest != nil {
+		bytes += s.out.rest.bytes
+	}
+	return s.out.waiting(), bytes
 }
+
+// InMemory is the size of those of them that are in memory.
+func (s *Session) InMemory() (bytes int) { return s.out.bytes }

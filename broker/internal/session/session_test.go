@@ -12,7 +12,7 @@ import (
 )
 
 func newSession(receiveMaximum uint16, expiry time.Duration) *Session {
-	s := New(Limits{QueueMessages: 4, QueueBytes: 100, Subscriptions: 10})
+	s := New(&Limits{QueueMessages: 4, QueueBytes: 100, Subscriptions: 10})
 	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: receiveMaximum, Expiry: expiry})
 	s.Clear(math.MaxUint64) // a store that is durable at once
 	return s
@@ -210,7 +210,7 @@ func TestIdentifiersWrapAroundThoseInUse(t *testing.T) {
 // A QoS 2 message goes to a session that outlives its connection only when its
 // record is safe; what comes behind it waits, too.
 func TestQoS2WaitsForItsRecord(t *testing.T) {
-	s := New(Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 10})
+	s := New(&Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 10})
 	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: 10, Expiry: time.Hour})
 	for i, qos := range []mqtt.QoS{1, 2, 1, 2} {
 		s.Deliver(new(packet.Publication).Own(message(fmt.Sprint(i))), qos, false, nil)

@@ -46,6 +46,15 @@ func (s *Session) TakeShared(filter string, ended bool) []Unfinished {
 	return all
 }
 
+// PassedOn takes n messages out of the account that the store had alone and
+// that another member of a Shared Subscription got.
+func (s *Session) PassedOn(n int) {
+	if r := s.out.rest; r != nil {
+		s.out.counts.Accepted -= uint64(n)
+		r.messages -= n
+	}
+}
+
 // HasRoom reports whether a message of that size in bytes finds a place
 // without another one being dropped; without a connection only if the session
 // keeps messages of that QoS.
@@ -53,6 +62,5 @@ func (s *Session) HasRoom(size int, qos mqtt.QoS) bool {
 	if !s.online && (qos == mqtt.AtMostOnce || !s.Durable()) {
 		return false
 	}
-	o := &s.out
-	return o.waiting()+1 <= s.limits.QueueMessages && o.bytes+size <= s.limits.QueueBytes
+	return !s.Full(size)
 }

@@ -99,7 +99,7 @@ func (s *Session) pubcomp(p *packet.View, out []Effect) []Effect {
 
 // ready asks for a look at Next if the room that the client made is waited for.
 func (s *Session) ready(out []Effect) []Effect {
-	if o := &s.out; o.queue.len() == 0 && o.resend == o.inflight.len() {
+	if o := &s.out; o.queue.len() == 0 && int(o.resend) == o.inflight.len() {
 		return out
 	}
 	return append(out, Effect{Kind: Ready})
@@ -120,7 +120,7 @@ func (s *Session) disconnect(p *packet.View, out []Effect) ([]Effect, error) {
 
 // persist asks for a change of durable state; number 0 is none.
 func (s *Session) persist(out []Effect, c Change, number uint64) []Effect {
-	if number == 0 || !s.Durable() {
+	if number == 0 || !s.recorded() {
 		return out
 	}
 	return append(out, Effect{Kind: Persist, Change: c, Number: number})

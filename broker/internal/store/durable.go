@@ -39,6 +39,10 @@ type Options struct {
 	// is hot, whatever its QoS: the gateway's own devices say so. QoS 0
 	// messages always may. nil is never.
 	Lazy func(m *mqtt.Message) bool
+	// Held hears how many bytes of memory lines take more than before; they take
+	// less at a higher Level of shortage, 1 to 4. nil for nobody and 0.
+	Held  func(n int)
+	Level func() int
 }
 
 // Durable is a store on a disk: the state of all records in memory, a journal
@@ -139,15 +143,15 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 	m.Lock()
 	defer m.Unlock()
 	class, write := s.judge(&r)
-	if class == Never && r.Message != nil && !ofQueues(&r) {
+	if class == Never && r.Message != nil && len(r.Destinations) == 0 { // what is queued may have to be spilled, in its order
 		return 0
 	}
+	l := m.state.Lines[r.ClientID]
 	m.state.Apply(&r)
 	if r.Kind == MessageQueued || r.Kind == MessageFrom {
 		s.overflow(r.Destinations)
-	} else if l := m.state.Lines[r.ClientID]; l != nil && l.disk != nil {
-		m.freed = m.freed || l.disk.freed
-		l.disk.freed = false
+	} else if l != nil {
+		s.settle(&r, l)
 	}
 	if r.Kind == RetainedSet {
 		write = s.retained(r.Message, class, write)
@@ -160,6 +164,19 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 		m.tap.take(r.Kind, m.body)
 	}
 	return s.j.Append(byte(r.Kind), m.body, class == Always)
+}
+
+// settle books what a record has changed about a line that is no message. The
+// caller holds mu.
+func (s *Durable) settle(r *Record, l *Line) {
+	if l.disk != nil {
+		s.mu.freed = s.mu.freed || l.disk.freed || r.Kind == SessionEnded
+		l.disk.freed = false
+	}
+	if r.Kind == SessionEnded {
+		l.Entries, l.bytes, l.disk = nil, 0, nil // somebody may hold it
+	}
+	s.charge(r.ClientID, l)
 }
 
 // judge finds the class of a record, and whether it is written at all. The

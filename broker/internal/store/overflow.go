@@ -9,7 +9,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
 )
 
-// What of a queue is spilled: while more than spillAt bytes of messages are in
+// What of a line is spilled: while more than spillAt bytes of messages are in
 // memory, the oldest batch goes to disk.
 const (
 	spillAt    = 128 << 10
@@ -21,19 +21,6 @@ const entryCost = 128
 
 func isQueue(name string) bool { return strings.HasPrefix(name, "\x00") }
 
-// ofQueues reports whether a message of class Never has a place in a queue: it
-// is not in the journal, but it has to be spilled in its order.
-func ofQueues(r *Record) bool {
-	var queues []Destination
-	for i := range r.Destinations {
-		if isQueue(r.Destinations[i].Name) {
-			queues = append(queues, r.Destinations[i])
-		}
-	}
-	r.Destinations = queues
-	return r.Kind == MessageQueued && len(queues) > 0
-}
-
 // adopt takes over what recovery found. What is beyond the last checkpoint is
 // in the journal, too, and was applied from there.
 func (s *Durable) adopt() {
@@ -44,24 +31,65 @@ func (s *Durable) adopt() {
 				s.spill.Reserve(r.Extent.File)
 			}
 		}
-		if isQueue(name) && l.weight() > spillAt {
+		if s.charge(name, l); l.weight() > s.most() {
 			l.waits = true
 			s.mu.waits = append(s.mu.waits, name)
 		}
 	}
 }
 
+// most is how many bytes of a line may be in memory: less while that is short.
+func (s *Durable) most() int64 {
+	if s.opts.Level == nil {
+		return spillAt
+	}
+	return spillAt >> (2 * min(s.opts.Level(), 2))
+}
+
+// Relieve spills what is more than that now.
+func (s *Durable) Relieve() {
+	m, most := &s.mu, s.most()
+	m.Lock()
+	for name, l := range m.state.Lines {
+		if !l.waits && l.weight() > most {
+			l.waits = true
+			m.waits = append(m.waits, name)
+		}
+	}
+	m.Unlock()
+	s.j.Nudge()
+}
+
+// charge books what a line has in memory. The messages of a session are booked
+// by the session, as long as none is on disk. The caller holds mu.
+func (s *Durable) charge(name string, l *Line) {
+	n := -l.booked
+	if isQueue(name) || l.Spilled() {
+		n += l.weight()
+	}
+	if n == 0 || s.opts.Held == nil || max(n, -n) < leastBooked && n != -l.booked {
+		return
+	}
+	l.booked += n
+	s.opts.Held(int(n))
+}
+
+// leastBooked is what the account may be wrong by for each line, in bytes: most
+// entries come and go.
+const leastBooked = 1 << 10
+
 // weight is what the entries in memory take.
 func (l *Line) weight() int64 { return l.bytes + int64(len(l.Entries))*entryCost }
 
-// overflow notes the queues that a message made too long for memory. The
+// overflow notes the lines that a message made too long for memory. The
 // caller holds mu.
 func (s *Durable) overflow(to []Destination) {
 	for i := range to {
-		if !isQueue(to[i].Name) {
+		l := s.mu.state.Lines[to[i].Name]
+		if l == nil {
 			continue
 		}
-		if l := s.mu.state.Lines[to[i].Name]; l != nil && !l.waits && l.weight() > spillAt {
+		if s.charge(to[i].Name, l); !l.waits && l.weight() > s.most() {
 			l.waits = true
 			s.mu.waits = append(s.mu.waits, to[i].Name)
 		}
@@ -124,7 +152,7 @@ func (s *Durable) spillLine(name string) error {
 	for {
 		m.Lock()
 		l := m.state.Lines[name]
-		if l == nil || l.weight() <= spillAt {
+		if l == nil || l.weight() <= s.most() {
 			if l != nil {
 				l.waits = false
 			}
@@ -148,6 +176,7 @@ func (s *Durable) spillLine(name string) error {
 			if err == nil {
 				l.moved(extent, batch)
 			}
+			s.charge(name, l)
 		}
 		m.Unlock()
 		if err != nil {
@@ -212,8 +241,7 @@ func (s *Durable) syncSpill() error {
 		}
 	}
 	s.used = make(map[uint64]struct{})
-	current := s.current()
-	err := s.spill.Sync(func(file uint64) bool { _, ok := current[file]; return ok })
+	err := s.spill.Sync()
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -163,7 +163,7 @@ func (s *Durable) SpillDamage() int { return int(s.bad.Load()) }
 
 // Block is a part of a queue, in order.
 type Block struct {
-	Last         uint64 // Number of its last entry
+	First, Last  uint64 // Numbers; of First only Queue tells
 	Messages     int
 	Bytes        int64
 	Since, Until time.Time // when its first and last were queued
@@ -181,11 +181,11 @@ func (s *Durable) Queue(name string) (blocks []Block, subscriptions map[string]m
 	}
 	if l.disk != nil {
 		for _, r := range l.disk.runs {
-			blocks = append(blocks, Block{r.Last, r.Messages, r.Bytes, r.Since, r.Until})
+			blocks = append(blocks, Block{r.First, r.Last, r.Messages, r.Bytes, r.Since, r.Until})
 		}
 	}
 	if n := len(l.Entries); n > 0 {
-		blocks = append(blocks, Block{l.Entries[n-1].Number, n, l.bytes, l.Entries[0].At, l.Entries[n-1].At})
+		blocks = append(blocks, Block{l.Entries[0].Number, l.Entries[n-1].Number, n, l.bytes, l.Entries[0].At, l.Entries[n-1].At})
 	}
 	return blocks, maps.Clone(l.Subscriptions), l.Last
 }

@@ -37,6 +37,7 @@ type Line struct {
 	Will          *mqtt.Will
 	disk          *spilled // nil while nothing was spilled
 	bytes         int64    // of the messages in Entries
+	booked        int64    // of the memory account
 	waits         bool     // to be spilled
 }
 
@@ -52,6 +53,9 @@ type Entry struct {
 	Received    bool // the other side has it: PUBREC came
 	never       bool // of class Never
 }
+
+// Spilled reports whether a part of the line is on disk only.
+func (l *Line) Spilled() bool { return l.disk.last() > 0 }
 
 // NewState is the state of a store without records.
 func NewState() *State {
@@ -234,6 +238,9 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 	l.head(name, true, yield)
 	for i := range l.Entries {
 		e := &l.Entries[i]
+		if e.never && !isQueue(name) {
+			continue // its acknowledgement would not be written either
+		}
 		body, ok := seen[e.Message]
 		if !ok {
 			body = uint64(len(seen))
@@ -260,7 +267,10 @@ func (l *Line) head(name string, disk bool, yield func(*Record)) {
 	for _, sub := range l.Subscriptions {
 		yield(&Record{Kind: Subscribed, ClientID: name, Subscription: sub})
 	}
-	for id := range l.Received {
+	for id, class := range l.Received {
+		if class == Never {
+			continue // nor is its release written
+		}
 		yield(&Record{Kind: PacketReceived, ClientID: name, Number: uint64(id)})
 	}
 	if d := l.disk; d != nil && disk {

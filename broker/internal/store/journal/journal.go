@@ -204,10 +204,7 @@ func (j *Journal) Append(kind byte, body []byte, always bool) (sequence uint64) 
 	}
 	m.bytes = append(m.bytes, body...)
 	if m.entries = append(m.entries, entry{m.last, len(body), kind, always}); len(m.entries) == 1 {
-		select {
-		case j.late <- struct{}{}:
-		default:
-		}
+		j.Nudge()
 	}
 	return m.last
 }
@@ -228,6 +225,14 @@ func (j *Journal) Commit() (sequence uint64) {
 		}
 	}
 	return sequence
+}
+
+// Nudge has Run look whether there is something to do.
+func (j *Journal) Nudge() {
+	select {
+	case j.late <- struct{}{}:
+	default:
+	}
 }
 
 // pressure is how many bytes may wait to be written before those who publish

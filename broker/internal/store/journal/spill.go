@@ -26,8 +26,7 @@ type Extent struct {
 
 // SpillLog is where one line of records is written to; the zero value is ready.
 type SpillLog struct {
-	file disk.File // nil: the next batch begins a file
-	name uint64
+	name uint64 // 0: the next batch begins a file
 	at   uint32
 }
 
@@ -43,9 +42,9 @@ type Spill struct {
 	minFree int64
 	maxSize int64 // bytes of all files; 0 is no bound
 	next    uint64
-	files   map[uint64]uint32 // pages of all files that are there
-	dirty   map[uint64]disk.File
-	named   bool // a name is not durable
+	files   map[uint64]uint32    // pages of all files that are there
+	dirty   map[uint64]disk.File // written to since Sync
+	named   bool                 // a name is not durable
 	failed  []uint64
 	retry   time.Time // no write before
 	group   group
@@ -86,12 +85,10 @@ func (s *Spill) Flush(l *SpillLog) (e Extent, err error) {
 		return e, errSpill
 	}
 	n := uint32(len(s.group.heads))
-	if l.file == nil {
-		err = s.begin(l, n)
-	}
+	f, err := s.file(l, n)
 	if err == nil {
 		s.group.seal(0, l.name, uint64(l.at))
-		_, err = l.file.WriteAt(s.group.pages, int64(l.at)*pageSize)
+		_, err = f.WriteAt(s.group.pages, int64(l.at)*pageSize)
 	}
 	if err != nil {
 		*l = SpillLog{} // its file is not touched again
@@ -101,29 +98,57 @@ func (s *Spill) Flush(l *SpillLog) (e Extent, err error) {
 	e = Extent{l.name, l.at, l.at + n}
 	s.bytes += uint64(len(s.group.pages))
 	l.at += n
-	s.files[l.name], s.dirty[l.name] = l.at, l.file
+	s.files[l.name] = l.at
 	if l.at >= spillPages {
-		*l = SpillLog{} // Sync closes the file
+		*l = SpillLog{}
 	}
 	return e, nil
 }
 
-func (s *Spill) begin(l *SpillLog, pages uint32) error {
+// spillOpen is how many files are open before they are synced and closed, so
+// that any number of queues can be spilled.
+const spillOpen = 64
+
+// file is the file that l goes on in, for so many pages.
+func (s *Spill) file(l *SpillLog, pages uint32) (disk.File, error) {
+	if slices.Contains(s.failed, l.name) {
+		*l = SpillLog{}
+	}
+	if f := s.dirty[l.name]; f != nil {
+		return f, nil
+	}
+	if len(s.dirty) >= spillOpen {
+		if err := s.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	if l.name == 0 {
+		return s.begin(l, pages)
+	}
+	f, err := s.disk.Open(spillName(l.name))
+	if err == nil {
+		s.dirty[l.name] = f
+	}
+	return f, err
+}
+
+func (s *Spill) begin(l *SpillLog, pages uint32) (disk.File, error) {
 	need := int64(max(pages, spillPages)) * pageSize
 	free, err := s.disk.Free()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if free-need < s.minFree || s.maxSize > 0 && s.Size()+need > s.maxSize {
-		return errFull
+		return nil, errFull
 	}
 	s.next++
-	if l.file, err = s.disk.Create(spillName(s.next)); err != nil {
-		return err
+	f, err := s.disk.Create(spillName(s.next))
+	if err != nil {
+		return nil, err
 	}
 	l.name, l.at, s.named = s.next, 0, true
-	s.files[l.name], s.dirty[l.name] = 0, l.file
-	return nil
+	s.files[l.name], s.dirty[l.name] = 0, f
+	return f, nil
 }
 
 // Idle counts the files that nobody needs.
@@ -144,29 +169,30 @@ func (s *Spill) Size() (n int64) {
 	return n
 }
 
-// Sync makes everything durable that was flushed; a checkpoint may name it
-// then. Files that are not written to any more are closed. After an error,
+// Sync makes everything durable that was flushed, and closes the files; a
+// checkpoint may name it then. After an error,
 // Failed names the files that cannot be trusted: their records must be written
 // elsewhere.
-func (s *Spill) Sync(open func(file uint64) bool) error {
+func (s *Spill) Sync() error {
 	var errs []error
 	for name, f := range s.dirty {
 		if err := f.Datasync(); err != nil {
 			errs = append(errs, err)
 			s.failed = append(s.failed, name)
 		}
-		if !open(name) || slices.Contains(s.failed, name) {
-			errs = append(errs, f.Close())
-		}
+		errs = append(errs, f.Close())
 		delete(s.dirty, name)
 	}
-	if len(errs) == 0 && s.named {
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if s.named {
 		if err := s.disk.SyncDir(); err != nil {
 			return fmt.Errorf("spill: %w", err)
 		}
 		s.named = false
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Failed returns, once, the files whose sync failed.
