@@ -24,6 +24,9 @@ type Buses interface {
 	// clock may be no faster than hertz. A Tx reads as many bytes as it writes.
 	// It belongs to Buses as an I2C bus does.
 	SPI(id string, hertz int) (conn.Conn, error)
+	// I2CNumber returns N of the bus's /dev/i2c-N, as the kernel calls it in
+	// sysfs; ids are those of I2C, but for a multiplexer's channels.
+	I2CNumber(id string) (int, error)
 	// Line requests one GPIO line for this driver alone; the driver closes it.
 	// Errors are *Fault: not_found, busy, permission, io.
 	Line(o LineOptions) (Line, error)

@@ -123,22 +123,31 @@ func (b *Buses) I2C(id string) (i2c.Bus, error) {
 	if name, channel, ok := splitChannel(id); ok {
 		return b.channel(name, channel)
 	}
+	n, err := b.I2CNumber(id)
+	if err != nil {
+		return nil, err
+	}
+	return b.guard(id, n)
+}
+
+// I2CNumber implements sensors.Buses.
+func (b *Buses) I2CNumber(id string) (int, error) {
 	path := "/dev/i2c-" + id
 	if s, ok := b.specs[id]; ok {
 		switch s.Type {
 		case "i2c":
 		case "tca9548a":
-			return nil, notFound("bus %s is a multiplexer: name one of its channels, %s/0 to %s/7", id, id, id)
+			return 0, notFound("bus %s is a multiplexer: name one of its channels, %s/0 to %s/7", id, id, id)
 		default:
-			return nil, notFound("bus %s is of type %s", id, s.Type)
+			return 0, notFound("bus %s is of type %s", id, s.Type)
 		}
 		path = s.Path
 	}
 	n, err := i2cNumber(path)
 	if err != nil {
-		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("i2c bus %q: %w", id, err)}
+		return 0, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("i2c bus %q: %w", id, err)}
 	}
-	return b.guard(id, n)
+	return n, nil
 }
 
 // guard returns the shared bus of this number, opened again when its adapter

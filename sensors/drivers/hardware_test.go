@@ -3,6 +3,8 @@ package drivers
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 
 	"periph.io/x/conn/v3"
@@ -31,6 +33,13 @@ func (h *fakeHardware) I2C(id string) (i2c.Bus, error) {
 		return b, nil
 	}
 	return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no bus %q", id)}
+}
+
+func (h *fakeHardware) I2CNumber(id string) (int, error) {
+	if n, err := strconv.Atoi(strings.TrimPrefix(id, "i2c")); err == nil {
+		return n, nil
+	}
+	return 0, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no bus %q", id)}
 }
 
 func (h *fakeHardware) SPI(_ string, hertz int) (conn.Conn, error) {

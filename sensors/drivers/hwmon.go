@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,18 +28,18 @@ func init() {
 }
 
 type hwmonOptions struct {
-	Match   hwmonMatch `yaml:"match" doc:"which chips; without it all of them"`
-	Include []string   `yaml:"include" doc:"attributes to read, as temp*_input"`
-}
-
-type hwmonMatch struct {
-	Name []string `yaml:"name" doc:"the chip's name attribute, as [lm75, ina226]; hwmonN is renumbered at each boot"`
+	Bind    bindOptions `yaml:"bind" doc:"creates the chip in the kernel first, as {bus: i2c1, chip: lm75, address: 0x48}"`
+	Match   chipMatch   `yaml:"match" doc:"which chips; without it all of them, or the one of bind"`
+	Include []string    `yaml:"include" doc:"attributes to read, as temp*_input"`
+	Exclude []string    `yaml:"exclude" doc:"attributes to leave out of those"`
 }
 
 // Validate reports patterns that cannot be read.
 func (o *hwmonOptions) Validate(report func(path, msg string)) {
 	checkPatterns("include", o.Include, report)
-	checkPatterns("match.name", o.Match.Name, report)
+	checkPatterns("exclude", o.Exclude, report)
+	o.Match.check(report)
+	o.Bind.check(report)
 	if len(o.Include) == 0 {
 		report("include", "is empty: nothing would be read")
 	}
@@ -81,43 +80,21 @@ type channel struct {
 // Open finds the chips by name and their attributes.
 func (h *hwmon) Open(_ context.Context, b sensors.Buses) error {
 	h.kernel, h.channels = kernel(b.Root()), nil
-	chips, names := h.chips()
-	if len(chips) == 0 {
-		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no hwmon chip named %s", strings.Join(h.Match.Name, " or "))}
+	device, err := h.Bind.bind(h.kernel, b)
+	if err != nil {
+		return err
 	}
-	for i, chip := range chips {
-		prefix := ""
-		if len(chips) > 1 || len(h.Match.Name) == 0 {
-			prefix = sensors.EntityName(names[i]) + "_"
-		}
-		h.addChannels(chip, prefix)
+	chips, err := h.kernel.chips("/sys/class/hwmon/hwmon*", h.Match, device)
+	if err != nil {
+		return err
+	}
+	for _, chip := range chips {
+		h.addChannels(chip.dir, chip.prefix)
 	}
 	if len(h.channels) == 0 {
 		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("the chip has no attribute %s", strings.Join(h.Include, " or "))}
 	}
 	return nil
-}
-
-// chips returns the directories and names of the chips that match, ordered by
-// name and then by the device they belong to, which hwmonN does not follow.
-func (h *hwmon) chips() (dirs, names []string) {
-	type chip struct{ dir, name, device string }
-	var found []chip
-	for _, dir := range h.kernel.glob("/sys/class/hwmon/hwmon*") {
-		name, err := h.kernel.text(dir + "/name")
-		if err != nil || len(h.Match.Name) > 0 && !matches(h.Match.Name, name) {
-			continue
-		}
-		found = append(found, chip{dir, name, h.kernel.target(dir + "/device")})
-	}
-	sort.Slice(found, func(i, j int) bool {
-		a, b := &found[i], &found[j]
-		return a.name+"\x00"+a.device+"\x00"+a.dir < b.name+"\x00"+b.device+"\x00"+b.dir
-	})
-	for _, c := range found {
-		dirs, names = append(dirs, c.dir), append(names, c.name)
-	}
-	return dirs, names
 }
 
 // addChannels adds the chip's attributes that are included, named by their
@@ -128,7 +105,7 @@ func (h *hwmon) addChannels(chip, prefix string) {
 	for _, file := range files {
 		attribute := path.Base(file)
 		q, ok := quantityOf(attribute)
-		if !ok || !matches(h.Include, attribute) {
+		if !ok || !matches(h.Include, attribute) || matches(h.Exclude, attribute) {
 			continue
 		}
 		base := strings.TrimSuffix(file, "_input")
@@ -136,9 +113,7 @@ func (h *hwmon) addChannels(chip, prefix string) {
 		if label, err := h.kernel.text(base + "_label"); err == nil && sensors.EntityName(label) != "" {
 			c.entity = prefix + sensors.EntityName(label)
 		}
-		for n, wanted := 2, c.entity; h.taken(c.entity); n++ {
-			c.entity = wanted + "_" + strconv.Itoa(n)
-		}
+		c.entity = unique(c.entity, h.taken)
 		if h.kernel.exists(base + "_fault") {
 			c.fault = base + "_fault"
 		}

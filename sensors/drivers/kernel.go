@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,17 +43,17 @@ func (k kernel) text(name string) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// number returns the integer that a sysfs attribute holds.
+// number returns the number that a sysfs attribute holds.
 func (k kernel) number(name string) (float64, error) {
 	t, err := k.text(name)
 	if err != nil {
 		return 0, err
 	}
-	v, err := strconv.ParseInt(t, 10, 64)
-	if err != nil {
-		return 0, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("%s: %q is not a number", name, t)}
+	v, err := strconv.ParseFloat(t, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		return 0, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("%s: %.40q is not a number", name, t)}
 	}
-	return float64(v), nil
+	return v, nil
 }
 
 // write sets an attribute. Errors are *sensors.Fault.

@@ -1,0 +1,147 @@
+package drivers
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// chipMatch chooses among the chips of hwmon or IIO by what does not change:
+// their numbers do at each boot.
+type chipMatch struct {
+	Name  []string `yaml:"name" doc:"the chip's name attribute, as [lm75, ina226]; its number changes at each boot"`
+	Label []string `yaml:"label" doc:"the chip's label attribute, from the device tree"`
+}
+
+func (m *chipMatch) check(report func(path, msg string)) {
+	checkPatterns("match.name", m.Name, report)
+	checkPatterns("match.label", m.Label, report)
+}
+
+func (m *chipMatch) any() bool { return len(m.Name)+len(m.Label) == 0 }
+
+// kernelChip is a directory of sysfs.
+type kernelChip struct {
+	dir, name, device string
+	prefix            string // of its entities: its name, where there may be several
+}
+
+// chips returns the chips below a pattern that match, ordered by name and then
+// by the device they belong to, which their numbers do not follow. device,
+// when it is not "", is the I2C device that they must belong to, as 1-0076.
+// None is the fault not_found.
+func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip, error) {
+	var found []kernelChip
+	var others []string
+	for _, dir := range k.glob(pattern) {
+		name, err := k.text(dir + "/name")
+		if err != nil {
+			continue
+		}
+		label, _ := k.text(dir + "/label") // most have none
+		c := kernelChip{dir: dir, name: name, device: k.target(dir) + "/" + k.target(dir+"/device") + "/"}
+		switch {
+		case len(m.Name) > 0 && !matches(m.Name, name), len(m.Label) > 0 && !matches(m.Label, label),
+			device != "" && !strings.Contains(c.device, "/"+device+"/"):
+			others = append(others, name)
+		default:
+			found = append(found, c)
+		}
+	}
+	if len(found) == 0 {
+		what := strings.Join(append(m.Name, m.Label...), " or ")
+		if device != "" {
+			what += " " + device
+		}
+		if len(others) == 0 {
+			others = []string{"none"}
+		}
+		return nil, &sensors.Fault{Reason: sensors.NotFound,
+			Err: fmt.Errorf("no %s is %s; there are: %s", path.Base(pattern), strings.TrimSpace(what), strings.Join(others, ", "))}
+	}
+	sort.Slice(found, func(i, j int) bool {
+		a, b := &found[i], &found[j]
+		return a.name+"\x00"+a.device+"\x00"+a.dir < b.name+"\x00"+b.device+"\x00"+b.dir
+	})
+	if len(found) > 1 || m.any() && device == "" {
+		for i := range found {
+			found[i].prefix = sensors.EntityName(found[i].name) + "_"
+		}
+	}
+	return found, nil
+}
+
+// unique adds a number to a name that is taken.
+func unique(wanted string, taken func(name string) bool) string {
+	name := wanted
+	for n := 2; taken(name); n++ {
+		name = wanted + "_" + strconv.Itoa(n)
+	}
+	return name
+}
+
+// bindOptions create a device of the kernel on an I2C bus, for chips that no
+// device tree names.
+type bindOptions struct {
+	Bus     string `yaml:"bus" doc:"id of the bus"`
+	Chip    string `yaml:"chip" doc:"the kernel's name of the chip, as bmp280"`
+	Address int    `yaml:"address" doc:"its address, as 0x76"`
+}
+
+func (o *bindOptions) check(report func(path, msg string)) {
+	switch {
+	case *o == bindOptions{}:
+	case o.Bus == "" || o.Chip == "":
+		report("bind", "wants bus, chip and address, as {bus: i2c1, chip: bmp280, address: 0x76}")
+	case strings.ContainsAny(o.Chip, " \t\r\n/"):
+		report("bind.chip", fmt.Sprintf("%q is no name of a chip", o.Chip))
+	case o.Address < 0x03 || o.Address > 0x77:
+		report("bind.address", fmt.Sprintf("0x%02x is not between 0x03 and 0x77", o.Address))
+	}
+}
+
+// bind makes sure that the kernel has the device and a driver for it, and
+// returns the device's name, as 1-0076; "" when nothing is to be bound. A
+// device that is there already is used as it is; one without a driver is made
+// anew, since the chip may not have been there when it was made.
+func (o *bindOptions) bind(k kernel, b sensors.Buses) (device string, err error) {
+	if *o == (bindOptions{}) {
+		return "", nil
+	}
+	n, err := b.I2CNumber(o.Bus)
+	if err != nil {
+		return "", err
+	}
+	adapter := fmt.Sprintf("/sys/bus/i2c/devices/i2c-%d", n)
+	device = fmt.Sprintf("%d-%04x", n, o.Address)
+	dir := "/sys/bus/i2c/devices/" + device
+	if k.exists(dir) {
+		switch name, _ := k.text(dir + "/name"); {
+		case name != o.Chip:
+			return "", &sensors.Fault{Reason: sensors.Busy, Err: fmt.Errorf("bind: the kernel has a %q at %s, not a %s", name, device, o.Chip)}
+		case k.exists(dir + "/driver"):
+			return device, nil
+		}
+		_ = k.write(adapter+"/delete_device", fmt.Sprintf("0x%02x\n", o.Address)) // one of the device tree stays
+	}
+	if err := k.write(adapter+"/new_device", fmt.Sprintf("%s 0x%02x\n", o.Chip, o.Address)); err != nil {
+		var f *sensors.Fault
+		if errors.As(err, &f) && f.Reason == sensors.Permission {
+			err = fmt.Errorf("only root may write there: %w", f.Err)
+			return "", &sensors.Fault{Reason: f.Reason, Err: fmt.Errorf("bind %s at %s: %w", o.Chip, device, err)}
+		}
+		if !k.exists(dir) { // else somebody was faster
+			return "", &sensors.Fault{Reason: sensors.ReasonOf(err), Err: fmt.Errorf("bind %s at %s: %w", o.Chip, device, err)}
+		}
+	}
+	if !k.exists(dir + "/driver") {
+		return "", &sensors.Fault{Reason: sensors.NotFound,
+			Err: fmt.Errorf("bind: no driver of the kernel took %s at %s: its module is missing, or no such chip answers", o.Chip, device)}
+	}
+	return device, nil
+}
