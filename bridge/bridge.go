@@ -30,6 +30,7 @@ type Bridge struct {
 	quota    backoff                // under hold.mu
 	stalls   int                    // Run: in a row
 	suspect  suspect                // Run and the settler, under its lock
+	owed     owed                   // the sender
 	cuts     cuts                   // the sender and the settler, under its lock
 	tries    map[uint64]int         // settler: attempts of messages that failed for now
 	takeover []time.Time            // Run: the latest

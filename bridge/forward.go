@@ -83,6 +83,7 @@ func (l *link) sendUntil(ctx context.Context) error {
 // rewind makes all entries come again; those there now have waited for the link.
 func (l *link) rewind() {
 	l.b.queue.rewind()
+	l.b.owed.look(l.b.queue)
 	clear(l.batches)
 	for lane, q := range l.b.queue.queues {
 		if q != nil {
@@ -129,6 +130,10 @@ func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 			return e, true, nil
 		case soonest < 0 && !paused:
 			l.b.pacer.drained()
+			if l.b.owed.pay(l.b.queue, l.retained) {
+				l.b.queue.dry = [LaneCount]bool{}
+				continue
+			}
 		}
 		if err := l.await(ctx, soonest, changed); err != nil {
 			return e, false, err
@@ -204,6 +209,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if err := l.publish(ctx, e.Seq, &o); err != nil {
 		return err
 	}
+	l.b.owed.sent(l.b.queue, &e.Message)
 	l.b.status.update(func(s *Stats) {
 		if !o.dup && e.Sent > 0 {
 			s.Again++

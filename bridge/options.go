@@ -27,6 +27,9 @@ type Queue interface {
 	// Refresh queues the retained message of a topic again; when there is
 	// none, the message that deletes it.
 	Refresh(topic string)
+	// Retained returns the topics that have a retained message, or had one
+	// while entries waited.
+	Retained() []string
 	// Rewind makes Take hand out all entries not yet removed again.
 	Rewind()
 	Shelf // Remove: the other side has the entry, or it is given up

@@ -126,6 +126,8 @@ func (q *fakeQueue) Refresh(topic string) {
 	q.add(m)
 }
 
+func (q *fakeQueue) Retained() []string { return slices.Collect(maps.Keys(q.retained)) }
+
 func (q *fakeQueue) Rewind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

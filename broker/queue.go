@@ -68,6 +68,8 @@ type Queue struct {
 		// retained are the retained messages queued while the filters are
 		// subscribed one after the other; nil when that is over.
 		retained map[*mqtt.Message]struct{}
+		deleted  map[string]bool // see noteDeleted
+		dropped  uint64          // entries, when deleted was empty
 	}
 }
 
@@ -156,6 +158,7 @@ func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, reta
 	}
 	q.state.Lock()
 	q.measure()
+	q.noteDeleted(now, m)
 	if q.intake != nil {
 		number = q.admit(now, m)
 	} else {

@@ -86,3 +86,54 @@ bridges:
 		}
 	}
 }
+
+// What the last value of a topic is, and that it has none any more, is known
+// upstream again after a full spool has lost it; nothing else is sent twice.
+func TestRetainedMessagesThatAFullSpoolLostAreSentAgain(t *testing.T) {
+	cloud, address := upstreamCloud(t)
+	cloud.Set(func(f *cloudtest.Faults) { f.Refuse = true })
+	_, g, _ := startGateway(t, fmt.Sprintf(`
+node: full
+mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+bridges: {cloud: {servers: ["mqtt://%s"], status_topic: "", out: [{from: "log/#"}], spool: {max_size: 128KiB}}}
+`, address), deps{retryMax: 100 * time.Millisecond})
+	c, err := g.broker.Attach(broker.ClientOptions{ID: "tester"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	publish := func(topic, payload string) {
+		t.Helper()
+		if err := c.Publish(t.Context(), mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: topic != "log/bulk"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, topic := range []string{"log/gone", "log/kept"} { // as it was before the outage
+		cloud.Publish(mqtt.Message{Topic: topic, Payload: []byte("old"), Retain: true})
+	}
+	publish("log/gone", "old")
+	publish("log/gone", "")
+	publish("log/kept", "new")
+	for i := range 500 {
+		publish("log/bulk", fmt.Sprintf("%d %s", i, strings.Repeat("x", 500)))
+	}
+	publish("log/late", "there")
+	if n := g.bridges[0].Stats().Queue.Drops[mqtt.DropFull]; n < 3 {
+		t.Fatalf("only %d messages gave way", n)
+	}
+	cloud.Set(func(f *cloudtest.Faults) { f.Refuse = false })
+	kept := func(topic string) string {
+		m, _ := cloud.Retained(topic)
+		return string(m.Payload)
+	}
+	if !cloudtest.WaitFor(time.Minute, func() bool { return kept("log/kept") == "new" && kept("log/gone") == "" }) {
+		t.Errorf("upstream log/kept is %q and log/gone %q", kept("log/kept"), kept("log/gone"))
+	}
+	times := map[string]int{}
+	for _, m := range cloud.Messages() {
+		times[m.Topic]++
+	}
+	if times["log/kept"] != 1 || times["log/late"] != 1 || times["log/gone"] != 1 {
+		t.Errorf("sent: %v", times)
+	}
+}
