@@ -18,7 +18,7 @@ type Device struct {
 	FailAfter    int           `yaml:"fail_after" min:"1" max:"1000" doc:"offline after this many failures in a row"`
 	WillDelay    time.Duration `yaml:"will_delay" doc:"time until a failed device is called offline" ex:"5s"`
 	QoS          int           `yaml:"qos" min:"0" max:"2" doc:"QoS of readings"`
-	Payload      string        `yaml:"payload" enum:"plain|json|both|senml" doc:"as gateway.payload"`
+	Payload      string        `yaml:"payload" enum:"plain|json|both|senml|sparkplug" doc:"as gateway.payload"`
 	RetainPolicy string        `yaml:"retain_policy" enum:"keep|clear|nan" doc:"what becomes of retained values while the device is offline"`
 	Unit         string        `yaml:"unit_of_measurement" doc:"unit of a device with one entity" ex:"°C"`
 	DeviceClass  string        `yaml:"device_class" doc:"Home Assistant's class of a device with one entity" ex:"door"`

@@ -8,9 +8,10 @@ import (
 // Gateway says how the gateway's own devices speak.
 type Gateway struct {
 	Base          string         `yaml:"base" tmpl:"node" doc:"topic above all devices" ex:"\"dunlin/{node}\""`
-	Payload       string         `yaml:"payload" enum:"plain|json|both|senml" doc:"one scalar a topic, one JSON object a device, both, or SenML"`
+	Payload       string         `yaml:"payload" enum:"plain|json|both|senml|sparkplug" doc:"one scalar a topic, one JSON object a device, both, SenML, or Sparkplug B"`
 	Defaults      DeviceDefaults `yaml:"defaults" doc:"what devices do not say themselves"`
 	HomeAssistant HomeAssistant  `yaml:"homeassistant" doc:"Home Assistant discovery"`
+	Sparkplug     Sparkplug      `yaml:"sparkplug" doc:"Sparkplug B of devices with payload: sparkplug"`
 }
 
 // DeviceDefaults are the values of devices that do not set them.
@@ -28,10 +29,15 @@ type HomeAssistant struct {
 	Prefix    string `yaml:"prefix" doc:"topic of announcements"`
 }
 
+// Sparkplug is the gateway as a Sparkplug Edge Node; node is its name.
+type Sparkplug struct {
+	Group string `yaml:"group" doc:"group of the Edge Node"`
+}
+
 func (g *Gateway) setDefaults() {
 	g.Base, g.Payload = "dunlin/{node}", "plain"
 	g.Defaults = DeviceDefaults{Interval: 30 * time.Second, StaleAfter: 90 * time.Second, FailAfter: 3, WillDelay: 5 * time.Second, QoS: 1}
-	g.HomeAssistant.Prefix = "homeassistant"
+	g.HomeAssistant.Prefix, g.Sparkplug.Group = "homeassistant", "dunlin"
 }
 
 func (g *Gateway) check(l *loader) {
@@ -45,6 +51,7 @@ func (g *Gateway) check(l *loader) {
 	}
 	l.failIf(fault, "gateway.base", "for example dunlin/{node}", "base %s")
 	l.failIf(topicFault(g.HomeAssistant.Prefix), "gateway.homeassistant.prefix", "", "prefix %s")
+	l.failIf(nameFault(g.Sparkplug.Group), "gateway.sparkplug.group", "", "group %s")
 	if d := g.Defaults; d.StaleAfter < d.Interval {
 		l.failIf("is shorter than interval: every device would go offline between readings", "gateway.defaults.stale_after", "", "stale_after %s")
 	}

@@ -160,6 +160,7 @@ func (m *Manager) own(ctx context.Context, o *owner) {
 			o.health.count(&Fault{Reason: Panic, Err: fmt.Errorf("%v", p)})
 			o.health.become(Offline, Panic, time.Now())
 			o.publishHealth(ctx)
+			o.speakDied(ctx)
 			o.leave(time.Now())
 			o.publishStatus()
 		}

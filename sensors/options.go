@@ -45,7 +45,7 @@ const (
 	Sparkplug Payload = "sparkplug"
 )
 
-func (p Payload) valid() bool    { return p == "" || p.scalars() || p.document() }
+func (p Payload) valid() bool    { return p == "" || p.scalars() || p.document() || p == Sparkplug }
 func (p Payload) scalars() bool  { return p == Plain || p == Both }
 func (p Payload) document() bool { return p == JSON || p == Both || p == SenML }
 
@@ -83,6 +83,9 @@ type Options struct {
 	// which device, so that nothing is left of one that is gone; "" keeps it in
 	// memory.
 	Ledger string
+	// Speaker speaks for devices with the payload Sparkplug; required when there
+	// is one.
+	Speaker Speaker
 	// Discovery announces the devices; nil announces none.
 	Discovery *Discovery
 	// Watch calls f now and whenever the client with this Client Identifier
@@ -163,6 +166,9 @@ func (d Device) withDefaults(o *Options) (Device, error) {
 	d.Timeout = cmp.Or(d.Timeout, min(max(d.Interval, time.Second), 10*time.Second))
 	d.Payload = cmp.Or(d.Payload, o.Payload, Plain)
 	d.Offline = cmp.Or(d.Offline, Keep)
+	if d.Payload == Sparkplug && o.Speaker == nil {
+		return d, fmt.Errorf("device %q: nobody speaks Sparkplug", d.Name)
+	}
 	return d, nil
 }
 

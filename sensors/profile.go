@@ -54,10 +54,7 @@ type Feature struct {
 // outputs that have none.
 func (o *owner) profile() *Profile {
 	p := &Profile{Device: o.dev.Name, Model: o.dev.Model, Topic: o.topics.device, Payload: o.dev.Payload, Interval: o.dev.Interval}
-	controls := map[string]Control{}
-	if c, ok := o.dev.Driver.(Controller); ok {
-		controls = maps.Clone(c.Controls())
-	}
+	controls := o.controls()
 	for i, e := range o.entities {
 		f := o.feature(e)
 		if i == 0 && f.DeviceClass == "" && f.StateClass == "" {
@@ -76,6 +73,14 @@ func (o *owner) profile() *Profile {
 		p.Features = append(p.Features, Feature{Name: name, Listed: true, Control: &c})
 	}
 	return p
+}
+
+// controls are the device's outputs by entity, the caller's own.
+func (o *owner) controls() map[string]Control {
+	if c, ok := o.dev.Driver.(Controller); ok {
+		return maps.Clone(c.Controls())
+	}
+	return map[string]Control{}
 }
 
 func (o *owner) feature(e *entity) Feature {

@@ -97,6 +97,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 	o.aborted = time.Time{}
 	o.health.become(Online, "", now)
 	o.publishHealth(ctx)
+	o.speakBorn(ctx)
 	if !unseen {
 		if o.publish(ctx, retained(o.topics.availability, []byte(online))) != nil {
 			o.health.become(Starting, "", now) // once more at the next reading
@@ -115,9 +116,13 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 	}
 	synced := o.opt.ClockSynced()
 	var newest *entity
+	var spoken []*entity
 	for _, e := range o.entities {
 		if !e.dirty {
 			continue
+		}
+		if o.dev.Payload == Sparkplug {
+			spoken = append(spoken, e)
 		}
 		if newest == nil || e.value.At.After(newest.value.At) {
 			newest = e
@@ -133,6 +138,9 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 			return o.unpublished(ctx, err, now)
 		}
 		e.dirty = false
+	}
+	if o.health.State == Online {
+		o.speakValues(ctx, spoken...)
 	}
 	if newest == nil || !o.dev.Payload.document() {
 		return nil
@@ -206,6 +214,7 @@ func (o *owner) blank(ctx context.Context, e *entity, how ValuePolicy) error {
 
 // forget applies the value policy of a device that is offline for good.
 func (o *owner) forget(ctx context.Context) {
+	o.speakDied(ctx)
 	if o.dev.Offline == Keep {
 		return
 	}
@@ -237,6 +246,7 @@ func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 		if o.blank(ctx, e, how) == nil {
 			e.has, e.dirty, withdrawn = false, false, e
 			e.pipe.force()
+			o.speakValues(ctx, e)
 		}
 	}
 	if withdrawn != nil && newest != nil && o.dev.Payload.document() {

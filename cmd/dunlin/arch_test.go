@@ -57,6 +57,9 @@ var mayImport = map[string][]string{
 	"sensors/drivers/pattern": {},
 	"sensors/totals":          {},
 	"sensors/homeassistant":   {"sensors", "broker/mqtt"},
+	"sensors/sparkplug":       {"sensors", "broker/mqtt"},
+
+	"sensors/sparkplug/sparkplugtest": {"broker/mqtt"},
 
 	"serial/modbus":            {},
 	"serial/modbus/modbustest": {},

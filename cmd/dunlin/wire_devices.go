@@ -14,6 +14,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors/bus"
 	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
 	"github.com/dunlin-mqtt/dunlin/sensors/homeassistant"
+	"github.com/dunlin-mqtt/dunlin/sensors/sparkplug"
 	"github.com/dunlin-mqtt/dunlin/sensors/totals"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
@@ -100,6 +101,17 @@ func discovery(cfg *config.Config) *sensors.Discovery {
 	return &sensors.Discovery{Describe: a.Device, Gateway: a.Gateway(), Listener: a.Listener()}
 }
 
+// sparkplugNode is the gateway as an Edge Node. It is silent unless a device
+// speaks Sparkplug, at the start or after a reload.
+func (g *gateway) sparkplugNode(cfg *config.Config, d *deps) *sparkplug.Node {
+	o := sparkplug.Options{Group: cfg.Gateway.Sparkplug.Group, Node: cfg.Node, Attach: g.attachDevice, Log: d.logger("sparkplug")}
+	o.AtOnce = slices.ContainsFunc(cfg.Devices, func(d config.Device) bool { return d.Payload == "sparkplug" })
+	if !d.volatile {
+		o.File = filepath.Join(string(cfg.DataDir), "sparkplug")
+	}
+	return sparkplug.New(o)
+}
+
 // ledger is the file of what devices have published, "" when nothing is kept.
 func ledger(cfg *config.Config, d *deps) string {
 	if d.volatile {
@@ -122,6 +134,7 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 		buses = real
 	}
 	kept := totals.Open(totals.Options{Dir: string(cfg.DataDir), Log: d.logger("sensors")})
+	node := g.sparkplugNode(cfg, d)
 	m, err := sensors.New(sensors.Options{
 		Devices: devices,
 		Attach:  g.attachDevice,
@@ -134,11 +147,13 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 
 		Ledger:    ledger(cfg, d),
 		Discovery: discovery(cfg),
+		Speaker:   node,
 	})
 	if err != nil {
 		return err
 	}
 	g.sensors = m
+	g.parts = append(g.parts, part{"sparkplug", node.Run})
 	g.parts = append(g.parts, part{"totals", kept.Run}, part{"sensors", m.Run})
 	return nil
 }
