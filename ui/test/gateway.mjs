@@ -40,7 +40,7 @@ export class World {
     execFileSync(binary, ["passwd", "-c", "-b", path.join(this.dir, "users"), "alice", "correct horse"], { stdio: "ignore" });
     fs.writeFileSync(path.join(this.dir, "dunlin.yaml"), `node: barn-1
 data_dir: data
-mqtt: {listeners: [{bind: "127.0.0.1:${this.mqtt}", anonymous: true}]}
+mqtt: {listeners: [{bind: "127.0.0.1:${this.mqtt}", anonymous: true}], limits: {connections: 600, connect_rate: 0/s}}
 auth:
   users_file: users
   admins: [alice]
@@ -104,6 +104,12 @@ http:
   async api(method, target, { token = tokens.admin, body, headers = {} } = {}) {
     const r = await fetch(this.base + "api/v1/" + target, { method, body, headers: { ...(token && { Authorization: "Bearer " + token }), ...headers } });
     return { status: r.status, type: r.headers.get("content-type"), doc: r.status === 204 ? null : await r.json() };
+  }
+
+  // log is the end of what the gateway said.
+  log() {
+    const file = path.join(this.dir, "gateway.log");
+    return fs.existsSync(file) ? fs.readFileSync(file, "utf8").split("\n").slice(-30).join("\n") : "";
   }
 
   rss() {
