@@ -17,7 +17,7 @@ mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
 gateway: {sparkplug: {group: plant}, payload: sparkplug}
 devices:
   - {name: room, driver: sim, interval: 50ms, stale_after: 1s, entities: {level: {signal: square, period: 200ms, unit_of_measurement: bar}, relay: {signal: output}}}
-  - {name: flaky, driver: sim, interval: 50ms, stale_after: 1s, will_delay: 0s, offline_every: 400ms, offline_for: 200ms}
+  - {name: goes, driver: sim, interval: 50ms, stale_after: 1s}
   - {name: other, driver: sim, interval: 1s, payload: plain}
 `, deps{})
 	e := listenTo(t, g, "spBv1.0/#", "dunlin/barn/room/+")
@@ -52,7 +52,13 @@ devices:
 		take()
 	}
 	publish(mqtt.Message{Topic: "spBv1.0/plant/DCMD/barn/room", Payload: append(append([]byte{0x12, 9, 0x0a, 5}, "relay"...), 0x70, 1)})
-	for h.Devices["room"]["relay"] != true || kinds["DDEATH"] == 0 || kinds["DDATA/"] < 5 {
+	for h.Devices["room"]["relay"] != true || h.Devices["goes"] == nil || kinds["DDATA/"] < 5 {
+		take()
+	}
+	if err := g.sensors.Change([]string{"goes"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for kinds["DDEATH"] == 0 {
 		take()
 	}
 	publish(rebirth)

@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/dunlin-mqtt/dunlin v0.0.0
+	google.golang.org/protobuf v1.36.10
 	gopkg.in/yaml.v3 v3.0.1
 	periph.io/x/conn/v3 v3.7.2
 	periph.io/x/devices/v3 v3.7.4

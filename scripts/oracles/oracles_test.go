@@ -33,6 +33,7 @@ import (
 type hardware struct{ i2c.Bus }
 
 func (h hardware) I2C(string) (i2c.Bus, error) { return h.Bus, nil }
+func (hardware) I2CNumber(string) (int, error) { return 0, errors.New("no numbers") }
 func (hardware) SPI(string, int) (conn.Conn, error) {
 	return nil, errors.New("no SPI")
 }
