@@ -73,3 +73,93 @@ func equalCommits(t *testing.T, d *disktest.Fake, steps uint64) (said []promise)
 	}
 	return said
 }
+
+// While a checkpoint is written, the journal goes on: it fills segments, and
+// must not take one for them that only this checkpoint covers.
+func TestCrashStatesDuringACheckpoint(t *testing.T) {
+	d := disktest.New(1 << 30)
+	var said []promise
+	synctest.Test(t, func(t *testing.T) { said = busyCheckpoints(t, d, 120) })
+	total := d.Ops()
+	rng := rand.New(rand.NewPCG(7, 8))
+	n := times(t, "CRASH_STATES", 1000) / 4
+	for i := range n {
+		ops := rng.IntN(total + 1)
+		loss := disktest.Losses()[rng.IntN(5)]
+		check(t, d.Crash(ops, loss, rng), ops, said)
+		if t.Failed() {
+			t.Fatalf("state %d: after %d of %d operations, loss %d", i, ops, total, loss)
+		}
+	}
+	t.Logf("%d states of %d operations", n, total)
+}
+
+// busy is a ledger to which an entry is added for each that it gives to a
+// checkpoint.
+type busy struct {
+	ledger
+	add func()
+}
+
+func (b *busy) snapshot(add func(byte, []byte) error) error {
+	return b.ledger.snapshot(func(kind byte, body []byte) error {
+		b.add()
+		return add(kind, body)
+	})
+}
+
+// busyCheckpoints keeps about 16 entries of three pages, and returns what was
+// promised. In a checkpoint of them the journal writes twice.
+func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise) {
+	t.Helper()
+	b := &busy{ledger: ledger{map[uint64][]byte{}}}
+	j, _, err := Open(d, Options{SegmentSize: 9 * pageSize, Snapshot: b.snapshot}, b.apply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+	newest, oldest, during := uint64(equalFrom), uint64(equalFrom), 0
+	var waiting []*promise
+	promised := func(p promise) {
+		waiting = append(waiting, &p)
+		j.Notify(j.Commit(), func() { p.ops = d.Ops() })
+	}
+	more := func() {
+		newest++
+		b.entries[newest] = value(newest)
+		j.Append(put, append(key(newest), value(newest)...), true)
+		promised(promise{n: newest, always: true, ops: -1})
+	}
+	b.add = func() {
+		during++
+		more()
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	for range steps {
+		more()
+		for len(b.entries) > 16 {
+			oldest++
+			delete(b.entries, oldest)
+			j.Append(take, key(oldest), true)
+			promised(promise{n: oldest, taken: true, always: true, ops: -1})
+		}
+		synctest.Wait()
+		for _, p := range waiting {
+			if p.ops < 0 {
+				t.Fatal("not durable after a commit")
+			}
+			said = append(said, *p)
+		}
+		waiting = waiting[:0]
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if during < 32 {
+		t.Fatalf("%d entries came while a checkpoint was written", during)
+	}
+	return said
+}
