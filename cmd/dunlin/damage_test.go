@@ -319,7 +319,8 @@ func (d *damaged) check(pages int, zeroed bool) {
 	session, retained := d.run()
 	first := d.said.String()
 	lost := damageMessages - len(session) + damageRetained - len(retained)
-	if most := 5*pages + min(pages, 1); lost > most { // a page touches five records of a kilobyte at most
+	whole := pages > 1 && strings.HasPrefix(filepath.Base(d.file), "checkpoint-") // with what it names, which is on disk elsewhere
+	if most := 5*pages + min(pages, 1); lost > most && !whole {                   // a page touches five records of a kilobyte at most
 		t.Errorf("%d messages are lost to %d pages", lost, pages)
 	}
 	last := -1

@@ -49,3 +49,103 @@ func TestEveryPageOfACheckpoint(t *testing.T) {
 		}
 	}
 }
+
+// Nor does a page take a backlog that is on disk: what names it is there twice.
+func TestEveryPageOfACheckpointThatNamesFiles(t *testing.T) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const messages = 300
+	names := []string{"c", "\x00q"}
+	s.Append(Record{Kind: SessionKept, ClientID: "c", Owner: "u", Expiry: 1 << 40})
+	s.Append(Record{Kind: Subscribed, ClientID: "c", Subscription: mqtt.Subscription{Filter: "t", QoS: 1}})
+	for n := range uint64(messages) {
+		for _, name := range names {
+			m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(n+1, 1000)}
+			s.Append(Record{Kind: MessageQueued, Message: m, Destinations: []Destination{{Name: name, Number: n + 1, QoS: 1}}})
+		}
+	}
+	s.beside() // as Run does
+	if err := s.j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	for name, whole := range d.Files() {
+		if !strings.HasPrefix(name, "checkpoint-") {
+			continue
+		}
+		for at := 0; at < len(whole); at += 4096 {
+			bad := slices.Clone(whole)
+			bad[at+100] ^= 1
+			d.Put(name, bad)
+			s, state, _, err := Open(d, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l := state.Lines["c"]; l == nil || !l.Kept || l.Owner != "u" || len(l.Subscriptions) != 1 || l.Last != messages {
+				t.Fatalf("page %d of %d takes the session", at/4096, len(whole)/4096)
+			}
+			for _, name := range names {
+				n := 0
+				for after := uint64(0); ; {
+					entries, upTo, err := s.Read(name, after, 1<<20)
+					if err != nil || len(entries) == 0 {
+						break
+					}
+					n, after = n+len(entries), upTo
+				}
+				if n < messages-5 {
+					t.Errorf("page %d of %d: %q has %d of %d messages", at/4096, len(whole)/4096, name, n, messages)
+				}
+			}
+		}
+	}
+}
+
+// A spill file with a bad page is kept for a person to look at when nothing
+// needs it any more.
+func TestDamagedSpillIsKept(t *testing.T) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const messages = 300
+	for n := range uint64(messages) {
+		m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(n+1, 1000)}
+		s.Append(Record{Kind: MessageQueued, Message: m, Destinations: []Destination{{Name: "\x00q", Number: n + 1, QoS: 1}}})
+	}
+	s.beside()
+	name := ""
+	for file := range d.Files() {
+		if strings.HasSuffix(file, ".spill") {
+			name = file
+		}
+	}
+	bad := slices.Clone(d.Files()[name])
+	bad[2*4096+99] ^= 1
+	d.Put(name, bad)
+	got := 0
+	for after := uint64(0); ; {
+		entries, upTo, err := s.Read("\x00q", after, 64<<10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			break
+		}
+		got, after = got+len(entries), upTo
+	}
+	if got >= messages || got < messages-6 || s.Stats().BadSpill != 1 {
+		t.Errorf("%d of %d messages, %+v", got, messages, s.Stats())
+	}
+	s.Append(Record{Kind: LineCut, ClientID: "\x00q", From: 1, Number: messages, Count: uint64(got)})
+	if err := s.j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	left := d.Files()
+	if _, there := left[name]; there || !slices.Equal(left[name+".bad"], bad) {
+		t.Errorf("the file is not kept, or not as it was")
+	}
+}

@@ -307,6 +307,7 @@ func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error
 		}
 	}
 	seen := make(map[*mqtt.Message]uint64)
+	var again []encoded // what names the backlogs on disk comes twice, a page apart: no page takes more than what is on it
 	for _, name := range names {
 		m.Lock()
 		l := m.state.Lines[name]
@@ -321,14 +322,22 @@ func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error
 		m.state.snapshot(name, seen, keep)
 		if spilled {
 			s.use(l)
+			l.head(name, true, func(r *Record) { again = append(again, encoded{byte(r.Kind), appendRecord(nil, r)}) })
 		}
 		m.Unlock()
 		if err := flush(); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(again) > 0 {
+		keep(&Record{Kind: bodyKept, Number: uint64(len(seen)), Message: &mqtt.Message{Payload: make([]byte, pageSize)}}) // nobody's
+		out = append(out, again...)
+	}
+	return flush()
 }
+
+// pageSize is that of the journal.
+const pageSize = 4096
 
 // Commit has what was appended written; see journal.Journal.
 func (s *Durable) Commit() (sequence uint64) { return s.j.Commit() }

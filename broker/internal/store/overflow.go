@@ -294,7 +294,7 @@ func (s *Durable) rewrite(file uint64) error {
 			s.spill.Add(r.Kind, r.Sequence, r.Body)
 			return nil
 		})
-		s.badSpill(bad)
+		s.badSpill(file, bad)
 		extent := old
 		if err == nil {
 			extent, err = s.spill.Flush(new(journal.SpillLog))

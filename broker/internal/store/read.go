@@ -26,7 +26,7 @@ func (s *Durable) Read(name string, after uint64, limit int) (entries []Entry, u
 			if missing++; missing < 3 {
 				continue
 			}
-			s.badSpill(int(r.run.Extent.To - r.run.Extent.From))
+			s.badSpill(r.run.Extent.File, int(r.run.Extent.To-r.run.Extent.From))
 			next, err = r.run.Extent.To, nil
 		}
 		if err != nil {
@@ -80,7 +80,7 @@ func (s *Durable) readRun(f *found, limit int) (batch []Entry, next uint32, err 
 			QoS: d.QoS, Retain: d.Retain, Received: r.received})
 		return nil
 	})
-	s.badSpill(bad)
+	s.badSpill(f.run.Extent.File, bad)
 	return batch, next, err
 }
 
@@ -150,9 +150,11 @@ func byNumber(e Entry, n uint64) int {
 	return 0
 }
 
-// badSpill counts pages that could not be read.
-func (s *Durable) badSpill(n int) {
+// badSpill counts pages of a file that could not be read; it will be kept for a
+// person to look at.
+func (s *Durable) badSpill(file uint64, n int) {
 	if n > 0 {
+		s.spill.Damaged(file)
 		s.opts.Log.Error("store: damage was found in what was spilled; what was on the bad pages is lost", "pages", n)
 		s.bad.Add(uint64(n))
 	}

@@ -250,7 +250,7 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
 			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}})
 	}
-	if len(l.Entries) > 0 || l.disk != nil {
+	if len(l.Entries) > 0 && !l.Spilled() {
 		l.head(name, true, yield) // again: one bad page must not take the session from its messages
 	}
 }

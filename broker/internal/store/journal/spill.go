@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -49,6 +50,41 @@ type Spill struct {
 	retry   time.Time // no write before
 	group   group
 	bytes   uint64 // written
+
+	damaged struct {
+		sync.Mutex
+		files map[uint64]bool // to be kept as *.bad
+		kept  int             // that were
+	}
+}
+
+// badSpills is how many damaged files are kept in one life of the process; the
+// others go: a card that dies must not fill itself.
+const badSpills = 8
+
+// Damaged says that a file has pages that cannot be read: Release keeps it as
+// NAME.bad. Any goroutine may call it.
+func (s *Spill) Damaged(file uint64) {
+	s.damaged.Lock()
+	defer s.damaged.Unlock()
+	if s.damaged.files == nil {
+		s.damaged.files = make(map[uint64]bool)
+	}
+	s.damaged.files[file] = true
+}
+
+// drop removes a file that nothing needs, or puts it aside.
+func (s *Spill) drop(file uint64) error {
+	name := spillName(file)
+	s.damaged.Lock()
+	bad := s.damaged.files[file]
+	delete(s.damaged.files, file)
+	s.damaged.Unlock()
+	if bad && s.damaged.kept < badSpills {
+		s.damaged.kept++
+		return s.disk.Rename(name, name+badSuffix)
+	}
+	return s.disk.Remove(name)
 }
 
 // OpenSpill finds the files that are there. It writes nothing.
@@ -212,7 +248,7 @@ func (s *Spill) Release(used func(file uint64) bool) error {
 				errs = append(errs, f.Close())
 				delete(s.dirty, name)
 			}
-			errs = append(errs, s.disk.Remove(spillName(name)))
+			errs = append(errs, s.drop(name))
 			delete(s.files, name)
 		}
 	}
