@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -179,8 +180,8 @@ func (u *output) timed(c *command) error {
 		return nil
 	}
 	s, err := ParseSwitch(c.payload)
-	if err != nil {
-		return nil // for the driver to say
+	if err != nil || !bytes.ContainsRune(c.payload, '{') {
+		return nil // for the driver: 1 may be a number
 	}
 	if u.MaxOn > 0 && s.OnFor > u.MaxOn {
 		return fmt.Errorf("on_for %v is longer than max_on %v", s.OnFor, u.MaxOn)

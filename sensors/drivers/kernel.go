@@ -58,7 +58,7 @@ func (k kernel) number(name string) (float64, error) {
 
 // write sets an attribute. Errors are *sensors.Fault.
 func (k kernel) write(name, text string) error {
-	f, err := os.OpenFile(k.path(name), os.O_WRONLY, 0)
+	f, err := os.OpenFile(k.path(name), os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return kernelFault(err)
 	}

@@ -1,0 +1,274 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+func init() {
+	register("pwm", sensors.DriverSpec{
+		Doc:     "A PWM output of the kernel: fans, dimmers, heaters. Takes a percentage, ON and OFF.",
+		Options: func() any { return &pwmOptions{Polarity: "normal", Initial: "0", OnStop: "0"} },
+		New: func(options any, entities map[string]any) (sensors.Driver, error) {
+			return newPWM(*options.(*pwmOptions), entities)
+		},
+	})
+}
+
+type pwmOptions struct {
+	Chip     string        `yaml:"chip" doc:"the controller: its device, as fe20c000.pwm, or pwmchip0; without it the only one"`
+	Channel  int           `yaml:"channel" doc:"number of the output on its controller"`
+	Period   time.Duration `yaml:"period" doc:"length of a cycle, as 40us for the 25 kHz of a fan" req:"1"`
+	Polarity string        `yaml:"polarity" doc:"inversed: a percentage is time at the low level" enum:"normal|inversed"`
+	Initial  string        `yaml:"initial" doc:"percentage at start; keep leaves an output that runs as it is"`
+	OnStop   string        `yaml:"on_stop" doc:"percentage at a clean shutdown; keep leaves it as it is"`
+	Entity   string        `yaml:"entity" doc:"name of the entity, output when it is not given"`
+	sensors.Safety
+}
+
+// Validate reports what no output can be.
+func (o *pwmOptions) Validate(report func(path, msg string)) {
+	level := func(key, text string) {
+		if _, err := percentage(text); err != nil && text != "keep" {
+			report(key, fmt.Sprintf("%q is neither 0 to 100 nor keep", text))
+		}
+	}
+	level("initial", o.Initial)
+	level("on_stop", o.OnStop)
+	checkEntity(report, "entity", o.Entity)
+	o.Safety.Check(report)
+	if s := o.Failsafe.State; s != "" && s != "active" && s != "inactive" {
+		level("failsafe.state", s)
+	}
+	switch {
+	case o.Channel < 0:
+		report("channel", "is negative")
+	case o.Period < 2 || o.Period > time.Hour:
+		report("period", fmt.Sprintf("%v is not between 2ns and 1h", o.Period))
+	case !slices.Contains([]string{"normal", "inversed"}, o.Polarity):
+		report("polarity", fmt.Sprintf("%q is not normal or inversed", o.Polarity))
+	case o.Require != "" && o.Initial != "0":
+		report("initial", "would not ask what is required: start with 0")
+	}
+}
+
+// percentage reads 0 to 100, ON or OFF.
+func percentage(text string) (float64, error) {
+	v, err := strconv.ParseFloat(text, 64)
+	if err == nil && v >= 0 && v <= 100 {
+		return v, nil
+	}
+	c, wrong := sensors.ParseSwitch([]byte(text))
+	switch {
+	case err == nil || wrong != nil || c.Toggle || c.OnFor > 0:
+		return 0, fmt.Errorf("%.40q is not 0 to 100, ON or OFF", text)
+	case c.On:
+		return 100, nil
+	}
+	return 0, nil
+}
+
+// pwm drives one channel by the files of /sys/class/pwm. The controller runs
+// by itself: what is set stays after the program has ended in any way.
+type pwm struct {
+	o      pwmOptions
+	entity string
+	kernel kernel
+	dir    string // of the channel; "" before it is open
+}
+
+var (
+	_ sensors.Guarded    = (*pwm)(nil)
+	_ sensors.Controller = (*pwm)(nil)
+)
+
+func newPWM(o pwmOptions, entities map[string]any) (*pwm, error) {
+	if err := validated(&o); err != nil {
+		return nil, err
+	}
+	entity, err := oneEntity(o.Entity, "output", entities)
+	if err != nil {
+		return nil, err
+	}
+	return &pwm{o: o, entity: entity}, nil
+}
+
+// Outputs implements sensors.Guarded.
+func (d *pwm) Outputs() []sensors.Safety {
+	s := d.o.Safety
+	s.Entity, s.Off, s.Timed = d.entity, "0", true
+	return []sensors.Safety{s}
+}
+
+// Controls implements sensors.Controller.
+func (d *pwm) Controls() map[string]sensors.Control {
+	return map[string]sensors.Control{d.entity: {Platform: "number", Max: 100}}
+}
+
+// Open finds the channel, has the kernel show it and starts it with the
+// initial percentage: it is enabled when all else is set.
+func (d *pwm) Open(_ context.Context, b sensors.Buses) error {
+	d.kernel, d.dir = kernel(b.Root()), ""
+	chip, err := d.chip()
+	if err != nil {
+		return err
+	}
+	dir := fmt.Sprintf("%s/pwm%d", chip, d.o.Channel)
+	if !d.kernel.exists(dir) {
+		if err := d.kernel.write(chip+"/export", strconv.Itoa(d.o.Channel)+"\n"); err != nil {
+			return d.fault("export", err)
+		}
+	}
+	d.dir = dir
+	enabled, err := d.kernel.number(dir + "/enable")
+	if err != nil {
+		return d.fault("look at", err)
+	}
+	if d.o.Initial == "keep" && enabled != 0 {
+		return nil
+	}
+	if err := d.setUp(enabled != 0); err != nil {
+		return err
+	}
+	return d.write("/enable", 1)
+}
+
+// setUp sets polarity, period and duty cycle. The kernel takes a polarity only
+// from an output that is off, and a period only when the duty cycle fits in.
+func (d *pwm) setUp(enabled bool) error {
+	now, err := d.kernel.text(d.dir + "/polarity")
+	if err != nil { // this controller has but one
+		now = "normal"
+	}
+	if now != d.o.Polarity {
+		if enabled {
+			if err := d.write("/enable", 0); err != nil {
+				return err
+			}
+		}
+		if err := d.kernel.write(d.dir+"/polarity", d.o.Polarity+"\n"); err != nil {
+			return d.fault("set the polarity of", err)
+		}
+	}
+	if duty, err := d.kernel.number(d.dir + "/duty_cycle"); err != nil || duty > float64(d.o.Period) {
+		if err := d.write("/duty_cycle", 0); err != nil {
+			return err
+		}
+	}
+	if period, err := d.kernel.number(d.dir + "/period"); err != nil || period != float64(d.o.Period) {
+		if err := d.write("/period", int64(d.o.Period)); err != nil {
+			return err
+		}
+	}
+	initial, _ := percentage(d.o.Initial) // keep of an output that does not run is 0
+	return d.drive(initial)
+}
+
+// chip finds the controller.
+func (d *pwm) chip() (string, error) {
+	all := d.kernel.glob("/sys/class/pwm/pwmchip*")
+	var known, found []string
+	for _, dir := range all {
+		device := path.Base(d.kernel.target(dir + "/device"))
+		known = append(known, path.Base(dir)+" ("+device+")")
+		if d.o.Chip == "" || d.o.Chip == path.Base(dir) || d.o.Chip == device {
+			found = append(found, dir)
+		}
+	}
+	if len(found) != 1 {
+		return "", &sensors.Fault{Reason: sensors.NotFound,
+			Err: fmt.Errorf("PWM controller %q is %d of those that are there: %s", d.o.Chip, len(found), strings.Join(known, ", "))}
+	}
+	if n, err := d.kernel.number(found[0] + "/npwm"); err == nil && float64(d.o.Channel) >= n {
+		return "", &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("PWM controller %s has channels 0 to %v", path.Base(found[0]), n-1)}
+	}
+	return found[0], nil
+}
+
+func (d *pwm) write(file string, v int64) error {
+	if err := d.kernel.write(d.dir+file, strconv.FormatInt(v, 10)+"\n"); err != nil {
+		return d.fault("write "+file[1:]+" of", err)
+	}
+	return nil
+}
+
+func (d *pwm) drive(percent float64) error {
+	return d.write("/duty_cycle", int64(math.Round(percent/100*float64(d.o.Period))))
+}
+
+// fault keeps the reason of an error and says what was being done.
+func (d *pwm) fault(doing string, err error) error {
+	reason, hint := sensors.ReasonOf(err), ""
+	var f *sensors.Fault
+	if errors.As(err, &f) {
+		err = f.Err
+	}
+	switch {
+	case reason == sensors.NotFound && d.dir != "":
+		reason = sensors.Unplugged
+	case reason == sensors.Busy:
+		hint = " (a driver of the kernel has it)"
+	}
+	return &sensors.Fault{Reason: reason, Err: fmt.Errorf("%s PWM channel %d%s: %w", doing, d.o.Channel, hint, err)}
+}
+
+// Read returns what the kernel says that it drives.
+func (d *pwm) Read(context.Context) ([]sensors.Reading, error) {
+	var v [3]float64
+	for i, file := range [...]string{"/enable", "/duty_cycle", "/period"} {
+		var err error
+		if v[i], err = d.kernel.number(d.dir + file); err != nil {
+			return nil, d.fault("read "+file[1:]+" of", err)
+		}
+	}
+	percent := 0.0
+	if v[0] != 0 && v[2] > 0 {
+		percent = round(100*v[1]/v[2], 3)
+	}
+	return []sensors.Reading{{Entity: d.entity, Value: percent, Unit: "%", At: time.Now()}}, nil
+}
+
+// Do implements sensors.Commander.
+func (d *pwm) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
+	if entity != d.entity {
+		return nil, fmt.Errorf("no output is called %q", entity)
+	}
+	v, err := percentage(strings.TrimSpace(string(payload)))
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if d.dir == "" {
+		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("PWM channel %d is not open", d.o.Channel)}
+	}
+	if err := d.drive(v); err != nil {
+		return nil, err
+	}
+	return d.Read(ctx)
+}
+
+// Stop implements sensors.Commander.
+func (d *pwm) Stop(context.Context) error {
+	if d.dir == "" || d.o.OnStop == "keep" {
+		return nil
+	}
+	v, err := percentage(d.o.OnStop)
+	if err != nil {
+		return err
+	}
+	return d.drive(v)
+}
+
+// Close leaves the channel as it is: the kernel would not switch it off.
+func (d *pwm) Close() error { return nil }
