@@ -74,7 +74,7 @@ func New(o Options) (*Bridge, error) {
 		b.queue = &lanes{queues: o.Queues}
 	}
 	b.pacer = newPacer(o.Pace, o.Ledger)
-	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced}
+	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced, clock: o.Clock}
 	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)
 	b.receiver.stopped = func(from string) {
 		b.o.Log.Error("a loop: what goes up comes down again; the route is stopped for a while", "bridge", o.Name, "topic", from, "wait", stormStop)
@@ -107,6 +107,7 @@ func (b *Bridge) Stats() Stats {
 	}
 	s.Storms = b.receiver.storm.stops()
 	now := time.Now()
+	b.o.Clock.correct(now) // it looks whether the clock was set
 	s.Today, s.Paused = b.pacer.used(now), b.Paused()
 	if w := b.window.Load(); w != nil {
 		n, since, _ := w.inFlight()

@@ -33,42 +33,50 @@ const thingsBoardTopic = "v1/gateway/telemetry"
 // itself; a bridge adds what is missing.
 const (
 	propTime    = "ts"     // RFC 3339 with milliseconds: when it was captured, or came here
-	propClock   = "clock"  // synced | unsynced: whether that can be believed
+	propClock   = "clock"  // synced | unsynced | corrected: whether that can be believed
 	propQuality = "q"      // of a measured value
 	propSeq     = "seq"    // number of the message among those of its source
 	propID      = "msg-id" // the same for every copy, so that the other side can tell one
 )
 
-const timeForm = "2006-01-02T15:04:05.000Z07:00"
+const unsynced = "unsynced"
 
-// clockFloor is before any clock that was ever set.
-var clockFloor = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+const timeForm = "2006-01-02T15:04:05.000Z07:00"
 
 // stamp is what is known of a message besides its payload.
 type stamp struct {
 	ts, clock, quality, seq, id string
 	at                          time.Time
+	corrected                   bool // ts and clock differ from those of the message
 }
 
-// stampOf reads the stamp of an entry and fills in what is missing.
-func stampOf(e *mqtt.Queued, clientID string, synced func() bool) stamp {
-	s := stamp{at: e.At, id: clientID + ":" + strconv.FormatUint(e.Seq, 36)}
-	for _, p := range [...]struct {
+// stampOf reads the stamp of an entry, fills in what is missing, and corrects
+// times of before the clock was set.
+func (p *preparer) stampOf(e *mqtt.Queued) stamp {
+	s := stamp{at: e.At, id: p.clientID + ":" + strconv.FormatUint(e.Seq, 36)}
+	for _, u := range [...]struct {
 		name string
 		to   *string
 	}{{propTime, &s.ts}, {propClock, &s.clock}, {propQuality, &s.quality}, {propSeq, &s.seq}} {
-		*p.to, _ = e.Message.Properties.Get(p.name)
+		*u.to, _ = e.Message.Properties.Get(u.name)
 	}
-	if at, err := time.Parse(time.RFC3339, s.ts); err == nil {
-		s.at = at
-	} else {
-		s.ts = e.At.UTC().Format(timeForm)
+	own, err := time.Parse(time.RFC3339, s.ts)
+	if err == nil {
+		s.at = own
 	}
-	if s.clock == "" {
+	if err != nil || s.clock == unsynced { // by this machine's clock
+		s.at, s.corrected = p.captured(e, s.at)
+	}
+	switch known := p.synced() && mqtt.ClockSet(s.at); {
+	case s.corrected && known:
+		s.clock = "corrected"
+	case s.corrected || s.clock == "" && !known:
+		s.clock = unsynced
+	case s.clock == "":
 		s.clock = "synced"
-		if s.at.Before(clockFloor) || !synced() {
-			s.clock = "unsynced"
-		}
+	}
+	if err != nil || s.corrected {
+		s.ts = s.at.UTC().Format(timeForm)
 	}
 	if s.seq == "" {
 		s.seq = strconv.FormatUint(e.Seq>>laneBits, 10)
@@ -82,7 +90,11 @@ func (s *stamp) missing(p *mqtt.Properties, qos mqtt.QoS) []mqtt.UserProperty {
 	all := [...]mqtt.UserProperty{{Name: propTime, Value: s.ts}, {Name: propClock, Value: s.clock}, {Name: propSeq, Value: s.seq}, {Name: propID, Value: s.id}}
 	out := make([]mqtt.UserProperty, 0, len(all)+1)
 	for _, u := range all {
-		if _, has := p.Get(u.Name); !has && (u.Name != propID || qos != mqtt.ExactlyOnce) {
+		_, has := p.Get(u.Name)
+		if s.corrected && (u.Name == propTime || u.Name == propClock) {
+			has = false
+		}
+		if !has && (u.Name != propID || qos != mqtt.ExactlyOnce) {
 			out = append(out, u)
 		}
 	}

@@ -108,7 +108,9 @@ type Options struct {
 	Mark string
 	// ClockSynced tells whether the clock can be believed; nil: it can.
 	ClockSynced func() bool
-	Pace        Pace
+	// Clock corrects times of before the clock was set; nil: one of its own.
+	Clock *Clock
+	Pace  Pace
 	// Ledger is the file that keeps the bytes of the day across the end of
 	// the process, for Pace.Daily. Empty: they are forgotten.
 	Ledger string
@@ -182,6 +184,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.ClockSynced == nil {
 		o.ClockSynced = func() bool { return true }
+	}
+	if o.Clock == nil {
+		o.Clock = NewClock()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

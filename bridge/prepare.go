@@ -44,6 +44,7 @@ type preparer struct {
 	routes         []route
 	envelope       Envelope
 	synced         func() bool // the clock can be believed
+	clock          *Clock
 }
 
 // prepare makes the PUBLISH for an entry under what the server allows. plain
@@ -62,6 +63,12 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 		qos:    min(m.QoS, r.qos, lim.maximumQoS),
 		retain: m.Retain && !r.strip && lim.retain,
 	}
+	at, corrected := p.captured(e, e.At)
+	if corrected && !m.Expires.IsZero() {
+		copied := *m
+		copied.Expires = m.Expires.Round(0).Add(at.Sub(e.At.Round(0)))
+		m, now = &copied, now.Round(0)
+	}
 	o.expiry, o.hasExp = m.ExpirySeconds(now)
 	if o.qos > 0 {
 		o.id = packetID(e.Seq)
@@ -69,7 +76,7 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 		o.dup = e.Sent > 0 && lim.sessionPresent
 	}
 	joins := r.batch.Form != BatchNone
-	if (m.Expired(now) || r.ttl > 0 && now.Sub(e.At) > r.ttl) && !(joins && e.Sent > 0) { // a batch is sent again as it was
+	if (m.Expired(now) || r.ttl > 0 && p.age(at, now) > r.ttl) && !(joins && e.Sent > 0) { // a batch is sent again as it was
 		if !o.dup || o.qos < 2 {
 			return o, fateExpired
 		}
@@ -81,7 +88,7 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 	case r.size > 0 && len(m.Payload) > r.size:
 		return o, fateTooLarge
 	case joins:
-		s := stampOf(e, p.clientID, p.synced)
+		s := p.stampOf(e)
 		o.batch, o.qos = r, min(o.qos, mqtt.AtLeastOnce)
 		o.payload = r.batch.Form.part(m.Topic, m.Payload, &s)
 	default:
@@ -90,12 +97,29 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 	return o, fateSend
 }
 
+// captured corrects a time that was noted for an entry, if the clock was set
+// since.
+func (p *preparer) captured(e *mqtt.Queued, at time.Time) (time.Time, bool) {
+	if e.Before || p.clock == nil {
+		return at, false // by another clock
+	}
+	return p.clock.correct(at)
+}
+
+// age is how long ago at was; 0 if nobody knows.
+func (p *preparer) age(at, now time.Time) time.Duration {
+	if mqtt.ClockSet(now) && !mqtt.ClockSet(at) && at == at.Round(0) {
+		return 0
+	}
+	return now.Sub(at)
+}
+
 // stamp adds what the bridge tells about the message.
 func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain bool) {
 	if plain && p.envelope == Raw {
 		return
 	}
-	s := stampOf(e, p.clientID, p.synced)
+	s := p.stampOf(e)
 	o.payload = p.envelope.wrap(e.Message.Topic, o.payload, &s)
 	if p.envelope == ThingsBoard {
 		o.topic, o.retain = thingsBoardTopic, false

@@ -58,14 +58,24 @@ func (m *Message) Size() int { return len(m.Topic) + len(m.Payload) + m.Properti
 
 // Expired reports whether the Message Expiry Interval has passed at now.
 func (m *Message) Expired(now time.Time) bool {
-	return !m.Expires.IsZero() && !now.Before(m.Expires)
+	return !m.Expires.IsZero() && !now.Before(m.Expires) && !m.undated(now)
 }
+
+// undated reports whether Expires was noted before the clock was set, and is
+// not one that the clock which nobody sets can tell.
+func (m *Message) undated(now time.Time) bool {
+	return ClockSet(now) && !ClockSet(m.Expires) && m.Expires == m.Expires.Round(0)
+}
+
+// ClockSet reports whether t is after 2023: no clock that was ever set shows
+// less.
+func ClockSet(t time.Time) bool { return t.Unix() >= 1_704_067_200 }
 
 // ExpirySeconds is the Message Expiry Interval to send at now: what is left,
 // rounded up to whole seconds [MQTT-3.3.2-6]. ok is false when the message
 // never expires.
 func (m *Message) ExpirySeconds(now time.Time) (s uint32, ok bool) {
-	if m.Expires.IsZero() {
+	if m.Expires.IsZero() || m.undated(now) {
 		return 0, false
 	}
 	left := m.Expires.Sub(now)

@@ -17,6 +17,7 @@ type Queued struct {
 	// Received is set once the other side's PUBREC was recorded: it owns the
 	// message, only PUBREL and PUBCOMP are left [MQTT-4.3.3-4].
 	Received bool
+	Before   bool // queued before this process began
 }
 
 // QueueStats describes a Queue at one moment.

@@ -64,6 +64,7 @@ type gateway struct {
 	bridges   []*bridge.Bridge
 	queues    map[string]*spool // by name; those of bridges that are gone too
 	mark      string            // bridge.Options.Mark of all bridges
+	clock     *bridge.Clock     // of all bridges
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
 	parts     []part

@@ -23,7 +23,7 @@ const (
 )
 
 func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
-	g.mark = bridge.NewMark()
+	g.mark, g.clock = bridge.NewMark(), bridge.NewClock()
 	g.parts = append(g.parts, part{"bridges", g.links.run})
 	for _, bc := range cfg.Bridges {
 		if err := g.wireBridge(cfg, bc, d); err != nil {
@@ -38,7 +38,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 		return err
 	}
 	o := bridgeOptions(cfg, &bc)
-	o.Mark, o.ClockSynced = g.mark, sensors.ClockSynced
+	o.Mark, o.ClockSynced, o.Clock = g.mark, sensors.ClockSynced, g.clock
 	o.Log, o.OnEvent, o.Dial, o.RetryMax = d.logger("bridge"), d.onEvent, d.dial, d.retryMax
 	var err error
 	if o.Signer, err = bridgeSigner(&bc); err != nil {

@@ -172,7 +172,7 @@ func (q *Queue) Load(entries []Entry, upTo uint64) {
 		q.here += size
 		m := *e.Message
 		m.QoS = e.QoS
-		out := mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received}
+		out := mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received, Before: e.Number <= q.restored}
 		if e.Received || q.suspect > 0 && e.Number <= q.restored {
 			out.Sent = 1
 			q.inFlight++

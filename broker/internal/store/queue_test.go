@@ -122,3 +122,27 @@ func TestQueueKeepsWhatTheOtherSideOwns(t *testing.T) {
 		t.Errorf("Next = %+v, want entry 1 received", e)
 	}
 }
+
+// What was queued in 1970 is not 56 years old when the clock has been set, but
+// as old as the clock that nobody sets says, where that is known.
+func TestAgeOfBeforeTheClockWasSet(t *testing.T) {
+	set := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	q := NewQueue(QueueLimits{Messages: 10, Bytes: 1 << 20, Age: time.Hour}, 0)
+	q.Push(time.Unix(60, 0), &mqtt.Message{Topic: "a", Expires: time.Unix(120, 0)})
+	q.Push(time.Unix(60, 0), &mqtt.Message{Topic: "b"})
+	q.Push(set.Add(-2*time.Hour), &mqtt.Message{Topic: "old"})
+	for _, want := range []string{"a", "b"} {
+		if e, ok := q.Next(set); !ok || e.Message.Topic != want {
+			t.Fatalf("%v is handed out, not %s", e, want)
+		}
+	}
+	if e, ok := q.Next(set); ok || q.Stats(set).Drops[mqtt.DropAged] != 1 {
+		t.Errorf("%v is handed out", e)
+	}
+	if _, ok := (&mqtt.Message{Expires: time.Unix(120, 0)}).ExpirySeconds(set); ok {
+		t.Error("a Message Expiry Interval that nobody knows is told")
+	}
+	if m := (mqtt.Message{Expires: time.Now()}); !m.Expired(time.Now()) {
+		t.Error("a message of now does not expire")
+	}
+}

@@ -94,8 +94,13 @@ func (q *Queue) note(topic string, seq uint64) {
 	}
 }
 
+// aged reports whether an entry is too old. One from before the clock was set
+// has no age, unless the clock that nobody sets can tell it.
 func (q *Queue) aged(now, at time.Time) bool {
-	return q.limits.Age > 0 && now.Sub(at) > q.limits.Age
+	if q.limits.Age <= 0 || now.Sub(at) <= q.limits.Age {
+		return false
+	}
+	return mqtt.ClockSet(at) || !mqtt.ClockSet(now) || at != at.Round(0)
 }
 
 // dropOld makes room at the head only: a full scan would make every Push linear

@@ -1,0 +1,83 @@
+package bridge
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock remembers how the machine's clock was set since the process began, so
+// that times noted before can be corrected: a board without a battery begins
+// in 1970, and measures before it is told the time. The bridges of a gateway
+// share one.
+//
+// It looks when a message is sent and when somebody asks for Stats: a step
+// should be larger than the time between two looks, 10 s. A clock that was set
+// back corrects only what lies in the future by it.
+type Clock struct {
+	now  func() (wall time.Time, since time.Duration) // since by the clock that nobody sets
+	zero time.Time                                    // wall when since was 0
+
+	mu struct {
+		sync.Mutex
+		epochs []epoch
+	}
+}
+
+// epoch is the time from one step of the clock to the next.
+type epoch struct {
+	first, last time.Time     // on the clock of then
+	ahead       time.Duration // of zero and since
+}
+
+const (
+	stepLeast  = time.Second // less is how a clock is slewed
+	mostEpochs = 16
+)
+
+// NewClock begins to watch the clock.
+func NewClock() *Clock {
+	start := time.Now()
+	return newClock(func() (time.Time, time.Duration) {
+		now := time.Now()
+		return now.Round(0), now.Sub(start)
+	})
+}
+
+func newClock(now func() (time.Time, time.Duration)) *Clock {
+	wall, since := now()
+	c := &Clock{now: now, zero: wall.Add(-since)}
+	c.mu.epochs = []epoch{{first: wall, last: wall}}
+	return c
+}
+
+// look notes a step if there was one; the caller holds the lock.
+func (c *Clock) look() (wall time.Time, ahead time.Duration) {
+	wall, since := c.now()
+	ahead = wall.Sub(c.zero) - since
+	e := &c.mu.epochs[len(c.mu.epochs)-1]
+	if (ahead - e.ahead).Abs() <= stepLeast {
+		e.last, e.ahead = wall, ahead
+		return wall, ahead
+	}
+	e.last = c.zero.Add(since + e.ahead)
+	if len(c.mu.epochs) == mostEpochs {
+		c.mu.epochs = c.mu.epochs[1:]
+	}
+	c.mu.epochs = append(c.mu.epochs, epoch{wall, wall, ahead})
+	return wall, ahead
+}
+
+// correct returns what the clock would have shown at a time that it did show
+// since the process began, and whether that is different.
+func (c *Clock) correct(at time.Time) (time.Time, bool) {
+	at = at.Round(0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wall, now := c.look()
+	for _, e := range c.mu.epochs[:len(c.mu.epochs)-1] {
+		if (e.ahead < now || at.After(wall)) && !at.Before(e.first.Add(-stepLeast)) && !at.After(e.last) {
+			return at.Add(now - e.ahead), true
+		}
+	}
+	return at, false
+}
