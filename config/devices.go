@@ -16,6 +16,7 @@ type Device struct {
 	Interval     time.Duration `yaml:"interval" min:"10ms" doc:"time between readings" ex:"30s"`
 	StaleAfter   time.Duration `yaml:"stale_after" min:"10ms" doc:"offline after this time without a good reading" ex:"90s"`
 	FailAfter    int           `yaml:"fail_after" min:"1" max:"1000" doc:"offline after this many failures in a row"`
+	OnReject     string        `yaml:"on_reject" enum:"entity|device" doc:"what a value that is rejected fails: its entity, or the whole reading"`
 	WillDelay    time.Duration `yaml:"will_delay" doc:"time until a failed device is called offline" ex:"5s"`
 	QoS          int           `yaml:"qos" min:"0" max:"2" doc:"QoS of readings"`
 	Payload      string        `yaml:"payload" enum:"plain|json|both|senml|sparkplug" doc:"as gateway.payload"`
@@ -56,6 +57,11 @@ type FilterUse struct {
 	Path    string `yaml:"-"`
 }
 
+// FilterList is the options of a filter whose value is a list of filters.
+type FilterList struct {
+	Filters []FilterUse `yaml:",list" doc:"the filters" ex:"[{delta: 0.5}, {max_interval: 60s}]"`
+}
+
 // reservedEntity reports whether a device's own topics use the name.
 func reservedEntity(name string) bool {
 	switch name {
@@ -72,6 +78,7 @@ func (d *Device) bind(l *loader, n *node, path string) {
 	g := l.cfg.Gateway
 	d.Interval, d.StaleAfter, d.FailAfter = g.Defaults.Interval, g.Defaults.StaleAfter, g.Defaults.FailAfter
 	d.WillDelay, d.QoS, d.Payload, d.RetainPolicy = g.Defaults.WillDelay, g.Defaults.QoS, g.Payload, "keep"
+	d.OnReject = "entity"
 	d.Path = path
 	if n.kind != mapping {
 		l.fail(n, path, "for example {name: host, driver: system}", "expected a mapping (key: value), found %s", n.is())

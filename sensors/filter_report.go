@@ -51,3 +51,81 @@ type maxInterval struct {
 func (f *maxInterval) Decide(s, _ Sample, sent time.Time) Verdict {
 	return Verdict{Force: s.At.Sub(sent) >= f.period}
 }
+
+// debounce refuses a value until it has stayed the same for period.
+type debounce struct {
+	reporting
+	period time.Duration
+	value  any
+	since  time.Time
+}
+
+func (f *debounce) Decide(s, last Sample, _ time.Time) Verdict {
+	if f.since.IsZero() || s.Value != f.value {
+		f.value, f.since = s.Value, s.At
+	}
+	if s.Value == last.Value {
+		return Verdict{Refuse: true}
+	}
+	stable := f.since.Add(f.period)
+	return Verdict{Refuse: s.At.Before(stable), Until: stable}
+}
+
+func (f *debounce) Reset() { f.since = time.Time{} }
+
+// either lets pass what one of its gates lets pass. A gate that only forces
+// has no other opinion.
+type either struct {
+	reporting
+	gates []Gate
+}
+
+// newEither takes filters that OrOptions has found to be gates.
+func newEither(filters []Filter) Filter {
+	e := &either{}
+	for _, f := range filters {
+		e.gates = append(e.gates, f.(Gate))
+	}
+	return e
+}
+
+func (e *either) Decide(s, last Sample, sent time.Time) (all Verdict) {
+	all.Refuse = true
+	for _, g := range e.gates {
+		v := g.Decide(s, last, sent)
+		_, forces := g.(*maxInterval)
+		switch {
+		case v.Force:
+			all.Force = true
+		case forces:
+		case !v.Refuse:
+			all.Refuse = false
+		case !v.Until.IsZero() && (all.Until.IsZero() || v.Until.Before(all.Until)):
+			all.Until = v.Until
+		}
+	}
+	return all
+}
+
+func (e *either) Reset() {
+	for _, g := range e.gates {
+		g.Reset()
+	}
+}
+
+// hold is how long a filter may keep a new value back.
+func hold(f Filter) (d time.Duration) {
+	switch f := f.(type) {
+	case *throttle:
+		return f.period
+	case *throttleAverage:
+		return f.period
+	case *debounce:
+		return f.period
+	case *either:
+		for _, g := range f.gates {
+			d = max(d, hold(g))
+		}
+	}
+	return d
+}

@@ -42,7 +42,7 @@ func (w *window) Reset() { w.values, w.until = w.values[:0], w.first }
 // median is the middle of the values, or the mean of the two middle ones.
 func median(values []float64) float64 {
 	sorted := slices.Clone(values)
-	sort.Slice(sorted, func(i, j int) bool { return sorted[i] < sorted[j] })
+	sort.Float64s(sorted)
 	n := len(sorted)
 	if n%2 == 1 {
 		return sorted[n/2]
@@ -57,6 +57,34 @@ func mean(values []float64) float64 {
 		m += v / float64(len(values))
 	}
 	return m
+}
+
+// quantile is the least value that at least the part q of the values do not
+// exceed: the nearest rank, as ESPHome has it.
+func quantile(values []float64, q float64) float64 {
+	sorted := slices.Clone(values)
+	sort.Float64s(sorted)
+	rank := int(math.Ceil(q*float64(len(sorted)) - 1e-9))
+	return sorted[max(rank, 1)-1]
+}
+
+func least(values []float64) float64 { return quantile(values, 0) }
+
+func greatest(values []float64) float64 { return quantile(values, 1) }
+
+// hampel is the newest value, or the median where it is further from it than
+// sigmas standard deviations; 1.4826 times the median distance from the median
+// estimates one.
+func hampel(values []float64, sigmas float64) float64 {
+	middle, newest := median(values), values[len(values)-1]
+	away := make([]float64, len(values))
+	for i, v := range values {
+		away[i] = math.Abs(v - middle)
+	}
+	if math.Abs(newest-middle) > sigmas*1.4826*median(away) {
+		return middle
+	}
+	return newest
 }
 
 // exponential is the moving average alpha*x + (1-alpha)*before.
@@ -88,43 +116,3 @@ func (f *exponential) Apply(s Sample) (Sample, bool, error) {
 }
 
 func (f *exponential) Reset() { f.any, f.until = false, f.first }
-
-// round keeps digits decimals, half away from zero.
-type round struct {
-	formatting
-	stateless
-	digits int
-}
-
-func (f *round) Apply(s Sample) (Sample, bool, error) {
-	if _, whole := s.Value.(int64); whole && f.digits >= 0 {
-		return s, true, nil
-	}
-	v, err := number(s)
-	if err != nil {
-		return s, false, err
-	}
-	scale := math.Pow10(f.digits)
-	if r := math.Round(v*scale) / scale; !math.IsInf(r, 0) && !math.IsNaN(r) {
-		s.Value = r
-	}
-	return s, true, nil
-}
-
-// clamp brings numbers outside [min, max] to the nearer bound.
-type clamp struct {
-	formatting
-	stateless
-	min, max float64
-}
-
-func (f *clamp) Apply(s Sample) (Sample, bool, error) {
-	v, err := number(s)
-	if err != nil {
-		return s, false, err
-	}
-	if v < f.min || v > f.max {
-		s.Value = min(max(v, f.min), f.max)
-	}
-	return s, true, nil
-}

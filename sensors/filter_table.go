@@ -3,82 +3,131 @@ package sensors
 import (
 	"fmt"
 	"math"
+	"reflect"
 )
 
-// spec makes a FilterSpec from typed functions. It runs the options' Validate,
-// so that New is as strict for a caller without a configuration.
-func spec[O any](doc string, defaults O, build func(*O) Filter) FilterSpec {
-	return FilterSpec{
-		Doc:     doc,
-		Options: func() any { o := defaults; return &o },
-		New: func(options any) (Filter, error) {
-			o, ok := options.(*O)
-			if !ok {
-				return nil, fmt.Errorf("options are %T, want %T", options, o)
-			}
-			var err error
-			if v, ok := options.(interface{ Validate(func(string, string)) }); ok {
-				v.Validate(func(path, msg string) {
-					if err == nil && path != "" {
-						msg = path + ": " + msg
-					}
-					if err == nil {
-						err = fmt.Errorf("%s", msg)
-					}
-				})
-			}
-			if err != nil {
-				return nil, err
-			}
-			return build(o), nil
-		},
-	}
+// spec makes a FilterSpec. New runs the options' Validate, so that it is as
+// strict for a caller without a configuration.
+func spec(doc string, options func() any, build func(options any) Filter) FilterSpec {
+	return FilterSpec{Doc: doc, Options: options, New: func(o any) (Filter, error) {
+		if want := options(); reflect.TypeOf(o) != reflect.TypeOf(want) {
+			return nil, fmt.Errorf("options are %T, want %T", o, want)
+		}
+		var err error
+		if v, ok := o.(interface{ Validate(func(string, string)) }); ok {
+			v.Validate(func(path, msg string) {
+				if err == nil && path != "" {
+					msg = path + ": " + msg
+				}
+				if err == nil {
+					err = fmt.Errorf("%s", msg)
+				}
+			})
+		}
+		if err != nil {
+			return nil, err
+		}
+		return build(o), nil
+	}}
+}
+
+// Options that several filters share.
+func anyNumber() any         { return &NumberOptions{} }
+func anyCount() any          { return &CountOptions{} }
+func anyPeriod() any         { return &PeriodOptions{} }
+func anyRange() any          { return &RangeOptions{Min: math.Inf(-1), Max: math.Inf(1)} }
+func five() any              { return &WindowOptions{5, 1, 1} }
+func perHour() any           { return &TimeOptions{"h", "trapezoid"} }
+func anyValues() any         { return &FilterOutOptions{} }
+func number64(o any) float64 { return o.(*NumberOptions).Value }
+
+// over makes the filters that compute one number of the newest readings.
+func over(compute func([]float64) float64) func(any) Filter {
+	return func(o any) Filter { return newWindow(*o.(*WindowOptions), compute) }
 }
 
 // Filters returns every built-in filter by name. heartbeat is another name of
 // max_interval.
 func Filters() map[string]FilterSpec {
-	everything := RangeOptions{Min: math.Inf(-1), Max: math.Inf(1)}
-	repeat := spec("reports a fresh reading at least this often, whatever delta and throttle say", PeriodOptions{},
-		func(o *PeriodOptions) Filter { return &maxInterval{period: o.Period} })
+	repeat := spec("reports a fresh reading at least this often, whatever delta and throttle say", anyPeriod,
+		func(o any) Filter { return &maxInterval{period: o.(*PeriodOptions).Period} })
 	return map[string]FilterSpec{
-		"range": spec("rejects readings outside min to max", everything,
-			func(o *RangeOptions) Filter { return &rangeFilter{min: o.Min, max: o.Max} }),
-		"filter_out": spec("rejects listed values", FilterOutOptions{},
-			func(o *FilterOutOptions) Filter { return &filterOut{values: o.Values} }),
-		"skip_initial": spec("holds back the first readings after a start", CountOptions{},
-			func(o *CountOptions) Filter { return &skipInitial{count: o.Count} }),
-		"rate_limit": spec("rejects changes faster than this much per second", NumberOptions{},
-			func(o *NumberOptions) Filter { return &rateLimit{perSecond: math.Abs(o.Value)} }),
-		"stuck": spec("rejects the same raw value this many times in a row", CountOptions{},
-			func(o *CountOptions) Filter { return &stuck{count: max(o.Count, 2)} }),
-		"monotonic": spec("rejects a counter that goes back or leaps", StepOptions{},
-			func(o *StepOptions) Filter { return &monotonic{step: o.MaxStep} }),
-		"offset": spec("adds a number", NumberOptions{},
-			func(o *NumberOptions) Filter { return &linear{slope: 1, offset: o.Value} }),
-		"multiply": spec("multiplies by a number", NumberOptions{Value: 1},
-			func(o *NumberOptions) Filter { return &linear{slope: o.Value} }),
-		"calibrate_linear": spec("maps measured to true values along the line through the points", CalibrateOptions{},
-			func(o *CalibrateOptions) Filter {
-				slope, offset, _ := fit(o.Pairs) // Validate has tried it
-				return &linear{slope: slope, offset: offset}
+		"range": spec("rejects readings outside min to max", anyRange,
+			func(o any) Filter { r := o.(*RangeOptions); return &rangeFilter{min: r.Min, max: r.Max} }),
+		"filter_out": spec("rejects listed values", anyValues,
+			func(o any) Filter { return &filterOut{values: o.(*FilterOutOptions).Values} }),
+		"sentinel": spec("rejects the value that a sensor shows without a measurement, unless the reading before was near it",
+			func() any { return &SentinelOptions{Within: 5} },
+			func(o any) Filter { s := o.(*SentinelOptions); return &sentinel{value: s.Value, within: s.Within} }),
+		"skip_initial": spec("holds back the first readings after a start", anyCount,
+			func(o any) Filter { return &skipInitial{count: o.(*CountOptions).Count} }),
+		"rate_limit": spec("rejects changes faster than this much per second", anyNumber,
+			func(o any) Filter { return &rateLimit{perSecond: math.Abs(number64(o))} }),
+		"stuck": spec("rejects the same raw value this many times in a row", anyCount,
+			func(o any) Filter { return &stuck{count: max(o.(*CountOptions).Count, 2)} }),
+		"monotonic": spec("rejects a counter that goes back or leaps", func() any { return &StepOptions{} },
+			func(o any) Filter { return &monotonic{step: o.(*StepOptions).MaxStep} }),
+
+		"offset": spec("adds a number", anyNumber,
+			func(o any) Filter { n := number64(o); return calibrated(func(v float64) float64 { return v + n }) }),
+		"multiply": spec("multiplies by a number", func() any { return &NumberOptions{Value: 1} },
+			func(o any) Filter { n := number64(o); return calibrated(func(v float64) float64 { return v * n }) }),
+		"calibrate_linear": spec("maps measured to true values along the line through the points", func() any { return &CalibrateOptions{} },
+			func(o any) Filter {
+				p, _ := fit(o.(*CalibrateOptions).Pairs, 1) // Validate has tried it
+				return calibrated(p.at)
 			}),
-		"median": spec("the middle of the newest readings", WindowOptions{5, 1, 1},
-			func(o *WindowOptions) Filter { return newWindow(*o, median) }),
-		"sliding_window_moving_average": spec("the mean of the newest readings", WindowOptions{15, 1, 1},
-			func(o *WindowOptions) Filter { return newWindow(*o, mean) }),
-		"exponential_moving_average": spec("a mean that forgets", AlphaOptions{0.1, 1, 1},
-			func(o *AlphaOptions) Filter {
-				return &exponential{alpha: o.Alpha, every: o.SendEvery, first: o.SendFirstAt, until: o.SendFirstAt}
+		"calibrate_polynomial": spec("maps measured to true values along the polynomial nearest to the points", func() any { return &PolynomialOptions{Degree: 2} },
+			func(o any) Filter {
+				p, _ := fit(o.(*PolynomialOptions).Points, o.(*PolynomialOptions).Degree) // Validate has tried it
+				return calibrated(p.at)
 			}),
-		"clamp": spec("brings values outside min to max to the nearer bound", everything,
-			func(o *RangeOptions) Filter { return &clamp{min: o.Min, max: o.Max} }),
-		"round": spec("keeps this many decimals", CountOptions{},
-			func(o *CountOptions) Filter { return &round{digits: o.Count} }),
-		"delta": spec("reports changes of at least this much, or this many percent", DeltaOptions{},
-			func(o *DeltaOptions) Filter { return &delta{abs: o.Absolute, percent: o.Percent} }),
-		"throttle": spec("reports at most this often; the newest value follows when the time is over", PeriodOptions{},
-			func(o *PeriodOptions) Filter { return &throttle{period: o.Period} }),
+		"loop_4_20ma": spec("maps the current of a loop to a measurement, and finds broken wires", func() any { return &LoopOptions{Max: 100, WireBreak: 3.6, Short: 21} },
+			func(o any) Filter { return &loop{o: *o.(*LoopOptions)} }),
+		"map": spec("replaces listed values by words or numbers; others stay", func() any { return &MapOptions{} },
+			func(o any) Filter { return &mapping{pairs: o.(*MapOptions).Pairs} }),
+
+		"median":                        spec("the middle of the newest readings", five, over(median)),
+		"min":                           spec("the least of the newest readings", five, over(least)),
+		"max":                           spec("the greatest of the newest readings", five, over(greatest)),
+		"sliding_window_moving_average": spec("the mean of the newest readings", func() any { return &WindowOptions{15, 1, 1} }, over(mean)),
+		"quantile": spec("the reading that a part of the newest does not exceed", func() any { return &QuantileOptions{0.9, WindowOptions{5, 1, 1}} },
+			func(o any) Filter {
+				q := o.(*QuantileOptions)
+				return newWindow(q.WindowOptions, func(values []float64) float64 { return quantile(values, q.Quantile) })
+			}),
+		"hampel": spec("replaces outliers among the newest readings by their median", func() any { return &HampelOptions{3, WindowOptions{7, 1, 1}} },
+			func(o any) Filter {
+				h := o.(*HampelOptions)
+				return newWindow(h.WindowOptions, func(values []float64) float64 { return hampel(values, h.Sigmas) })
+			}),
+		"exponential_moving_average": spec("a mean that forgets", func() any { return &AlphaOptions{0.1, 1, 1} },
+			func(o any) Filter {
+				a := o.(*AlphaOptions)
+				return &exponential{alpha: a.Alpha, every: a.SendEvery, first: a.SendFirstAt, until: a.SendFirstAt}
+			}),
+		"integrate": spec("sums up over time, as W to Wh; the sum outlives the program", perHour,
+			func(o any) Filter { return &integral{unit: o.(*TimeOptions).seconds(), how: o.(*TimeOptions).Method} }),
+		"derivative": spec("the change in a time", perHour,
+			func(o any) Filter { return &derivative{unit: o.(*TimeOptions).seconds()} }),
+
+		"clamp": spec("brings values outside min to max to the nearer bound", anyRange,
+			func(o any) Filter { r := o.(*RangeOptions); return &clamp{min: r.Min, max: r.Max} }),
+		"round": spec("keeps this many decimals", anyCount,
+			func(o any) Filter { return &round{digits: o.(*CountOptions).Count} }),
+		"round_to_multiple_of": spec("the nearest multiple of a number", func() any { return &NumberOptions{positive: true} },
+			func(o any) Filter { return &multiple{of: number64(o)} }),
+
+		"delta": spec("reports changes of at least this much, or this many percent", func() any { return &DeltaOptions{} },
+			func(o any) Filter { d := o.(*DeltaOptions); return &delta{abs: d.Absolute, percent: d.Percent} }),
+		"throttle": spec("reports at most this often; the newest value follows when the time is over", anyPeriod,
+			func(o any) Filter { return &throttle{period: o.(*PeriodOptions).Period} }),
+		"throttle_average": spec("reports the mean of the readings in each such time", anyPeriod,
+			func(o any) Filter { return &throttleAverage{period: o.(*PeriodOptions).Period} }),
+		"debounce": spec("reports a value that has stayed the same for this long", anyPeriod,
+			func(o any) Filter { return &debounce{period: o.(*PeriodOptions).Period} }),
+		"or": spec("reports what one of the listed filters would report", func() any { return &OrOptions{} },
+			func(o any) Filter { return newEither(o.(*OrOptions).Filters) }),
 		"max_interval": repeat,
 		"heartbeat":    repeat,
 	}

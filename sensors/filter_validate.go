@@ -54,12 +54,37 @@ func (f *filterOut) Apply(s Sample) (Sample, bool, error) {
 		return s, false, err
 	}
 	for _, bad := range f.values {
-		if math.Abs(v-bad) <= 1e-9*math.Max(1, math.Abs(bad)) {
+		if near(v, bad) {
 			return s, false, faultf(OutOfRange, "%v is filtered out", v)
 		}
 	}
 	return s, true, nil
 }
+
+// sentinel rejects the value that a sensor shows when it has not measured (85
+// of a DS18B20, 65535), unless the reading before was within reach of it.
+type sentinel struct {
+	validating
+	value, within, last float64
+	any                 bool
+}
+
+func (f *sentinel) Apply(s Sample) (Sample, bool, error) {
+	v, err := number(s)
+	if err != nil {
+		return s, false, err
+	}
+	if near(v, f.value) && !(f.any && math.Abs(f.last-v) <= f.within) {
+		return s, false, faultf(OutOfRange, "%v is what the sensor shows without a measurement", v)
+	}
+	f.last, f.any = v, true
+	return s, true, nil
+}
+
+func (f *sentinel) Reset() { f.any = false }
+
+// near reports whether two numbers are the same but for how they were computed.
+func near(v, w float64) bool { return math.Abs(v-w) <= 1e-9*math.Max(1, math.Abs(w)) }
 
 // skipInitial holds back the first readings after a start of the device.
 type skipInitial struct {

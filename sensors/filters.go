@@ -22,7 +22,15 @@ func (o *RangeOptions) Validate(report func(path, msg string)) {
 
 // NumberOptions is a filter with one number: offset, multiply.
 type NumberOptions struct {
-	Value float64 `yaml:"value" req:"1" doc:"the number"`
+	Value    float64 `yaml:"value" req:"1" doc:"the number"`
+	positive bool
+}
+
+// Validate reports numbers that cannot be.
+func (o *NumberOptions) Validate(report func(path, msg string)) {
+	if o.positive && !(o.Value > 0) {
+		report("value", "want more than 0")
+	}
 }
 
 // UnmarshalText reads the scalar form, as `offset: -0.5`.
@@ -61,8 +69,124 @@ type CalibrateOptions struct {
 
 // Validate reports pairs through which there is no line.
 func (o *CalibrateOptions) Validate(report func(path, msg string)) {
-	if _, _, err := fit(o.Pairs); err != nil {
+	if _, err := fit(o.Pairs, 1); err != nil {
 		report("", err.Error())
+	}
+}
+
+// PolynomialOptions are those of calibrate_polynomial.
+type PolynomialOptions struct {
+	Degree int    `yaml:"degree" doc:"of the polynomial, 1 to 5"`
+	Points []Pair `yaml:"datapoints" req:"1" doc:"\"measured -> true\" points"`
+}
+
+// Validate reports points through which there is no such polynomial.
+func (o *PolynomialOptions) Validate(report func(path, msg string)) {
+	if o.Degree < 1 || o.Degree > maxDegree {
+		report("degree", "want 1 to 5")
+	} else if _, err := fit(o.Points, o.Degree); err != nil {
+		report("datapoints", err.Error())
+	}
+}
+
+// SentinelOptions is a value that is no measurement.
+type SentinelOptions struct {
+	Value  float64 `yaml:"value" req:"1" doc:"what the sensor shows without a measurement, as 85"`
+	Within float64 `yaml:"within" doc:"it is believed when the reading before was this near; negative: never"`
+}
+
+// UnmarshalText reads the scalar form, as `sentinel: 85`.
+func (o *SentinelOptions) UnmarshalText(text []byte) (err error) {
+	o.Value, err = finite(string(text))
+	return err
+}
+
+// LoopOptions are those of loop_4_20ma.
+type LoopOptions struct {
+	Shunt     float64 `yaml:"shunt" doc:"resistor over which the voltage was read, in ohms; 0: the reading is in mA already" ex:"150"`
+	Min       float64 `yaml:"min" doc:"measurement at 4 mA"`
+	Max       float64 `yaml:"max" doc:"measurement at 20 mA"`
+	WireBreak float64 `yaml:"wire_break" doc:"less than this many mA is a broken wire"`
+	Short     float64 `yaml:"short_circuit" doc:"more than this many mA is a short circuit"`
+}
+
+// Validate reports loops that cannot be.
+func (o *LoopOptions) Validate(report func(path, msg string)) {
+	if o.Shunt < 0 {
+		report("shunt", "is negative")
+	}
+	if o.Min == o.Max {
+		report("max", "is min: every current would be the same")
+	}
+	if o.WireBreak >= 4 || o.Short <= 20 {
+		report("wire_break", "is for less than 4 mA, short_circuit for more than 20")
+	}
+}
+
+// MapOptions is the list form of map.
+type MapOptions struct {
+	Pairs []Words `yaml:",list" doc:"\"read -> meant\" lines"`
+}
+
+// TimeOptions are those of integrate and derivative.
+type TimeOptions struct {
+	Unit   string `yaml:"time_unit" doc:"in which time counts" enum:"s|min|h|d"`
+	Method string `yaml:"method" doc:"integrate: between two readings the value is their mean, the first, or the second" enum:"trapezoid|left|right"`
+}
+
+// seconds is the unit of time.
+func (o *TimeOptions) seconds() float64 {
+	return map[string]float64{"s": 1, "min": 60, "h": 3600, "d": 86400}[o.Unit]
+}
+
+// Validate reports units that are none.
+func (o *TimeOptions) Validate(report func(path, msg string)) {
+	if o.seconds() == 0 {
+		report("time_unit", "want s, min, h or d")
+	}
+}
+
+// QuantileOptions are those of quantile.
+type QuantileOptions struct {
+	Quantile float64 `yaml:"quantile" doc:"the part, 0 to 1"`
+	WindowOptions
+}
+
+// Validate reports parts and windows that cannot be.
+func (o *QuantileOptions) Validate(report func(path, msg string)) {
+	if !(o.Quantile >= 0 && o.Quantile <= 1) {
+		report("quantile", "want 0 to 1")
+	}
+	o.WindowOptions.Validate(report)
+}
+
+// HampelOptions are those of hampel.
+type HampelOptions struct {
+	Sigmas float64 `yaml:"sigmas" doc:"an outlier is this many standard deviations from the median"`
+	WindowOptions
+}
+
+// Validate reports bounds and windows that cannot be.
+func (o *HampelOptions) Validate(report func(path, msg string)) {
+	if !(o.Sigmas > 0) {
+		report("sigmas", "want more than 0")
+	}
+	o.WindowOptions.Validate(report)
+}
+
+// OrOptions are the gates of or.
+type OrOptions struct{ Filters []Filter }
+
+// Validate reports filters that have no opinion on reporting.
+func (o *OrOptions) Validate(report func(path, msg string)) {
+	for _, f := range o.Filters {
+		if _, ok := f.(Gate); !ok {
+			report("", fmt.Sprintf("takes delta, throttle, debounce, max_interval and or, not filters of the stage %s", f.Stage()))
+			return
+		}
+	}
+	if len(o.Filters) < 2 {
+		report("", "wants two filters or more")
 	}
 }
 

@@ -127,6 +127,9 @@ type Device struct {
 	// DeviceClass and StateClass are those of the device's first entity, unless
 	// it has its own: Home Assistant's words.
 	DeviceClass, StateClass string
+	// Strict makes a reading with a rejected value a failed one, although other
+	// values of it are good.
+	Strict bool
 	// Entities adds to what the driver says of its entities; readings of
 	// entities that are not listed are published as they are.
 	Entities []Entity

@@ -82,7 +82,7 @@ func (o *owner) reopen(err error, now time.Time) {
 
 // finishedRead handles a Read that is made once an interval.
 func (o *owner) finishedRead(ctx context.Context, out outcome, now time.Time) {
-	good, rejected := o.take(out.readings, now)
+	good, rejected := o.takeAll(out.readings, now)
 	err := out.err
 	switch {
 	case err != nil:
@@ -150,7 +150,7 @@ func (o *owner) nextInterval(now time.Time) {
 
 // finishedWait handles a Read that waits for events.
 func (o *owner) finishedWait(ctx context.Context, c *call, out outcome, now time.Time) {
-	good, rejected := o.take(out.readings, now)
+	good, rejected := o.takeAll(out.readings, now)
 	silent := len(out.readings) == 0 && (out.err == nil || errors.Is(out.err, context.DeadlineExceeded)) && !now.Before(c.limit)
 	o.next = now
 	if good > 0 {

@@ -159,12 +159,13 @@ func (p *Pipeline) accept(s Sample, now time.Time) Sample {
 // force makes the next sample that comes through be reported.
 func (p *Pipeline) force() { p.any = false }
 
-// hold is the longest time for which the throttles keep a new value back.
+// hold is the longest time for which the filters keep a new value back.
 func (p *Pipeline) hold() (d time.Duration) {
+	for _, f := range p.steps {
+		d = max(d, hold(f))
+	}
 	for _, g := range p.gates {
-		if t, ok := g.(*throttle); ok {
-			d = max(d, t.period)
-		}
+		d = max(d, hold(g))
 	}
 	return d
 }

@@ -63,6 +63,15 @@ func (o *owner) take(readings []Reading, now time.Time) (good int, rejected erro
 	return good, rejected
 }
 
+// takeAll is take for a reading; of a strict device nothing is valid beside a
+// rejection.
+func (o *owner) takeAll(readings []Reading, now time.Time) (good int, rejected error) {
+	if good, rejected = o.take(readings, now); rejected != nil && o.dev.Strict {
+		good = 0
+	}
+	return good, rejected
+}
+
 func (o *owner) takeOne(r Reading, now time.Time) error {
 	e := o.entity(r.Entity)
 	if e == nil {

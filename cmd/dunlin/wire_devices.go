@@ -30,6 +30,7 @@ func tables() config.Tables {
 	for name, s := range sensors.Filters() {
 		t.Filters[name] = config.Filter{Doc: s.Doc, Options: s.Options}
 	}
+	t.Filters["or"] = config.Filter{Doc: t.Filters["or"].Doc, Options: func() any { return &config.FilterList{} }}
 	return t
 }
 
@@ -56,14 +57,7 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 			if len(d.Entities) == 1 {
 				ent.Unit, uses = cmp.Or(e.Unit, d.Unit), slices.Concat(d.Filters, e.Filters)
 			}
-			for _, use := range uses {
-				f, err := filters[use.Name].New(use.Options)
-				if err != nil {
-					errs = append(errs, cfg.Errorf(use.Path, "", "%s: %v", use.Name, err))
-					continue
-				}
-				ent.Filters = append(ent.Filters, f)
-			}
+			ent.Filters = makeFilters(cfg, filters, uses, &errs)
 			dev.Entities = append(dev.Entities, ent)
 		}
 		if (len(d.Filters) > 0 || d.Unit != "") && len(dev.Entities) != 1 {
@@ -76,7 +70,7 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 			errs = append(errs, cfg.Errorf(d.Path, "", "device %s: %v", d.Name, err))
 			continue
 		}
-		dev.Driver = driver
+		dev.Driver, dev.Strict = driver, d.OnReject == "device"
 		devices = append(devices, dev)
 	}
 	return devices, append(errs, checkOutputs(cfg, devices)...)
@@ -118,6 +112,26 @@ func ledger(cfg *config.Config, d *deps) string {
 		return ""
 	}
 	return filepath.Join(string(cfg.DataDir), "devices")
+}
+
+// makeFilters makes the filters of one pipeline, and those inside of them.
+func makeFilters(cfg *config.Config, specs map[string]sensors.FilterSpec, uses []config.FilterUse, errs *config.Errors) (all []sensors.Filter) {
+	for _, use := range uses {
+		options, found := use.Options, len(*errs)
+		if list, ok := options.(*config.FilterList); ok {
+			options = &sensors.OrOptions{Filters: makeFilters(cfg, specs, list.Filters, errs)}
+		}
+		if len(*errs) > found {
+			continue
+		}
+		f, err := specs[use.Name].New(options)
+		if err != nil {
+			*errs = append(*errs, cfg.Errorf(use.Path, "", "%s: %v", use.Name, err))
+			continue
+		}
+		all = append(all, f)
+	}
+	return all
 }
 
 func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
