@@ -172,6 +172,9 @@ func (li *Listener) check(l *loader, p string) {
 			}
 		}
 	}
+	if kind == "serial" && (li.TLS != nil || li.Protocol == "websocket") {
+		l.failAt(join(p, "bind"), "", "tls and protocol: websocket are for networks: a serial line carries MQTT packets in frames of its own")
+	}
 	li.checkWebSocket(l, p)
 	li.checkProxies(l, p, kind)
 	if li.TopicPrefix != "" {

@@ -29,8 +29,7 @@ func TestNotYetWarnsAtThePlace(t *testing.T) {
 // What would be weaker than it says must not run.
 func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
 	for src, place := range map[string]string{
-		`mqtt: {listeners: [{bind: "serial:/dev/ttyS0", anonymous: true}]}`: "mqtt.listeners[0].bind",
-		`mqtt: {listeners: [{bind: ":1883"}]}`:                              "mqtt.listeners[0].bind",
+		`mqtt: {listeners: [{bind: ":1883"}]}`: "mqtt.listeners[0].bind",
 	} {
 		errs := load(t, src).Runnable()
 		if len(errs) != 1 || errs[0].Path != place || errs[0].Line != 1 || errs[0].Hint == "" {

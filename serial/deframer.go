@@ -69,7 +69,8 @@ func (d *deframer) restart(bool) {
 }
 
 // next returns the payload of the next good frame, valid until space is
-// called. False means that more bytes are needed.
+// called; nil for one that was dropped, if that is to be told. False means that
+// more bytes are needed.
 func (d *deframer) next() ([]byte, bool) {
 	delimiter, delimited := d.f.delimited()
 	for {
@@ -83,8 +84,7 @@ func (d *deframer) next() ([]byte, bool) {
 		i := bytes.IndexByte(d.buf[d.seen:d.end], delimiter)
 		if i < 0 {
 			d.seen = d.end
-			d.dropOverlong()
-			return nil, false
+			return nil, d.dropOverlong() && d.f.Tell
 		}
 		body := d.buf[d.start : d.seen+i]
 		d.start += len(body) + 1
@@ -99,6 +99,9 @@ func (d *deframer) next() ([]byte, bool) {
 			return payload, true
 		}
 		d.rejected.Add(1)
+		if d.f.Tell {
+			return nil, true
+		}
 	}
 }
 
@@ -115,16 +118,17 @@ func (d *deframer) decode(body []byte) ([]byte, bool) {
 }
 
 // dropOverlong lets go of what is searched when it cannot become a frame any
-// more.
-func (d *deframer) dropOverlong() {
+// more. It reports whether it has just begun to.
+func (d *deframer) dropOverlong() (begun bool) {
 	if !d.skipping && d.seen-d.start > d.limit {
 		d.stats.Overlong++
-		d.skipping = true
+		d.skipping, begun = true, true
 	}
 	if d.skipping {
 		d.stats.Skipped += uint64(d.seen - d.start)
 		d.start = d.seen
 	}
+	return begun
 }
 
 // headed tries the frame at start, of a kind that has a beginning. It returns

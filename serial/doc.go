@@ -40,10 +40,17 @@
 // where nothing but a length tells frames apart, the next is looked for byte
 // by byte inside of what was none.
 //
+// # MQTT
+//
+// Listen makes a port a net.Listener: a microcontroller at the other end is an
+// MQTT client, each of whose packets is a frame (FRAMES.md). Its goroutine
+// opens the port whenever it is there and reads it; each connection has one
+// that writes. Close waits for both. Dial is the client's end.
+//
 // # What it refuses to do
 //
-// It reads no modem status lines, and starts no goroutine on Linux. It does not wait for boards to boot: Config.Settle is for the
-// caller.
+// It reads no modem status lines. It does not wait for boards to boot:
+// Config.Settle is for the caller.
 //
 // # Locks
 //

@@ -38,7 +38,7 @@ func (f *Frames) Stats() FrameStats {
 func (f *Frames) Rejected() uint64 { return f.d.rejected.Load() }
 
 // Next returns the payload of the next good frame; it is valid until the next
-// call of any method. It blocks until there is one, ctx ends (the error of
+// call of any method. With Tell it is nil for a frame that was dropped. It blocks until there is one, ctx ends (the error of
 // ctx) or the port fails. It sets the port's read deadline.
 func (f *Frames) Next(ctx context.Context) ([]byte, error) { return f.s.next(ctx) }
 

@@ -37,6 +37,8 @@ type Framing struct {
 	CheckAll bool
 	// BigEndian is the order of length and checksum.
 	BigEndian bool
+	// Tell has Frames report every frame that is dropped.
+	Tell bool
 }
 
 // Validate reports what no stream can be, with the key it is about: framing,

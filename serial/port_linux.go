@@ -127,7 +127,11 @@ func (p *port) Close() error {
 	}
 	_ = p.f.SetWriteDeadline(time.Unix(1, 0)) // the file is open: this cannot fail
 	_ = p.control(func(fd int) error {        // an unplugged device has no output to throw away
-		_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH)
+		// What a pseudo terminal has been given counts as sent, though TCFLSH would
+		// take it back.
+		if left, err := unix.IoctlGetInt(fd, unix.TIOCOUTQ); err != nil || left > 0 {
+			_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCOFLUSH)
+		}
 		return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
 	})
 	if err := p.f.Close(); err != nil {

@@ -44,7 +44,7 @@ func (s *stream) reset(r DeadlineReader) {
 
 // next returns the next piece before ctx ends.
 func (s *stream) next(ctx context.Context) ([]byte, error) {
-	if piece, err := s.buffered(); piece != nil || err != nil {
+	if piece, done, err := s.buffered(); done {
 		return piece, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -74,7 +74,7 @@ func (s *stream) next(ctx context.Context) ([]byte, error) {
 
 // nextBefore is next with a deadline in place of a context.
 func (s *stream) nextBefore(deadline time.Time) ([]byte, error) {
-	if piece, err := s.buffered(); piece != nil || err != nil {
+	if piece, done, err := s.buffered(); done {
 		return piece, err
 	}
 	if err := s.r.SetReadDeadline(deadline); err != nil {
@@ -85,13 +85,12 @@ func (s *stream) nextBefore(deadline time.Time) ([]byte, error) {
 
 // buffered returns a piece that needs no read, or the error that was held back
 // for it.
-func (s *stream) buffered() ([]byte, error) {
+func (s *stream) buffered() (piece []byte, done bool, err error) {
 	if piece, ok := s.cut.next(); ok {
-		return piece, nil
+		return piece, true, nil
 	}
-	err := s.err
-	s.err = nil
-	return nil, err
+	err, s.err = s.err, nil
+	return nil, err != nil, err
 }
 
 // read reads until a piece is complete.

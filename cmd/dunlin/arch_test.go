@@ -61,6 +61,8 @@ var mayImport = map[string][]string{
 
 	"sensors/sparkplug/sparkplugtest": {"broker/mqtt"},
 
+	"serial/examples/thermometer": {"serial", "broker/mqtt", "broker/packet"},
+
 	"serial/modbus":            {},
 	"serial/modbus/modbustest": {},
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
 // listeners are bound, but not served yet.
@@ -49,7 +50,7 @@ func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.
 	if err != nil {
 		return err
 	}
-	sockets, err := bind(l, d, inherited)
+	sockets, err := bind(cfg, l, d, inherited)
 	if err != nil {
 		return fmt.Errorf("%s: %w%s", place, err, bindHint(err))
 	}
@@ -70,9 +71,20 @@ func (all *listeners) close() {
 
 // bind binds one listener of the configuration: several sockets if systemd
 // passed several under its name.
-func bind(l *config.Listener, d *deps, inherited *broker.Inherited) ([]net.Listener, error) {
-	if kind, name := l.Kind(); kind == "systemd" {
+func bind(cfg *config.Config, l *config.Listener, d *deps, inherited *broker.Inherited) ([]net.Listener, error) {
+	switch kind, name := l.Kind(); kind {
+	case "systemd":
 		return inherited.Take(name)
+	case "serial":
+		o := serial.ListenOptions{Port: serial.DefaultConfig(), Framing: l.Framing, Log: d.logger("broker").With("listener", l.Bind)}
+		o.Port.Path, o.Port.Baud = name, l.Baud
+		packet := cfg.MQTT.Limits.PacketSize
+		if l.Limits != nil {
+			packet = l.Limits.PacketSize
+		}
+		o.MaxPacket = min(int(packet), serial.MaxFrame)
+		ln, err := serial.Listen(o)
+		return []net.Listener{ln}, err
 	}
 	listen := d.listen
 	if listen == nil {
