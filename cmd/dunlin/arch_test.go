@@ -46,6 +46,8 @@ var mayImport = map[string][]string{
 
 	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1", "cmd/dunlin/internal/history", "cmd/dunlin/internal/lines", "cmd/dunlin/internal/page"},
 
+	"cmd/dunlin/internal/scan": {"broker/mqtt", "sensors", "sensors/bus", "sensors/chipsim", "serial", "serial/modbus", "serial/modbus/modbustest", "serial/serialtest"},
+
 	"bridge/cloudtest": {"broker/mqtt", "broker/packet", "broker/topic", "broker/websocket"},
 
 	"broker/internal/store/disk":     {},
@@ -69,7 +71,7 @@ var mayImport = map[string][]string{
 
 // doors says which packages may import a dependency: one dependency, one door.
 var doors = map[string][]string{
-	"periph.io/x/conn":       {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers"},
+	"periph.io/x/conn":       {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers", "cmd/dunlin", "cmd/dunlin/internal/scan"},
 	"go.bug.st/serial":       {"serial"},
 	"github.com/spf13/pflag": {"cmd/dunlin"},
 	"golang.org/x/crypto":    {"broker/internal/auth"},

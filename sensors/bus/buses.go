@@ -51,6 +51,7 @@ type Buses struct {
 	openI2C func(number int) (i2c.BusCloser, error)
 	// openSPI opens the character device /dev/spidevB.C.
 	openSPI func(path string, mode int) (RawSPI, error)
+	trace   Tracer // nil: nobody wants to know
 
 	mu     sync.Mutex
 	guards map[int]*Guard  // by bus number, opened at first use
@@ -120,6 +121,14 @@ func (b *Buses) Root() string { return b.root }
 // I2C implements sensors.Buses: id is a configured bus, a multiplexer's
 // channel "mux0/2", or a bus number "1". It does not block on a busy bus.
 func (b *Buses) I2C(id string) (i2c.Bus, error) {
+	wire, err := b.openedI2C(id)
+	if b.trace != nil && err == nil {
+		return tracedI2C{wire, b.trace}, nil
+	}
+	return wire, err
+}
+
+func (b *Buses) openedI2C(id string) (i2c.Bus, error) {
 	if name, channel, ok := splitChannel(id); ok {
 		return b.channel(name, channel)
 	}
@@ -207,6 +216,9 @@ func (b *Buses) Port(c serial.Config) (serial.Port, error) {
 	p, err := serial.Open(c)
 	if err != nil {
 		return nil, sensors.PortFault(err)
+	}
+	if control, ok := p.(serial.Control); ok && b.trace != nil {
+		return tracedPort{p, control, tracedBytes{c.Path + c.USB.Serial, b.trace}}, nil
 	}
 	return p, nil
 }

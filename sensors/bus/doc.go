@@ -14,6 +14,9 @@
 // Errors leave here as *sensors.Fault with a reason; what the kernel's error
 // numbers mean is said once ([ErrNoDevice] and its neighbors).
 //
+// Trace shows every transfer to a person; GPIO describes lines without taking
+// one.
+//
 // It refuses to map a board's memory, to open what nobody configured, and to
 // address lines by the kernel's global numbers, which change between kernels.
 //

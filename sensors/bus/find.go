@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
@@ -20,6 +21,38 @@ type lineInfo struct {
 	name     string
 	used     bool
 	consumer string
+}
+
+// GPIOChip is one GPIO controller of the machine, for people.
+type GPIOChip struct {
+	Name, Label string
+	Lines       int
+	// Used and Free name lines that have a name or a user, as "GPIO17 (dunlin)".
+	Used, Free []string
+}
+
+// GPIO describes the GPIO controllers below root. It claims and changes none.
+func GPIO(root string) ([]GPIOChip, error) {
+	chips, err := allChips(root)
+	var out []GPIOChip
+	for _, c := range chips {
+		g := GPIOChip{Name: c.name, Label: c.label, Lines: len(c.lines)}
+		for i, l := range c.lines {
+			if l.name == "" {
+				l.name = strconv.Itoa(i)
+			}
+			switch {
+			case l.used && l.consumer != "":
+				g.Used = append(g.Used, l.name+" ("+l.consumer+")")
+			case l.used:
+				g.Used = append(g.Used, l.name)
+			default:
+				g.Free = append(g.Free, l.name)
+			}
+		}
+		out = append(out, g)
+	}
+	return out, err
 }
 
 // candidates is how many names an error lists at most.

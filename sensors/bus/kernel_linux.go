@@ -101,16 +101,16 @@ func openSPI(path string, mode int) (RawSPI, error) {
 }
 
 // Tx implements RawSPI. The kernel is told addresses as numbers, which keep
-// nothing alive: the pinner does.
+// nothing alive; w and r are on the heap, where nothing moves.
 func (k kernelSPI) Tx(hertz int, w, r []byte) error {
-	var p runtime.Pinner
-	defer p.Unpin()
-	m := spiMessage{length: uint32(len(w)), speed: uint32(hertz), bits: 8}
-	p.Pin(unsafe.SliceData(w))
-	p.Pin(unsafe.SliceData(r))
-	m.write = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(w))))
-	m.read = uint64(uintptr(unsafe.Pointer(unsafe.SliceData(r))))
-	return kernelIoctl(k.f.Fd(), spiTransfer, unsafe.Pointer(&m))
+	m := spiMessage{
+		write: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(w)))), read: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(r)))),
+		length: uint32(len(w)), speed: uint32(hertz), bits: 8,
+	}
+	err := kernelIoctl(k.f.Fd(), spiTransfer, unsafe.Pointer(&m))
+	runtime.KeepAlive(w)
+	runtime.KeepAlive(r)
+	return err
 }
 
 // Close implements RawSPI.

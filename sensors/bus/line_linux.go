@@ -37,6 +37,8 @@ func (b *Buses) Line(o sensors.LineOptions) (sensors.Line, error) {
 	return requestLine(b.root, kernelIoctl, o)
 }
 
+func allChips(root string) ([]chip, error) { return gpioChips(root, kernelIoctl) }
+
 // requestLine finds the line among the chips of root/dev and requests it.
 func requestLine(root string, call ioctl, o sensors.LineOptions) (sensors.Line, error) {
 	chips, err := gpioChips(root, call)

@@ -40,7 +40,11 @@ func (b *Buses) Modbus(id string) (*modbus.Master, error) {
 		o.TCP = true
 		o.Open = func(ctx context.Context) (modbus.Conn, error) {
 			d := net.Dialer{Timeout: dialLimit}
-			return d.DialContext(ctx, "tcp", s.Host)
+			c, err := d.DialContext(ctx, "tcp", s.Host)
+			if err == nil && b.trace != nil {
+				return tracedConn{c, tracedBytes{s.Host, b.trace}}, nil
+			}
+			return c, err
 		}
 	default:
 		return nil, notFound("%q is no bus of type modbus_rtu or modbus_tcp", id)

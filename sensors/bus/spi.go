@@ -60,6 +60,17 @@ func (c spiChip) Duplex() conn.Duplex { return conn.Full }
 
 // SPI implements sensors.Buses. It does not block on a busy bus.
 func (b *Buses) SPI(id string, hertz int) (conn.Conn, error) {
+	wire, err := b.openedSPI(id)
+	switch {
+	case err != nil:
+		return nil, err
+	case b.trace != nil:
+		return tracedSPI{wire.At(hertz), b.trace}, nil
+	}
+	return wire.At(hertz), nil
+}
+
+func (b *Buses) openedSPI(id string) (*SPI, error) {
 	s, ok := b.specs[id]
 	if !ok || s.Type != "spi" {
 		return nil, notFound("%q is no configured bus of type spi", id)
@@ -71,7 +82,7 @@ func (b *Buses) SPI(id string, hertz int) (conn.Conn, error) {
 	}
 	old, ok := b.spis[s.Path]
 	if ok && !old.gone.Load() {
-		return old.At(hertz), nil
+		return old, nil
 	}
 	raw, err := b.openSPI(s.Path, s.Mode)
 	if err != nil {
@@ -84,5 +95,5 @@ func (b *Buses) SPI(id string, hertz int) (conn.Conn, error) {
 	}
 	bus := NewSPI(id, raw, s.Speed, transferBound)
 	b.spis[s.Path] = bus
-	return bus.At(hertz), nil
+	return bus, nil
 }

@@ -10,12 +10,13 @@ import (
 // ADS1x15 is a model of an ADS1115 (TI SBAS444E, 7.4 and 8.1) or, with 12 bits,
 // of an ADS1015 (SBAS473E).
 type ADS1x15 struct {
-	mu    sync.Mutex
-	bits  int
-	rates [8]float64
-	pins  [4]float64
-	slow  float64
-	regs  [4]uint16
+	pointer pointer
+	mu      sync.Mutex
+	bits    int
+	rates   [8]float64
+	pins    [4]float64
+	slow    float64
+	regs    [4]uint16
 	// running is the setting of the conversion under way: what is written
 	// meanwhile shows in the register and counts for the next.
 	running uint16
@@ -68,8 +69,9 @@ func (c *ADS1x15) BrownOut() {
 func (c *ADS1x15) Tx(now time.Time, w, r []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(w) == 0 || w[0] > 3 {
-		return syscall.ENXIO // the model keeps no pointer between transfers
+	w = c.pointer.with(w)
+	if w[0] > 3 {
+		return syscall.ENXIO
 	}
 	c.advance(now)
 	if len(w) == 3 && w[0] > 0 {

@@ -2,7 +2,6 @@ package chipsim
 
 import (
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -29,10 +28,11 @@ const startUp = 2 * time.Millisecond
 // BME280 is a model of Bosch's temperature, pressure and humidity sensor, or
 // of a BMP280 when it was made with that chip's id.
 type BME280 struct {
-	mu   sync.Mutex
-	id   byte
-	cal  Calibration
-	regs [256]byte
+	pointer pointer
+	mu      sync.Mutex
+	id      byte
+	cal     Calibration
+	regs    [256]byte
 	// osrsH is ctrl_hum as it counts: a write takes effect with the next write
 	// of ctrl_meas (5.4.3, p. 27).
 	osrsH byte
@@ -133,10 +133,8 @@ func (c *BME280) reset(now time.Time) {
 func (c *BME280) Tx(now time.Time, w, r []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	w = c.pointer.with(w)
 	c.advance(now)
-	if len(w) == 0 {
-		return syscall.ENXIO // the model keeps no pointer between transfers
-	}
 	pointer := w[0]
 	if len(r) == 0 {
 		for ; len(w) >= 2; w = w[2:] {

@@ -138,3 +138,16 @@ func (s Stuck) Tx(_ time.Time, _, r []byte) error {
 	}
 	return nil
 }
+
+// pointer is a chip's register pointer: a read without a write goes on where
+// the last one was.
+type pointer byte
+
+// with puts the pointer before nothing, or keeps what is written first.
+func (p *pointer) with(w []byte) []byte {
+	if len(w) == 0 {
+		return []byte{byte(*p)}
+	}
+	*p = pointer(w[0])
+	return w
+}

@@ -10,13 +10,14 @@ import (
 // INA is a model of an INA219 (TI SBOS448G, 8.5 and 8.6) or INA226 (SBOS547B,
 // 6.5 and 7.1).
 type INA struct {
-	mu    sync.Mutex
-	ina26 bool
-	regs  map[byte]uint16
-	bus   float64 // V
-	shunt float64 // V
-	slow  float64
-	done  time.Time // when the conversion under way is over; zero when none runs
+	pointer pointer
+	mu      sync.Mutex
+	ina26   bool
+	regs    map[byte]uint16
+	bus     float64 // V
+	shunt   float64 // V
+	slow    float64
+	done    time.Time // when the conversion under way is over; zero when none runs
 }
 
 // NewINA219 makes a chip that has just been powered, with 5 V and no current.
@@ -72,9 +73,7 @@ func (c *INA) BrownOut() {
 func (c *INA) Tx(now time.Time, w, r []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(w) == 0 {
-		return syscall.ENXIO // the model keeps no pointer between transfers
-	}
+	w = c.pointer.with(w)
 	v, ok := c.regs[w[0]]
 	if !ok {
 		return syscall.ENXIO

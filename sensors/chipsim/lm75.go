@@ -18,6 +18,7 @@ type thermoRegister struct {
 // Thermometer is a model of a chip of the LM75 family: a pointer register, the
 // temperature and limits behind it.
 type Thermometer struct {
+	pointer     pointer
 	mu          sync.Mutex
 	registers   map[byte]thermoRegister
 	temperature byte
@@ -89,7 +90,7 @@ func NewTMP105() *Thermometer {
 func NewMCP9808() *Thermometer {
 	return newThermometer(&Thermometer{
 		registers: map[byte]thermoRegister{
-			1: {0, 2, 0x07FF}, 2: {0, 2, 0x1FFC}, 3: {0, 2, 0x1FFC}, 4: {0, 2, 0x1FFC}, 5: {0, 2, 0},
+			0: {0, 2, 0}, 1: {0, 2, 0x07FF}, 2: {0, 2, 0x1FFC}, 3: {0, 2, 0x1FFC}, 4: {0, 2, 0x1FFC}, 5: {0, 2, 0},
 			6: {0x0054, 2, 0}, 7: {0x0400, 2, 0}, 8: {3, 1, 3},
 		},
 		temperature: 5,
@@ -150,10 +151,8 @@ func (c *Thermometer) reset() {
 func (c *Thermometer) Tx(now time.Time, w, r []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	w = c.pointer.with(w)
 	c.advance(now)
-	if len(w) == 0 {
-		return syscall.ENXIO // the model keeps no pointer between transfers
-	}
 	reg, ok := c.registers[w[0]]
 	if !ok {
 		return syscall.ENXIO

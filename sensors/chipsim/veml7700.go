@@ -9,11 +9,12 @@ import (
 // VEML7700 is a model of Vishay's ambient light sensor (data sheet 84286,
 // application note 84323).
 type VEML7700 struct {
-	mu   sync.Mutex
-	lux  float64
-	slow float64
-	regs [8]uint16
-	next time.Time // when the integration under way is over
+	pointer pointer
+	mu      sync.Mutex
+	lux     float64
+	slow    float64
+	regs    [8]uint16
+	next    time.Time // when the integration under way is over
 }
 
 // NewVEML7700 makes a chip that has just been powered, at 100 lx.
@@ -50,7 +51,8 @@ func (c *VEML7700) BrownOut() {
 func (c *VEML7700) Tx(now time.Time, w, r []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(w) == 0 || int(w[0]) >= len(c.regs) {
+	w = c.pointer.with(w)
+	if int(w[0]) >= len(c.regs) {
 		return syscall.ENXIO
 	}
 	c.advance(now)

@@ -1,0 +1,96 @@
+package scan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// WriteText writes the report for people.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	if len(r.Items) == 0 {
+		b.WriteString("Nothing was found.\n")
+	}
+	kind := ""
+	for _, i := range r.Items {
+		label := ""
+		if i.Kind != kind {
+			kind, label = i.Kind, i.Kind
+		}
+		state := i.Note
+		switch {
+		case i.UsedBy != "":
+			state = "used by " + i.UsedBy
+		case i.Driver != "" && i.Note == "":
+			state = "new: driver " + i.Driver
+		case i.Driver != "":
+			state += "; driver " + i.Driver + "?"
+		}
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%-7s %-18s %-30s %s", label, i.Where, i.What, state), " ") + "\n")
+	}
+	for n, s := range r.Skipped {
+		label := "\nNot touched:\n"
+		if n > 0 {
+			label = ""
+		}
+		b.WriteString(label + "  " + s + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteYAML writes a configuration of what is new. taken are names of devices
+// that are there already.
+func (r *Report) WriteYAML(w io.Writer, taken map[string]bool) error {
+	buses, devices, comments := "", "", ""
+	for _, i := range r.Items {
+		if i.UsedBy != "" || i.keys == "" {
+			continue
+		}
+		if i.bus != "" {
+			buses += "  - {" + i.bus + "}\n"
+		}
+		driver, name := i.Driver, i.Driver
+		if i.Kind != "i2c" {
+			name = sensors.EntityName(i.Where)
+			name = strings.TrimPrefix(name, "dev_")
+		}
+		line := "- {name: %s, driver: %s, " + i.keys + "}"
+		if driver == "" || i.Note != "" {
+			comments += "  # " + fmt.Sprintf(line, unused(or(name, "chip"), taken), or(driver, "DRIVER")) + "   # " + strings.TrimSpace(i.Where+" "+i.What) + "\n"
+			continue
+		}
+		devices += "  " + fmt.Sprintf(line, unused(name, taken), driver) + "   # " + i.Where + " " + i.What + "\n"
+	}
+	text := ""
+	if buses != "" {
+		text = "buses:\n" + buses
+	}
+	if devices == "" {
+		devices = " []"
+	} else {
+		devices = "\n" + devices
+	}
+	_, err := io.WriteString(w, text+"devices:"+strings.TrimRight(devices, "\n")+"\n"+comments)
+	return err
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// unused makes a name that no device has: bme280, bme280_2, ...
+func unused(name string, taken map[string]bool) string {
+	free := name
+	for n := 2; taken[free]; n++ {
+		free = fmt.Sprintf("%s_%d", name, n)
+	}
+	taken[free] = true
+	return free
+}
