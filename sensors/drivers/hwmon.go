@@ -18,7 +18,7 @@ func init() {
 		Doc: "Chips that the kernel's hwmon drivers read: lm75, ina226, board sensors and hundreds more.",
 		Options: func() any {
 			return &hwmonOptions{Include: []string{
-				"temp*_input", "in*_input", "fan*_input", "curr*_input", "power*_input", "humidity*_input",
+				"temp*_input", "in*_input", "fan*_input", "curr*_input", "power*_input", "power*_average", "humidity*_input",
 			}}
 		},
 		New: func(options any, _ map[string]any) (sensors.Driver, error) {
@@ -100,15 +100,18 @@ func (h *hwmon) Open(_ context.Context, b sensors.Buses) error {
 // addChannels adds the chip's attributes that are included, named by their
 // label, else by their attribute.
 func (h *hwmon) addChannels(chip, prefix string) {
-	files := h.kernel.glob(chip + "/*_input")
-	sort.Slice(files, func(i, j int) bool { return byNumber(files[i], files[j]) < 0 })
+	files := append(h.kernel.glob(chip+"/*_input"), h.kernel.glob(chip+"/power*_average")...)
+	sort.Slice(files, func(i, j int) bool { return byNumber(channelOf(files[i]), channelOf(files[j])) < 0 })
 	for _, file := range files {
 		attribute := path.Base(file)
 		q, ok := quantityOf(attribute)
 		if !ok || !matches(h.Include, attribute) || matches(h.Exclude, attribute) {
 			continue
 		}
-		base := strings.TrimSuffix(file, "_input")
+		base := channelOf(file)
+		if strings.HasSuffix(file, "_average") && h.kernel.exists(base+"_input") {
+			continue
+		}
 		c := channel{chip: chip, file: file, quantity: q, entity: prefix + path.Base(base)}
 		if label, err := h.kernel.text(base + "_label"); err == nil && sensors.EntityName(label) != "" {
 			c.entity = prefix + sensors.EntityName(label)
@@ -167,7 +170,11 @@ func (h *hwmon) Read(ctx context.Context) ([]sensors.Reading, error) {
 
 func (h *hwmon) read(c channel) (float64, error) {
 	if c.fault != "" {
-		if bad, err := h.kernel.number(c.fault); err == nil && bad != 0 {
+		bad, err := h.kernel.number(c.fault)
+		if err != nil {
+			return 0, err
+		}
+		if bad != 0 {
 			return 0, &sensors.Fault{Reason: sensors.WireBreak, Err: fmt.Errorf("%s says that the sensor is broken", path.Base(c.fault))}
 		}
 	}

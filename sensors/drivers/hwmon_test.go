@@ -46,6 +46,24 @@ func TestHwmon(t *testing.T) {
 		h := newTree(t, lm75)
 		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", nil, nil), h)), "lm75_temp1=23.5 °C", "other_temp1=0.001 °C")
 	})
+	t.Run("a meter that only averages, and what is excluded", func(t *testing.T) {
+		h := newTree(t, map[string]string{
+			"/sys/class/hwmon/hwmon0/name": "acpi", "/sys/class/hwmon/hwmon0/power1_average": "1500000", "/sys/class/hwmon/hwmon0/label": "ups",
+			"/sys/class/hwmon/hwmon0/power2_average": "1", "/sys/class/hwmon/hwmon0/power2_input": "2000000", "/sys/class/hwmon/hwmon0/temp1_input": "1",
+			"/sys/class/hwmon/hwmon1/name": "acpi", "/sys/class/hwmon/hwmon1/temp1_input": "1",
+		})
+		d := mustBuild(t, "hwmon", func(o any) {
+			o.(*hwmonOptions).Match.Label, o.(*hwmonOptions).Exclude = []string{"ups"}, []string{"temp*"}
+		}, nil)
+		wantShown(t, shows(t, open(t, d, h)), "power1=1.5 W", "power2=2 W")
+	})
+	t.Run("EIO of one channel, and of all", func(t *testing.T) {
+		h := newTree(t, lm75)
+		h.write("/sys/class/hwmon/hwmon3/temp2_input", "1000")
+		h.broken("/sys/class/hwmon/hwmon3/temp1_input")
+		h.broken("/sys/class/hwmon/hwmon3/temp2_fault")
+		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)), "temp1=!io °C", "temp2=!io °C")
+	})
 	t.Run("no such chip", func(t *testing.T) {
 		h := newTree(t, lm75)
 		err := mustBuild(t, "hwmon", match("ina226"), nil).Open(t.Context(), h)

@@ -1,7 +1,6 @@
 package drivers
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,25 +186,4 @@ func TestBind(t *testing.T) {
 			}
 		}
 	})
-}
-
-func BenchmarkIIO(b *testing.B) {
-	root := b.TempDir()
-	for name, text := range map[string]string{"name": "bmp280", "in_temp_input": "23500\n", "in_pressure_input": "100.65\n", "in_humidityrelative_input": "45300\n"} {
-		file := filepath.Join(root, iioDir, "iio:device0", name)
-		os.MkdirAll(filepath.Dir(file), 0o755)
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	d := &iio{iioOptions: iioOptions{Include: []string{"in_*"}}}
-	if err := d.Open(context.Background(), &tree{root: root}); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if list, err := d.Read(context.Background()); err != nil || len(list) != 3 {
-			b.Fatal(list, err)
-		}
-	}
 }

@@ -297,14 +297,3 @@ func TestPulseOptions(t *testing.T) {
 		t.Errorf("without entities: %v", names)
 	}
 }
-
-func BenchmarkPulse(b *testing.B) {
-	m := &meter{totals: []total{{entity: "total", pulseEntity: pulseEntity{PerPulse: 1}}}, rates: []rate{{entity: "flow", pulseEntity: pulseEntity{PerPulse: 1, Per: time.Minute}}}}
-	now := time.Now()
-	m.open(now)
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(time.Millisecond)
-		m.count(1, now)
-	}
-}

@@ -207,20 +207,3 @@ func TestPWMFaults(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkPWM(b *testing.B) {
-	root := b.TempDir()
-	for _, name := range []string{"enable", "period", "duty_cycle"} {
-		os.MkdirAll(filepath.Join(root, "pwm0"), 0o755)
-		if err := os.WriteFile(filepath.Join(root, "pwm0", name), []byte("1\n"), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
-	d := &pwm{o: pwmOptions{Period: 1}, entity: "output", kernel: kernel(root), dir: "/pwm0"}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := d.Do(context.Background(), "output", []byte("100")); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -10,5 +10,5 @@ func statfs(path string) (disk, error) {
 		return disk{}, err
 	}
 	block := uint64(st.Bsize)
-	return disk{used: (st.Blocks - st.Bfree) * block, available: st.Bavail * block}, nil
+	return disk{used: (st.Blocks - st.Bfree) * block, available: st.Bavail * block, readOnly: st.Flags&1 != 0}, nil
 }

@@ -10,19 +10,19 @@ import (
 
 func init() {
 	register("system", sensors.DriverSpec{
-		Doc: "This machine: temperature, load, memory, disk, uptime, network counters.",
+		Doc: "This machine: temperature, supply, load, memory, disk, uptime, clock, network counters.",
 		Options: func() any {
-			return &systemOptions{Disks: []string{"/"}, Interfaces: []string{"*"}, Include: []string{"*"}}
+			return &systemOptions{Disks: []string{"/"}, Include: []string{"*"}}
 		},
 		New: func(options any, _ map[string]any) (sensors.Driver, error) {
-			return &system{systemOptions: *options.(*systemOptions)}, nil
+			return &system{systemOptions: *options.(*systemOptions), synced: sensors.ClockSynced}, nil
 		},
 	})
 }
 
 type systemOptions struct {
 	Disks      []string `yaml:"disks" doc:"directories whose file systems are measured; / gives disk_used_percent, /var/lib gives disk_var_lib_used_percent"`
-	Interfaces []string `yaml:"interfaces" doc:"network interfaces to count, as eth*; lo never"`
+	Interfaces []string `yaml:"interfaces" doc:"network interfaces to count, as eth*; without it those that are hardware"`
 	Include    []string `yaml:"include" doc:"entities to publish, as memory_*"`
 }
 
@@ -42,7 +42,8 @@ func (o *systemOptions) Validate(report func(path, msg string)) {
 type system struct {
 	systemOptions
 	kernel kernel
-	busy   cpuTime // at the last read
+	synced func() bool // whether the clock is right; nil: nobody knows
+	busy   cpuTime     // at the last read
 	list   readings
 }
 
@@ -77,8 +78,11 @@ func (s *system) Read(context.Context) ([]sensors.Reading, error) {
 	s.memory()
 	s.uptime()
 	s.temperatures()
-	s.undervoltage()
+	s.supply()
 	s.network()
 	s.disks()
+	if s.synced != nil {
+		s.list.add("clock_synced", s.synced(), "")
+	}
 	return s.list.all, nil
 }

@@ -99,6 +99,15 @@ func (s *system) uptime() {
 	}
 }
 
+// counts reports whether an interface is counted: one that is configured, else
+// one of hardware, since a machine with containers has dozens that are not.
+func (s *system) counts(name string) bool {
+	if len(s.Interfaces) > 0 {
+		return matches(s.Interfaces, name)
+	}
+	return s.kernel.exists("/sys/class/net/" + name + "/device")
+}
+
 // network reads the counters of every interface from /proc/net/dev, which
 // shows the network namespace that the process is in.
 func (s *system) network() {
@@ -114,7 +123,7 @@ func (s *system) network() {
 		name, counters, ok := strings.Cut(lines.Text(), ":")
 		name = strings.TrimSpace(name)
 		fields := strings.Fields(counters)
-		if !ok || name == "lo" || len(fields) < 16 || !matches(s.Interfaces, name) {
+		if !ok || name == "lo" || len(fields) < 16 || !s.counts(name) {
 			continue
 		}
 		for _, c := range columns {

@@ -51,13 +51,16 @@ func (s *system) temperatures() {
 	}
 }
 
-// undervoltage asks the Raspberry Pi's firmware whether the supply is too
-// weak: bit 0 of get_throttled, or the alarm of its hwmon device.
-func (s *system) undervoltage() {
+// supply asks the Raspberry Pi's firmware whether the supply is too weak and
+// the processor slowed down: bits of get_throttled, or the alarm of its hwmon
+// device. Bit 16 remembers bit 0 since the start.
+func (s *system) supply() {
 	text, err := s.kernel.text("/sys/devices/platform/soc/soc:firmware/get_throttled")
 	if err == nil {
 		if bits, err := strconv.ParseUint(strings.TrimPrefix(text, "0x"), 16, 32); err == nil {
 			s.list.add("undervoltage", bits&1 != 0, "")
+			s.list.add("undervoltage_seen", bits&(1<<16) != 0, "")
+			s.list.add("throttled", bits&(1<<1|1<<2|1<<3) != 0, "") // capped, throttled, soft limit
 			return
 		}
 	}
@@ -85,8 +88,13 @@ func (s *system) disks() {
 		}
 		s.list.add(prefix+"used_percent", round(100*float64(d.used)/float64(d.used+d.available), 1), "%")
 		s.list.add(prefix+"free", int64(d.available), "B")
+		s.list.add(prefix+"read_only", d.readOnly, "")
 	}
 }
 
-// disk is the space of a file system in bytes.
-type disk struct{ used, available uint64 }
+// disk is the space of a file system in bytes. The kernel makes one read-only
+// when its card fails.
+type disk struct {
+	used, available uint64
+	readOnly        bool
+}

@@ -17,15 +17,6 @@ import (
 
 const boiler = "28-3c01e076877d"
 
-// slave is the kernel's w1_slave of a DS18B20 with these two bytes of
-// temperature and this many bits.
-func slave(raw uint16, bits int) string {
-	pad := []byte{byte(raw), byte(raw >> 8), 0x4b, 0x46, byte(bits-9)<<5 | 0x1f, 0xff, 0x0c, 0x10}
-	crc := w1CRC(pad)
-	text := fmt.Sprintf("% x", append(pad, crc))
-	return fmt.Sprintf("%s : crc=%02x YES\n%s t=%d", text, crc, text, int(int16(raw))*1000/16)
-}
-
 // w1Tree is a machine with thermometers.
 func w1Tree(t *testing.T, slaves map[string]string) *tree {
 	h := newTree(t, map[string]string{w1Devices + "w1_bus_master1/therm_bulk_read": "0"})
@@ -224,16 +215,6 @@ func TestW1Hung(t *testing.T) {
 	h.remove(w1Devices + boiler + "/w1_slave")
 	h.write(w1Devices+boiler+"/w1_slave", slave(0x0191, 12))
 	reason(func(s sensors.Status) bool { return len(s.Values) == 1 && s.Values[0].Value == 25.0625 })
-}
-
-func BenchmarkW1Therm(b *testing.B) {
-	text := slave(0x0191, 12)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := parseW1(text, "28"); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
 
 func FuzzW1Slave(f *testing.F) {
