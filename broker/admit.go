@@ -83,7 +83,11 @@ func (l *listener) Disconnect(c *conn.Conn, e conn.End) {
 
 // Admit implements conn.Router.
 func (l *listener) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
-	return l.mayPublish(c.Peer().ClientID(), c.Identity(), name, qos, retain)
+	err := l.mayPublish(c.Peer().ClientID(), c.Identity(), name, qos, retain)
+	if err != nil {
+		l.events.denied(c.Peer().ClientID(), "publish to", name)
+	}
+	return err
 }
 
 // Refusals of PUBLISH by rights; made once.
@@ -122,6 +126,7 @@ func (l *listener) Subscribe(now time.Time, c *conn.Conn, s mqtt.Subscription) m
 	x := admitted{l, c.Identity(), c.Peer()}
 	d := x.maySubscribe(&s)
 	if d.Code.Failed() {
+		l.events.denied(c.Peer().ClientID(), "subscribe to", s.Filter)
 		return d.Code
 	}
 	if d.Each {

@@ -192,6 +192,9 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 }
 
 func (b *Broker) forget(c *conn.Conn) {
+	if c.Peer() == nil {
+		b.hub.events.refused(c)
+	}
 	b.serving.Lock()
 	defer b.serving.Unlock()
 	b.serving.conns[c].account.leave(c)

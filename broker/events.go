@@ -17,11 +17,21 @@ const (
 	eventRate  = 200 // a second
 )
 
-// events publishes what network clients do, as JSON with QoS 0, on
-// $SYS/dunlin/clients/{id}/connected, disconnected, subscribed and
-// unsubscribed. A nil *events publishes nothing.
+// ClientEvent is something that a network client did, or that happened to it.
+type ClientEvent struct {
+	ClientID string // as CONNECT has it when nobody was let in
+	What     string // connected, disconnected, refused, subscribed, unsubscribed or denied
+	Text     string // about it: the reason, the filter
+}
+
+// events tells what network clients do: Options.OnClient of all of it, and with
+// publishes everybody who subscribes to $SYS/dunlin/clients/{id}/connected,
+// disconnected, subscribed and unsubscribed, as JSON with QoS 0. A nil *events
+// tells nobody.
 type events struct {
-	hub *hub
+	hub       *hub
+	publishes bool
+	tell      func(ClientEvent) // nil: nobody
 
 	budget struct {
 		sync.Mutex
@@ -71,6 +81,11 @@ func (e *events) connected(c *conn.Conn, l *listener, a *conn.Accepted) {
 		return
 	}
 	r := c.Request()
+	text := "MQTT " + r.Version.String() + " from " + c.Transport().Remote
+	if a.Identity != nil && a.Identity.User != "" {
+		text += " as " + a.Identity.User
+	}
+	e.say(a.ClientID, "connected", text)
 	e.publish(a.ClientID, "connected", c, a.Identity, l, event{arrival: &arrival{
 		Protocol: r.Version.String(), CleanStart: r.CleanStart, SessionPresent: a.SessionPresent,
 		KeepAlive: a.KeepAlive, SessionExpiry: conn.ExpirySeconds(a.SessionExpiry),
@@ -88,6 +103,7 @@ func (e *events) disconnected(c *conn.Conn, l *listener, end conn.End) {
 	case end.Lost:
 		d.Reason, d.Code = "connection lost", mqtt.UnspecifiedError
 	}
+	e.say(c.Peer().ClientID(), "disconnected", d.Reason)
 	e.publish(c.Peer().ClientID(), "disconnected", c, c.Identity(), l, event{departure: d})
 }
 
@@ -95,6 +111,7 @@ func (e *events) subscribed(c *conn.Conn, l *listener, filter string, qos mqtt.Q
 	if e == nil {
 		return
 	}
+	e.say(c.Peer().ClientID(), "subscribed", filter+" with QoS "+string(rune('0'+qos)))
 	e.publish(c.Peer().ClientID(), "subscribed", c, c.Identity(), l, event{subscribing: &subscribing{Filter: filter, QoS: &qos}})
 }
 
@@ -102,12 +119,34 @@ func (e *events) unsubscribed(c *conn.Conn, l *listener, filter string) {
 	if e == nil {
 		return
 	}
+	e.say(c.Peer().ClientID(), "unsubscribed", filter)
 	e.publish(c.Peer().ClientID(), "unsubscribed", c, c.Identity(), l, event{subscribing: &subscribing{Filter: filter}})
+}
+
+// refused is for a connection that ended without having been let in.
+func (e *events) refused(c *conn.Conn) {
+	if e == nil || c.Request() == nil || c.Request().ClientID == "" || !c.End().Reason.Failed() {
+		return
+	}
+	e.say(c.Request().ClientID, "refused", c.End().Reason.String()+" from "+c.Transport().Remote)
+}
+
+// denied is for what the rights of a client do not cover.
+func (e *events) denied(id, action, name string) {
+	if e != nil {
+		e.say(id, "denied", action+" "+name)
+	}
+}
+
+func (e *events) say(id, what, text string) {
+	if e.tell != nil {
+		e.tell(ClientEvent{id, what, text})
+	}
 }
 
 func (e *events) publish(id, what string, c *conn.Conn, who *Identity, l *listener, v event) {
 	now := time.Now()
-	if !e.take(now) {
+	if !e.publishes || !e.take(now) {
 		return
 	}
 	v.Time, v.ClientID = now.UTC().Format("2006-01-02T15:04:05.000Z"), id

@@ -2,6 +2,9 @@ package broker_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +147,43 @@ func TestClientsAreDescribed(t *testing.T) {
 		}
 		for range b.Clients { // may be stopped
 			break
+		}
+	})
+}
+
+// Who asks hears of every client what it did and what it may not do, also of
+// one that is not let in; nothing is published for that.
+func TestOnClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lock sync.Mutex
+		var got []string
+		auth := newForbidding("no/")
+		auth.Users = map[string]string{"alice": "a"}
+		b := brokertest.New(t, func(o *broker.Options) {
+			o.Auth = auth
+			o.OnClient = func(e broker.ClientEvent) {
+				lock.Lock()
+				got = append(got, e.ClientID+" "+e.What+": "+e.Text)
+				lock.Unlock()
+			}
+		})
+		c := b.Client(mqtt.V5)
+		c.Connect("cid=c user=alice pass=a")
+		c.Send("SUBSCRIBE id=1 f=yes/a@1 f=no/a@1")
+		c.Send("PUBLISH topic=no/b payload=x")
+		c.Send("UNSUBSCRIBE id=2 f=yes/a")
+		c.Send("DISCONNECT")
+		synctest.Wait()
+		b.Client(mqtt.V5).Send("CONNECT cid=stranger user=alice pass=wrong")
+		synctest.Wait()
+		want := []string{
+			"c connected: MQTT 5 from pipe as alice", "c subscribed: yes/a with QoS 1", "c denied: subscribe to no/a", "c denied: publish to no/b",
+			"c unsubscribed: yes/a", "c disconnected: Normal disconnection", "stranger refused: Bad User Name or Password from pipe",
+		}
+		lock.Lock()
+		defer lock.Unlock()
+		if !slices.Equal(got, want) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	})
 }

@@ -88,8 +88,8 @@ func newHub(o *Options, r *router.Router, m *memory.Account) *hub {
 	if o.Overflow == Reject {
 		r.Reject(h.rejects)
 	}
-	if o.ClientEvents {
-		h.events = &events{hub: h}
+	if o.ClientEvents || o.OnClient != nil {
+		h.events = &events{hub: h, publishes: o.ClientEvents, tell: o.OnClient}
 	}
 	h.registry.clients = make(map[string]*client)
 	h.registry.queues = make(map[string]*Queue)

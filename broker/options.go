@@ -25,6 +25,10 @@ type Options struct {
 	// $SYS/dunlin/clients/{id}/connected, disconnected, subscribed and
 	// unsubscribed.
 	ClientEvents bool
+	// OnClient hears of the same, of clients that were refused and of what
+	// their rights did not cover; nil hears nothing. It is called from many
+	// goroutines, and clients wait for it.
+	OnClient func(ClientEvent)
 	// SysInterval is the time between updates of $SYS; 0 publishes nothing
 	// there. Version is what $SYS/broker/version says.
 	SysInterval time.Duration

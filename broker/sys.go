@@ -61,7 +61,7 @@ func (t *sysTree) publish(now time.Time) {
 	t.publishListeners()
 	t.publishStore()
 	t.publishMemory(&s.Memory)
-	if e := t.b.hub.events; e != nil {
+	if e := t.b.hub.events; e != nil && e.publishes {
 		t.count("$SYS/dunlin/clients/events_dropped", e.lost())
 	}
 }

@@ -32,6 +32,7 @@ func commands() []command {
 		{"Look", "top", "the same, live", runTop},
 		{"Look", "clients", "who is connected or has a session; end connections", runClients},
 		{"Look", "topics", "what is retained, level by level; clear it", runTopics},
+		{"Look", "trace", "follow one client, or the messages of a topic, for five minutes", runTrace},
 		{"Look", "sub", "show messages, as mosquitto_sub", runSub},
 		{"Look", "pub", "publish messages, as mosquitto_pub", runPub},
 		{"Look", "read", "read one device without the gateway, to the bytes on its bus", runRead},

@@ -196,3 +196,44 @@ func (s *stream) event(t *testing.T, name string) string {
 	t.Fatalf("the stream ended: %v", s.text.Err())
 	return ""
 }
+
+// A trace tells what a client does, and the last events of it are kept; never
+// a payload.
+func TestTraceOfAClient(t *testing.T) {
+	socket, _, address := startAPI(t)
+	var out, told string
+	traced := socket.stream("/api/v1/trace?client=esp-9")
+	host, port, _ := strings.Cut(address, ":")
+	if r := dunlin(t, "", "pub", "-h", host, "-p", port, "-i", "esp-9", "-t", "room/a", "-m", "nobody's business", "-q", "1"); r.code != exitDone {
+		t.Fatalf("%+v", r)
+	}
+	for !strings.Contains(out, "disconnected") {
+		var all []api.Traced
+		text := traced.event(t, "trace")
+		if out += text; json.Unmarshal([]byte(text), &all) != nil {
+			t.Fatal(text)
+		}
+		for _, l := range all {
+			told += l.What + " " + l.Topic + "\n"
+		}
+	}
+	for _, want := range []string{"connected \n", "message room/a\n", "disconnected \n"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("no %q in %q", want, told)
+		}
+	}
+	var c api.Client
+	socket.read("/api/v1/clients/esp-9", &c)
+	if len(c.Events) != 2 || c.Events[0].What != "connected" || c.Events[1].What != "disconnected" || c.Connected {
+		t.Errorf("the client that has gone: %+v", c)
+	}
+	if strings.Contains(out, "business") {
+		t.Error("the trace has a payload")
+	}
+	if got := socket.do("GET", "/api/v1/trace", ""); got.status != 400 {
+		t.Errorf("a trace of nothing: %d", got.status)
+	}
+	if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", "1500ms"); r.code != exitDone || r.err != "" {
+		t.Errorf("%+v", r)
+	}
+}

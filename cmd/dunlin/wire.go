@@ -69,6 +69,7 @@ type gateway struct {
 	addresses []net.Addr // of the listeners, in the configuration's order
 	parts     []part
 	deps      deps
+	events    lines.Events                  // of clients
 	started   *config.Config                // of the start
 	config    atomic.Pointer[config.Config] // that is carried out now
 	reloading sync.Mutex                    // one Reload at a time
@@ -108,6 +109,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		OverlapEach:  cfg.MQTT.Overlap == "each",
 		Auth:         auth,
 		ClientEvents: cfg.MQTT.ClientEvents,
+		OnClient:     func(e broker.ClientEvent) { g.events.Add(e.ClientID, e.What, e.Text) },
 		SysInterval:  cfg.MQTT.SysInterval,
 		Version:      readVersion().Version,
 		Emptied:      releaseCode,

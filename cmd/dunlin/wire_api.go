@@ -42,6 +42,7 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		Devices: g.sensors.Status,
 		Auth:    g.auth,
 		Lines:   cmp.Or(d.lines, new(lines.Ring)),
+		Events:  &g.events,
 		Check:   g.checkText,
 		Reload:  g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 	})

@@ -1,7 +1,7 @@
 // Clients: sessions, one of them in detail, and what an admin may do to them.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { ask, query } from "./api.js";
-import { age, num, plural, size } from "./format.js";
+import { age, clock, num, plural, size } from "./format.js";
 import { Act, Card, Empty, Failure, Pill, useAsk } from "./parts.jsx";
 
 export function Clients({ name, admin }) {
@@ -43,22 +43,64 @@ const Table = ({ list }) => (
   </div>
 );
 
+const kinds = { refused: "e", denied: "e", skipped: "w", end: "mut", message: "mut", delivered: "mut" };
+
+function Actions({ connected, path, again, name }) {
+  const [traced, setTraced] = useState(null);
+  return (
+    <>
+      <p class="acts">
+        {connected && <Act label="Disconnect" sure="Really disconnect?" run={() => ask("DELETE", path).then(again)} />}
+        <button type="button" aria-pressed={!!traced} onClick={() => setTraced(traced ? null : name)}>{traced ? "End the trace" : "Trace for 5 min"}</button>
+      </p>
+      {traced && <Trace name={name} />}
+    </>
+  );
+}
+
+// Trace shows what a client does, as it does it; never a payload.
+function Trace({ name }) {
+  const [list, setList] = useState([]), [over, setOver] = useState(false);
+  useEffect(() => {
+    const source = new EventSource("api/v1/trace" + query({ client: name }));
+    source.addEventListener("trace", e => {
+      const all = JSON.parse(e.data);
+      if (all.some(l => l.what === "end")) (source.close(), setOver(true));
+      if (all.length) setList(old => [...all.reverse(), ...old].slice(0, 300));
+    });
+    return () => source.close();
+  }, [name]);
+  return (
+    <>
+      <h3>Trace {over ? "(over)" : "(running)"}</h3>
+      {!list.length && <p class="mut">Nothing yet.</p>}
+      {list.length > 0 && <div class="log short scroll" tabIndex={0} role="region" aria-label="Trace">{list.map((l, i) => (
+        <div key={list.length - i}><time>{clock(l.time * 1000)}</time> <span class={"lv8 " + (kinds[l.what] || "")}>{l.what}</span> {l.what === "message" ? <><a href={"#/topics/" + encodeURIComponent(l.topic)}>{l.topic}</a> {size(l.size)}, QoS {l.qos}{l.retain && ", retained"}</> : l.text}</div>
+      ))}</div>}
+    </>
+  );
+}
+
 function One({ name, admin }) {
   const path = "clients/" + encodeURIComponent(name);
   const [c, err, again] = useAsk(path, 2);
   if (err && !c) return <Card title={name} action={<a href="#/clients">Close</a>}><Failure err={err} /></Card>;
   if (!c) return null;
-  const facts = [
+  const facts = !c.protocol ? [["State", "has no session"]] : [
     ["User", c.user || "nobody in particular"], ["Address", c.local ? "this gateway" : c.remote || "–"], ["Listener", c.listener || "–"], ["MQTT", c.protocol],
     ["Keep alive", c.keep_alive ? age(c.keep_alive) : "off"], ["Session", c.session_expiry < 0 ? "kept for ever" : c.session_expiry ? "kept " + age(c.session_expiry) : "ends with the connection"],
     ["Clean start", c.clean_start ? "yes" : "no"], ["Subscriptions", num(c.subscriptions)], ["Received from it", num(c.received)], ["Sent to it", num(c.sent)],
     ["Waiting", plural(c.waiting, "message") + (c.waiting ? ", " + size(c.waiting_bytes) : "")], ["In flight", num(c.in_flight)], ["Dropped", num(c.dropped)], ["Last end", c.last_end || "–"],
   ];
   return (
-    <Card title={<span class="name">{c.id}</span>} note={state(c)} action={<a href="#/clients">Close</a>} aria-label={"Client " + c.id}>
+    <Card title={<span class="name">{c.id}</span>} note={c.protocol && state(c)} action={<a href="#/clients">Close</a>} aria-label={"Client " + c.id}>
       <Failure err={err} />
       <dl class="facts">{facts.map(([k, v]) => <div key={k}><dt>{k}</dt><dd>{v}</dd></div>)}</dl>
-      {admin && !c.local && <p class="acts">{c.connected && <Act label="Disconnect" sure="Really disconnect?" run={() => ask("DELETE", path).then(again)} />}</p>}
+      {c.events && <>
+        <h3>Last events</h3>
+        <div class="log short scroll" tabIndex={0} role="region" aria-label="Last events">{[...c.events].reverse().map((e, i) => <div key={i}><time dateTime={e.time}>{clock(e.time)}</time> <span class={"lv8 " + (kinds[e.what] || "")}>{e.what}</span> {e.text}{e.count > 1 && <span class="mut"> × {num(e.count)}</span>}</div>)}</div>
+      </>}
+      {admin && !c.local && <Actions name={name} connected={c.connected} path={path} again={again} />}
     </Card>
   );
 }

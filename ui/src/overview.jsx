@@ -22,7 +22,7 @@ export function Overview({ node }) {
   const bridges = [...s.bridges].sort((a, b) => (bridgeWords(b)[0] === "bad") - (bridgeWords(a)[0] === "bad") || b.waiting - a.waiting);
   return (
     <>
-      <Path s={s} rates={live.rates} bridge={bridges[0]} />
+      <Path s={s} rates={live.rates} bridge={bridges[0]} seen={bridges[0] && outages(live.samples, bridges[0].name)} />
       <Tiles s={s} live={live} past={past} />
       <Attention list={s.attention} />
       <Traffic live={live} past={past} />
@@ -33,10 +33,12 @@ export function Overview({ node }) {
   );
 }
 
-function Path({ s, rates, bridge }) {
+function Path({ s, rates, bridge, seen }) {
   const good = s.devices.filter(d => d.state === "online").length, bad = s.devices.filter(d => deviceWords(d)[0] === "bad");
   const [kind, words] = bridge ? bridgeWords(bridge) : ["idle", "No bridge"];
   const own = bridge && rates.bridge[bridge.name];
+  // Between two tries its state is young; the outage that the page has seen is not.
+  const since = bridge && Math.max(bridge.since, kind === "bad" && seen.length ? Date.now() / 1000 - seen[seen.length - 1][0] : 0);
   const others = s.bridges.length - 1;
   return (
     <section class="c12 path" aria-label="Where the data flows">
@@ -57,7 +59,7 @@ function Path({ s, rates, bridge }) {
         </a>
         <Wire text={rate(own && own.acked) + " msg/s"} cut={kind === "bad"} idle={!own || !own.acked} />
         <a class={"stop " + (kind === "ok" || kind === "idle" ? "" : kind)} href={"#/bridges/" + encodeURIComponent(bridge.name)}>
-          <b>{bridge.server || "Upstream"}</b><strong data-test="link">{words}{kind === "bad" || kind === "ok" ? " " + age(bridge.since) : ""}</strong>
+          <b>{bridge.server || "Upstream"}</b><strong data-test="link">{words}{kind === "bad" || kind === "ok" ? " " + age(since) : ""}</strong>
           <em>{kind === "bad" ? bridge.reason || "trying again" : bridge.rtt ? num(bridge.rtt * 1000) + " ms" : "connected"}{others > 0 ? ` · ${plural(others, "other bridge")}` : ""}</em>
         </a>
       </> : <>
@@ -82,7 +84,7 @@ function Tiles({ s, live, past }) {
     ["Clients", num(s.broker.clients), plural(s.broker.sessions, "session"), line("clients", x => x.clients)],
     ["Waiting in spools", num(waiting), s.bridges.length ? "" : "no bridge", recent.map(x => Object.values(x.waiting).reduce((a, b) => a + b, 0))],
     ["Memory", memory, memoryUnit, line("memory", x => x.memory)],
-    ["Disk writes", written, s.store.mode === "memory" ? "nothing is kept" : writtenUnit + " since the start", first && last ? line("written", x => x.written) : []],
+    ["Written to disk", written, s.store.mode === "memory" ? "nothing is kept" : writtenUnit, first && last ? line("written", x => x.written) : []],
   ];
   return (
     <section class="c12 tiles" aria-label="Key figures">

@@ -111,6 +111,9 @@ async function journeys() {
   await page.click("button:has-text('Diff')");
   await page.waitForSelector("pre .add");
   await show(page, "clients/esp-17");
+  await page.waitForSelector("[aria-label='Last events'] >> text=subscribed");
+  await page.click("button:has-text('Trace for 5 min')");
+  await page.waitForSelector("[aria-label=Trace] >> text=site/lamp");
   await page.click("button:has-text('Disconnect')");
   await page.click("button:has-text('Really disconnect?')");
   await Promise.race([visitor.closed_, wait(10_000).then(() => assert.fail("esp-17 is still connected"))]);
@@ -141,7 +144,7 @@ async function journeys() {
   await show(page, "logs");
   await page.waitForSelector(".log >> text=dunlin starts");
   await page.context().close();
-  return "log in, rate, plot, diff, disconnect, publish, clear, reload plan, check, log";
+  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, log";
 }
 
 async function outage() {
@@ -188,7 +191,7 @@ async function viewer() {
   for (const at of Object.keys(places).filter(p => p !== "clients/visitor")) {
     await show(page, at);
     await wait(200);
-    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace"]) {
+    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min"]) {
       assert.equal(await page.locator(`main button:text-is("${action}")`).count(), 0, `${at} offers ${action} to a viewer`);
     }
   }

@@ -27,6 +27,7 @@ type Options struct {
 	Node    string
 	Auth    broker.Authenticator // proves who logs in at the page
 	Lines   *lines.Ring          // the newest of the log
+	Events  *lines.Events        // the last of each client
 	// Check finds the mistakes of a configuration's text.
 	Check func(text []byte) Checked
 	// Reload carries out the configuration anew, or says what that would

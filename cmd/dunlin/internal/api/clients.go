@@ -7,6 +7,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 )
 
 // Clients is one page of sessions; Cursor, when set, asks for the next.
@@ -37,6 +38,8 @@ type Client struct {
 	Sent          uint64  `json:"sent"`
 	Dropped       uint64  `json:"dropped"`
 	LastEnd       string  `json:"last_end,omitempty"` // why the connection before ended
+	// Events are the last 20, oldest first; of one client, not in lists.
+	Events []lines.Event `json:"events,omitempty"`
 }
 
 func clients(c *call) (any, error) {
@@ -89,10 +92,16 @@ func describe(i *broker.ClientInfo) Client {
 
 func oneClient(c *call) (any, error) {
 	i, ok := c.a.Broker.Client(c.name)
-	if !ok {
+	events := c.a.Events.Of(c.name)
+	if !ok && len(events) == 0 {
 		return nil, problem(404, "there is no client %.100q", c.name)
 	}
-	return describe(&i), nil
+	d := Client{ID: c.name, Since: -1} // without a session: it was never let in, or has gone
+	if ok {
+		d = describe(&i)
+	}
+	d.Events = events
+	return d, nil
 }
 
 func kick(c *call) (any, error) {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // object is a JSON object to be written.
@@ -90,6 +91,9 @@ func schema(t reflect.Type) object {
 	case reflect.Interface:
 		return object{}
 	case reflect.Struct:
+		if t == reflect.TypeFor[time.Time]() {
+			return object{"type": "string", "format": "date-time"}
+		}
 		properties, required := object{}, []string{}
 		for i := range t.NumField() {
 			name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")

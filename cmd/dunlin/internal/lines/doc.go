@@ -3,6 +3,9 @@
 //
 //	slog.Logger -> Ring.Handler -> Ring, and on to the handler behind it
 //
+// Beside it, Events keeps the last 20 events of each client, 4,000 in all.
+//
 // A line is the message and its attributes as text; payloads and secrets are
-// not in it, because nothing logs them. A Ring has one lock, a leaf.
+// not in it, because nothing logs them. Ring and Events
+// have one lock each, both leaves.
 package lines
