@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,32 +226,6 @@ func (l *link) farewell(err error) (mqtt.ReasonCode, bool) {
 		return mqtt.UnspecifiedError, true
 	}
 	return 0, false
-}
-
-// subscribe asks for the in routes. A filter that is refused is reported, the
-// rest works without it.
-func (l *link) subscribe(ctx context.Context) error {
-	for chunk := range slices.Chunk(subscriptions(l.b.o.In), subscribeChunk) {
-		for i := range chunk {
-			chunk[i].QoS = min(chunk[i].QoS, l.lim.maximumQoS)
-		}
-		codes, err := l.up.subscribe(ctx, chunk)
-		var fatal *failure
-		if errors.As(err, &fatal) {
-			return err
-		}
-		if err != nil {
-			l.b.o.Log.Warn("upstream cannot subscribe", "bridge", l.b.o.Name, "err", err)
-			continue
-		}
-		l.answered.Store(true)
-		for i, s := range chunk {
-			if i < len(codes) && codes[i].Failed() {
-				l.b.o.Log.Warn("upstream refuses a subscription", "bridge", l.b.o.Name, "topic", s.Filter, "reason", codes[i].String())
-			}
-		}
-	}
-	return nil
 }
 
 // guard turns a panic into a failure of this link only.

@@ -115,6 +115,11 @@ type Options struct {
 	// the process, for Pace.Daily. Empty: they are forgotten.
 	Ledger string
 
+	// Subscribed is the file that notes the filters of In, so that those which
+	// a later configuration does not have are taken back. Empty: they stay with
+	// the session upstream.
+	Subscribed string
+
 	Local Publisher // required with In
 	Log   *slog.Logger
 	// OnEvent hears of changes as they happen. It is called by the bridge's

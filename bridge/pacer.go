@@ -144,11 +144,7 @@ func (p *pacer) save() error {
 	if p.file == "" || l == p.mu.saved {
 		return nil
 	}
-	tmp := p.file + ".new"
-	if err := os.WriteFile(tmp, fmt.Appendf(nil, "%d %d\n", l.Day, l.Used), 0o600); err != nil {
-		return fmt.Errorf("daily budget: %w", err)
-	}
-	if err := os.Rename(tmp, p.file); err != nil {
+	if err := replaceFile(p.file, fmt.Appendf(nil, "%d %d\n", l.Day, l.Used)); err != nil {
 		return fmt.Errorf("daily budget: %w", err)
 	}
 	p.mu.saved = l

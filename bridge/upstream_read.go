@@ -54,7 +54,7 @@ func (u *upstream) take(v *packet.View) error {
 		u.cb.acknowledged(ackPubcomp, v.ID, v.Reason)
 	case packet.PUBREL:
 		u.deliveries <- inbound{id: v.ID, rel: true}
-	case packet.SUBACK:
+	case packet.SUBACK, packet.UNSUBACK:
 		if v.ID != subscribeID {
 			return failf(ClassProtocol, "SUBACK for the Packet Identifier %d, which nobody used [MQTT-2.2.1-6]", v.ID)
 		}

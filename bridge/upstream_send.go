@@ -79,6 +79,25 @@ func (u *upstream) subscribe(ctx context.Context, subs []mqtt.Subscription) ([]m
 			RetainAsPublished: s.RetainAsPublished, RetainHandling: s.RetainHandling,
 		})
 	}
+	codes, err := u.asks(ctx, v)
+	if err == nil && len(codes) != len(subs) {
+		err = failf(ClassProtocol, "SUBACK with %d codes for %d filters [MQTT-3.8.4-6]", len(codes), len(subs))
+	}
+	return codes, err
+}
+
+// unsubscribe sends one UNSUBSCRIBE and waits for its UNSUBACK, at most 10 s:
+// whatever it says, the filter is not there.
+func (u *upstream) unsubscribe(ctx context.Context, subs []mqtt.Subscription) ([]mqtt.ReasonCode, error) {
+	v := &packet.View{Type: packet.UNSUBSCRIBE, ID: subscribeID}
+	for _, s := range subs {
+		v.Filters = append(v.Filters, packet.Filter{Filter: []byte(s.Filter)})
+	}
+	return u.asks(ctx, v)
+}
+
+// asks sends SUBSCRIBE or UNSUBSCRIBE and waits for the codes of the answer.
+func (u *upstream) asks(ctx context.Context, v *packet.View) ([]mqtt.ReasonCode, error) {
 	if err := u.send(v); err != nil {
 		return nil, failf(ClassTCP, "subscribe: %w", err)
 	}
@@ -86,9 +105,6 @@ func (u *upstream) subscribe(ctx context.Context, subs []mqtt.Subscription) ([]m
 	defer limit.Stop()
 	select {
 	case codes := <-u.subacks:
-		if len(codes) != len(subs) {
-			return nil, failf(ClassProtocol, "SUBACK with %d codes for %d filters [MQTT-3.8.4-6]", len(codes), len(subs))
-		}
 		return codes, nil
 	case <-limit.C:
 		return nil, failf(ClassTimeout, "no SUBACK within %v", subackTimeout)

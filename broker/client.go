@@ -98,7 +98,7 @@ func (c *Client) mayPublish(m *mqtt.Message) error {
 		return err
 	}
 	if m.QoS > mqtt.AtMostOnce {
-		switch code := c.hub.router.Refuses(m.Topic); code {
+		switch code := c.hub.router.Refuses(m.Topic, m.Size()); code {
 		case mqtt.ImplementationSpecificError:
 			return mqtt.Errorf(code, "", "the store cannot keep it: the disk has failed")
 		case mqtt.QuotaExceeded:

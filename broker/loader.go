@@ -142,7 +142,7 @@ func (h *hub) crowded(p *conn.Peer, full bool) {
 
 // rejects reports whether a message to this topic would find no room in a
 // session that rejects what it has no room for.
-func (h *hub) rejects(name string) bool {
+func (h *hub) rejects(name string, _ int) bool {
 	c := &h.crowds
 	c.Lock()
 	peers := make([]*conn.Peer, 0, len(c.peers))

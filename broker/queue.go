@@ -70,6 +70,7 @@ type Queue struct {
 		retained map[*mqtt.Message]struct{}
 		deleted  map[string]bool // see noteDeleted
 		dropped  uint64          // entries, when deleted was empty
+		asked    bool            // by the router, whether it rejects
 	}
 }
 
@@ -96,9 +97,7 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	if err := b.hub.addQueue(q); err != nil {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
-	if o.Overflow == Reject {
-		b.hub.router.Reject(q.rejects)
-	}
+	q.reject()
 	had, err := b.hub.restoreQueue(q)
 	if err != nil {
 		return nil, err
@@ -178,20 +177,40 @@ func (q *Queue) signal() {
 	}
 }
 
-// rejects reports whether a message to this topic would find no room.
-func (q *Queue) rejects(name string) bool {
+// reject lets the router ask before it publishes, if that is the policy.
+func (q *Queue) reject() {
+	q.state.Lock()
+	begin := q.state.entries.Rejects() && !q.state.asked
+	q.state.asked = q.state.asked || begin
+	q.state.Unlock()
+	if begin {
+		q.hub.router.Reject(q.rejects)
+	}
+}
+
+// Bound gives the queue other bounds; what is too much then gives way with the
+// next message. Bytes must be positive.
+func (q *Queue) Bound(bytes int64, age time.Duration, o Overflow) {
+	q.state.Lock()
+	q.state.entries.Bound(bytes, age, o)
+	q.state.Unlock()
+	q.reject()
+}
+
+// rejects reports whether a message of so many bytes to this topic would find no room.
+func (q *Queue) rejects(name string, size int) bool {
 	select {
 	case <-q.done:
 		return false
 	default:
 	}
-	if !slices.ContainsFunc(q.filters, func(s mqtt.Subscription) bool { return topic.Match(s.Filter, name) }) {
-		return false
-	}
 	q.state.Lock()
 	defer q.state.Unlock()
+	if !q.state.entries.Rejects() || !slices.ContainsFunc(q.filters, func(s mqtt.Subscription) bool { return topic.Match(s.Filter, name) }) {
+		return false
+	}
 	q.measure()
-	return q.state.entries.Full(0)
+	return q.state.entries.Full(size)
 }
 
 // measure tells the entries whether the disk takes what they do not keep. The

@@ -38,8 +38,8 @@ func (q *Queue) Refit(filters []mqtt.Subscription, in Intake) error {
 			q.hub.router.Unsubscribe(q, s.Filter, true)
 		}
 	}
-	q.filters = filters
 	q.state.Lock()
+	q.filters = filters
 	q.state.retained = nil
 	q.state.Unlock()
 	q.Rewind()

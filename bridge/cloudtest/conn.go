@@ -2,6 +2,7 @@ package cloudtest
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,6 +175,11 @@ func (n *conn) handle(v *packet.View, size int) bool {
 	case packet.SUBSCRIBE:
 		return n.subscribe(v)
 	case packet.UNSUBSCRIBE:
+		n.c.mu.Lock()
+		for _, f := range v.Filters {
+			n.session.filters = slices.DeleteFunc(n.session.filters, func(s mqtt.Subscription) bool { return s.Filter == string(f.Filter) })
+		}
+		n.c.mu.Unlock()
 		n.send(&packet.View{Type: packet.UNSUBACK, ID: v.ID, Reasons: make([]mqtt.ReasonCode, len(v.Filters))})
 	case packet.PINGREQ:
 		if !f.NoPing {

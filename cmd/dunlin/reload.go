@@ -250,6 +250,7 @@ type spool struct {
 func (g *gateway) attachQueue(user string, o broker.QueueOptions) (*broker.Queue, error) {
 	if q := g.queues[o.Name]; q != nil {
 		q.user = user
+		q.Bound(o.MaxBytes, o.MaxAge, o.Overflow)
 		return q.Queue, q.Refit(o.Filters, o.Intake)
 	}
 	q, err := g.broker.AttachQueue(o)

@@ -59,6 +59,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 	}
 	if !d.volatile {
 		o.Ledger = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".day")
+		o.Subscribed = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".in")
 	}
 	b, err := bridge.New(o)
 	if err != nil {

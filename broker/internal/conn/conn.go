@@ -60,7 +60,7 @@ type Barrier interface {
 	Commit() uint64
 	Status(sequence uint64) (done bool, err error)
 	Pressed() bool
-	Refuses(topic string) mqtt.ReasonCode
+	Refuses(topic string, size int) mqtt.ReasonCode
 	// Settled waits until all messages that peers have taken are in the store's
 	// hands, so that Commit covers them.
 	Settled()

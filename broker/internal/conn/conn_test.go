@@ -48,7 +48,7 @@ func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonC
 }
 func (f *fakeBroker) Unsubscribe(*Conn, string) mqtt.ReasonCode { return mqtt.Success }
 func (f *fakeBroker) Pressed() bool                             { return false }
-func (f *fakeBroker) Refuses(string) mqtt.ReasonCode            { return mqtt.Success }
+func (f *fakeBroker) Refuses(string, int) mqtt.ReasonCode       { return mqtt.Success }
 func (f *fakeBroker) Settled()                                  {}
 func (f *fakeBroker) Resume(time.Time, *Peer) bool              { return false }
 

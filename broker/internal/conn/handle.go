@@ -150,7 +150,11 @@ func (c *Conn) publish(now time.Time) error {
 		return c.refuse(no)
 	}
 	if p.QoS > mqtt.AtMostOnce {
-		switch c.cfg.Barrier.Refuses(full) {
+		size := len(full) + len(p.Payload)
+		if c.view.Properties.Has != 0 {
+			size += propertiesRoom
+		}
+		switch c.cfg.Barrier.Refuses(full, size) {
 		case mqtt.ImplementationSpecificError:
 			return c.refuse(errNotKept)
 		case mqtt.QuotaExceeded:
@@ -165,6 +169,10 @@ func (c *Conn) publish(now time.Time) error {
 	c.publication.Memo = memo
 	return c.step(now)
 }
+
+// propertiesRoom is what properties may need of a queue that rejects what it
+// has no room for: counting them would decode them twice.
+const propertiesRoom = 1 << 10
 
 // topicName finds the Topic Name and keeps the Topic Alias mapping
 // [MQTT-3.3.2-7], [MQTT-3.3.2-8].

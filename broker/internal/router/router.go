@@ -82,7 +82,7 @@ type Router struct {
 	// the records of a sink come in the order of their places in its line: the
 	// store takes one that comes late for one that is long gone. mu comes first.
 	order     sync.Mutex
-	rejecters atomic.Pointer[[]func(topic string) bool]
+	rejecters atomic.Pointer[[]func(topic string, size int) bool]
 	keepers   atomic.Int32 // sinks that answer for QoS 0 too
 
 	mu            sync.RWMutex
@@ -188,16 +188,16 @@ func (r *Router) Commit() uint64 { return r.store.Commit() }
 // says that it never may.
 func (r *Router) Status(sequence uint64) (done bool, err error) { return r.store.Status(sequence) }
 
-// Refuses says why a message with QoS > 0 to this topic must not be taken: it
+// Refuses says why a message with QoS > 0 of so many bytes to this topic must not be taken: it
 // could not be kept as promised (0x83), or a sink that wants it is full and
 // rejects it (0x97).
-func (r *Router) Refuses(topic string) mqtt.ReasonCode {
+func (r *Router) Refuses(topic string, size int) mqtt.ReasonCode {
 	if r.store.Refuses(topic) {
 		return mqtt.ImplementationSpecificError
 	}
 	if all := r.rejecters.Load(); all != nil {
 		for _, rejects := range *all {
-			if rejects(topic) {
+			if rejects(topic, size) {
 				return mqtt.QuotaExceeded
 			}
 		}
@@ -207,10 +207,10 @@ func (r *Router) Refuses(topic string) mqtt.ReasonCode {
 
 // Reject asks rejects about each message with QoS > 0 from now on. It must not
 // wait.
-func (r *Router) Reject(rejects func(topic string) bool) {
+func (r *Router) Reject(rejects func(topic string, size int) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var all []func(string) bool
+	var all []func(string, int) bool
 	if was := r.rejecters.Load(); was != nil {
 		all = slices.Clone(*was)
 	}

@@ -23,6 +23,23 @@ func (q *Queue) Tight(tight bool) {
 	}
 }
 
+// Bound gives the queue another size, age and policy; what is too much then
+// gives way with the next message.
+func (q *Queue) Bound(bytes int64, age time.Duration, o Overflow) {
+	q.limits.Bytes, q.limits.Age, q.limits.Overflow = bytes, age, o
+	q.newest = nil
+	if o != LastValue {
+		return
+	}
+	q.newest = make(map[string]uint64)
+	for i := range q.entries {
+		q.note(q.entries[i].Message.Topic, q.entries[i].Seq)
+	}
+}
+
+// Rejects reports whether a message that finds no room is refused.
+func (q *Queue) Rejects() bool { return q.limits.Overflow == Reject }
+
 // Full reports whether a message of that size would have to be refused.
 func (q *Queue) Full(size int) bool {
 	return q.messages()+1 > q.limits.Messages || q.bytes+int64(size) > q.limits.Bytes || q.tight && q.crowd+int64(size) > crowdMax
