@@ -22,7 +22,9 @@ import (
 )
 
 // open lets everybody in, and nothing but the attack's own limits in the way.
-const open = `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}], limits: {connect_rate: 0/s}, sys_interval: 0s}`
+const open = `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}], limits: {connect_rate: 0/s}, sys_interval: 0s}
+http: {bind: ""}
+`
 
 // victim is one running dunlin of a test.
 type victim struct {
@@ -148,7 +150,7 @@ func startVictim(t *testing.T, o victimOptions) *victim {
 		s.state = cmd.ProcessState
 	}()
 	t.Cleanup(s.finish)
-	for range strings.Count(o.config, "bind:") {
+	for range strings.Count(o.config, "bind:") - strings.Count(o.config, "http: {bind:") {
 		select {
 		case a := <-listening:
 			s.addresses = append(s.addresses, a)

@@ -75,7 +75,7 @@ var doors = map[string][]string{
 	"go.bug.st/serial":       {"serial"},
 	"github.com/spf13/pflag": {"cmd/dunlin"},
 	"golang.org/x/crypto":    {"broker/internal/auth"},
-	"golang.org/x/sys":       {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin"},
+	"golang.org/x/sys":       {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin", "scripts/board/guest"},
 }
 
 type goPackage struct {

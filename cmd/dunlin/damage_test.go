@@ -26,6 +26,7 @@ const (
 // starts the real program on it. It always starts, loses what was on the
 // harmed pages and nothing else, says so, and keeps the harmed file.
 func TestDamage(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

@@ -26,6 +26,7 @@ const patience = 20 * time.Second
 // The whole road: sensor, serial line, server, bridge, a real mosquitto; an
 // outage of 20 s under 100 messages/s; a command from upstream and its result.
 func TestEndToEndOutage(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
@@ -248,6 +249,7 @@ bridges:
 // An unplugged serial device is offline with its reason a moment after
 // will_delay; plugged back, its values come before online.
 func TestEndToEndUnplug(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needClients(t)
 	pty := serialtest.Pty(t)
 	address, _, _ := startGateway(t, fmt.Sprintf(`

@@ -114,6 +114,7 @@ func fill(t *testing.T, s *bridgetest.Server) {
 }
 
 func TestSubShowsWhatMosquittoSubShows(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s := upstream(t)
 	fill(t, s)
 	for _, args := range []string{

@@ -28,6 +28,7 @@ import (
 // with their session, and send again what was not acknowledged. What each of
 // them sees is held to the invariants of history_test.go.
 func TestKilled(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

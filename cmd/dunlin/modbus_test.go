@@ -22,6 +22,7 @@ import (
 // command with its result, a unit that goes silent and comes back while its
 // neighbor never leaves.
 func TestModbusEndToEnd(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	u := &modbustest.Units{}
 	volts := math.Float32bits(230.5)
 	u.Set(1, modbustest.Input, 0, uint16(volts>>16), uint16(volts))

@@ -18,6 +18,7 @@ import (
 // dunlin is killed three times and the server twice. None is lost, those of a
 // topic stay in order, and QoS 2 arrives once. OUTAGE=100000 is the long run.
 func TestOutage(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

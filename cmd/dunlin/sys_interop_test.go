@@ -16,6 +16,7 @@ import (
 // Each value that mosquitto publishes below $SYS is here, under the same name
 // and in the same format.
 func TestSysHasMosquittosNamesAndFormats(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	theirs := upstream(t, "sys_interval 1")
 	address, _, _ := startGateway(t, `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}], sys_interval: 1s}`, deps{})
 	_, ours, err := net.SplitHostPort(address)

@@ -55,6 +55,7 @@ func backwards(s string) string {
 
 // What mosquitto's tools see of users and rules, in each version.
 func TestUsersAndRulesWithMosquittosTools(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needClients(t)
 	address, _, _ := startGateway(t, fmt.Sprintf(`
 node: barn

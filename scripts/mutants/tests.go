@@ -124,11 +124,11 @@ func bounded(statement string) *regexp.Regexp {
 
 // naming finds what names a statement, by package.
 func (s *suite) naming(statement string) map[string]tests {
-	is := bounded(statement)
+	is := func(text string) bool { return strings.Contains(text, statement) && bounded(statement).MatchString(text) }
 	found := make(map[string]tests)
 	for pkg, functions := range s.strings {
 		for name, texts := range functions {
-			if slices.ContainsFunc(texts, is.MatchString) {
+			if slices.ContainsFunc(texts, is) {
 				t := found[pkg]
 				t.functions = append(t.functions, name)
 				found[pkg] = t
@@ -136,7 +136,7 @@ func (s *suite) naming(statement string) map[string]tests {
 		}
 	}
 	for pkg, headers := range s.headers {
-		if slices.ContainsFunc(headers, is.MatchString) {
+		if slices.ContainsFunc(headers, is) {
 			t := found[pkg]
 			t.scripts = true
 			found[pkg] = t

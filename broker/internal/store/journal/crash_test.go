@@ -211,7 +211,7 @@ func TestCrashStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { said = load(t, d, 1, 400) })
 	total := d.Ops()
 	rng := rand.New(rand.NewPCG(3, 4))
-	n, records := times(t, "CRASH_STATES", 1000), 0
+	n, records := times(t, "CRASH_STATES", 300), 0
 	for i := range n {
 		ops := i % (total + 1)
 		loss := disktest.Losses()[rng.IntN(5)]
@@ -225,7 +225,7 @@ func TestCrashStates(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	for _, op := range []string{"write", "datasync", "create", "rename", "open", "syncdir", "remove"} {
-		for nth := range times(t, "CRASH_FAULTS", 8) {
+		for nth := range times(t, "CRASH_FAULTS", 3) {
 			t.Run(fmt.Sprintf("%s %d", op, nth), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { failOnce(t, op, nth) })
 			})
