@@ -124,7 +124,9 @@ func bounded(statement string) *regexp.Regexp {
 
 // naming finds what names a statement, by package.
 func (s *suite) naming(statement string) map[string]tests {
-	is := func(text string) bool { return strings.Contains(text, statement) && bounded(statement).MatchString(text) }
+	is := func(text string) bool {
+		return strings.Contains(text, statement) && bounded(statement).MatchString(text)
+	}
 	found := make(map[string]tests)
 	for pkg, functions := range s.strings {
 		for name, texts := range functions {
