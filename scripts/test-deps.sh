@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and what is not there yet; with "interop",
-# "browser" or "release", also what these targets need.
+# "browser", "release" or "board", also what these targets need.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -22,5 +22,10 @@ if [ "${1:-}" = release ]; then
 	command -v systemd-analyze >/dev/null || missing+=(systemd)
 	command -v lintian >/dev/null || missing+=(lintian)
 	[ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+fi
+if [ "${1:-}" = board ]; then
+	command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
+	command -v depmod >/dev/null || missing+=(kmod)
+	command -v fdtput >/dev/null || missing+=(device-tree-compiler)
 fi
 exec "$(dirname "$0")/apt.sh" "${missing[@]}"
