@@ -111,18 +111,8 @@ func (s *Status) series(before *Status, seconds float64) (names []string, values
 	}
 	for _, d := range s.Devices {
 		for _, v := range d.Values {
-			number, is := v.Value.(float64)
-			switch n := v.Value.(type) {
-			case int64:
-				number, is = float64(n), true
-			case bool:
-				is = true
-				if n {
-					number = 1
-				}
-			}
-			if is && d.Age >= 0 {
-				add("device/"+d.Name+"/"+v.Entity, number)
+			if n, ok := number(v.Value); ok && d.Age >= 0 {
+				add("device/"+d.Name+"/"+v.Entity, n)
 			}
 		}
 	}
