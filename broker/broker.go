@@ -68,7 +68,7 @@ func New(o Options) (*Broker, error) {
 	var state *store.State
 	if o.Store == nil && o.Data != nil {
 		var err error
-		if b.durable, b.dir, state, err = o.Data.open(o.Log, m, b.isLocal); err != nil {
+		if b.durable, b.dir, state, err = o.Data.open(o.Log, m, b.isLocal, func() { b.hub.clockSet() }); err != nil {
 			return nil, err
 		}
 		o.Store = b.durable

@@ -104,7 +104,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 	}
 	cl := &client{
 		peer:  conn.RestorePeer(id, line.Prefix, limits, &k, &h.home),
-		owner: ownerOf(line.Owner), kept: true, since: now.UnixNano(),
+		owner: ownerOf(line.Owner), since: now.UnixNano(),
 	}
 	h.registry.clients[id] = cl
 	h.memory.Add(memory.Sessions, conn.PeerSize(id))
@@ -119,6 +119,24 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 			left -= now.Sub(line.Left)
 		}
 		cl.expiry = h.after(left, func() { h.expired(id, cl) })
+		if line.LeftBefore {
+			cl.left = line.Left
+		}
+	}
+}
+
+// clockSet starts the timers of sessions anew whose clients left before this
+// boot: only now it can be said how long ago.
+func (h *hub) clockSet() {
+	now := time.Now()
+	h.registry.Lock()
+	defer h.registry.Unlock()
+	for id, cl := range h.registry.clients {
+		if cl.endpoint != nil || cl.left.IsZero() || !now.After(cl.left) || h.registry.closed {
+			continue
+		}
+		h.stop(cl.expiry)
+		cl.expiry = h.after(max(cl.peer.Describe().Expiry-now.Sub(cl.left), 0), func() { h.expired(id, cl) })
 	}
 }
 

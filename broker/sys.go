@@ -42,6 +42,9 @@ func (b *Broker) runSys(ctx context.Context) {
 		}
 		now := time.Now()
 		t.publish(now)
+		if b.durable != nil {
+			b.durable.Look() // at the clock, if nothing else happens
+		}
 		timer.Reset(untilNext(now, b.opts.SysInterval))
 	}
 }

@@ -147,6 +147,8 @@ func appendRecord(dst []byte, r *Record) []byte {
 	case LineCut:
 		dst = appendString(dst, r.ClientID)
 		dst = appendNumbers(dst, r.From, r.Number, r.Count)
+	case ClockSet, clockKept:
+		dst = appendNumbers(dst, millis(r.step.from), millis(r.step.to), uint64(r.step.offset), r.step.files)
 	case bodyKept:
 		dst = binary.AppendUvarint(dst, r.Number)
 		dst = appendMessage(dst, r.Message)
@@ -329,6 +331,8 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 		r.ClientID, r.Subscription.Filter = f.string(), f.string()
 	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, lastKept:
 		r.ClientID, r.Number = f.string(), f.number()
+	case ClockSet, clockKept:
+		r.step = &step{time.UnixMilli(int64(f.number())), time.UnixMilli(int64(f.number())), time.Duration(f.number()), f.number()}
 	case bodyKept:
 		r.Number, r.Message = f.number(), f.message()
 	case LineCut:

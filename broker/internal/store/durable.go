@@ -43,6 +43,10 @@ type Options struct {
 	// less at a higher Level of shortage, 1 to 4. nil for nobody and 0.
 	Held  func(n int)
 	Level func() int
+	// ClockSet hears, on the goroutine of Run, that the clock was set; nil is
+	// nobody. Uptime is how long the system runs; nil asks it.
+	ClockSet func()
+	Uptime   func() time.Duration
 }
 
 // Durable is a store on a disk: the state of all records in memory, a journal
@@ -52,7 +56,7 @@ type Durable struct {
 	opts    Options
 	classes classes
 	j       *journal.Journal
-	start   time.Time // of the clock that counts seconds since the last write of a retained value
+	clock   clock
 	disk    disk.Disk
 	spill   *journal.Spill
 	used    map[uint64]struct{} // spill files that the last checkpoint names; the journal's own
@@ -70,6 +74,7 @@ type Durable struct {
 		tap    *tap     // of the backup that is being written
 		waits  []string // lines to be spilled
 		freed  bool     // a spill file may be idle
+		stale  bool     // times on disk are wrong until a checkpoint
 	}
 	flush chan struct{} // the first topic is dirty
 }
@@ -80,10 +85,14 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	if o.RetainedFlush == 0 {
 		o.RetainedFlush = time.Minute
 	}
+	if o.Uptime == nil {
+		o.Uptime = uptime
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Durable{opts: o, classes: newClasses(o.Default, o.Classes), start: time.Now(), flush: make(chan struct{}, 1)}
+	s := &Durable{opts: o, classes: newClasses(o.Default, o.Classes), flush: make(chan struct{}, 1)}
+	s.clock.start = time.Now()
 	s.mu.state = NewState()
 	var err error
 	if s.spill, err = journal.OpenSpill(d, o.MinFree+reserve, o.MaxSpill); err != nil {
@@ -109,6 +118,7 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	})
 	s.j = j
 	s.adopt()
+	s.mu.stale = s.mu.state.recovered(s.clock.start, o.Uptime(), s.spill.Last())
 	return s, s.mu.state, report, err
 }
 
@@ -242,7 +252,7 @@ func (s *Durable) retained(m *mqtt.Message, class Class, write bool) bool {
 
 // second is the time by the clock of Retained.written: what was never written
 // is long ago.
-func (s *Durable) second() uint32 { return uint32((time.Since(s.start) + hot) / time.Second) }
+func (s *Durable) second() uint32 { return uint32((time.Since(s.clock.start) + hot) / time.Second) }
 
 // writeDirty writes the retained values that waited.
 func (s *Durable) writeDirty() {
@@ -255,7 +265,7 @@ func (s *Durable) writeDirty() {
 		}
 		entry.written, entry.dirty = s.second(), false
 		m.state.Retained[name] = entry
-		m.body = appendRecord(m.body[:0], &Record{Kind: RetainedSet, Message: entry.Message})
+		m.body = appendRecord(m.body[:0], s.timely(&Record{Kind: RetainedSet, Message: entry.Message}))
 		s.j.Append(byte(RetainedSet), m.body, false)
 	}
 	m.dirty = nil
@@ -278,6 +288,10 @@ func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error
 	m.Lock()
 	names := slices.Collect(maps.Keys(m.state.Lines))
 	topics := slices.Collect(maps.Keys(m.state.Retained))
+	steps := slices.Clone(m.state.steps)
+	if whole {
+		steps = nil // what is given is corrected
+	}
 	m.Unlock()
 	type encoded struct {
 		kind byte
@@ -293,7 +307,10 @@ func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error
 		out = out[:0]
 		return nil
 	}
-	keep := func(r *Record) { out = append(out, encoded{byte(r.Kind), appendRecord(nil, r)}) }
+	keep := func(r *Record) { out = append(out, encoded{byte(r.Kind), appendRecord(nil, s.timely(r))}) }
+	for i := range steps {
+		keep(&Record{Kind: clockKept, step: &steps[i]})
+	}
 	for chunk := range slices.Chunk(topics, 256) {
 		m.Lock()
 		for _, name := range chunk {
@@ -322,7 +339,7 @@ func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error
 		m.state.snapshot(name, seen, keep)
 		if spilled {
 			s.use(l)
-			l.head(name, true, func(r *Record) { again = append(again, encoded{byte(r.Kind), appendRecord(nil, r)}) })
+			l.head(name, true, func(r *Record) { again = append(again, encoded{byte(r.Kind), appendRecord(nil, s.timely(r))}) })
 		}
 		m.Unlock()
 		if err := flush(); err != nil {

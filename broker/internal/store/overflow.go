@@ -100,9 +100,11 @@ func (s *Durable) overflow(to []Destination) {
 // to be removed.
 func (s *Durable) beside() (checkpoint bool) {
 	m := &s.mu
+	set := s.lookAtClock()
 	m.Lock()
 	names, freed := m.waits, m.freed
-	m.waits, m.freed = nil, false
+	checkpoint = set || m.stale
+	m.waits, m.freed, m.stale = nil, false, false
 	m.Unlock()
 	for i, name := range names {
 		if err := s.spillLine(name); err != nil {
@@ -116,7 +118,7 @@ func (s *Durable) beside() (checkpoint bool) {
 		}
 		s.tight.Store(false)
 	}
-	return freed && s.wasted()
+	return checkpoint || freed && s.wasted()
 }
 
 // idleFiles is how many spill files may be there that nothing needs.
@@ -189,7 +191,7 @@ func (s *Durable) writeBatch(log *journal.SpillLog, name string, batch []Entry) 
 	var body []byte
 	for i := range batch {
 		e := &batch[i]
-		body = appendRecord(body[:0], e.record(""))
+		body = appendRecord(body[:0], s.timely(e.record("")))
 		s.spill.Add(byte(entrySpilled), e.Number, body)
 	}
 	extent, err := s.spill.Flush(log)

@@ -98,6 +98,7 @@ func (s *Durable) loaded(name string, r *found, batch []Entry, next uint32) (liv
 		return nil, upTo
 	}
 	d := l.disk
+	s.inTime(batch, r.run.Extent.File)
 	d.cursor = cursor{upTo, r.run.Extent.File, next}
 	for _, e := range batch {
 		if !d.isGone(e.Number) {

@@ -43,6 +43,8 @@ const (
 	MessageFrom
 	// LineCut gives up the entries of a queue from From to Number.
 	LineCut
+	// ClockSet says that times of before were off.
+	ClockSet
 )
 
 // Kinds that only checkpoints and spill files have.
@@ -53,6 +55,7 @@ const (
 	entrySpilled                   // one delivery with its message, in a spill file
 	runKept                        // a part of a line that is in a spill file
 	spansKept                      // what of such parts is gone
+	clockKept                      // ClockSet, for spill files
 )
 
 // Record is one change of durable state. Fields that its Kind does not name
@@ -80,6 +83,7 @@ type Record struct {
 	received bool   // entryKept
 	run      *Run   // runKept
 	spans    []span // spansKept; Number is the floor
+	step     *step  // ClockSet
 	class    Class  // PacketReceived: of its message
 }
 

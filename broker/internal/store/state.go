@@ -14,6 +14,7 @@ import (
 type State struct {
 	Lines    map[string]*Line // by Record.ClientID
 	Retained map[string]Retained
+	steps    []step // of the clock, for what is in spill files
 }
 
 // Retained is the retained message of a topic.
@@ -30,6 +31,7 @@ type Line struct {
 	Owner, Prefix string
 	Expiry        time.Duration
 	Left          time.Time // when its client left; zero while it is there
+	LeftBefore    bool      // that was before this boot of the system
 	Subscriptions map[string]mqtt.Subscription
 	Received      map[uint16]Class // Packet Identifiers of QoS 2 that were routed and not released
 	Entries       []Entry          // by Number; behind what is on disk only
@@ -116,6 +118,9 @@ func (s *State) Apply(r *Record) {
 		if l := s.Lines[r.ClientID]; l != nil {
 			l.finish(r.Number)
 		}
+	case ClockSet:
+		s.shift(r.step)
+		s.note(r.step)
 	case LineCut:
 		if l := s.Lines[r.ClientID]; l != nil {
 			l.cut(r.From, r.Number, int(r.Count))
@@ -322,6 +327,8 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 		if l := s.line(r.ClientID); l.disk != nil {
 			l.disk.floor, l.disk.gone = r.Number, r.spans
 		}
+	case clockKept:
+		s.note(r.step)
 	case lastKept:
 		s.line(r.ClientID).Last = r.Number
 	}

@@ -31,6 +31,9 @@ type SpillLog struct {
 	at   uint32
 }
 
+// End lets the next batch begin another file.
+func (l *SpillLog) End() { *l = SpillLog{} }
+
 // File is the number of the file that is written to; 0 for none.
 func (l *SpillLog) File() uint64 { return l.name }
 
@@ -102,6 +105,9 @@ func OpenSpill(d disk.Disk, minFree, maxSize int64) (*Spill, error) {
 	}
 	return s, nil
 }
+
+// Last is the highest number of a file so far. It is for who writes.
+func (s *Spill) Last() uint64 { return s.next }
 
 // Reserve is told of a file that a checkpoint names: its number is not given
 // again, whether it is there or not.
