@@ -79,7 +79,7 @@ outage: ## 100,000 messages queued over a cut, and kills of both sides while the
 	@DRAIN=$(or $(DRAIN),100000) go test -count=1 -timeout 60m -v -run TestB14 ./bridge
 
 kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=100 times
-	@KILL_CYCLES=$(or $(KILL_CYCLES),100) OUTPUT_CLIENTS=1000 go test -count=1 -timeout 60m -v -run 'TestKilled|TestOutputsUnderLoad' ./cmd/dunlin
+	@KILL_CYCLES=$(or $(KILL_CYCLES),100) KILL_DEVICES=$(or $(KILL_DEVICES),200) OUTPUT_CLIENTS=1000 go test -count=1 -timeout 60m -v -run 'TestKilled|TestOutputsUnderLoad' ./cmd/dunlin
 
 .PHONY: backlog
 backlog: ## an outage of BACKLOG=5000000 messages of 200 bytes (1 GB): memory, start, order, disk given back

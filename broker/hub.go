@@ -255,7 +255,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	r.Unlock()
 	h.publishWill(now)
 	if noWill {
-		h.recordWill(id, nil)
+		h.willGone(id)
 	}
 	if gone != nil {
 		h.end(gone)

@@ -66,10 +66,22 @@ func (h *hub) bury() {
 		for i := range h.inherited.wills {
 			m := &h.inherited.wills[i]
 			h.router.Publish(time.Now(), new(packet.Publication).Own(m))
-			h.recordWill(m.Publisher, nil)
+			h.willGone(m.Publisher)
 		}
 		h.inherited.wills = nil
 	})
+}
+
+// willGone tells the store that the will of a client was published or
+// discarded, unless the client is back with another: that one must outlive a
+// crash.
+func (h *hub) willGone(id string) {
+	r := &h.registry
+	r.Lock()
+	defer r.Unlock()
+	if cl := r.clients[id]; cl == nil || cl.will == nil {
+		h.recordWill(id, nil)
+	}
 }
 
 // recordWill tells the store which will a client has; nil is none.

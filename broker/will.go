@@ -43,7 +43,7 @@ func (h *hub) publishWill(w bequest) {
 		return
 	}
 	p := w.peer
-	defer h.recordWill(p.ClientID(), nil)
+	defer h.willGone(p.ClientID())
 	if w.door != nil {
 		if err := w.door.mayPublish(p.ClientID(), w.who, w.Message.Topic, w.Message.QoS, w.Message.Retain); err != nil {
 			h.willsRefused.Add(1)
