@@ -77,6 +77,9 @@ type (
 		Path  string `yaml:"path"`
 		Group string `yaml:"group"`
 	}
+	fakeSPI struct {
+		Bus string `yaml:"bus" bus:"spi" req:"1" ex:"spi0"`
+	}
 	fakeModbus struct {
 		Bus    string `yaml:"bus" bus:"modbus" req:"1" ex:"rs485a"`
 		Unit   int    `yaml:"unit"`
@@ -162,10 +165,11 @@ func testTables() Tables {
 	gpio := Driver{Options: func() any { return &fakeGPIO{Bias: "as_is", Initial: "inactive"} }}
 	return Tables{
 		Drivers: map[string]Driver{
-			"system": {Options: func() any { return &struct{}{} }},
-			"hwmon":  {Options: func() any { return &fakeHwmon{} }},
-			"lines":  {Options: func() any { return &fakeLines{Port: fakePort{Baud: 9600, DTR: "keep"}, Format: "json"} }, Entity: func() any { return &fakeEntity{} }},
-			"bme280": {Options: func() any { return &fakeI2C{Address: 0x76} }},
+			"system":  {Options: func() any { return &struct{}{} }},
+			"hwmon":   {Options: func() any { return &fakeHwmon{} }},
+			"lines":   {Options: func() any { return &fakeLines{Port: fakePort{Baud: 9600, DTR: "keep"}, Format: "json"} }, Entity: func() any { return &fakeEntity{} }},
+			"bme280":  {Options: func() any { return &fakeI2C{Address: 0x76} }},
+			"mcp3008": {Options: func() any { return &fakeSPI{} }},
 			"modbus": {Options: func() any { return &fakeModbus{Unit: 1} }, EntityList: "registers",
 				Entity: func() any { return &fakeRegister{Table: "holding", Scale: 1} }},
 			"gpio_in":  gpio,

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"periph.io/x/conn/v3/i2c"
 
@@ -27,6 +28,7 @@ import (
 type simulated struct {
 	*bus.Buses
 	wires *chipsim.Bus
+	guard *bus.Guard // on wires
 	root  string
 }
 
@@ -34,7 +36,7 @@ func (m *simulated) I2C(id string) (i2c.Bus, error) {
 	if id != "1" {
 		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("no such bus")}
 	}
-	return bus.NewGuard(id, m.wires, 0x7FFFFFFFFFFFFFFF), nil
+	return m.guard, nil
 }
 
 func (m *simulated) Root() string { return m.root }
@@ -46,7 +48,8 @@ func newSimulated(t *testing.T) *simulated {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Buses = b
+	m.Buses, m.guard = b, bus.NewGuard("1", m.wires, time.Minute)
+	t.Cleanup(func() { m.guard.Close() })
 	m.wires.Plug(0x76, chipsim.NewBME280(0x60, chipsim.Typical()))
 	m.wires.Plug(0x48, chipsim.NewADS1115())
 	for name, content := range map[string]string{

@@ -25,25 +25,33 @@ type lineInfo struct {
 
 // GPIOChip is one GPIO controller of the machine, for people.
 type GPIOChip struct {
-	Name, Label string
-	Lines       int
-	// Used and Free name lines that have a name or a user, as "GPIO17 (dunlin)".
+	Name, Label  string
+	Lines, InUse int
+	// Used are lines in use whose name or user is known, as "GPIO17 (dunlin)",
+	// Free the names of the others.
 	Used, Free []string
 }
 
 // GPIO describes the GPIO controllers below root. It claims and changes none.
 func GPIO(root string) ([]GPIOChip, error) {
 	chips, err := allChips(root)
-	var out []GPIOChip
+	return forPeople(chips), err
+}
+
+func forPeople(chips []chip) (out []GPIOChip) {
 	for _, c := range chips {
 		g := GPIOChip{Name: c.name, Label: c.label, Lines: len(c.lines)}
 		for i, l := range c.lines {
-			if l.name == "" {
-				l.name = strconv.Itoa(i)
+			if l.used {
+				g.InUse++
 			}
 			switch {
 			case l.used && l.consumer != "":
+				if l.name == "" {
+					l.name = strconv.Itoa(i)
+				}
 				g.Used = append(g.Used, l.name+" ("+l.consumer+")")
+			case l.name == "":
 			case l.used:
 				g.Used = append(g.Used, l.name)
 			default:
@@ -52,7 +60,7 @@ func GPIO(root string) ([]GPIOChip, error) {
 		}
 		out = append(out, g)
 	}
-	return out, err
+	return out
 }
 
 // candidates is how many names an error lists at most.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -50,5 +51,15 @@ func TestFindLine(t *testing.T) {
 	twin := append(board(), chip{name: "gpiochip2", label: "mcp23017", lines: make([]lineInfo, 16)})
 	if _, _, err := find(twin, sensors.LineOptions{Chip: "mcp23017"}); err == nil || !strings.Contains(err.Error(), "two GPIO chips") {
 		t.Errorf("a label that two chips bear: %v", err)
+	}
+}
+
+func TestGPIOForPeople(t *testing.T) {
+	got := forPeople([]chip{{name: "gpiochip0", label: "bcm", lines: []lineInfo{
+		{name: "GPIO0"}, {name: "GPIO1", used: true, consumer: "dunlin"}, {used: true, consumer: "led"}, {name: "GPIO3", used: true}, {used: true}, {},
+	}}})
+	want := "[{gpiochip0 bcm 6 4 [GPIO1 (dunlin) 2 (led) GPIO3] [GPIO0]}]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
 	}
 }

@@ -37,6 +37,7 @@ var probes = []probe{
 	{0x76, 0x77, []string{"d0:56"}, "bmp280", "BMP280 (sample)"},
 	{0x76, 0x77, []string{"d0:57"}, "bmp280", "BMP280 (sample)"},
 	{0x76, 0x77, []string{"d0:61"}, "", "BME680: no driver"},
+	{0x76, 0x77, []string{"0d:10"}, "", "DPS310: driver iio reads it, with bind"},
 	{0x76, 0x77, []string{"d0:d0"}, "", "TCA9548A multiplexer"}, // what is written is read back
 }
 
@@ -54,5 +55,5 @@ var usual = []struct {
 	{0x50, 0x57, "", "memory?"},
 	{0x5C, 0x5C, "bh1750", "BH1750?"},
 	{0x68, 0x68, "", "clock or motion sensor?"},
-	{0x70, 0x77, "", "multiplexer?"},
+	{0x70, 0x75, "", "multiplexer?"},
 }

@@ -87,11 +87,15 @@ func (o *Options) gpio(r *Report) {
 		r.skip("GPIO: " + err.Error())
 	}
 	for _, c := range chips {
-		i := Item{Kind: "gpio", Where: c.Name, What: fmt.Sprintf("%s, %d lines", c.Label, c.Lines)}
+		i := Item{Kind: "gpio", Where: c.Name, What: fmt.Sprintf("%s, %d lines", c.Label, c.Lines), Note: fmt.Sprintf("%d in use", c.InUse)}
 		if len(c.Used) > 0 {
-			i.Note = fmt.Sprintf("%d in use: %s; ", len(c.Used), strings.Join(c.Used, ", "))
+			i.Note += ": " + strings.Join(c.Used, ", ")
 		}
-		i.Note += "free: " + strings.Join(c.Free, " ")
+		if len(c.Free) > 0 {
+			i.Note += "; free: " + strings.Join(c.Free, " ")
+		} else {
+			i.Note += "; the free ones have no names: {chip: " + c.Label + ", offset: N}"
+		}
 		r.add(i)
 	}
 }

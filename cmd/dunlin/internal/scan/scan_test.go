@@ -61,7 +61,7 @@ func newMachine(t *testing.T) *machine {
 			return g, nil
 		},
 		GPIO: func(string) ([]bus.GPIOChip, error) {
-			return []bus.GPIOChip{{Name: "gpiochip0", Label: "pinctrl-bcm2835", Lines: 3, Used: []string{"GPIO17 (dunlin)"}, Free: []string{"GPIO4", "GPIO5"}}}, nil
+			return []bus.GPIOChip{{Name: "gpiochip0", Label: "pinctrl-bcm2835", Lines: 3, InUse: 1, Used: []string{"GPIO17 (dunlin)"}, Free: []string{"GPIO4", "GPIO5"}}}, nil
 		},
 		Driver: func(string) bool { return true },
 	}
