@@ -102,7 +102,8 @@ type lines struct {
 	o     *linesOptions
 	parse lineParser
 	pick  *picker
-	lines *serial.Lines
+	// dropped counts what was no line, or no telegram.
+	dropped func() uint64
 	// mismatched counts lines without a value since the driver was made; told is
 	// the count of rejected lines as it was last published.
 	mismatched, told uint64
@@ -124,18 +125,31 @@ func newLines(o *linesOptions, entities map[string]any) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
+	d, err := newText(o, parse, entities)
+	if err != nil {
+		return nil, err
+	}
+	for name, c := range o.Commands {
+		if d.commands[name], err = compileCommand(name, &c, o.Format); err != nil {
+			return nil, fmt.Errorf("commands.%s: %w", name, err)
+		}
+	}
+	return d, nil
+}
+
+// newText makes a driver of lines that parse understands, for o without
+// commands.
+func newText(o *linesOptions, parse lineParser, entities map[string]any) (*lines, error) {
 	pick, err := newPicker(o, entities)
 	if err != nil {
 		return nil, err
 	}
 	d := &lines{o: o, parse: parse, pick: pick}
-	d.self, d.conf, d.commands = d, &o.Port, map[string]*command{}
-	d.lines = serial.NewLines(nil, d.cutting())
-	d.in = d.lines
-	for name, c := range o.Commands {
-		if d.commands[name], err = compileCommand(name, &c, o.Format); err != nil {
-			return nil, fmt.Errorf("commands.%s: %w", name, err)
-		}
+	in := serial.NewLines(nil, d.cutting())
+	d.self, d.conf, d.in, d.commands = d, &o.Port, in, map[string]*command{}
+	d.dropped = func() uint64 {
+		s := in.Stats()
+		return s.Overlong + s.Garbage + s.Partial
 	}
 	return d, nil
 }
@@ -177,8 +191,7 @@ func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Readi
 	}
 	if len(list) > 0 {
 		d.garbled.Store(false)
-		s := d.lines.Stats()
-		list = grown(list, rejectedLines, d.mismatched+s.Overlong+s.Garbage+s.Partial, &d.told)
+		list = grown(list, rejectedLines, d.mismatched+d.dropped(), &d.told)
 	}
 	if c != nil {
 		for _, f := range fields {

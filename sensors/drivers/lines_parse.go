@@ -16,10 +16,12 @@ import (
 
 // lineField is one value of a line. key finds it: the path in JSON, the key of
 // a pair, the number of a column or group; alias is the column's or group's
-// name. value is a string, quoted, json.Number, bool or nil (JSON's null).
+// name. value is a string, quoted, json.Number, bool, nil (JSON's null), or an
+// error that says why there is none.
 type lineField struct {
 	key, alias string
 	value      any
+	unit       string
 }
 
 // quoted is a string that the device itself marked as one: nothing is inferred

@@ -33,7 +33,7 @@ type wantedField struct {
 }
 
 // selectors are the keys of lineEntity by format.
-var selectors = map[string]string{"json": "path", "csv": "column", "key_value": "key", "regex": "group", "frames": "field"}
+var selectors = map[string]string{"json": "path", "csv": "column", "key_value": "key", "regex": "group", "frames": "field", "dsmr": "key"}
 
 func newPicker(o *linesOptions, entities map[string]any) (*picker, error) {
 	p := &picker{found: map[string]string{}, taken: map[string]bool{}}
@@ -113,7 +113,7 @@ func (p *picker) readings(fields []lineField, at time.Time) ([]sensors.Reading, 
 		}
 		seen = true
 		if fields[i].value != nil { // null: the device has no value now
-			list = append(list, reading(w.entity, w.kind, fields[i].value, at))
+			list = append(list, fields[i].reading(w.entity, w.kind, at))
 		}
 	}
 	if !seen {
@@ -126,7 +126,7 @@ func (p *picker) discover(fields []lineField, at time.Time) ([]sensors.Reading, 
 	var list []sensors.Reading
 	for _, f := range fields {
 		if name := p.name(f); name != "" && f.value != nil {
-			list = append(list, reading(name, "", f.value, at))
+			list = append(list, f.reading(name, "", at))
 		}
 	}
 	if len(fields) == 0 {
@@ -158,6 +158,15 @@ func (p *picker) name(f lineField) string {
 	}
 	p.found[label], p.taken[name] = name, true
 	return name
+}
+
+func (f *lineField) reading(entity, kind string, at time.Time) sensors.Reading {
+	if err, none := f.value.(error); none {
+		return sensors.Reading{Entity: entity, At: at, Err: err}
+	}
+	r := reading(entity, kind, f.value, at)
+	r.Unit = f.unit
+	return r
 }
 
 // reading makes a value of kind, or infers what it is. A value that is not of

@@ -1,0 +1,148 @@
+package drivers
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+func init() {
+	register("dsmr", sensors.DriverSpec{
+		Doc: "A smart meter's P1 port (DSMR 4 and 5, and its relatives in Belgium, Luxembourg and Sweden): energy, power, voltage, and the gas, water and heat meters behind it.",
+		Options: func() any {
+			o := &dsmrOptions{Port: serial.DefaultConfig(), CRC: true}
+			o.Port.Baud = 115200
+			return o
+		},
+		Entity: func() any { return &dsmrEntity{} },
+		New: func(options any, entities map[string]any) (sensors.Driver, error) {
+			return newDSMR(options.(*dsmrOptions), entities)
+		},
+	})
+}
+
+type dsmrOptions struct {
+	Port serial.Config `yaml:"port" doc:"the serial port; 115200 baud when it is not given"`
+	CRC  bool          `yaml:"crc" doc:"telegrams without a checksum are refused; meters before DSMR 4 have none"`
+}
+
+type dsmrEntity struct {
+	OBIS string `yaml:"obis" doc:"the code of the value, as 1-0:32.7.0, for what has no name here"`
+}
+
+// dsmrNames are the values by code. Source: Netbeheer Nederland, P1 Companion
+// Standard 5.0.2, tables 6-2 and 6-3; codes without tariff are Sweden's and
+// Luxembourg's.
+var dsmrNames = [...]struct{ code, name string }{
+	{"1-0:1.8.0", "energy_import"}, {"1-0:2.8.0", "energy_export"},
+	{"1-0:1.8.1", "energy_import_t1"}, {"1-0:1.8.2", "energy_import_t2"},
+	{"1-0:2.8.1", "energy_export_t1"}, {"1-0:2.8.2", "energy_export_t2"},
+	{"0-0:96.14.0", "tariff"}, {"1-0:1.7.0", "power_import"}, {"1-0:2.7.0", "power_export"},
+	{"1-0:21.7.0", "power_import_l1"}, {"1-0:41.7.0", "power_import_l2"}, {"1-0:61.7.0", "power_import_l3"},
+	{"1-0:22.7.0", "power_export_l1"}, {"1-0:42.7.0", "power_export_l2"}, {"1-0:62.7.0", "power_export_l3"},
+	{"1-0:32.7.0", "voltage_l1"}, {"1-0:52.7.0", "voltage_l2"}, {"1-0:72.7.0", "voltage_l3"},
+	{"1-0:31.7.0", "current_l1"}, {"1-0:51.7.0", "current_l2"}, {"1-0:71.7.0", "current_l3"},
+	{"1-0:32.32.0", "voltage_sags_l1"}, {"1-0:52.32.0", "voltage_sags_l2"}, {"1-0:72.32.0", "voltage_sags_l3"},
+	{"1-0:32.36.0", "voltage_swells_l1"}, {"1-0:52.36.0", "voltage_swells_l2"}, {"1-0:72.36.0", "voltage_swells_l3"},
+	{"0-0:96.7.21", "power_failures"}, {"0-0:96.7.9", "long_power_failures"},
+}
+
+// mbusNames are the kinds of meters behind the smart meter, by their device
+// type in EN 13757-3.
+var mbusNames = map[string]string{"2": "electricity", "3": "gas", "4": "heat", "6": "hot_water", "7": "water", "10": "cooling", "11": "cooling", "12": "heat", "13": "heat_cooling"}
+
+func newDSMR(o *dsmrOptions, entities map[string]any) (sensors.Driver, error) {
+	wanted := map[string]any{}
+	for name, options := range entities {
+		e, _ := options.(*dsmrEntity)
+		code := ""
+		if e != nil {
+			code = e.OBIS
+		}
+		known := slices.ContainsFunc(dsmrNames[:], func(n struct{ code, name string }) bool { return n.name == name })
+		for _, meter := range mbusNames {
+			known = known || name == meter || strings.HasPrefix(name, meter+"_")
+		}
+		switch a, b, ok := strings.Cut(code, ":"); {
+		case code == "" && !known && name != rejectedLines:
+			return nil, fmt.Errorf("entities.%s: which value is it? give its obis, as 1-0:32.7.0", name)
+		case code != "" && (!ok || !strings.Contains(a, "-") || strings.Count(b, ".") != 2):
+			return nil, fmt.Errorf("entities.%s.obis: %q is no code, as 1-0:32.7.0", name, code)
+		}
+		wanted[name] = &lineEntity{Key: code}
+	}
+	parse := func(telegram string) ([]lineField, error) {
+		fields, err := parseTelegram(telegram, o.CRC)
+		if len(wanted) == 0 { // serial numbers and messages are for those who ask
+			fields = slices.DeleteFunc(fields, func(f lineField) bool { return f.alias == "" })
+		}
+		return fields, err
+	}
+	d, err := newText(&linesOptions{Port: o.Port, Format: "dsmr", FirstLine: "keep"}, parse, wanted)
+	if err != nil {
+		return nil, err
+	}
+	in := serial.NewFrames(nil, serial.Framing{Kind: "telegram", Max: 8192})
+	d.in = in
+	d.dropped = func() uint64 { return in.Stats().Rejected }
+	return d, nil
+}
+
+// parseTelegram takes a telegram apart: "/" head, lines of code(value*unit),
+// "!" and the CRC-16 of all that up to the "!".
+func parseTelegram(telegram string, mustCheck bool) ([]lineField, error) {
+	end := strings.LastIndexByte(telegram, '!')
+	if end < 0 || telegram[0] != '/' {
+		return nil, errors.New("no telegram")
+	}
+	check := strings.TrimSpace(telegram[end+1:])
+	arc, _ := serial.CheckNamed("crc16_arc")
+	want, err := hex.DecodeString(check)
+	if check == "" && mustCheck {
+		return nil, errors.New("the checksum is missing; crc: false is for meters without one")
+	}
+	if check != "" && (err != nil || len(want) != 2 || uint32(want[0])<<8|uint32(want[1]) != arc.Sum([]byte(telegram[:end+1]))) {
+		return nil, errors.New("the checksum is wrong")
+	}
+	var fields []lineField
+	meters := map[string]string{} // device type by channel
+	for _, line := range strings.Split(telegram[:end], "\n") {
+		line = strings.TrimSpace(line)
+		code, rest, ok := strings.Cut(line, "(")
+		last := strings.LastIndexByte(rest, '(')
+		if rest = rest[last+1:]; !ok || !strings.HasSuffix(rest, ")") {
+			continue
+		}
+		value, unit, _ := strings.Cut(rest[:len(rest)-1], "*")
+		channel, kind, mbus := strings.Cut(strings.TrimPrefix(code, "0-"), ":24.")
+		if mbus && kind == "1.0" {
+			if n, err := strconv.Atoi(value); err == nil {
+				meters[channel] = mbusNames[strconv.Itoa(n)]
+			}
+			continue
+		}
+		f := lineField{key: code, unit: strings.Replace(unit, "m3", "m³", 1), value: value}
+		if infer(value) == value {
+			f.value = quoted(value)
+		}
+		for _, n := range dsmrNames {
+			if n.code == code {
+				f.alias = n.name
+			}
+		}
+		if mbus && strings.HasPrefix(kind, "2.") {
+			f.alias = meters[channel]
+			if f.alias != "" && slices.ContainsFunc(fields, func(o lineField) bool { return o.alias == f.alias }) {
+				f.alias += "_" + channel // the second meter of its kind
+			}
+		}
+		fields = append(fields, f)
+	}
+	return fields, nil
+}

@@ -1,0 +1,98 @@
+package drivers
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+// telegram adds the checksum to lines.
+func telegram(lines ...string) string {
+	text := "/ISk5\\2MT382-1000\r\n\r\n" + strings.Join(lines, "\r\n") + "\r\n!"
+	c, _ := serial.CheckNamed("crc16_arc")
+	return fmt.Sprintf("%s%04X\r\n", text, c.Sum([]byte(text)))
+}
+
+// dsmrExample has the lines of the P1 Companion Standard's example, with a
+// second gas meter and a water meter.
+var dsmrExample = []string{
+	"1-3:0.2.8(50)", "0-0:1.0.0(101209113020W)", "0-0:96.1.1(4B384547303034303436333935353037)",
+	"1-0:1.8.1(123456.789*kWh)", "1-0:1.8.2(123456.789*kWh)", "1-0:2.8.1(123456.789*kWh)", "1-0:2.8.2(123456.789*kWh)",
+	"0-0:96.14.0(0002)", "1-0:1.7.0(01.193*kW)", "1-0:2.7.0(00.000*kW)", "0-0:96.7.21(00004)", "0-0:96.7.9(00002)",
+	"1-0:99.97.0(2)(0-0:96.7.19)(101208152415W)(0000000240*s)(101208151004W)(0000000301*s)",
+	"1-0:32.32.0(00002)", "1-0:52.32.0(00001)", "1-0:72.32.0(00000)", "1-0:32.36.0(00000)", "1-0:52.36.0(00003)", "1-0:72.36.0(00000)",
+	"0-0:96.13.0(303132333435363738393A3B3C3D3E3F)",
+	"1-0:32.7.0(220.1*V)", "1-0:52.7.0(220.2*V)", "1-0:72.7.0(220.3*V)", "1-0:31.7.0(001*A)", "1-0:51.7.0(002*A)", "1-0:71.7.0(003*A)",
+	"1-0:21.7.0(01.111*kW)", "1-0:41.7.0(02.222*kW)", "1-0:61.7.0(03.333*kW)", "1-0:22.7.0(04.444*kW)", "1-0:42.7.0(05.555*kW)", "1-0:62.7.0(06.666*kW)",
+	"0-1:24.1.0(003)", "0-1:96.1.0(3232323241424344313233343536373839)", "0-1:24.2.1(101209112500W)(12785.123*m3)",
+	"0-2:24.1.0(007)", "0-2:24.2.1(101209112500W)(00872.234*m3)",
+	"0-3:24.1.0(003)", "0-3:24.2.1(101209112500W)(00001.500*m3)",
+}
+
+func TestDSMR(t *testing.T) {
+	k := newTalkerOf(t, "dsmr", func(o any, path string) { o.(*dsmrOptions).Port.Path = path },
+		map[string]any{"energy_import_t1": &dsmrEntity{}, "tariff": &dsmrEntity{}, "power_import": &dsmrEntity{}, "voltage_l2": &dsmrEntity{}, "power_export_l3": &dsmrEntity{},
+			"gas": &dsmrEntity{}, "gas_3": &dsmrEntity{}, "water": &dsmrEntity{}, "frequency": &dsmrEntity{OBIS: "1-0:14.7.0"}, "id": &dsmrEntity{OBIS: "0-0:96.1.1"}})
+	want := map[string]any{"energy_import_t1": 123456.789, "tariff": int64(2), "power_import": 1.193, "voltage_l2": 220.2, "power_export_l3": 6.666,
+		"gas": 12785.123, "gas_3": 1.5, "water": 872.234, "id": "4B384547303034303436333935353037"}
+	k.Send("end of an old one)\r\n!0000\r\n" + telegram(dsmrExample...))
+	k.expect(t, want)
+	damaged := strings.Replace(telegram(dsmrExample...), "01.193", "91.193", 1)
+	unchecked := telegram(dsmrExample...)
+	unchecked = unchecked[:len(unchecked)-6] + "\r\n"
+	more := maps.Clone(want)
+	more["frequency"], more[rejectedLines] = 49.98, int64(2)
+	k.Send(damaged + unchecked + telegram(append(dsmrExample, "1-0:14.7.0(49.98*Hz)")...))
+	k.expect(t, more)
+	k.Send(damaged)
+	if list, err := k.d.(*lines).parse(damaged); err == nil {
+		t.Errorf("a damaged telegram: %v", list)
+	}
+}
+
+func TestDSMRFindsWhatThereIs(t *testing.T) {
+	k := newTalkerOf(t, "dsmr", func(o any, path string) { o.(*dsmrOptions).Port.Path, o.(*dsmrOptions).CRC = path, false })
+	old := telegram(dsmrExample[2], dsmrExample[3], dsmrExample[32], dsmrExample[34])
+	k.Send(old[:len(old)-6] + "\r\n")
+	list, err := k.read(t)
+	if v := values(list); err != nil || v["energy_import_t1"] != 123456.789 || v["gas"] != 12785.123 || len(v) != 2 {
+		t.Errorf("%v, %v", v, err)
+	}
+	for _, r := range list {
+		if want := map[string]string{"gas": "m³", "energy_import_t1": "kWh"}[r.Entity]; r.Unit != want {
+			t.Errorf("%s in %q", r.Entity, r.Unit)
+		}
+	}
+	for want, e := range map[string]map[string]any{
+		"entities.volts: which value": {"volts": &dsmrEntity{}}, "entities.v.obis:": {"v": &dsmrEntity{OBIS: "32.7.0"}},
+	} {
+		if _, err := build(t, "dsmr", func(o any) { o.(*dsmrOptions).Port.Path = "/dev/x" }, e); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if got := sensors.ReasonOf(k.d.(sensors.Pusher).OnSilence()); got != sensors.NoData {
+		t.Errorf("silence: %s", got)
+	}
+}
+
+func FuzzTelegram(f *testing.F) {
+	f.Add(telegram(dsmrExample...))
+	f.Add("/\n0-1:24.1.0(3)\n0-1:24.2.1()()(*m3)\n((()))\n!")
+	f.Fuzz(func(t *testing.T, text string) {
+		if text == "" {
+			return
+		}
+		fields, err := parseTelegram(text, false)
+		if err != nil {
+			return
+		}
+		for _, field := range fields {
+			checkReading(t, text, field.reading("x", "", time.Unix(0, 0)))
+		}
+	})
+}

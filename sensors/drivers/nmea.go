@@ -1,0 +1,283 @@
+package drivers
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+func init() {
+	register("nmea", sensors.DriverSpec{
+		Doc:     "A satellite receiver that talks NMEA 0183: position, speed, course, quality of the fix, and the time.",
+		Options: func() any { return &nmeaOptions{Port: serial.DefaultConfig(), RequireFix: true} },
+		New: func(options any, entities map[string]any) (sensors.Driver, error) {
+			o := options.(*nmeaOptions)
+			n := &nmea{o: o, step: adjustClock, synced: sensors.ClockSynced}
+			for name := range entities {
+				if !slices.Contains(nmeaEntities, name) {
+					return nil, fmt.Errorf("entities.%s: a receiver has %s", name, strings.Join(nmeaEntities, ", "))
+				}
+			}
+			if err := validated(o); err != nil {
+				return nil, err
+			}
+			// 82 characters are the standard's longest; receivers exceed it.
+			return newText(&linesOptions{Port: o.Port, Format: "nmea", FirstLine: "auto", MaxLength: 200}, n.parse, entities)
+		},
+	})
+}
+
+type nmeaOptions struct {
+	Port       serial.Config `yaml:"port" doc:"the serial port" req:"1"`
+	Talkers    []string      `yaml:"talkers" doc:"whose sentences are believed, as [GP, GN]; all when it is not given"`
+	RequireFix bool          `yaml:"require_fix" doc:"without a fix there is no position, speed and course, whatever the receiver says"`
+	Every      time.Duration `yaml:"every" doc:"publish the newest of so much time; every fix when it is not given"`
+	Clock      nmeaClock     `yaml:"clock" doc:"what the receiver's time is for"`
+}
+
+type nmeaClock struct {
+	Trust   bool          `yaml:"trust" doc:"set this machine's clock by it, unless something else keeps it; takes CAP_SYS_TIME"`
+	MaxSkew time.Duration `yaml:"max_skew" doc:"how far off the clock may be before it is set, 2s when it is not given; the line alone delays by up to one second"`
+}
+
+// Validate reports times that cannot be.
+func (o *nmeaOptions) Validate(report func(path, msg string)) {
+	if o.Every < 0 || o.Every > time.Hour {
+		report("every", "is not between 0s and 1h")
+	}
+	if s := o.Clock.MaxSkew; s != 0 && (s < 500*time.Millisecond || s > time.Hour) {
+		report("clock.max_skew", "is not between 500ms and 1h")
+	}
+}
+
+// nmeaEntities are what a receiver knows; the first six need a fix.
+var nmeaEntities = []string{"position", "latitude", "longitude", "altitude", "speed", "course", "satellites", "hdop", "pdop", "vdop", "fix", "time", "clock_offset", rejectedLines}
+
+// nmeaFixes are the words for the quality in GGA, by its number.
+var nmeaFixes = [...]string{"none", "gps", "dgps", "pps", "rtk", "float_rtk", "estimated", "manual", "simulated"}
+
+// nmea gathers the sentences of one fix: receivers send several with the same
+// time. The sentence that came last before the time changed is the last of
+// the next fix too.
+type nmea struct {
+	o *nmeaOptions
+	// step moves the system's clock; synced tells whether it can be believed.
+	step   func(by time.Duration) error
+	synced func() bool
+	ours   bool // the clock is kept by this driver
+
+	fields []lineField
+	clock  string // of the fix, as hhmmss
+	kind   string // of the newest sentence
+	// first and last are the kinds that a fix begins and ends with.
+	first, last string
+	fixed       bool
+	told        time.Time
+}
+
+// parse takes a sentence; it returns values when a fix is complete.
+// Sources: NMEA 0183 as receivers' protocol descriptions repeat it, u-blox 6
+// Receiver Description, chapter "NMEA Protocol".
+func (n *nmea) parse(line string) ([]lineField, error) {
+	f, err := nmeaFields(line)
+	if err != nil || f == nil || len(n.o.Talkers) > 0 && !slices.Contains(n.o.Talkers, f[0][:2]) {
+		return nil, err
+	}
+	kind := f[0][2:]
+	at, ok := map[string]int{"RMC": 1, "GGA": 1, "GLL": 5, "GSA": 0, "VTG": 0}[kind]
+	if !ok {
+		return nil, nil
+	}
+	for len(f) < 18 {
+		f = append(f, "") // old receivers leave out what was added later
+	}
+	var done []lineField
+	if at > 0 && f[at] != n.clock || kind == n.first { // without a fix there may be no time
+		if len(n.fields) > 0 {
+			n.last = n.kind
+			done = n.finish()
+		}
+		n.first = kind
+		if at > 0 {
+			n.clock = f[at]
+		}
+	}
+	n.kind = kind
+	if err := n.take(kind, f); err != nil {
+		return nil, err
+	}
+	if kind == n.last {
+		if newer := n.finish(); newer != nil {
+			done = newer
+		}
+	}
+	return done, nil
+}
+
+// nmeaFields checks a sentence's checksum and takes it apart; nil is another
+// kind of line, as AIS has.
+func nmeaFields(line string) ([]string, error) {
+	body, ok := strings.CutPrefix(line, "$")
+	if !ok {
+		return nil, nil
+	}
+	body, check, ok := strings.Cut(body, "*")
+	want, err := hex.DecodeString(check)
+	sum := byte(0)
+	for _, b := range []byte(body) {
+		sum ^= b
+	}
+	if !ok || err != nil || len(want) != 1 || want[0] != sum {
+		return nil, errors.New("the checksum is wrong")
+	}
+	f := strings.Split(body, ",")
+	if len(f[0]) != 5 {
+		return nil, nil // a manufacturer's own
+	}
+	return f, nil
+}
+
+// take adds what one sentence says.
+func (n *nmea) take(kind string, f []string) error {
+	switch kind {
+	case "RMC":
+		n.fix(f[2] == "A", "")
+		return errors.Join(n.degrees(f[3:]), n.number("speed", "km/h", f[7], 1.852), n.number("course", "°", f[8], 1), n.date(f[1], f[9]))
+	case "GGA":
+		q, err := strconv.Atoi("0" + f[6])
+		if err != nil || q >= len(nmeaFixes) {
+			return fmt.Errorf("%q is no quality of a fix", f[6])
+		}
+		n.fix(q > 0 && q < 6, nmeaFixes[q])
+		return errors.Join(n.degrees(f[2:]), n.number("satellites", "", f[7], 1), n.number("hdop", "", f[8], 1), n.number("altitude", "m", f[9], 1))
+	case "GLL":
+		n.fix(f[6] == "A", "")
+		return n.degrees(f[1:])
+	case "GSA":
+		return errors.Join(n.number("pdop", "", f[15], 1), n.number("hdop", "", f[16], 1), n.number("vdop", "", f[17], 1))
+	}
+	return errors.Join(n.number("course", "°", f[1], 1), n.number("speed", "km/h", f[7], 1))
+}
+
+func (n *nmea) set(key, unit string, value any) {
+	i := slices.IndexFunc(n.fields, func(f lineField) bool { return f.key == key })
+	if i < 0 {
+		i = len(n.fields)
+		n.fields = append(n.fields, lineField{key: key})
+	}
+	n.fields[i].value, n.fields[i].unit = value, unit
+}
+
+// fix notes whether the receiver knows where it is; word says how well.
+func (n *nmea) fix(good bool, word string) {
+	n.fixed = good
+	if word != "" {
+		n.set("fix", "", quoted(word))
+	}
+}
+
+func (n *nmea) number(key, unit, text string, scale float64) error {
+	if text == "" {
+		return nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
+		return fmt.Errorf("%s: %q is not a number", key, text)
+	}
+	n.set(key, unit, strconv.FormatFloat(math.Round(v*scale*1e6)/1e6, 'f', -1, 64))
+	return nil
+}
+
+// degrees reads latitude and longitude: ddmm.mm,N,dddmm.mm,E.
+func (n *nmea) degrees(f []string) error {
+	for i, key := range []string{"latitude", "longitude"} {
+		text, side := f[2*i], f[2*i+1]
+		if text == "" {
+			continue
+		}
+		v, err := strconv.ParseFloat(text, 64)
+		whole := math.Floor(v / 100)
+		deg := whole + (v-100*whole)/60
+		if err != nil || !(v >= 0) || v-100*whole >= 60 || deg > float64(90*(i+1)) || !strings.Contains([]string{"NS", "EW"}[i], side) || len(side) != 1 {
+			return fmt.Errorf("%q,%q is no %s", text, side, key)
+		}
+		if side == "S" || side == "W" {
+			deg = -deg
+		}
+		n.set(key, "°", strconv.FormatFloat(deg, 'f', 7, 64))
+	}
+	return nil
+}
+
+// date reads the time, and keeps this machine's clock if it is told to.
+func (n *nmea) date(clock, date string) error {
+	if clock == "" || date == "" || !n.fixed {
+		return nil // receivers say something before they know
+	}
+	t, err := time.Parse("020106 150405", date+" "+clock) // Parse takes fractions of a second
+	if err != nil {
+		return fmt.Errorf("%q,%q is no time", clock, date)
+	}
+	offset := t.Sub(time.Now())
+	n.set("time", "", quoted(t.Format(time.RFC3339)))
+	n.set("clock_offset", "s", strconv.FormatFloat(offset.Seconds(), 'f', 1, 64))
+	if n.o.Clock.Trust && (n.ours || !n.synced()) {
+		most := max(n.o.Clock.MaxSkew, 0)
+		if most == 0 {
+			most = 2 * time.Second
+		}
+		if offset.Abs() < most {
+			offset = 0
+		}
+		err := n.step(offset)
+		n.ours = err == nil
+		if err != nil {
+			n.set("clock_offset", "s", &sensors.Fault{Reason: sensors.Permission, Err: err})
+		}
+	}
+	return nil
+}
+
+// finish hands out what is known of one fix.
+func (n *nmea) finish() []lineField {
+	fields := n.fields
+	if !n.fixed && n.o.RequireFix {
+		for _, key := range nmeaEntities[:6] {
+			n.set(key, "", &sensors.Fault{Reason: sensors.NoData, Err: errors.New("the receiver has no fix")})
+		}
+		fields = n.fields
+	} else if text := nmeaPosition(fields); text != "" {
+		fields = append(fields, lineField{key: "position", value: quoted(text)})
+	}
+	n.fields = nil
+	if n.o.Every > 0 && time.Since(n.told) < n.o.Every-n.o.Every/20 {
+		return nil
+	}
+	n.told = time.Now()
+	return fields
+}
+
+// nmeaPosition is a JSON object of where the receiver is, "" when it does not
+// know.
+func nmeaPosition(fields []lineField) string {
+	text := ""
+	for _, key := range nmeaEntities[1:4] {
+		for _, f := range fields {
+			if f.key == key {
+				text += `,"` + key + `":` + f.value.(string)
+			}
+		}
+	}
+	if !strings.Contains(text, "longitude") || !strings.Contains(text, "latitude") {
+		return ""
+	}
+	return "{" + text[1:] + "}"
+}
