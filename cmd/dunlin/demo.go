@@ -38,6 +38,7 @@ func runDemo(ctx context.Context, args []string, s streams) int {
 	fs := pflag.NewFlagSet("demo", pflag.ContinueOnError)
 	port := fs.IntP("port", "p", 1883, "MQTT `port` of the gateway; a free one near it when it is taken")
 	cloudPort := fs.Int("cloud-port", 1884, "MQTT `port` of the pretended cloud")
+	httpPort := fs.Int("http-port", 8083, "`port` of the page")
 	cycle := fs.Duration("cycle", 2*time.Minute, "time from one outage to the next")
 	outage := fs.Duration("outage", 40*time.Second, "how long an outage takes")
 	verbose := fs.BoolP("verbose", "v", false, "show the log too")
@@ -55,7 +56,7 @@ func runDemo(ctx context.Context, args []string, s streams) int {
 	if *verbose {
 		log = slog.New(slog.NewTextHandler(s.err, nil))
 	}
-	if err := d.wire(*port, *cloudPort, log); err != nil {
+	if err := d.wire(*port, *cloudPort, *httpPort, log); err != nil {
 		fmt.Fprintf(s.err, "dunlin demo: %v\n", err)
 		return exitFailed
 	}
@@ -85,7 +86,7 @@ Examples:
 }
 
 // wire makes both sides; ports that are taken are replaced.
-func (d *demo) wire(port, cloudPort int, log *slog.Logger) error {
+func (d *demo) wire(port, cloudPort, httpPort int, log *slog.Logger) error {
 	cloud, err := listenNear(fmt.Sprintf("127.0.0.1:%d", cloudPort))
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func (d *demo) wire(port, cloudPort int, log *slog.Logger) error {
 		cloud.Close()
 		return err
 	}
-	env := map[string]string{"DEMO_MQTT": fmt.Sprintf("127.0.0.1:%d", port), "DEMO_CLOUD": cloud.Addr().String()}
+	env := map[string]string{"DEMO_MQTT": fmt.Sprintf("127.0.0.1:%d", port), "DEMO_CLOUD": cloud.Addr().String(), "DEMO_HTTP": fmt.Sprintf("127.0.0.1:%d", httpPort)}
 	cfg, errs := config.Load("demo.yaml", demoConfig, tables(), func(name string) (string, bool) {
 		v, ok := env[name]
 		return v, ok
@@ -115,13 +116,13 @@ func (d *demo) wire(port, cloudPort int, log *slog.Logger) error {
 	d.node = cfg.Node
 	d.gateway, err = wire(cfg, deps{
 		log: log.With("side", "gateway"), listen: listenNear, dial: d.link.Dial,
-		onEvent: d.story.bridgeEvent, retryMax: 2 * time.Second, volatile: true,
+		onEvent: d.story.bridgeEvent, retryMax: 2 * time.Second, volatile: true, control: true,
 	})
 	if err != nil {
 		cloud.Close()
 		return err
 	}
-	d.story.welcome(d, port, d.gateway.addresses[0], cloudPort, cloud.Addr())
+	d.story.welcome(d, []int{port, cloudPort, httpPort}, d.gateway.addresses[0], cloud.Addr(), d.gateway.page)
 	return nil
 }
 

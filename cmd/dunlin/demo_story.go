@@ -32,13 +32,14 @@ func (s *story) line(what, format string, args ...any) {
 }
 
 // welcome says where to connect, and which ports were taken.
-func (s *story) welcome(d *demo, wanted int, local net.Addr, wantedCloud int, cloud net.Addr) {
+func (s *story) welcome(d *demo, wanted []int, local, cloud, page net.Addr) {
 	fmt.Fprintf(s.w, "dunlin %s demo: this machine's values and simulated sensors, as node %s\n\n", readVersion().Version, d.node)
-	for _, p := range []struct{ wanted, got int }{{wanted, portOf(local)}, {wantedCloud, portOf(cloud)}} {
-		if p.wanted != p.got {
-			fmt.Fprintf(s.w, "  port %d is taken: using %d\n", p.wanted, p.got)
+	for i, got := range []int{portOf(local), portOf(cloud), portOf(page)} {
+		if wanted[i] != got {
+			fmt.Fprintf(s.w, "  port %d is taken: using %d\n", wanted[i], got)
 		}
 	}
+	fmt.Fprintf(s.w, "  page      http://127.0.0.1:%d\n", portOf(page))
 	fmt.Fprintf(s.w, "  gateway   mosquitto_sub -h 127.0.0.1 -p %d -t 'dunlin/#' -v\n", portOf(local))
 	fmt.Fprintf(s.w, "  cloud     mosquitto_sub -h 127.0.0.1 -p %d -t 'sites/#' -v\n", portOf(cloud))
 	fmt.Fprintf(s.w, "  command   mosquitto_pub -h 127.0.0.1 -p %d -q 1 -t cmd/%s/tank/pump/set -m ON\n", portOf(cloud), d.node)

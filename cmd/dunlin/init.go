@@ -42,6 +42,8 @@ auth:
   rules:                           # the first match wins; no match is refused
     - {user: "*", publish: ["#"], subscribe: ["#"]}
 
+http: {bind: ":8083"}              # the page, for the users above
+
 devices:
   - {name: host, driver: system, interval: 60s}
 `
@@ -127,7 +129,7 @@ func initialize(s streams, dir, user, text string, force, bridge bool) error {
 	if dir == "/etc/dunlin" {
 		next = "sudo dunlin service install"
 	}
-	fmt.Fprintf(s.out, "Checked   OK\nNext      %s\nThen      dunlin sub -h %s -u %s -P '%s' -v -t '#'\n", next, r.Node, user, password)
+	fmt.Fprintf(s.out, "Checked   OK\nNext      %s\nThen      dunlin sub -h %s -u %s -P '%s' -v -t '#'\nPage      http://%s:8083, as %s\n", next, r.Node, user, password, r.Node, user)
 	return nil
 }
 

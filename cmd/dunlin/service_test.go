@@ -22,7 +22,7 @@ func TestNewcomersPath(t *testing.T) {
 	root := t.TempDir()
 	dir := filepath.Join(root, "etc/dunlin")
 	code, out, stderr := runTool(t, "init", "--dir", dir)
-	m := regexp.MustCompile(`user admin, password  ([a-z1-9]{4}-[a-z1-9]{4}-[a-z1-9]{4}-[a-z1-9]{4})   ← shown once\nChecked   OK\nNext      (.*)\nThen      dunlin (sub .*)\n`).FindStringSubmatch(out)
+	m := regexp.MustCompile(`user admin, password  ([a-z1-9]{4}-[a-z1-9]{4}-[a-z1-9]{4}-[a-z1-9]{4})   ← shown once\nChecked   OK\nNext      (.*)\nThen      dunlin (sub .*)\nPage      http://[^/]*:8083, as admin\n$`).FindStringSubmatch(out)
 	if code != exitDone || m == nil {
 		t.Fatalf("init: %d\n%s%s", code, out, stderr)
 	}
@@ -37,7 +37,8 @@ func TestNewcomersPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(freeAddress(t))
-	changed := strings.Replace(string(text), `":1883"`, `"127.0.0.1:`+port+`"`, 1) + "data_dir: " + root + "/data\nhttp: {bind: \"\"}\n"
+	page := &remote{t: t, base: "http://" + freeAddress(t)}
+	changed := strings.NewReplacer(`":1883"`, `"127.0.0.1:`+port+`"`, `":8083"`, `"`+page.base[len("http://"):]+`"`).Replace(string(text)) + "data_dir: " + root + "/data\n"
 	if err := os.WriteFile(dir+"/dunlin.yaml", []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +53,10 @@ func TestNewcomersPath(t *testing.T) {
 	until(t, "the first value is there", func() bool {
 		code, out, _ := runTool(t, args...)
 		return code == exitDone && strings.HasPrefix(out, "dunlin/")
+	})
+	_, cookie := logIn(page, "admin", m[1])
+	until(t, "the first value is on the page", func() bool {
+		return strings.Contains(page.do("GET", "/api/v1/devices", "", "Cookie", cookie).body, `"values":[{"entity":`)
 	})
 	if code, _, _ := runTool(t, "sub", "-h", "127.0.0.1", "-p", port, "-u", "admin", "-P", "wrong", "-t", "#", "-W", "60"); code != 4 { // that of CONNACK
 		t.Errorf("a wrong password: exit %d", code)

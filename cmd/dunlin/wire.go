@@ -67,6 +67,7 @@ type gateway struct {
 	clock     *bridge.Clock     // of all bridges
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
+	page      net.Addr   // of http.bind; nil: it is off or taken
 	parts     []part
 	deps      deps
 	events    lines.Events                  // of clients

@@ -43,6 +43,7 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		Auth:    g.auth,
 		Lines:   cmp.Or(d.lines, new(lines.Ring)),
 		Events:  &g.events,
+		Trust:   d.volatile,
 		Check:   g.checkText,
 		Reload:  g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 	})
@@ -50,7 +51,9 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		<-ctx.Done()
 		return c.Close()
 	}}, part{"systemd", notifySystemd(a)}, part{"history", a.Remember})
-	if ln, err := api.Listen(socketPath(cfg)); err != nil {
+	if d.volatile {
+		// nothing of it is on disk, no socket either
+	} else if ln, err := api.Listen(socketPath(cfg)); err != nil {
 		d.logger("http").Warn("no control socket: 'dunlin status' and its like cannot reach this gateway", "err", err)
 	} else {
 		g.serve("socket", ln, a.ServeSocket)
@@ -58,9 +61,14 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 	if cfg.HTTP.Bind == "" {
 		return nil
 	}
-	ln, err := net.Listen("tcp", cfg.HTTP.Bind)
+	listen := d.listen
+	if listen == nil {
+		listen = func(bind string) (net.Listener, error) { return net.Listen("tcp", bind) }
+	}
+	ln, err := listen(cfg.HTTP.Bind)
 	switch {
 	case err == nil:
+		g.page = ln.Addr()
 		g.serve("http", ln, a.ServePort)
 	case cfg.IsSet("http.bind"):
 		return fmt.Errorf("http.bind: %w%s", err, bindHint(err))
