@@ -123,6 +123,9 @@ type Bridge struct {
 	Rate     float64 `json:"rate"`      // messages/s acknowledged
 	Drain    float64 `json:"drain"`     // until nothing waits, at that rate; 0: unknown, or nothing waits
 	DeadKept int     `json:"dead_kept"` // on the shelf of dead letters
+	// Removed are those that the server has: at any moment accepted = removed
+	// + waiting, those in flight included, + dropped, the dead included.
+	Removed uint64 `json:"removed"`
 	// Drops are those of Dropped, by reason.
 	Drops map[string]uint64 `json:"drops"`
 }
@@ -235,7 +238,7 @@ func describeBridge(b *bridge.Bridge) Bridge {
 		RTT: s.RTT.Seconds(), LastAck: age(s.LastAck), Waiting: s.Queue.Messages, Bytes: s.Queue.Bytes, Oldest: s.Queue.Oldest.Seconds(),
 		InFlight: s.InFlight, Accepted: s.Queue.Accepted, Acked: s.Acked, Dropped: s.Queue.Dropped, Dead: s.Dead, Received: s.Received,
 		Attempts: s.Attempts, Connects: s.Connects, Paused: s.Paused, AckAge: s.AckAge.Seconds(), Rate: s.Rate, Drain: s.Drain.Seconds(),
-		DeadKept: s.DeadKept, Drops: map[string]uint64{},
+		DeadKept: s.DeadKept, Removed: s.Queue.Removed, Drops: map[string]uint64{},
 	}
 	for reason, n := range s.Queue.Drops {
 		if n > 0 {

@@ -1,0 +1,105 @@
+//go:build linux
+
+package main
+
+import (
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/bridgetest"
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+)
+
+// TestOutage with a real server, which SIGTERM ends twice in the middle of the
+// drain. What arrived is what a subscriber finds that was away meanwhile.
+func TestOutageMosquitto(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	messages := times(t, "OUTAGE", 1200)
+	up := bridgetest.Mosquitto(t)
+	dial := func(id string) *mortal {
+		w, _, err := dialMortal(up.Addr(), packet.Connect{ClientID: []byte(id)}, new(atomic.Bool))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := dial("observer")
+	w.send(&packet.View{Type: packet.SUBSCRIBE, ID: 1, Filters: []packet.Filter{{Filter: []byte("k/#"), QoS: 2}}})
+	if v, err := w.receive(); err != nil || v.Type != packet.SUBACK {
+		t.Fatal(v.Type, err)
+	}
+	w.nc.Close()
+	up.Stop()
+	k := &killing{t: t, dir: t.TempDir()}
+	k.configure()
+	k.bridgeTo(up.Addr())
+	k.start()
+	backlog(t, k, messages)
+	up.Start()
+	socket := overSocket(t, filepath.Join(k.dir, "data", "dunlin.sock"))
+	waiting := func() int {
+		var b api.Bridge
+		socket.read("/api/v1/bridges/cloud", &b)
+		if b.Dropped > 0 || b.Accepted != b.Removed+uint64(b.Waiting) {
+			t.Errorf("the accounts do not balance: %+v", b)
+		}
+		return b.Waiting
+	}
+	for i, kill := range []string{"dunlin", "mosquitto", "dunlin", "mosquitto", "dunlin", "nobody"} {
+		goal := messages * (5 - i) / 6
+		if !cloudtest.WaitFor(10*time.Minute, func() bool { time.Sleep(10 * time.Millisecond); return waiting() <= goal }) {
+			t.Fatalf("%d messages wait, not %d", waiting(), goal)
+		}
+		switch kill {
+		case "dunlin":
+			k.kill()
+			k.start()
+			k.dialed(t).nc.Close()
+		case "mosquitto":
+			up.Stop()
+			up.Start()
+		}
+	}
+	k.stop()
+	end := dial("end")
+	defer end.nc.Close()
+	end.send(&packet.View{Type: packet.PUBLISH, ID: 1, Publish: packet.Publish{Topic: []byte("k/end"), Payload: []byte("end"), QoS: 1}})
+	all := observed(t, dial("observer"))
+	if n := different(all, map[string]int{}); n != messages {
+		t.Errorf("%d of %d messages arrived", n, messages)
+	}
+	inOrder(t, all)
+}
+
+// observed takes what waits for a session, up to the message "end".
+func observed(t *testing.T, w *mortal) (all []cloudtest.Message) {
+	t.Helper()
+	defer w.nc.Close()
+	for {
+		v, err := w.receive()
+		if err != nil {
+			t.Fatalf("after %d messages: %v", len(all), err)
+		}
+		switch v.Type {
+		case packet.PUBLISH:
+			if string(v.Publish.Payload) == "end" {
+				return all
+			}
+			all = append(all, cloudtest.Message{Message: v.Message(time.Now())})
+			answer := packet.PUBACK
+			if v.Publish.QoS == mqtt.ExactlyOnce {
+				answer = packet.PUBREC
+			}
+			w.send(&packet.View{Type: answer, ID: v.ID})
+		case packet.PUBREL:
+			w.send(&packet.View{Type: packet.PUBCOMP, ID: v.ID})
+		}
+	}
+}
