@@ -14,28 +14,29 @@ import (
 const (
 	gpioData      = 0x00
 	gpioDirection = 0x04
-	heaterLine    = 1
+	heaterLine    = 9 // B1
 )
 
 func ast2600() scenario {
 	return scenario{
 		name: "ast2600", console: "ttyS4,115200",
-		modules: []string{"gpio-aspeed", "i2c-aspeed", "i2c-dev", "lm75", "dps310", "mdio-aspeed", "realtek", "ftgmac100", "cdc-acm", "dummy_hcd", "g_serial"},
+		modules: []string{"gpio-aspeed", "i2c-aspeed", "i2c-dev", "lm75", "dps310", "mdio-aspeed", "realtek", "ftgmac100", "cdc-acm", "dummy_hcd", "usb_f_acm", "g_serial"},
 		config: bridge + `
 buses: [{id: i2c, type: i2c, path: /dev/i2c-3}]
 devices:
   - {name: room, driver: tmp105, bus: i2c, address: 0x49}
   - {name: board, driver: hwmon, match: {name: [tmp105]}, bind: {chip: tmp105, bus: i2c, address: 0x48}}
   - {name: air, driver: iio, match: {name: dps310}, bind: {chip: dps310, bus: i2c, address: 0x76}}
-  - {name: door, driver: gpio_in, line: {chip: gpiochip0, offset: 0}}
-  - {name: heater, driver: gpio_out, line: {chip: gpiochip0, offset: 1}, initial: active}
+  - {name: door, driver: gpio_in, line: {chip: gpiochip0, offset: 8}}
+  - {name: taken, driver: gpio_in, line: {chip: gpiochip0, offset: 0}} # MDIO has it
+  - {name: heater, driver: gpio_out, line: {chip: gpiochip0, offset: 9}, initial: active}
   - {name: scale, driver: lines, port: {usb: {vid: "0525", pid: "a4a7"}, settle: 0s}, format: json, stale_after: 10m}
 `,
 		qemu: func(k *kernel, dir string) []string {
 			return []string{"-M", "ast2600-evb", "-dtb", k.tree("aspeed-ast2600-evb.dtb"),
 				"-serial", "chardev:console",
 				"-device", "tmp105,id=room,bus=aspeed.i2c.bus.3,address=0x49", "-device", "tmp105,id=board,bus=aspeed.i2c.bus.3,address=0x48",
-				"-device", "dps310,bus=aspeed.i2c.bus.3,address=0x76", "-nic", "user",
+				"-device", "dps310,bus=aspeed.i2c.bus.3,address=0x76", "-net", "nic", "-net", "user",
 				"-trace", "aspeed_gpio_write", "-D", dir + "/trace"}
 		},
 		play: playAST2600,
@@ -47,7 +48,7 @@ func playAST2600(w *world) {
 		return
 	}
 	w.check("its first value is retained at the broker here", w.broker.retained("sites/board/status") == "online", "")
-	for name, topic := range map[string]string{"room": "room/temperature", "board": "board/temperature"} {
+	for name, topic := range map[string]string{"room": "room/temperature", "board": "board/temp1"} {
 		for _, celsius := range []float64{23.5, -10.25, 85, -40} {
 			err := w.m.set("/machine/peripheral/"+name, "temperature", int(celsius*1000))
 			w.do("QEMU sets the temperature", err)
@@ -63,9 +64,10 @@ func playAST2600(w *world) {
 	})
 	for i := range 4 {
 		level := i%2 == 0
-		w.do("QEMU sets the input", w.m.set("/machine/soc/gpio", "gpioA0", level))
+		w.do("QEMU sets the input", w.m.set("/machine/soc/gpio", "gpioB0", level))
 		w.becomes(fmt.Sprintf("the input shows edge %d", i+1), "door/input", map[bool]string{true: "ON", false: "OFF"}[level])
 	}
+	w.turns("a pin with another function says so", "taken/health", func(value string) bool { return strings.Contains(value, "another function") })
 	w.becomes("the output is active from the start", "heater/output", "ON")
 	w.noGlitch(true)
 	w.do("a command is sent", w.broker.publish("cmd/board/heater/output/set", "OFF"))

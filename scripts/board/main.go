@@ -169,7 +169,7 @@ data_dir: /data
 mqtt: {listeners: [{bind: "127.0.0.1:1883", anonymous: true}]}
 http: {bind: ""}
 log: {format: text}
-gateway: {defaults: {interval: 500ms, stale_after: 10s, will_delay: 2s}}
+gateway: {defaults: {interval: 500ms, stale_after: 10s, will_delay: 5s}}
 bridges:
   host:
     servers: ["mqtt://10.0.2.2:{port}"]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -52,6 +53,15 @@ func playVirt(w *world) {
 		w.becomes("the scale is online", "scale/availability", "online")
 		if n == 1 {
 			w.outage(func(text string) error { return say(line, text) }, "scale/n")
+		}
+		if n == 2 {
+			before := len(w.broker.values("sites/board/scale/availability"))
+			w.do("the adapter is pulled for a moment", w.m.ask("device_del", map[string]any{"id": "ftdi"}))
+			time.Sleep(200 * time.Millisecond)
+			w.do("and put back", plug())
+			w.speaksUntil(line, `{"n": 20}`, "scale/n", "20")
+			seen := w.broker.values("sites/board/scale/availability")[before:]
+			w.check("nobody saw that", len(seen) == 0, strings.Join(seen, " "))
 		}
 		w.do("the adapter is pulled", w.m.ask("device_del", map[string]any{"id": "ftdi"}))
 		w.becomes("the scale is offline without its adapter", "scale/availability", "offline")

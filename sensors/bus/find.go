@@ -68,23 +68,24 @@ const candidates = 12
 
 // find returns where the line is that o asks for. A line name counts when
 // exactly one line of all chips bears it.
-func find(chips []chip, o sensors.LineOptions) (name string, offset int, err error) {
+func find(chips []chip, o sensors.LineOptions) (c *chip, offset int, err error) {
 	if len(chips) == 0 {
-		return "", 0, notFound("this machine shows no GPIO chip (/dev/gpiochip*)")
+		return nil, 0, notFound("this machine shows no GPIO chip (/dev/gpiochip*)")
 	}
-	var c *chip
 	if o.Name != "" {
 		c, offset, err = findName(chips, o.Name)
 	} else {
 		c, offset, err = findOffset(chips, o.Chip, o.Offset)
 	}
 	if err != nil {
-		return "", 0, err
+		return nil, 0, err
 	}
-	if l := c.lines[offset]; l.used {
-		return "", 0, busy(c, offset)
+	// Used by nobody means that the pin has another function now. Some pin
+	// controllers hand it out all the same: the request will tell.
+	if l := c.lines[offset]; l.used && l.consumer != "" {
+		return nil, 0, busy(c, offset, l.consumer)
 	}
-	return c.name, offset, nil
+	return c, offset, nil
 }
 
 func findName(chips []chip, name string) (*chip, int, error) {
@@ -165,11 +166,6 @@ func notFound(format string, args ...any) error {
 }
 
 // busy names who has the line.
-func busy(c *chip, offset int) error {
-	by := c.lines[offset].consumer
-	if by == "" {
-		by = "the kernel"
-	}
-	return &sensors.Fault{Reason: sensors.Busy,
-		Err: fmt.Errorf("GPIO line %d %q of %s is in use by %q", offset, c.lines[offset].name, c.name, by)}
+func busy(c *chip, offset int, by string) error {
+	return &sensors.Fault{Reason: sensors.Busy, Err: fmt.Errorf("GPIO line %d %q of %s is in use by %q", offset, c.lines[offset].name, c.name, by)}
 }

@@ -15,6 +15,7 @@ func board() []chip {
 		soc.lines = append(soc.lines, lineInfo{name: n})
 	}
 	soc.lines[3] = lineInfo{name: "GPIO3", used: true, consumer: "gpio-keys"}
+	soc.lines[2].used = true // set to another function, and free
 	return []chip{soc, {name: "gpiochip1", label: "mcp23017", lines: make([]lineInfo, 16)}}
 }
 
@@ -37,7 +38,11 @@ func TestFindLine(t *testing.T) {
 		{o: sensors.LineOptions{Chip: "mcp23017", Offset: 16}, reason: sensors.NotFound, says: "0 to 15"},
 		{o: sensors.LineOptions{Chip: "mcp23017", Offset: -1}, reason: sensors.NotFound, says: "0 to 15"},
 	} {
-		chip, offset, err := find(board(), tc.o)
+		at, offset, err := find(board(), tc.o)
+		chip := ""
+		if at != nil {
+			chip = at.name
+		}
 		if tc.reason == "" && (err != nil || chip != tc.chip || offset != tc.offset) {
 			t.Errorf("%+v: %s %d, %v", tc.o, chip, offset, err)
 		}

@@ -49,14 +49,17 @@ func requestLine(root string, call ioctl, o sensors.LineOptions) (sensors.Line, 
 	if err != nil {
 		return nil, err
 	}
-	l := &line{what: fmt.Sprintf("GPIO line %d of %s", offset, chip), ioctl: call}
-	f, err := os.OpenFile(filepath.Join(root, "dev", chip), os.O_RDWR, 0)
+	l := &line{what: fmt.Sprintf("GPIO line %d of %s", offset, chip.name), ioctl: call}
+	f, err := os.OpenFile(filepath.Join(root, "dev", chip.name), os.O_RDWR, 0)
 	if err != nil {
-		return nil, openFault(chip, "gpio", err)
+		return nil, openFault(chip.name, "gpio", err)
 	}
 	defer f.Close()
 	r := lineRequest(o, offset)
 	if err := control(f, call, unix.GPIO_V2_GET_LINE_IOCTL, unsafe.Pointer(&r)); err != nil {
+		if chip.lines[offset].used {
+			return nil, busy(chip, offset, "another function of its pin")
+		}
 		return nil, requestFault(l.what, err)
 	}
 	// Not blocking, the runtime waits for edges without a thread.

@@ -194,7 +194,11 @@ func TestGPIOChips(t *testing.T) {
 		"no GPIO chip behind the name": {func(k *gpioFake) { k.fail[unix.GPIO_GET_CHIPINFO_IOCTL] = unix.ENOTTY }, sensors.IO},
 		"a kernel before 5.10":         {func(k *gpioFake) { k.fail[unix.GPIO_V2_GET_LINEINFO_IOCTL] = unix.EINVAL }, sensors.IO},
 		"a line in use":                {func(k *gpioFake) { k.lines[0].flags = gpioUsed; copy(k.lines[0].consumer[:], "spi0") }, sensors.Busy},
-		"a free line":                  {func(*gpioFake) {}, ""},
+		"a line with another function": {func(k *gpioFake) { k.lines[0].flags = gpioUsed }, ""},
+		"a line in use by nobody named": {func(k *gpioFake) {
+			k.lines[0].flags, k.fail[unix.GPIO_V2_GET_LINE_IOCTL] = gpioUsed, unix.EINVAL
+		}, sensors.Busy},
+		"a free line": {func(*gpioFake) {}, ""},
 	} {
 		k := newGPIOFake(t, "pinctrl-test", "GPIO0")
 		tc.prepare(k)
