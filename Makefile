@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 SOAK     ?= 10m
 export VERSION REVISION
 
-.PHONY: abuse backlog chips outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants release release-check help
+.PHONY: abuse backlog board chips outage crash kill run build install test check deps-test vet fuzz cross e2e interop vuln bench bench-smoke fresh soak clean spec spec-mutants release release-check help
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
@@ -92,6 +92,9 @@ page: ## build the web page from ui/ into cmd/dunlin/internal/page/dist (needs n
 
 browser: ## the page in a real browser against the real program: every page, journeys, accessibility, weight
 	@scripts/browser.sh
+
+board: ## dunlin's ARMv7 program on emulated boards (QEMU, Debian's kernel): BOARDS="ast2600 virt sabrelite"
+	@scripts/board.sh $(BOARDS)
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
