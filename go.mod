@@ -3,7 +3,6 @@ module github.com/dunlin-mqtt/dunlin
 go 1.26.0
 
 require (
-	github.com/spf13/pflag v1.0.10
 	go.bug.st/serial v1.8.0
 	golang.org/x/crypto v0.53.0
 	golang.org/x/sys v0.49.0

@@ -71,11 +71,10 @@ var mayImport = map[string][]string{
 
 // doors says which packages may import a dependency: one dependency, one door.
 var doors = map[string][]string{
-	"periph.io/x/conn":       {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers", "cmd/dunlin", "cmd/dunlin/internal/scan"},
-	"go.bug.st/serial":       {"serial"},
-	"github.com/spf13/pflag": {"cmd/dunlin"},
-	"golang.org/x/crypto":    {"broker/internal/auth"},
-	"golang.org/x/sys":       {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin", "scripts/board/guest"},
+	"periph.io/x/conn":    {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers", "cmd/dunlin", "cmd/dunlin/internal/scan"},
+	"go.bug.st/serial":    {"serial"},
+	"golang.org/x/crypto": {"broker/internal/auth"},
+	"golang.org/x/sys":    {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin", "scripts/board/guest"},
 }
 
 type goPackage struct {

@@ -12,9 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
@@ -25,7 +24,7 @@ const answerIn = 30 * time.Second
 // asker is a command that asks the running gateway over its socket.
 type asker struct {
 	s      streams
-	flags  *pflag.FlagSet
+	flags  *flags.Set
 	help   string
 	socket string
 	config string
@@ -35,7 +34,7 @@ type asker struct {
 }
 
 func newAsker(name, help string, s streams) *asker {
-	q := &asker{s: s, flags: pflag.NewFlagSet(name, pflag.ContinueOnError), help: help, patience: answerIn}
+	q := &asker{s: s, flags: flags.New(name), help: help, patience: answerIn}
 	q.flags.StringVar(&q.socket, "socket", os.Getenv("DUNLIN_SOCKET"), "the gateway's `socket`; $DUNLIN_SOCKET")
 	q.flags.StringVarP(&q.config, "config", "c", "", "configuration `file` whose data_dir has the socket")
 	return q

@@ -92,7 +92,6 @@ func (t *timeFlag) Set(text string) error {
 	return err
 }
 func (t *timeFlag) String() string { return string(*t) }
-func (t *timeFlag) Type() string   { return "time" }
 
 func runBridge(ctx context.Context, args []string, s streams) int {
 	j := &bridgeJob{asker: newAsker("bridge", bridgeHelp, s)}
@@ -155,7 +154,7 @@ func (j *bridgeJob) read(words []string) string {
 	if j.query == "seq" {
 		j.target += "?seq=" + url.QueryEscape(words[1])
 	} else if j.query != "" {
-		j.target += "?" + j.query + "=" + j.flags.Lookup(j.query).Value.String()
+		j.target += "?" + j.query + "=" + j.flags.Lookup(j.query).Text()
 	}
 	return ""
 }

@@ -9,9 +9,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -34,7 +33,7 @@ Exit codes: 0 valid, 2 wrong usage, 3 invalid.
 `
 
 func runCheck(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("check", pflag.ContinueOnError)
+	fs := flags.New("check")
 	named := fs.StringP("config", "c", "", "configuration `FILE`")
 	asJSON := fs.Bool("json", false, "print one JSON object a file")
 	code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, checkHelp, fs) })

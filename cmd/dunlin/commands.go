@@ -8,7 +8,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 // command is one row of the command table; help is made from it.
@@ -98,15 +98,12 @@ func unknownCommand(s streams, name string) int {
 
 // parseFlags parses args into fs, whose name is the command's. When done is
 // true the command is over, with code: help was shown or the usage was wrong.
-func parseFlags(fs *pflag.FlagSet, args []string, s streams, help func(io.Writer)) (code int, done bool) {
-	fs.SortFlags = false
-	fs.Usage = func() {}
-	fs.SetOutput(io.Discard)
+func parseFlags(fs *flags.Set, args []string, s streams, help func(io.Writer)) (code int, done bool) {
 	err := fs.Parse(args)
 	switch {
 	case err == nil:
 		return 0, false
-	case errors.Is(err, pflag.ErrHelp):
+	case errors.Is(err, flags.ErrHelp):
 		help(s.out)
 		return exitDone, true
 	}
@@ -119,18 +116,12 @@ func usageError(s streams, name, msg string) int {
 	return exitUsage
 }
 
-func describeFlagError(fs *pflag.FlagSet, err error) string {
-	var unknown *pflag.NotExistError
+func describeFlagError(fs *flags.Set, err error) string {
+	var unknown *flags.UnknownError
 	if !errors.As(err, &unknown) {
 		return err.Error()
 	}
-	if short := unknown.GetSpecifiedShortnames(); short != "" {
-		return err.Error()
-	}
-	name := unknown.GetSpecifiedName()
-	var names []string
-	fs.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return fmt.Sprintf("unknown flag --%s%s", name, didYouMean(name, names, "--"))
+	return err.Error() + didYouMean(unknown.Name, fs.Names(), "--")
 }
 
 // isTerminal reports whether w is a terminal. A character device that is not

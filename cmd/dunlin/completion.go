@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 const completionHelp = `Usage: dunlin completion bash|zsh|fish
@@ -25,7 +24,7 @@ Examples:
 `
 
 func runCompletion(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("completion", pflag.ContinueOnError)
+	fs := flags.New("completion")
 	if code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, completionHelp, fs) }); done {
 		return code
 	}

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/spf13/pflag"
-
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -26,7 +25,7 @@ Examples:
 `
 
 func runConfig(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("config", pflag.ContinueOnError)
+	fs := flags.New("config")
 	file := fs.StringP("config", "c", "", "configuration `file`")
 	origin := fs.Bool("origin", false, "add the place in the file")
 	if code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, configHelp, fs) }); done {

@@ -10,10 +10,9 @@ import (
 	"net"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -35,7 +34,7 @@ type demo struct {
 
 // runDemo is `dunlin demo`.
 func runDemo(ctx context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("demo", pflag.ContinueOnError)
+	fs := flags.New("demo")
 	port := fs.IntP("port", "p", 1883, "MQTT `port` of the gateway; a free one near it when it is taken")
 	cloudPort := fs.Int("cloud-port", 1884, "MQTT `port` of the pretended cloud")
 	httpPort := fs.Int("http-port", 8083, "`port` of the page")
@@ -67,7 +66,7 @@ func runDemo(ctx context.Context, args []string, s streams) int {
 	return exitDone
 }
 
-func helpDemo(fs *pflag.FlagSet) func(io.Writer) {
+func helpDemo(fs *flags.Set) func(io.Writer) {
 	return func(w io.Writer) {
 		fmt.Fprint(w, `Usage: dunlin demo [flags]
 

@@ -6,11 +6,11 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 func runHelp(ctx context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("help", pflag.ContinueOnError)
+	fs := flags.New("help")
 	man := fs.Bool("man", false, "write the manual page dunlin(1)")
 	code, done := parseFlags(fs, args, s, func(w io.Writer) {
 		printHelp(w, "Usage: dunlin help [COMMAND]\n\nExamples:\n  dunlin help\n  dunlin help sub\n  dunlin help --man | man -l -\n", fs)
@@ -48,7 +48,7 @@ func overview(w io.Writer) {
 }
 
 // printHelp writes the help of one command: its text, then its flags.
-func printHelp(w io.Writer, text string, fs *pflag.FlagSet) {
+func printHelp(w io.Writer, text string, fs *flags.Set) {
 	fmt.Fprint(w, text)
 	if usages := fs.FlagUsages(); usages != "" {
 		fmt.Fprintf(w, "\nFlags:\n%s", usages)

@@ -11,9 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 const initHelp = `Usage: dunlin init [--dir DIR] [--user NAME] [--bridge HOST] [--dry-run] [--force]
@@ -58,7 +57,7 @@ bridges:
 `
 
 func runInit(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("init", pflag.ContinueOnError)
+	fs := flags.New("init")
 	dir := fs.String("dir", "/etc/dunlin", "`directory` of the configuration")
 	user := fs.String("user", "admin", "`name` of the first user")
 	bridge := fs.String("bridge", "", "`host` of a server that gets this gateway's values")

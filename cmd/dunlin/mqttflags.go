@@ -9,18 +9,17 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/client"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 // mqttFlags are the flags that sub and pub share: mosquitto's letters with
 // mosquitto's meaning.
 type mqttFlags struct {
-	fs *pflag.FlagSet
+	fs *flags.Set
 
 	host, unix, url, bind string
 	port                  int
@@ -47,7 +46,7 @@ type willFlags struct {
 	retain         bool
 }
 
-func (m *mqttFlags) register(fs *pflag.FlagSet) {
+func (m *mqttFlags) register(fs *flags.Set) {
 	m.fs = fs
 	fs.StringVarP(&m.host, "host", "h", "localhost", "`HOST` to connect to")
 	fs.IntVarP(&m.port, "port", "p", 0, "`PORT` (default 1883, with TLS 8883)")

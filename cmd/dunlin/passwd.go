@@ -9,9 +9,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 const passwdHelp = `Usage: dunlin passwd FILE USER
@@ -49,7 +48,7 @@ type passwdJob struct {
 }
 
 func runPasswd(ctx context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("passwd", pflag.ContinueOnError)
+	fs := flags.New("passwd")
 	j := &passwdJob{}
 	fs.BoolVarP(&j.batch, "batch", "b", false, "take the password from the command line, where others may see it")
 	fs.BoolVarP(&j.create, "create", "c", false, "start a new file, whatever is in the old one")

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/client"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
-// propertyFlag is -D. It takes three or four arguments, which pflag does not
-// know of: joinProperties makes one of them first, separated by NUL, which no
+// propertyFlag is -D. It takes three or four arguments, which package flags
+// does not know of: joinProperties makes one of them first, separated by NUL, which no
 // argument can hold.
 type propertyFlag struct {
 	sets  client.PropertySets
@@ -26,13 +25,9 @@ func (p *propertyFlag) Set(joined string) error {
 	return p.sets.Add(parts[0], parts[1], parts[2:])
 }
 
-func (p *propertyFlag) String() string { return "" }
-
-func (p *propertyFlag) Type() string { return "packet name value" }
-
-// joinProperties joins the arguments of each -D. It walks args as pflag will,
+// joinProperties joins the arguments of each -D. It walks args as Parse will,
 // so that a "-D" which is another flag's value stays one.
-func joinProperties(fs *pflag.FlagSet, args []string) []string {
+func joinProperties(fs *flags.Set, args []string) []string {
 	var out []string
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
@@ -57,10 +52,10 @@ func joinProperties(fs *pflag.FlagSet, args []string) []string {
 }
 
 // takesNext reports whether the argument after arg is its value.
-func takesNext(fs *pflag.FlagSet, arg string) bool {
+func takesNext(fs *flags.Set, arg string) bool {
 	if long, ok := strings.CutPrefix(arg, "--"); ok {
 		f := fs.Lookup(long)
-		return f != nil && f.NoOptDefVal == ""
+		return f != nil && !f.Alone
 	}
 	if len(arg) < 2 || arg[0] != '-' {
 		return false
@@ -70,7 +65,7 @@ func takesNext(fs *pflag.FlagSet, arg string) bool {
 		if f == nil {
 			return false
 		}
-		if f.NoOptDefVal == "" {
+		if !f.Alone {
 			return i == len(arg)-1
 		}
 	}

@@ -6,9 +6,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 const pubHelp = `Usage: dunlin pub [FLAGS] -t TOPIC (-m MESSAGE | -f FILE | -s | -l | -n)
@@ -50,7 +49,7 @@ type pubFlags struct {
 	inflight    int
 }
 
-func (f *pubFlags) register(fs *pflag.FlagSet) {
+func (f *pubFlags) register(fs *flags.Set) {
 	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "`TOPIC` to publish to")
 	fs.StringVarP(&f.message, "message", "m", "", "`PAYLOAD` to send")
 	fs.StringVarP(&f.file, "file", "f", "", "send the contents of `FILE`")
@@ -109,7 +108,7 @@ func (f *pubFlags) check(args []string) error {
 // is over already, with code.
 func parsePub(args []string, s streams) (pub *publisher, code int, done bool) {
 	f := &pubFlags{}
-	fs := pflag.NewFlagSet("pub", pflag.ContinueOnError)
+	fs := flags.New("pub")
 	f.register(fs)
 	code, done = parseFlags(fs, joinProperties(fs, args), s, func(w io.Writer) { printHelp(w, pubHelp, fs) })
 	if done {

@@ -6,9 +6,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 const restoreHelp = `Usage: dunlin restore FILE DIR
@@ -24,7 +23,7 @@ Exit codes: 0 restored, 1 failed, 2 wrong usage.
 `
 
 func runRestore(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("restore", pflag.ContinueOnError)
+	fs := flags.New("restore")
 	if code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, restoreHelp, fs) }); done {
 		return code
 	}

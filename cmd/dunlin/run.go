@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/spf13/pflag"
-
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
 // runRun is `dunlin run`.
 func runRun(ctx context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	fs := flags.New("run")
 	file := fs.StringP("config", "c", "", "configuration `file`")
 	test := fs.BoolP("test", "t", false, "only check the configuration")
 	if code, done := parseFlags(fs, args, s, helpRun(fs)); done {
@@ -54,7 +53,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	return exitDone
 }
 
-func helpRun(fs *pflag.FlagSet) func(io.Writer) {
+func helpRun(fs *flags.Set) func(io.Writer) {
 	return func(w io.Writer) {
 		fmt.Fprint(w, `Usage: dunlin run [-c FILE]
 

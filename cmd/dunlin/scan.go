@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"periph.io/x/conn/v3/i2c"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/scan"
@@ -48,7 +48,7 @@ type scanFlags struct {
 }
 
 func runScan(ctx context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("scan", pflag.ContinueOnError)
+	fs := flags.New("scan")
 	f := &scanFlags{}
 	fs.StringVarP(&f.config, "config", "c", "", "configuration `file` whose devices are left alone")
 	fs.StringVar(&f.bus, "bus", "", "look at this I2C `bus` only, as i2c-1")

@@ -7,9 +7,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 const storeHelp = `Usage: dunlin store check DIR [--json] [--repair]
@@ -41,7 +40,7 @@ type storeJob struct {
 }
 
 func runStore(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("store", pflag.ContinueOnError)
+	fs := flags.New("store")
 	j := &storeJob{out: s.out, lines: json.NewEncoder(s.out), tell: func(string) {}}
 	fs.BoolVar(&j.json, "json", false, "print JSON Lines")
 	fs.BoolVar(&j.repair, "repair", false, "check: write what can be read anew, keep damaged files as *.bad")

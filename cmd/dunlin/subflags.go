@@ -6,11 +6,10 @@ import (
 	"io"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/client"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/format"
 )
 
@@ -55,7 +54,7 @@ type subFlags struct {
 	random                     float64
 }
 
-func (f *subFlags) register(fs *pflag.FlagSet) {
+func (f *subFlags) register(fs *flags.Set) {
 	fs.StringArrayVarP(&f.topics, "topic", "t", nil, "subscribe to this Topic `FILTER`; may be repeated")
 	fs.StringArrayVarP(&f.filterOut, "filter-out", "T", nil, "do not show topics that match `FILTER`; may be repeated")
 	fs.StringArrayVarP(&f.unsubscribe, "unsubscribe", "U", nil, "unsubscribe from `FILTER`; may be repeated")
@@ -126,7 +125,7 @@ func (f *subFlags) subscriptions() []mqtt.Subscription {
 // is over already, with code.
 func parseSub(args []string, s streams) (sub *subscriber, code int, done bool) {
 	f := &subFlags{}
-	fs := pflag.NewFlagSet("sub", pflag.ContinueOnError)
+	fs := flags.New("sub")
 	f.register(fs)
 	code, done = parseFlags(fs, joinProperties(fs, args), s, func(w io.Writer) { printHelp(w, subHelp, fs) })
 	if done {

@@ -8,9 +8,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/spf13/pflag"
-
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
 // version and revision are set by the build, as in
@@ -68,7 +67,7 @@ Examples:
 `
 
 func runVersion(_ context.Context, args []string, s streams) int {
-	fs := pflag.NewFlagSet("version", pflag.ContinueOnError)
+	fs := flags.New("version")
 	asJSON := fs.Bool("json", false, "print one JSON object")
 	code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, versionHelp, fs) })
 	if done {
