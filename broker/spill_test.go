@@ -127,3 +127,163 @@ func TestSessionBeyondItsHead(t *testing.T) {
 		publish(t, p, mqtt.Message{Topic: "r", QoS: 1, Retain: true, Payload: []byte("x")}) // the store looks
 	}
 }
+
+// What gives way when the queue of a session is full is what the configuration
+// says, with a part of it on disk, too.
+func TestSessionOverflow(t *testing.T) {
+	const n, bound, size = 600, 300, 400
+	for _, tc := range []struct {
+		policy broker.Overflow
+		check  func(t *testing.T, got []int, s broker.Stats)
+	}{
+		{broker.DropOldest, func(t *testing.T, got []int, s broker.Stats) {
+			if len(got) > bound || len(got) < bound-64 || got[0] != n-len(got) || got[len(got)-1] != n-1 || s.Drops.Full != uint64(n-len(got)) {
+				t.Errorf("%d, from %d to %d: %+v", len(got), got[0], got[len(got)-1], s.Drops)
+			}
+		}},
+		{broker.DropNewest, func(t *testing.T, got []int, s broker.Stats) {
+			if len(got) != bound || got[bound-1] != bound-1 || s.Drops.Full != n-bound {
+				t.Errorf("%d, from %d to %d: %+v", len(got), got[0], got[len(got)-1], s.Drops)
+			}
+		}},
+		{broker.Reject, func(t *testing.T, got []int, s broker.Stats) {
+			if len(got) != bound || s.Drops.Total() != 0 { // who publishes has heard of the others
+				t.Errorf("%d: %+v", len(got), s.Drops)
+			}
+		}},
+		{broker.LastValue, func(t *testing.T, got []int, s broker.Stats) {
+			if len(got) != bound || got[len(got)-1] != n-1 || s.Drops.Replaced != n-bound {
+				t.Errorf("%d, from %d to %d: %+v", len(got), got[0], got[len(got)-1], s.Drops)
+			}
+		}},
+		{broker.Downsample, func(t *testing.T, got []int, s broker.Stats) {
+			if len(got) >= bound || len(got) < bound/2 || got[0] != 0 || s.Drops.Sampled == 0 || s.Drops.Total() != uint64(n-len(got)) {
+				t.Errorf("%d, from %d to %d: %+v", len(got), got[0], got[len(got)-1], s.Drops)
+			}
+		}},
+	} {
+		t.Run(fmt.Sprint("policy ", tc.policy), func(t *testing.T) {
+			dir := t.TempDir()
+			b := brokertest.New(t, roomy(dir, tc.policy), func(o *broker.Options) { o.Limits.QueueMessages = bound })
+			away(t, b, "t/#@1")
+			p := attach(t, b, broker.ClientOptions{ID: "p"})
+			for i := range n {
+				err := p.Publish(t.Context(), mqtt.Message{Topic: fmt.Sprint("t/", i%10), QoS: 1, Payload: words(i, size)})
+				if rejected := tc.policy == broker.Reject && i >= bound; (err != nil) != rejected {
+					t.Fatalf("message %d: %v", i, err)
+				}
+			}
+			s := b.Client(mqtt.V5)
+			s.Connect("cid=s clean=0 se=1000000 sp=1")
+			s.Send("SUBSCRIBE id=9 f=end@0")
+			var got []int
+			for {
+				if b.Stats().Waiting == 0 {
+					s.Send("PINGREQ")
+				}
+				text := s.Receive()
+				if text == "PINGRESP" {
+					break
+				}
+				if !strings.HasPrefix(text, "PUBLISH") {
+					continue
+				}
+				var id, i int
+				fmt.Sscanf(text, "PUBLISH id=%d", &id)
+				if _, payload, _ := strings.Cut(text, "payload="); len(payload) > 7 {
+					i, _ = strconv.Atoi(payload[:7])
+				}
+				if len(got) > 0 && i <= got[len(got)-1] {
+					t.Fatalf("%d comes after %d", i, got[len(got)-1])
+				}
+				got = append(got, i)
+				s.Send(fmt.Sprintf("PUBACK id=%d", id))
+			}
+			tc.check(t, got, b.Stats())
+			if tc.policy == broker.Reject { // there is room again
+				publish(t, p, mqtt.Message{Topic: "t/0", QoS: 1, Payload: words(n, size)})
+			}
+		})
+	}
+}
+
+// What a member of a Shared Subscription had on disk when its session ended goes
+// to another one; sessions within their heads need no file.
+func TestSpilledMessagesOfAShare(t *testing.T) {
+	const n, size = 800, 200
+	dir := t.TempDir()
+	b := brokertest.New(t, roomy(dir, broker.DropOldest))
+	away(t, b, "$share/g/t@1")
+	p := attach(t, b, broker.ClientOptions{ID: "p"})
+	for i := range n {
+		publish(t, p, mqtt.Message{Topic: "t", QoS: 1, Payload: words(i, size)})
+	}
+	for i := range 50 {
+		c := b.Client(mqtt.V5)
+		c.Connect(fmt.Sprintf("cid=small%d clean=1 se=1000", i))
+		c.Send("SUBSCRIBE id=1 f=small@1")
+		c.Expect("SUBACK id=1 rcs=0x01")
+		c.Close()
+	}
+	for i := range 20 {
+		publish(t, p, mqtt.Message{Topic: "small", QoS: 1, Payload: words(i, size)})
+	}
+	if _, spills := onDiskNow(t, dir); spills > 1 {
+		t.Errorf("%d files for one session that is beyond its head", spills)
+	}
+	other := b.Client(mqtt.V5)
+	other.Connect("cid=other clean=1 se=1000")
+	other.Send("SUBSCRIBE id=1 f=$share/g/t@1")
+	other.Expect("SUBACK id=1 rcs=0x01")
+	s := b.Client(mqtt.V5)
+	s.Connect("cid=s clean=1") // its session ends [MQTT-3.1.2-4]
+	drains(t, other, 0, n, size)
+	if got := b.Stats(); got.Drops.Total() > 0 {
+		t.Errorf("%+v", got.Drops)
+	}
+}
+
+// [MQTT-4.3.3-10] A QoS 2 message that is read back has the Packet Identifier
+// that its place gives it, over a kill, and comes once.
+func TestSpilledQoS2(t *testing.T) {
+	const n, size = 700, 200
+	dir := t.TempDir()
+	b := brokertest.New(t, roomy(dir, broker.DropOldest))
+	away(t, b, "t@2")
+	p := attach(t, b, broker.ClientOptions{ID: "p"})
+	for i := range n {
+		publish(t, p, mqtt.Message{Topic: "t", QoS: 2, Payload: words(i, size)})
+	}
+	took := 0
+	for round := range 2 {
+		s := b.Client(mqtt.V5)
+		s.Connect("cid=s clean=0 se=1000000 sp=1")
+		held := map[int]string{} // by identifier: what the client would take for the same
+		for took < n && (round == 1 || took < n/2) {
+			text := s.Receive()
+			var id int
+			if _, err := fmt.Sscanf(text, "PUBLISH id=%d", &id); err == nil {
+				if !strings.Contains(text, " payload="+string(words(id-1, size))+" ") || held[id] != "" {
+					t.Fatalf("%.60q", text)
+				}
+				held[id] = text
+				s.Send(fmt.Sprintf("PUBREC id=%d", id))
+			} else if _, err := fmt.Sscanf(text, "PUBREL id=%d", &id); err == nil {
+				s.Send(fmt.Sprintf("PUBCOMP id=%d", id))
+				delete(held, id)
+				took = id
+			}
+		}
+		s.Send("PINGREQ")
+		for text := ""; text != "PINGRESP"; text = s.Receive() {
+			var id int
+			if _, err := fmt.Sscanf(text, "PUBLISH id=%d", &id); err == nil && round == 1 {
+				t.Fatalf("%.60q after all", text)
+			}
+		}
+		if round == 0 {
+			b.Stop()
+			b = brokertest.New(t, roomy(dir, broker.DropOldest))
+		}
+	}
+}

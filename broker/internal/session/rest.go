@@ -14,12 +14,18 @@ const (
 	headKept     = 16 // that a client finds at once when it comes back, whatever memory is short of
 )
 
-// restBlock is how many bytes are given up at once of what is with the store
-// only, or one in so many of the bound.
+// What is with the store only is given up in blocks of so many bytes or
+// messages, or of one in restBlocks of the bound.
 const (
-	restBlock  = 16 << 10
-	restBlocks = 256
+	restBytes    = 16 << 10
+	restMessages = 64
+	restBlocks   = 256
 )
+
+// block is how much makes a block.
+func (l *Limits) block() (messages, bytes int) {
+	return max(restMessages, l.QueueMessages/restBlocks), max(restBytes, l.QueueBytes/restBlocks)
+}
 
 // crowdMax is how many bytes of a session may wait in memory for a disk that
 // takes nothing.
@@ -74,7 +80,8 @@ func (o *outbox) behind(last uint64) *rest {
 func (s *Session) leaveTo(d *delivery) {
 	r := s.out.behind(d.number - 1)
 	size := d.message.Size()
-	if n := len(r.blocks); n == 0 || r.blocks[n-1].Bytes >= max(restBlock, s.limits.QueueBytes/restBlocks) {
+	messages, bytes := s.limits.block()
+	if n := len(r.blocks); n == 0 || r.blocks[n-1].Bytes >= bytes || r.blocks[n-1].Messages >= messages {
 		r.blocks = append(r.blocks, Block{})
 	}
 	b := &r.blocks[len(r.blocks)-1]

@@ -73,9 +73,9 @@ func (s *Session) restoreRest(k *Kept) {
 	o := &s.out
 	r := o.behind(0)
 	r.restored, r.suspect = k.Last, k.MaybeSent
-	size := max(restBlock, s.limits.QueueBytes/restBlocks)
+	messages, bytes := s.limits.block()
 	for _, b := range k.Blocks {
-		n := max(min(b.Bytes/size, b.Messages), 1)
+		n := max(min(max(b.Bytes/bytes, b.Messages/messages), b.Messages), 1)
 		for i := range n {
 			r.blocks = append(r.blocks, Block{Last: b.First + (b.Last-b.First)*uint64(i+1)/uint64(n)})
 			r.count(&r.blocks[len(r.blocks)-1], b.Messages*(i+1)/n-b.Messages*i/n, b.Bytes*(i+1)/n-b.Bytes*i/n)
