@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net"
 	"reflect"
 	"slices"
@@ -19,7 +20,42 @@ type Bus struct {
 
 // I2CBus is a bus of the kernel.
 type I2CBus struct {
-	Path Path `yaml:"path" req:"1" ex:"/dev/i2c-1" doc:"device node"`
+	Path    Path         `yaml:"path" req:"1" ex:"/dev/i2c-1" doc:"device node"`
+	Recover *BusRecovery `yaml:"recover" doc:"how the bus is freed when a chip holds it: {scl: GPIO3, sda: GPIO2} gives nine clocks, rebind takes the controller's driver off and on (as root)"`
+}
+
+// BusRecovery is how an I2C bus is freed.
+type BusRecovery struct {
+	SCL    GPIO `yaml:"scl" doc:"line of the clock"`
+	SDA    GPIO `yaml:"sda" doc:"line of the data, to see when it is free"`
+	Rebind bool `yaml:"-"`
+}
+
+// UnmarshalText takes the scalar form.
+func (r *BusRecovery) UnmarshalText(text []byte) error {
+	if r.Rebind = string(text) == "rebind"; !r.Rebind {
+		return fmt.Errorf("%q is neither rebind nor {scl: GPIO3}", text)
+	}
+	return nil
+}
+
+// Validate reports a recovery without a clock.
+func (r *BusRecovery) Validate(report func(path, msg string)) {
+	if !r.Rebind && r.SCL == "" {
+		report("scl", "which line? for example GPIO3")
+	}
+}
+
+// GPIO names a line: GPIO17, or gpiochip0/17 for one without a name.
+type GPIO string
+
+// Split returns the line's name, or its chip and offset.
+func (g GPIO) Split() (name, chip string, offset int) {
+	chip, number, ok := strings.Cut(string(g), "/")
+	if n, err := strconv.Atoi(number); ok && err == nil {
+		return "", chip, n
+	}
+	return string(g), "", 0
 }
 
 // SPIBus is one chip select of the kernel.

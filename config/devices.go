@@ -16,6 +16,7 @@ type Device struct {
 	Interval     time.Duration `yaml:"interval" min:"10ms" doc:"time between readings" ex:"30s"`
 	StaleAfter   time.Duration `yaml:"stale_after" min:"10ms" doc:"offline after this time without a good reading" ex:"90s"`
 	FailAfter    int           `yaml:"fail_after" min:"1" max:"1000" doc:"offline after this many failures in a row"`
+	Power        *Power        `yaml:"power" doc:"line of the device's supply, which is cut for a moment when nothing else helps"`
 	OnReject     string        `yaml:"on_reject" enum:"entity|device" doc:"what a value that is rejected fails: its entity, or the whole reading"`
 	WillDelay    time.Duration `yaml:"will_delay" doc:"time until a failed device is called offline" ex:"5s"`
 	QoS          int           `yaml:"qos" min:"0" max:"2" doc:"QoS of readings"`
@@ -56,6 +57,16 @@ type FilterUse struct {
 	Options any    `yaml:"-"` // as Tables returned them, filled in
 	Path    string `yaml:"-"`
 }
+
+// Power is the GPIO line of a device's supply.
+type Power struct {
+	Line      GPIO          `yaml:"line" req:"1" ex:"GPIO22" doc:"the line: GPIO22, or gpiochip0/22 for one without a name"`
+	ActiveLow bool          `yaml:"active_low" doc:"low switches the supply on"`
+	Off       time.Duration `yaml:"off" min:"1ms" max:"1m" doc:"how long it is cut"`
+	Settle    time.Duration `yaml:"settle" min:"1ms" max:"1m" doc:"how long the device takes to start"`
+}
+
+func (p *Power) setDefaults() { p.Off, p.Settle = 2*time.Second, time.Second }
 
 // FilterList is the options of a filter whose value is a list of filters.
 type FilterList struct {

@@ -58,6 +58,7 @@ const (
 	reading
 	commanding
 	closing
+	healing
 )
 
 // call is one driver method on its way, on a goroutine of its own so that a
@@ -69,6 +70,7 @@ type call struct {
 	limit  time.Time // the deadline of its context
 	done   chan outcome
 	cmd    *command
+	step   remedy
 	// yielded: the read was canceled to make way for a command.
 	yielded bool
 }

@@ -27,7 +27,10 @@ type Health struct {
 	OK       uint64    // intervals, or events, that gave a valid reading
 	Err      uint64    // failed reads and rejected readings
 	Reopened uint64    // how often the device was opened anew
-	Refused  uint64    // commands that an interlock or a fail-safe kept from an output
+	// The rungs of the ladder: tries inside an interval that had failed, Reopened,
+	// bus recoveries, power cycles.
+	Retries, Recovered, PowerCycled uint64
+	Refused                         uint64 // commands that an interlock or a fail-safe kept from an output
 	// Reasons counts Err by reason.
 	Reasons map[Reason]uint64
 	// Failed names the entities without a valid reading while others have one.
@@ -38,18 +41,21 @@ type Health struct {
 // empty.
 func (h Health) MarshalJSON() ([]byte, error) {
 	doc := struct {
-		State    State             `json:"state"`
-		Reason   Reason            `json:"reason"`
-		Error    string            `json:"error,omitempty"`
-		Since    string            `json:"since"`
-		LastOK   *string           `json:"last_ok"`
-		OK       uint64            `json:"ok"`
-		Err      uint64            `json:"err"`
-		Reopened uint64            `json:"reopened"`
-		Refused  uint64            `json:"refused,omitempty"`
-		Reasons  map[Reason]uint64 `json:"reasons,omitempty"`
-		Failed   map[string]Reason `json:"failed,omitempty"`
-	}{h.State, h.Reason, h.Error, stamp(h.Since), nil, h.OK, h.Err, h.Reopened, h.Refused, h.Reasons, h.Failed}
+		State       State             `json:"state"`
+		Reason      Reason            `json:"reason"`
+		Error       string            `json:"error,omitempty"`
+		Since       string            `json:"since"`
+		LastOK      *string           `json:"last_ok"`
+		OK          uint64            `json:"ok"`
+		Err         uint64            `json:"err"`
+		Reopened    uint64            `json:"reopened"`
+		Retries     uint64            `json:"retries,omitempty"`
+		Recovered   uint64            `json:"bus_recovered,omitempty"`
+		PowerCycled uint64            `json:"power_cycled,omitempty"`
+		Refused     uint64            `json:"refused,omitempty"`
+		Reasons     map[Reason]uint64 `json:"reasons,omitempty"`
+		Failed      map[string]Reason `json:"failed,omitempty"`
+	}{h.State, h.Reason, h.Error, stamp(h.Since), nil, h.OK, h.Err, h.Reopened, h.Retries, h.Recovered, h.PowerCycled, h.Refused, h.Reasons, h.Failed}
 	if !h.LastOK.IsZero() {
 		s := stamp(h.LastOK)
 		doc.LastOK = &s

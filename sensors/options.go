@@ -127,6 +127,9 @@ type Device struct {
 	// DeviceClass and StateClass are those of the device's first entity, unless
 	// it has its own: Home Assistant's words.
 	DeviceClass, StateClass string
+	// Power is the supply that the device may be cut off from to heal it; nil:
+	// none.
+	Power *Power
 	// Strict makes a reading with a rejected value a failed one, although other
 	// values of it are good.
 	Strict bool
@@ -166,6 +169,9 @@ func (d Device) withDefaults(o *Options) (Device, error) {
 		d.StaleAfter = max(d.StaleAfter, 2*d.Interval)
 	}
 	d.FailAfter = cmp.Or(d.FailAfter, defaultFailAfter)
+	if p := d.Power; p != nil {
+		d.Power = &Power{p.Line, cmp.Or(p.Off, 2*time.Second), cmp.Or(p.Settle, time.Second)}
+	}
 	d.Timeout = cmp.Or(d.Timeout, min(max(d.Interval, time.Second), 10*time.Second))
 	d.Payload = cmp.Or(d.Payload, o.Payload, Plain)
 	d.Offline = cmp.Or(d.Offline, Keep)

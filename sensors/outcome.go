@@ -23,6 +23,8 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 		o.log.Error("driver panicked", "err", p.value, "stack", string(p.stack))
 	}
 	switch c.task {
+	case healing:
+		o.healed(c, out.err)
 	case opening:
 		o.finishedOpen(ctx, out.err, now)
 	case closing:
@@ -74,6 +76,7 @@ func (o *owner) reopen(err error, now time.Time) {
 	if r := ReasonOf(err); (r == Unplugged || r == NotFound) && !o.health.LastOK.IsZero() {
 		most = time.Second
 	}
+	o.climb(err)
 	o.mustClose, o.next = true, now.Add(o.wait.after(most))
 	if o.call != nil && o.call.task == reading {
 		o.call.cancel()
@@ -122,7 +125,7 @@ func (o *owner) finishedRead(ctx context.Context, out outcome, now time.Time) {
 func (o *owner) proven(now time.Time) {
 	o.health.good(now)
 	o.wait.reset()
-	o.tries = 0
+	o.tries, o.rung = 0, 0
 }
 
 // retry plans another try inside the interval, after an eighth of it and then
@@ -133,6 +136,7 @@ func (o *owner) retry(now time.Time) bool {
 		return false
 	}
 	o.tries++
+	o.health.Retries++
 	o.next = again
 	return true
 }

@@ -60,6 +60,9 @@ type owner struct {
 	tick      time.Time // start of the current interval
 	tries     int       // in the current interval
 	wait      backoff
+	rung      int    // steps of the ladder since the last good reading
+	remedy    remedy // before the device is opened
+	supply    Line   // nil: none, or not claimed yet; of the calls that open and heal
 
 	said       bool      // the retained availability is online
 	aborted    time.Time // when the session was aborted; zero: will and values are settled
@@ -128,7 +131,10 @@ func (o *owner) run(ctx context.Context) {
 			c := o.call
 			o.call = nil
 			o.finished(ctx, c, out)
-		case <-o.aside.ended():
+		case out := <-o.aside.ended():
+			if c := o.aside; c.task == healing {
+				o.healed(c, out.err)
+			}
 			o.aside = nil
 		case m := <-o.inbox:
 			o.accept(ctx, m)
@@ -178,6 +184,10 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	d := o.dev.Driver
 	switch {
 	case o.call != nil:
+		if o.hung && o.aside == nil && o.remedy == recovered && o.apply(ctx) {
+			o.remedy = reopened
+			return
+		}
 		if o.call.task == reading && o.pusher != nil && !o.call.yielded && (len(o.waiting) > 0 || o.urgent(now) != nil) {
 			o.call.yielded, o.call.limit = true, now
 			o.call.cancel()
@@ -186,7 +196,15 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	case o.mustClose:
 		o.call = begin(ctx, closing, o.dev.Timeout, nil, closer(d))
 	case !o.opened && !now.Before(o.next):
+		if o.remedy != reopened && o.apply(ctx) {
+			o.remedy = reopened
+			return
+		}
+		o.remedy = reopened
 		o.call = begin(ctx, opening, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
+			if err := o.switchOn(); err != nil {
+				return nil, err
+			}
 			return nil, d.Open(ctx, o.opt.Buses)
 		})
 	case o.opened && o.command(ctx, now):

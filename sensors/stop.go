@@ -24,6 +24,11 @@ func (o *owner) stop(ctx context.Context) {
 	if free {
 		_, free = await(begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver)))
 	}
+	if free && o.supply != nil {
+		if err := o.supply.Close(); err != nil {
+			o.log.Warn("power line not given back", "err", err)
+		}
+	}
 	if !free {
 		o.log.Error("a driver call never returned", "reason", string(Hung))
 	}

@@ -47,6 +47,10 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 			WillDelay: d.WillDelay, QoS: mqtt.QoS(d.QoS), Payload: sensors.Payload(d.Payload),
 			Offline: sensors.ValuePolicy(d.RetainPolicy), Model: d.Driver, DeviceClass: d.DeviceClass, StateClass: d.StateClass,
 		}
+		if p := d.Power; p != nil {
+			dev.Power = &sensors.Power{Line: lineOf(p.Line), Off: p.Off, Settle: p.Settle}
+			dev.Power.Line.ActiveLow = p.ActiveLow
+		}
 		errs = append(errs, unknownClass(cfg, d.DeviceClass, d.Path)...)
 		options := map[string]any{}
 		for _, e := range d.Entities {
@@ -192,7 +196,11 @@ func busSpecs(cfg *config.Config) []bus.Spec {
 	for _, b := range cfg.Buses {
 		switch o := b.Options.(type) {
 		case *config.I2CBus:
-			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path)})
+			spec := bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path)}
+			if r := o.Recover; r != nil {
+				spec.Recovery = bus.Recovery{SCL: lineOf(r.SCL), SDA: lineOf(r.SDA), Rebind: r.Rebind}
+			}
+			specs = append(specs, spec)
 		case *config.SPIBus:
 			specs = append(specs, bus.Spec{ID: b.ID, Type: b.Type, Path: string(o.Path), Speed: o.Speed, Mode: o.Mode})
 		case *config.Multiplexer:
@@ -218,4 +226,10 @@ func modbusPort(o *config.ModbusRTU) serial.Config {
 	}
 	c.RS485 = serial.RS485(o.RS485)
 	return c
+}
+
+// lineOf names a line to whoever requests it.
+func lineOf(g config.GPIO) (o sensors.LineOptions) {
+	o.Name, o.Chip, o.Offset = g.Split()
+	return o
 }

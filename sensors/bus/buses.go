@@ -31,6 +31,8 @@ type Spec struct {
 	// Path is the character device of an i2c or spi bus, as /dev/i2c-1 or
 	// /dev/spidev0.0, or a link to it.
 	Path string
+	// Recovery is how an i2c bus is freed.
+	Recovery Recovery
 	// Speed is the clock of an spi bus in hertz, Mode its mode, 0 to 3.
 	Speed, Mode int
 	// Bus is the id of the bus that a multiplexer sits on, Address where.

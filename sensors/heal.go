@@ -1,0 +1,143 @@
+package sensors
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Recoverer is Buses that can free a bus which a chip or its controller holds.
+type Recoverer interface {
+	// Recover frees the bus with this id. It blocks for a moment; beside a
+	// transfer that hangs it may be called too. tried is false where the bus has
+	// no way.
+	Recover(ctx context.Context, id string) (tried bool, err error)
+}
+
+// Power is the GPIO line that supplies a device. It is active for as long as
+// the device is wanted, but for the time of a power cycle.
+type Power struct {
+	Line   LineOptions
+	Off    time.Duration // how long the supply is off; 0 is 2 s
+	Settle time.Duration // how long the device takes to start; 0 is 1 s
+}
+
+// remedy is a step of the ladder: first every interval is tried again, then the
+// device is opened anew, its bus recovered, its supply cycled.
+type remedy uint8
+
+const (
+	reopened remedy = iota
+	recovered
+	powerCycled
+)
+
+// The ladder has this many rungs; a device that stays away is opened anew
+// on most of them, so that others on its bus have peace.
+const rungs = 8
+
+// climb takes the next rung for a device that failed with err.
+func (o *owner) climb(err error) {
+	switch r := ReasonOf(err); r {
+	case Unplugged, NotFound, Permission, Busy, Panic, Parse, Shutdown:
+		return // no clock and no supply changes that
+	case Hung:
+		o.rung = max(o.rung, 1) // opening waits for it
+	}
+	o.rung++
+	switch o.remedy = reopened; o.rung % rungs {
+	case 2:
+		o.remedy = recovered
+	case 3:
+		if o.dev.Power != nil {
+			o.remedy = powerCycled
+		}
+	}
+}
+
+// apply begins the remedy that is due; false: there is none but opening.
+func (o *owner) apply(ctx context.Context) bool {
+	step, wire, limit := o.remedy, o.bus, o.dev.Timeout
+	var m method
+	switch {
+	case step == recovered:
+		b, ok := o.opt.Buses.(Recoverer)
+		d, onBus := o.dev.Driver.(BusUser)
+		if !ok || !onBus || d.Bus() == "" {
+			return false
+		}
+		m = func(ctx context.Context) ([]Reading, error) {
+			tried, err := b.Recover(ctx, d.Bus())
+			if !tried {
+				return nil, errNoRemedy
+			}
+			return nil, err
+		}
+	case step == powerCycled:
+		wire, limit = nil, limit+o.dev.Power.times()
+		m = func(ctx context.Context) ([]Reading, error) { return nil, o.cyclePower(ctx) }
+	default:
+		return false
+	}
+	if o.hung {
+		wire = nil // who has it may be waiting for this
+	}
+	c := begin(ctx, healing, limit, wire, m)
+	c.step = step
+	if o.hung {
+		o.aside = c
+	} else {
+		o.call = c
+	}
+	return true
+}
+
+var errNoRemedy = fmt.Errorf("the bus has no way to be recovered")
+
+// healed counts a step of the ladder that was taken.
+func (o *owner) healed(c *call, err error) {
+	switch {
+	case err == errNoRemedy:
+		return
+	case err != nil:
+		o.log.Warn("not healed", "err", err)
+		return
+	case c.step == recovered:
+		o.health.Recovered++
+	default:
+		o.health.PowerCycled++
+	}
+	o.log.Warn("healing", "bus_recovered", o.health.Recovered, "power_cycled", o.health.PowerCycled)
+}
+
+func (p *Power) times() time.Duration { return p.Off + p.Settle }
+
+// switchOn claims the line of the supply, active, if that has not happened.
+func (o *owner) switchOn() (err error) {
+	if o.dev.Power == nil || o.supply != nil {
+		return nil
+	}
+	r := o.dev.Power.Line
+	r.Output, r.Initial, r.Consumer = true, true, "dunlin"
+	o.supply, err = o.opt.Buses.Line(r)
+	return err
+}
+
+// cyclePower takes the supply away for a while.
+func (o *owner) cyclePower(ctx context.Context) error {
+	err := o.switchOn()
+	for _, on := range []bool{false, true} {
+		if err == nil {
+			err = o.supply.Write(on)
+		}
+		d := o.dev.Power.Off
+		if on {
+			d = o.dev.Power.Settle
+		}
+		select {
+		case <-time.After(d):
+		case <-ctx.Done(): // the supply must come back
+		}
+	}
+	return err
+}
