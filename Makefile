@@ -82,6 +82,10 @@ outage: ## 100,000 messages queued over a cut, and kills of both sides while the
 kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=100 times
 	@KILL_CYCLES=$(or $(KILL_CYCLES),100) KILL_DEVICES=$(or $(KILL_DEVICES),200) OUTPUT_CLIENTS=1000 go test -count=1 -timeout 60m -v -run 'TestKilled|TestOutputsUnderLoad' ./cmd/dunlin
 
+.PHONY: replug
+replug: ## a serial device unplugged and replugged REPLUG=1000 times beside 1,500 sockets, under the race detector
+	@REPLUG=$(or $(REPLUG),1000) go test -race -count=1 -timeout 30m -v -run 'TestLinesReplugCycles' ./sensors/drivers
+
 .PHONY: backlog
 backlog: ## an outage of BACKLOG=5000000 messages of 200 bytes (1 GB): memory, start, order, disk given back
 	@BACKLOG=$(or $(BACKLOG),5000000) go test -count=1 -timeout 60m -v -run TestBacklog ./broker

@@ -39,6 +39,8 @@ type linesOptions struct {
 	Columns    []string               `yaml:"columns" doc:"csv: names of the columns, for devices that send no header"`
 	Comment    string                 `yaml:"comment" doc:"lines that start so are ignored; empty: none are"`
 	MaxLength  int                    `yaml:"max_length" doc:"longest line in bytes"`
+	Terminator string                 `yaml:"terminator" doc:"what ends a line, exactly; newline, carriage return and both when it is not given" ex:"\"\\r\\n\""`
+	OnSilence  lineSilence            `yaml:"on_silence" doc:"what is done about a board that says nothing"`
 	FirstLine  string                 `yaml:"first_line" doc:"the line that is under way when the port opens may lack its beginning: drop it, keep it, or auto, which keeps JSON and what comes after a tenth of a second of silence" enum:"auto|keep|drop"`
 	OnMismatch string                 `yaml:"on_mismatch" doc:"a line that the format does not describe is only counted, or fails the device" enum:"count|fail"`
 	Commands   map[string]lineCommand `yaml:"commands" doc:"what may be sent to the device, by entity"`
@@ -51,6 +53,13 @@ type lineEntity struct {
 	Key    string `yaml:"key" doc:"key_value: the key"`
 	Group  string `yaml:"group" doc:"regex: name or number of the group"`
 	Type   string `yaml:"type" doc:"what the text means; inferred when it is not given" enum:"number|bool|string"`
+	When   string `yaml:"when" doc:"only lines in which another value is so, as stable == \"ST\"" ex:"'stable == \"ST\"'"`
+}
+
+// lineSilence is the last resort for a board that hangs.
+type lineSilence struct {
+	Reset string        `yaml:"reset" doc:"dtr: pull the line that resets many boards" enum:"dtr"`
+	After time.Duration `yaml:"after" doc:"so long without any line; again after as long"`
 }
 
 const (
@@ -75,6 +84,12 @@ func (o *linesOptions) Validate(report func(path, msg string)) {
 	}
 	if o.MaxLength < 1 || o.MaxLength > maxLineLength {
 		report("max_length", fmt.Sprintf("%d is not between 1 and %d", o.MaxLength, maxLineLength))
+	}
+	if len(o.Terminator) > 8 {
+		report("terminator", "is longer than 8 bytes")
+	}
+	if s := o.OnSilence; (s != lineSilence{}) && (s.Reset != "dtr" || s.After < time.Second) {
+		report("on_silence", "needs reset: dtr and after: 1s or longer")
 	}
 	if !slices.Contains([]string{"count", "fail"}, o.OnMismatch) {
 		report("on_mismatch", fmt.Sprintf("%q is not count or fail", o.OnMismatch))
@@ -107,6 +122,7 @@ type lines struct {
 	// mismatched counts lines without a value since the driver was made; told is
 	// the count of rejected lines as it was last published.
 	mismatched, told uint64
+	heard            time.Time // when the last line came, or the board was reset
 	// garbled: since the last good line only bad ones came. OnSilence asks while
 	// a Read is on its way.
 	garbled atomic.Bool
@@ -159,7 +175,7 @@ func newText(o *linesOptions, parse lineParser, entities map[string]any) (*lines
 // has just reset starts anew; all else must not trust a first line unless
 // silence came before it.
 func (d *lines) cutting() serial.LineOptions {
-	o := serial.LineOptions{MaxLength: d.o.MaxLength}
+	o := serial.LineOptions{MaxLength: d.o.MaxLength, Terminator: d.o.Terminator}
 	switch d.o.FirstLine {
 	case "auto":
 		o.Resync = d.o.Format != "json" && d.o.Port.DTR != "pulse"
@@ -172,7 +188,7 @@ func (d *lines) cutting() serial.LineOptions {
 // hear implements speaker: it takes one line. A line that is ignored, or only
 // counted, has no values.
 func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Reading, bool, error) {
-	line, err := d.piece(ctx)
+	line, err := d.line(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -202,6 +218,45 @@ func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Readi
 	}
 	return list, false, nil
 }
+
+// line waits for a line, and resets a board that has said nothing for long,
+// however often it was opened since.
+func (d *lines) line(ctx context.Context) ([]byte, error) {
+	after := d.o.OnSilence.After
+	if after == 0 {
+		return d.piece(ctx)
+	}
+	if d.heard.IsZero() {
+		d.heard = time.Now()
+	}
+	for {
+		// What has arrived while nobody listened is no silence.
+		patience := max(time.Until(d.heard.Add(after)), dtrReset)
+		patient, cancel := context.WithTimeout(ctx, patience)
+		line, err := d.piece(patient)
+		silent := patient.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil {
+			d.heard = time.Now()
+		}
+		if err == nil || !silent {
+			return line, err
+		}
+		if c, ok := d.port().(serial.Control); ok {
+			if err := c.SetDTR(false); err != nil {
+				return nil, sensors.PortFault(err)
+			}
+			_ = pause(ctx, dtrReset) // DTR goes up again whatever ended this
+			if err := c.SetDTR(true); err != nil {
+				return nil, sensors.PortFault(err)
+			}
+		}
+		d.heard = time.Now()
+	}
+}
+
+// dtrReset is how long DTR is off for a reset: as dtr: pulse at open.
+const dtrReset = 100 * time.Millisecond
 
 // frame implements speaker.
 func (d *lines) frame(_ *command, text string) ([]byte, error) { return []byte(text), nil }

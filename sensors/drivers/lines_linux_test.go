@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/serialtest"
 )
 
@@ -136,6 +137,10 @@ func TestLinesFormats(t *testing.T) {
 			o.Format, o.Pattern = "regex", `^(?P<stable>ST|US),(?P<mode>GS|NT),(?P<weight>[+-] *[0-9.]+)(?P<unit>kg|g)$`
 		}, m{"weight": &lineEntity{Type: "number"}, "flag": &lineEntity{Group: "1"}},
 			"ST,GS,+  12.345kg\r\n", []m{{"weight": 12.345, "flag": "ST"}}},
+		{"regex with a condition", func(o *linesOptions) {
+			o.Format, o.Terminator, o.Pattern = "regex", "\r\n", `^(?P<stable>ST|US),(?P<weight>[+-] *[0-9.]+)kg$`
+		}, m{"weight": &lineEntity{When: `stable == "ST"`}},
+			"US,+  11.0kg\r\nST,+  12.345kg\r\n", []m{{"weight": 12.345}}},
 		{"values that are none", nil, nil, `{"a":"nan","b":1,"c":"inf"}` + "\n", []m{{"a": "nan", "b": int64(1), "c": "inf"}}},
 		{"measurements that failed", func(o *linesOptions) { o.Format = "key_value" }, nil, "a=nan,b=1,c=-inf,d=\n",
 			[]m{{"a": sensors.OutOfRange, "b": int64(1), "c": sensors.OutOfRange, "d": sensors.Parse}}},
@@ -193,6 +198,37 @@ func TestLinesSilence(t *testing.T) {
 	if got := silence(); got != sensors.NoData {
 		t.Errorf("quiet again: %q, want no_data", got)
 	}
+}
+
+// bells is a port whose modem lines are seen.
+type bells struct {
+	serial.Port
+	dtr []bool
+}
+
+func (b *bells) SetDTR(on bool) error        { b.dtr = append(b.dtr, on); return nil }
+func (b *bells) SetRTS(bool) error           { return nil }
+func (b *bells) Drain(context.Context) error { return nil }
+func (b *bells) Discard(bool, bool) error    { return nil }
+
+func TestLinesOnSilence(t *testing.T) {
+	k := newTalker(t, func(o *linesOptions) { o.OnSilence = lineSilence{"dtr", time.Second} }, nil)
+	d := k.d.(*lines)
+	d.o.OnSilence.After = 50 * time.Millisecond
+	b := &bells{Port: d.port()}
+	d.use(b)
+	k.Send(`{"n":1}` + "\n")
+	k.expect(t, map[string]any{"n": int64(1)})
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	if _, err := d.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if len(b.dtr) < 2 || b.dtr[0] || !b.dtr[1] {
+		t.Errorf("DTR %v, want off and on again", b.dtr)
+	}
+	k.Send(`{"n":2}` + "\n")
+	k.expect(t, map[string]any{"n": int64(2)})
 }
 
 func TestLinesUnplugAndReplug(t *testing.T) {

@@ -35,6 +35,10 @@ func TestLinesOptions(t *testing.T) {
 		{"entities.a.column: ", func(o *linesOptions) { o.Format = "csv" }, m{"a": &lineEntity{}}},
 		{"entities.a.path: format csv", func(o *linesOptions) { o.Format = "csv" }, m{"a": &lineEntity{Path: "x"}}},
 		{"entities.a.group: ", func(o *linesOptions) { o.Format, o.Pattern = "regex", "(?P<b>x)" }, m{"a": &lineEntity{}}},
+		{"terminator: ", func(o *linesOptions) { o.Terminator = "123456789" }, nil},
+		{"on_silence: ", func(o *linesOptions) { o.OnSilence.Reset = "dtr" }, nil},
+		{"entities.a.when: \"b\" is no comparison", nil, m{"a": &lineEntity{When: "b"}}},
+		{"entities.a.when: < compares numbers", nil, m{"a": &lineEntity{When: "b < c"}}},
 		{"entities.a.type: ", nil, m{"a": &lineEntity{Type: "float"}}},
 		{"commands.v: send is missing", func(o *linesOptions) { o.Commands = map[string]lineCommand{"v": {}} }, nil},
 		{"commands.v: send: {{on}}", func(o *linesOptions) { o.Commands = map[string]lineCommand{"v": {Send: "{{on}}"}} }, nil},
@@ -61,6 +65,23 @@ func TestInfer(t *testing.T) {
 	} {
 		if got := infer(text); got != want {
 			t.Errorf("infer(%q) = %#v, want %#v", text, got, want)
+		}
+	}
+}
+
+func TestWhen(t *testing.T) {
+	fields := []lineField{{key: "1", alias: "stable", value: "ST"}, {key: "n", value: "12.50"}, {key: "on", value: true}, {key: "s", value: quoted("7")}, {key: "none"}}
+	for text, want := range map[string]bool{
+		`stable == "ST"`: true, "1 == ST": true, `stable != 'US'`: true, `stable == "US"`: false, "n == 12.5": true, "n > 12": true, "n <= 12": false,
+		"n != 12.5": false, "n >= 12.5": true, "n < 13": true, "on == true": true, "on != true": false, "on == 1": false, "s == \"7\"": true, "none == x": false,
+		"none != x": false, "absent != x": false, "stable > 1": false,
+	} {
+		w, err := parseWhen(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.holds(fields) != want {
+			t.Errorf("%s is %v", text, !want)
 		}
 	}
 }

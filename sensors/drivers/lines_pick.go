@@ -30,6 +30,7 @@ type picker struct {
 
 type wantedField struct {
 	entity, key, kind string
+	when              *lineWhen // nil: always
 }
 
 // selectors are the keys of lineEntity by format.
@@ -46,7 +47,16 @@ func newPicker(o *linesOptions, entities map[string]any) (*picker, error) {
 		if err != nil {
 			return nil, fmt.Errorf("entities.%s.%w", name, err)
 		}
-		p.wanted = append(p.wanted, wantedField{name, key, e.Type})
+		w := wantedField{entity: name, key: key, kind: e.Type}
+		if e.When != "" {
+			if w.when, err = parseWhen(e.When); err != nil {
+				return nil, fmt.Errorf("entities.%s.%w", name, err)
+			}
+			if o.Format == "json" {
+				w.when.key = jsonPath(w.when.key)
+			}
+		}
+		p.wanted = append(p.wanted, w)
 	}
 	sort.Slice(p.wanted, func(i, j int) bool { return p.wanted[i].entity < p.wanted[j].entity })
 	if len(p.wanted) == 0 && o.Format == "csv" && !o.Header && len(o.Columns) == 0 {
@@ -112,6 +122,9 @@ func (p *picker) readings(fields []lineField, at time.Time) ([]sensors.Reading, 
 			continue
 		}
 		seen = true
+		if w.when != nil && !w.when.holds(fields) {
+			continue
+		}
 		if fields[i].value != nil { // null: the device has no value now
 			list = append(list, fields[i].reading(w.entity, w.kind, at))
 		}
