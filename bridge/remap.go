@@ -106,6 +106,19 @@ func remap(routes []route, name string) (string, *route, bool) {
 	return "", nil, false
 }
 
+// Remap says what becomes of a Topic Name by the first of the routes that
+// matches, and which one that is. Routes that are not valid match nothing.
+func Remap(routes []Route, name string) (to string, number int, ok bool) {
+	for i, r := range routes {
+		if c, err := compile(r); err == nil {
+			if to, ok := c.remap(name); ok {
+				return to, i, true
+			}
+		}
+	}
+	return "", 0, false
+}
+
 // routeOf returns the first route that matches, without naming a topic; nil:
 // none.
 func routeOf(routes []route, name string) *route {

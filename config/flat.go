@@ -29,9 +29,12 @@ func (c *Config) Flat() []Setting {
 }
 
 // Origin says where the file sets it, as dunlin.yaml:3:9; "" for defaults.
-func (c *Config) Origin(s Setting) string {
-	n := c.root.lookup(s.where)
-	if n == nil || s.where == "" {
+func (c *Config) Origin(s Setting) string { return c.Place(s.where) }
+
+// Place says where the file has a path such as auth.rules[0]; "" if it has not.
+func (c *Config) Place(path string) string {
+	n := c.root.lookup(path)
+	if n == nil || path == "" {
 		return ""
 	}
 	return fmt.Sprintf("%s:%d:%d", n.src.name, n.line, n.col)

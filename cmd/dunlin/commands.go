@@ -44,6 +44,7 @@ func commands() []command {
 		{"Care", "backup", "write what the running gateway keeps to a file", runBackup},
 		{"Care", "restore", "put a backup into a data_dir", runRestore},
 		{"Other", "config", "show what is carried out; schema, reference", runConfig},
+		{"Other", "explain", "why a user may do something, where a topic goes, what a key is for", runExplain},
 		{"Other", "completion", "completion for bash, zsh and fish", runCompletion},
 		{"Other", "version", "show version, revision and platform", runVersion},
 		{"Other", "help", "show this overview, or the help of a command", runHelp},

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const explained = `node: barn
+auth:
+  users_file: users
+  admins: [alice]
+  rules:
+    - {user: "esp-*", publish: ["devices/{user}/#"], subscribe: ["cmd/{user}"], max_qos: 1}
+    - {user: "*", publish: ["secret/#"], deny: true}
+    - {user: alice, publish: ["#"], subscribe: ["#"]}
+bridges:
+  cloud:
+    servers: ["mqtt://127.0.0.1:1"]
+    out: [{from: "dunlin/+/log", to: "logs/+"}, {from: "devices/#", to: "sites/barn/#", qos: 1}]
+    in: [{from: "cmd/#"}]
+    spool: {max_size: 64MiB}
+`
+
+func TestExplain(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "dunlin.yaml")
+	for name, text := range map[string]string{"dunlin.yaml": explained, "users": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args string
+		want []string // parts of the output
+	}{
+		{"acl esp-1 publish devices/esp-1/t", []string{"allowed ", "QoS 1 at most", "auth.rules[0]", "dunlin.yaml:6:7"}},
+		{"acl esp-1 publish devices/esp-2/t", []string{"refused ", "no rule names it"}},
+		{"acl esp-1 publish secret/a", []string{"refused ", "auth.rules[1]"}},
+		{"acl alice publish secret/a", []string{"refused ", "auth.rules[1]"}},
+		{"acl alice subscribe #", []string{"allowed ", "auth.rules[2]"}},
+		{"acl anonymous publish a", []string{"refused ", "no rule names it"}},
+		{"route devices/esp-1/t", []string{"sites/barn/esp-1/t  of bridge cloud, QoS 1", "bridges.cloud.out[1]"}},
+		{"route dunlin/x/log", []string{"logs/x", "out[0]"}},
+		{"route cmd/a", []string{"in    cmd/a of bridge cloud"}},
+		{"route else", []string{"no bridge carries else"}},
+		{"key bridges.cloud.spool.max_size", []string{"bridges.NAME.spool.max_size\n", "now bridges.cloud.spool.max_size: 67108864  (", "dunlin.yaml:14:"}},
+		{"key mqtt.limits.connections", []string{"connections", "(by default)"}},
+		{"key auth.rules[0].max_qos", []string{"highest QoS", "auth.rules.0.max_qos: 1"}},
+	} {
+		r := dunlin(t, "", append(append([]string{"explain"}, strings.Fields(c.args)...), "-c", file)...)
+		for _, want := range c.want {
+			if r.code != exitDone || !strings.Contains(r.out, want) {
+				t.Errorf("%s: no %q in %+v", c.args, want, r)
+			}
+		}
+	}
+	for _, args := range []string{"key max_size", "key no.such", "acl a fly b", "route a/#", "acl a publish"} {
+		r := dunlin(t, "", append(append([]string{"explain"}, strings.Fields(args)...), "-c", file)...)
+		if r.code == exitDone || r.err == "" || r.out != "" {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+}
