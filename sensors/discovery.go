@@ -229,10 +229,8 @@ func (m *Manager) answer(ctx context.Context, s Session) {
 		owners := m.crew.owners
 		m.crew.Unlock()
 		for _, o := range owners {
-			select {
-			case o.again <- struct{}{}:
-			default: // it is told already
-			}
+			o.again.Store(true)
+			o.nudge()
 		}
 	}
 }

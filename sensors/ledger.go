@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Part is one component of an announced device.
@@ -38,10 +39,17 @@ type entry struct {
 type ledger struct {
 	file string // "": only in memory
 	log  *slog.Logger
-	// own is a lock of one slot, because the file is written under it; it
-	// guards entries.
-	own     chan struct{}
-	entries map[string]entry
+
+	known struct {
+		sync.Mutex
+		entries map[string]entry
+		changes uint64
+	}
+	// writing is a lock of one slot, because the file is written under it. One
+	// write is for all changes that waited for it; written is how many there are
+	// in the file.
+	writing chan struct{}
+	written uint64
 }
 
 const ledgerHead = "dunlin-devices 1"
@@ -49,7 +57,8 @@ const ledgerHead = "dunlin-devices 1"
 // openLedger reads the file. One that cannot be read is replaced: the worst
 // that follows is a message of a device that nobody removes.
 func openLedger(file string, log *slog.Logger) *ledger {
-	l := &ledger{file: file, log: log, own: make(chan struct{}, 1), entries: map[string]entry{}}
+	l := &ledger{file: file, log: log, writing: make(chan struct{}, 1)}
+	l.known.entries = map[string]entry{}
 	if file == "" {
 		return l
 	}
@@ -82,44 +91,68 @@ func (l *ledger) parse(text string) error {
 			}
 			e.parts = append(e.parts, Part{Name: p[i+1:], Platform: p[:i], Listed: p[i] == '!'})
 		}
-		l.entries[e.device] = e
+		l.known.entries[e.device] = e
 	}
 	return nil
 }
 
 // get returns what is known of a device.
 func (l *ledger) get(device string) entry {
-	l.own <- struct{}{}
-	defer func() { <-l.own }()
-	return l.entries[device]
+	l.known.Lock()
+	defer l.known.Unlock()
+	return l.known.entries[device]
 }
 
 // devices returns the names that are known, sorted.
 func (l *ledger) devices() []string {
-	l.own <- struct{}{}
-	defer func() { <-l.own }()
-	return slices.Sorted(maps.Keys(l.entries))
+	l.known.Lock()
+	defer l.known.Unlock()
+	return slices.Sorted(maps.Keys(l.known.entries))
 }
 
 // put records what a device is about to publish, before it does. An entry
 // without a topic removes the device.
 func (l *ledger) put(device string, e entry) {
-	l.own <- struct{}{}
-	defer func() { <-l.own }()
-	old := l.entries[device]
+	k := &l.known
+	k.Lock()
+	old := k.entries[device]
 	if old.line() == e.line() {
+		k.Unlock()
 		return
 	}
-	l.entries[device] = e
+	k.entries[device] = e
 	if e.topic == "" {
-		delete(l.entries, device)
+		delete(k.entries, device)
 	}
+	k.changes++
+	mine := k.changes
+	k.Unlock()
 	if l.file == "" {
 		return
 	}
-	if err := l.write(); err != nil {
-		l.log.Warn("list of published devices not written", "err", err)
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	if l.written >= mine {
+		return // somebody else's write had it
 	}
+	text, changes := l.text()
+	if err := l.write(text); err != nil {
+		l.log.Warn("list of published devices not written", "err", err)
+		return
+	}
+	l.written = changes
+}
+
+// text is the whole file, with all changes so far.
+func (l *ledger) text() (text []byte, changes uint64) {
+	l.known.Lock()
+	defer l.known.Unlock()
+	text = append(text, ledgerHead+"\n"...)
+	for _, device := range slices.Sorted(maps.Keys(l.known.entries)) {
+		e := l.known.entries[device]
+		text = append(text, e.line()...)
+	}
+	return text, l.known.changes
 }
 
 func (e *entry) line() string {
@@ -135,18 +168,13 @@ func (e *entry) line() string {
 }
 
 // write replaces the file; after a power cut there is the old one or the new.
-func (l *ledger) write() error {
-	text := ledgerHead + "\n"
-	for _, device := range slices.Sorted(maps.Keys(l.entries)) {
-		e := l.entries[device]
-		text += e.line()
-	}
+func (l *ledger) write(text []byte) error {
 	next := l.file + ".new"
 	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
+	_, err = f.Write(text)
 	if serr := f.Sync(); err == nil {
 		err = serr
 	}

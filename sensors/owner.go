@@ -70,7 +70,7 @@ type owner struct {
 	healthSeen uint64 // OK+Err as published
 	unsent     uint64 // publishes that failed
 
-	again        chan struct{} // the announcement is wanted once more
+	again        atomic.Bool // the announcement is wanted once more
 	announcement mqtt.Message
 	described    bool // the ledger knows the device, and the announcement is out
 }
@@ -95,12 +95,15 @@ type entity struct {
 
 func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, again: make(chan struct{}, 1), nudged: make(chan struct{}, 1),
-		inbox: make(chan mqtt.Message), lost: make(chan Session), wait: backoff{least: time.Second},
+		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, nudged: make(chan struct{}, 1),
+		wait: backoff{least: time.Second},
 	}
 	w.will = w.topics.will(d.WillDelay)
 	w.pusher, _ = d.Driver.(Pusher)
 	w.commander, _ = d.Driver.(Commander)
+	if w.commander != nil {
+		w.inbox, w.lost = make(chan mqtt.Message), make(chan Session)
+	}
 	if w.pusher != nil {
 		w.bus = nil // it would keep the bus for as long as nothing happens
 	}
@@ -140,9 +143,10 @@ func (o *owner) run(ctx context.Context) {
 			o.accept(ctx, m)
 		case s := <-o.lost:
 			o.lose(ctx, s)
-		case <-o.again:
-			o.repeat(ctx)
 		case <-o.nudged:
+			if o.again.Swap(false) {
+				o.repeat(ctx)
+			}
 		case <-timer.C:
 		}
 	}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors/chipsim"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus/modbustest"
+)
+
+// polled are 100 devices of one driver: the keys of device i, and the machine.
+// What their models cost is counted too.
+type polled struct {
+	driver string
+	device string // the device's own keys; %d is its number
+	model  func(m *models)
+}
+
+const polledDevices = 100
+
+func chipOn(address uint16, make func() chipsim.Chip) func(*models) {
+	return func(m *models) { m.plug = func(_ string, b *chipsim.Bus) { b.Plug(address, make()) } }
+}
+
+func chip[C chipsim.Chip](make func() C) func() chipsim.Chip {
+	return func() chipsim.Chip { return make() }
+}
+
+func polledDrivers() []polled {
+	const i2c = `bus: "%d"`
+	return []polled{
+		{"sim", "", func(*models) {}},
+		{"hwmon", "match: {name: [board]}", func(m *models) {
+			dir := "sys/class/hwmon/hwmon0/"
+			m.file(dir+"name", "board")
+			m.file(dir+"temp1_input", "23500")
+			m.file(dir+"in0_input", "3312")
+			m.file(dir+"curr1_input", "120")
+		}},
+		{"iio", "match: {name: [bmp280]}", func(m *models) {
+			dir := "sys/bus/iio/devices/iio:device0/"
+			m.file(dir+"name", "bmp280")
+			m.file(dir+"in_temp_input", "23500")
+			m.file(dir+"in_pressure_input", "100.5")
+		}},
+		{"bme280", i2c, chipOn(0x76, chip(func() *chipsim.BME280 {
+			c := chipsim.NewBME280(0x60, chipsim.Typical())
+			c.Set(21, 1e5, 40)
+			return c
+		}))},
+		{"sht3x", i2c, chipOn(0x44, chip(chipsim.NewSHT3x))},
+		{"sht4x", i2c, chipOn(0x44, chip(chipsim.NewSHT4x))},
+		{"aht20", i2c, chipOn(0x38, chip(chipsim.NewAHT20))},
+		{"lm75", i2c, chipOn(0x48, chip(chipsim.NewLM75))},
+		{"tmp102", i2c, chipOn(0x48, chip(chipsim.NewTMP102))},
+		{"mcp9808", i2c, chipOn(0x18, chip(chipsim.NewMCP9808))},
+		{"bh1750", i2c, chipOn(0x23, chip(chipsim.NewBH1750))},
+		{"veml7700", i2c, chipOn(0x10, chip(chipsim.NewVEML7700))},
+		{"ads1115", i2c + ", entities: {level: {input: a0}}", chipOn(0x48, chip(chipsim.NewADS1115))},
+		{"ina219", i2c + ", shunt: 0.1", chipOn(0x40, chip(chipsim.NewINA219))},
+		{"modbus", "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", func(m *models) {
+			m.units.Set(1, modbustest.Holding, 0, make([]uint16, 16)...)
+		}},
+	}
+}
+
+// What 100 devices that are read once a second may cost over a gateway without
+// devices. The goal for memory is 4 MB; devices with one value are near it, see
+// the figures.
+const (
+	pollingPercent = 2 // of one core
+	pollingMemory  = 7e6
+)
+
+// TestPolling measures what polling costs, of processor time and of memory
+// that is not the program's code. POLLING is for how many seconds each driver
+// is measured (make polling); 0 or nothing takes a moment of one of them, which
+// tells that the measure works and no more.
+func TestPolling(t *testing.T) {
+	if os.Getenv("POLLING_DRIVER") != "" {
+		return // the other test's turn
+	}
+	seconds, _ := strconv.Atoi(os.Getenv("POLLING"))
+	if seconds == 0 {
+		if got := measurePolling(t, "sim", 1); got.values < polledDevices {
+			t.Errorf("%d values in a second", got.values)
+		}
+		return
+	}
+	empty := measurePolling(t, "none", seconds)
+	t.Logf("%-10s %8s %8s %9s", "driver", "% core", "MB", "values/s")
+	t.Logf("%-10s %8.2f %8.2f", "none", empty.percent, float64(empty.rss)/1e6)
+	for _, p := range polledDrivers() {
+		got := measurePolling(t, p.driver, seconds)
+		percent, memory := got.percent-empty.percent, float64(got.rss-empty.rss)
+		mb := memory / 1e6
+		t.Logf("%-10s %8.2f %8.2f %9.0f", p.driver, percent, mb, float64(got.values)/float64(seconds))
+		if percent >= pollingPercent || memory >= pollingMemory || got.values < polledDevices*seconds*9/10 {
+			t.Errorf("%s costs more than %d %% of a core or %.0f MB, or gives too few values", p.driver, pollingPercent, pollingMemory/1e6)
+		}
+	}
+}
+
+type pollingCost struct {
+	percent float64 // of one core, user and system
+	rss     int64   // bytes, without files
+	values  int
+}
+
+// measurePolling runs a gateway in a process of its own.
+func measurePolling(t *testing.T, driver string, seconds int) (c pollingCost) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestPollingChild$")
+	cmd.Env = append(os.Environ(), "POLLING_DRIVER="+driver, "POLLING="+strconv.Itoa(seconds))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", driver, err, out)
+	}
+	_, line, _ := strings.Cut(string(out), "polling: ")
+	if _, err := fmt.Sscan(line, &c.percent, &c.rss, &c.values); err != nil {
+		t.Fatalf("%s: %v in %s", driver, err, out)
+	}
+	return c
+}
+
+// TestPollingChild is the process that is measured.
+func TestPollingChild(t *testing.T) {
+	driver, seconds := os.Getenv("POLLING_DRIVER"), os.Getenv("POLLING")
+	if driver == "" {
+		return
+	}
+	m := newModels(t)
+	text := "node: poll\ngateway: {defaults: {interval: 1s, stale_after: 10s}}\nmqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true}]}\n" +
+		"buses: [{id: line, type: modbus_tcp, address: \"127.0.0.1:502\"}]\n"
+	for _, p := range polledDrivers() {
+		if p.driver != driver {
+			continue
+		}
+		text += "devices:\n"
+		p.model(m)
+		for i := range polledDevices {
+			keys := strings.ReplaceAll(p.device, "%d", strconv.Itoa(i))
+			text += fmt.Sprintf("  - {name: d%d, driver: %s, interval: 1s%s}\n", i, driver, strings.TrimSuffix(", "+keys, ", "))
+		}
+	}
+	cfg := load(t, text)
+	cfg.DataDir = config.Path(t.TempDir())
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	g, err := wire(cfg, deps{log: log, buses: m, memory: limitMemory(cfg.Memory, log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	n, _ := strconv.Atoi(seconds)
+	time.Sleep(time.Duration(1+n/4) * time.Second) // opened, and the first values out
+	before, read := processorTime(t), readings(g)
+	time.Sleep(time.Duration(n) * time.Second)
+	percent := 100 * (processorTime(t) - before).Seconds() / float64(n)
+	fmt.Printf("polling: %.4f %d %d\n", percent, residentMemory(t), readings(g)-read)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// readings is how many intervals gave valid readings.
+func readings(g *gateway) (n int) {
+	for _, s := range g.sensors.Status() {
+		n += int(s.Health.OK)
+	}
+	return n
+}
+
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// residentMemory is what this process has in memory beside files, in bytes:
+// the pages of the test's code would hide what is measured.
+func residentMemory(t *testing.T) (n int64) {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/smaps_rollup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "Anonymous:")
+	if _, err := fmt.Sscan(rest, &n); !ok || err != nil {
+		t.Fatalf("no Anonymous in smaps_rollup: %v", err)
+	}
+	return n << 10
+}
