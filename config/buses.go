@@ -33,7 +33,8 @@ type BusRecovery struct {
 
 // UnmarshalText takes the scalar form.
 func (r *BusRecovery) UnmarshalText(text []byte) error {
-	if r.Rebind = string(text) == "rebind"; !r.Rebind {
+	r.Rebind = true // a wrong word too: it is one mistake, not also a missing clock
+	if string(text) != "rebind" {
 		return fmt.Errorf("%q is neither rebind nor {scl: GPIO3}", text)
 	}
 	return nil

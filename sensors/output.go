@@ -203,12 +203,15 @@ func (u *output) timed(c *command) error {
 func (u *output) driven(c *command, err error, now time.Time) {
 	var r *refusal
 	var f *Fault
-	if u == nil || errors.As(err, &r) || err != nil && !u.Timed && !errors.As(err, &f) {
+	if u == nil || errors.As(err, &r) {
 		return
 	}
 	rests := u.rests(c.payload)
-	if _, wrong := ParseSwitch(c.payload); err != nil && (rests || u.Timed && wrong != nil) {
-		return
+	if err != nil {
+		_, wrong := ParseSwitch(c.payload)
+		if maybe := errors.As(err, &f) || u.Timed && wrong == nil; rests || !maybe {
+			return
+		}
 	}
 	if err == nil && !c.fall.IsZero() {
 		u.safe = c.fall

@@ -119,7 +119,7 @@ func TestOutputsUnderLoad(t *testing.T) {
 				select {
 				case <-over:
 					return
-				case <-time.After(time.Duration(crowd) * 50 * time.Microsecond):
+				case <-time.After(time.Duration(crowd) * 200 * time.Microsecond):
 				}
 				word := []string{"ON", "1", `{"state":"ON","on_for":"5s"}`, "TOGGLE"}[n%4]
 				if publishTo(nc, "dunlin/n/heater/output/set", word) != nil || publishTo(nc, "dunlin/n/pump/output/set", "ON") != nil {
@@ -196,6 +196,7 @@ func TestCheckOfOutputs(t *testing.T) {
 		"a number's max_on":  {`{name: a, driver: modbus, bus: m, registers: [{name: r, address: 1, writable: true, max_on: 1s}]}`, "a number is neither on nor off"},
 		"a read-only output": {`{name: a, driver: modbus, bus: m, registers: [{name: r, address: 1, require: "a.r > 1"}]}`, "what cannot be written obeys nothing"},
 		"a line command":     {`{name: a, driver: lines, port: {path: /dev/x}, entities: {v: {}}, commands: {c: {send: "{{1|0}}", require: "z.x > 1"}}}`, `there is no device "z"`},
+		"a supply":           {`{name: a, driver: sim, power: {line: GPIO22, off: 2h}}`, "off must be at most 1m"},
 		"its fail-safe":      {`{name: a, driver: lines, port: {path: /dev/x}, entities: {v: {}}, commands: {c: {platform: number, send: "{{payload}}", failsafe: {state: inactive, after: 1s, without: heartbeat}}}}`, "is not a number"},
 	} {
 		file := filepath.Join(t.TempDir(), "dunlin.yaml")

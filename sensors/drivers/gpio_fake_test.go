@@ -21,6 +21,7 @@ type fakeLine struct {
 	active bool
 	record []string
 	fail   error // of the next reads and writes
+	held   bool  // something else keeps the wire inactive
 	seq    uint32
 	events chan sensors.LineEvent
 	closed chan struct{}
@@ -58,7 +59,7 @@ func (l *fakeLine) level(active bool) string {
 func (l *fakeLine) Read() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.active, l.fail
+	return l.active && !l.held, l.fail
 }
 
 func (l *fakeLine) Write(active bool) error {

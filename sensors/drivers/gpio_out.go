@@ -15,7 +15,7 @@ func init() {
 	register("gpio_out", sensors.DriverSpec{
 		Doc: "A GPIO output: relays, valves, lamps. Takes ON, OFF, TOGGLE and timed pulses.",
 		Options: func() any {
-			return &gpioOutOptions{Initial: "inactive", OnStop: "inactive", Drive: "push_pull", Bias: "as_is"}
+			return &gpioOutOptions{Initial: "inactive", OnStop: "inactive", Drive: "push_pull", Bias: "as_is", Verify: "none"}
 		},
 		New: func(options any, entities map[string]any) (sensors.Driver, error) {
 			return newGPIOOut(*options.(*gpioOutOptions), entities)
@@ -30,6 +30,7 @@ type gpioOutOptions struct {
 	OnStop    string  `yaml:"on_stop" doc:"level at a clean shutdown; keep leaves it as it is" enum:"active|inactive|keep"`
 	Drive     string  `yaml:"drive" doc:"how the line is driven" enum:"push_pull|open_drain|open_source"`
 	Bias      string  `yaml:"bias" doc:"resistor of the controller" enum:"as_is|disabled|pull_up|pull_down"`
+	Verify    string  `yaml:"verify" doc:"a command is confirmed by reading the line back, for controllers that read what is on the wire, or not at all" enum:"readback|none"`
 	Entity    string  `yaml:"entity" doc:"name of the entity, output when it is not given"`
 	sensors.Safety
 }
@@ -43,6 +44,7 @@ func (o *gpioOutOptions) Validate(report func(path, msg string)) {
 	}
 	oneOf("initial", o.Initial, "active", "inactive")
 	oneOf("on_stop", o.OnStop, "active", "inactive", "keep")
+	oneOf("verify", o.Verify, "readback", "none")
 	oneOf("drive", o.Drive, "push_pull", "open_drain", "open_source")
 	checkBias(report, o.Bias)
 	checkEntity(report, "entity", o.Entity)
@@ -237,7 +239,25 @@ func (d *gpioOut) Do(ctx context.Context, entity string, payload []byte) ([]sens
 	case <-d.news: // the caller publishes it
 	default:
 	}
-	return []sensors.Reading{d.reading()}, nil
+	r := d.reading()
+	if d.o.Verify == "readback" {
+		return d.verified(r)
+	}
+	return []sensors.Reading{r}, nil
+}
+
+// verified is the level that is on the wire after r was driven; another one is
+// held by something else.
+func (d *gpioOut) verified(r sensors.Reading) ([]sensors.Reading, error) {
+	is, err := d.line.Read()
+	if err != nil {
+		return nil, lineFault(d.o.Line, err)
+	}
+	if is != r.Value {
+		err = &sensors.Fault{Reason: sensors.ShortCircuit, Err: fmt.Errorf("GPIO line %s does not follow: something else holds it", d.o.Line)}
+	}
+	r.Value = is
+	return []sensors.Reading{r}, err
 }
 
 // limit is how long the line may be active from now on, 0 for without end:

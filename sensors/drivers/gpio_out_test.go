@@ -200,6 +200,23 @@ func TestGPIOOutTurnsOffAgainAfterAnError(t *testing.T) {
 	})
 }
 
+func TestGPIOOutVerifies(t *testing.T) {
+	onRelay(t, func(o *gpioOutOptions) { o.Verify = "readback" }, func(r *relay) {
+		r.next(time.Second)
+		if got := r.do("ON"); got != true {
+			t.Errorf("reported %v", got)
+		}
+		r.line.held = true
+		list, err := r.d.(sensors.Commander).Do(t.Context(), "output", []byte("ON"))
+		if sensors.ReasonOf(err) != sensors.ShortCircuit || len(list) != 1 || list[0].Value != false {
+			t.Errorf("a line that is held: %v, %v", list, err)
+		}
+		if got := r.do("OFF"); got != false {
+			t.Errorf("reported %v", got)
+		}
+	})
+}
+
 func TestGPIOOutStop(t *testing.T) {
 	for onStop, wire := range map[string][]string{
 		"inactive": {"request out low", "write high", "write low", "close"},
