@@ -9,7 +9,7 @@ type Store struct {
 	Classes       []StoreClass  `yaml:"classes" doc:"durability by topic; the first match wins"`
 	RetainedFlush time.Duration `yaml:"retained_flush" doc:"longest time that a retained message waits in memory" ex:"60s"`
 	Overflow      string        `yaml:"overflow" enum:"drop-oldest|drop-newest|reject|last-value|downsample" doc:"what gives way when the queue of a session is full, or of a bridge that says nothing of its own"`
-	MaxSize       Size          `yaml:"max_size" min:"1MiB" doc:"disk space for everything, about" ex:"1GiB"`
+	MaxSize       Size          `yaml:"max_size" min:"1MiB" doc:"disk space for what waits, less 16 MiB for journal and checkpoints, which are not refused space but by min_free" ex:"1GiB"`
 	MinFree       Size          `yaml:"min_free" doc:"space that is left free on the file system" ex:"64MiB"`
 	WriteBudget   ByteRate      `yaml:"write_budget" doc:"bytes written to the disk; when little is left, what can wait is written less often" ex:"1GiB/day"`
 	OnFailure     string        `yaml:"on_failure" enum:"degrade|stop" doc:"what to do when the disk fails: go on in memory, or stop"`

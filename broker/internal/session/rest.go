@@ -1,7 +1,6 @@
 package session
 
 import (
-	"slices"
 	"sort"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -274,7 +273,7 @@ func (s *Session) unload() {
 		o.leave(d)
 	}
 	o.queue.truncate(n)
-	r.blocks = slices.Insert(r.blocks, 0, b)
+	r.blocks = append([]Block{b}, r.blocks...)
 }
 
 // spills reports whether the queue goes on with the store where memory ends.

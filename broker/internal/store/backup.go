@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
 )
 
@@ -68,19 +67,6 @@ func (s *Durable) Backup(w io.Writer) error {
 		}
 		return nil
 	})
-}
-
-// Restore makes what a backup of size bytes holds the state of a directory that
-// nobody uses, after it has read all of it once. The files of before are kept
-// as NAME.old. An error before the last step leaves the directory as it was.
-func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
-	if err := journal.ReadBackup(r, size, func(raw journal.Record) error {
-		_, err := decodeRecord(Kind(raw.Kind), raw.Body)
-		return err
-	}); err != nil {
-		return err
-	}
-	return journal.Restore(d, r, size)
 }
 
 // Repair writes what could be read anew: damaged files are kept as *.bad, and

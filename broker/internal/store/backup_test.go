@@ -187,6 +187,113 @@ func TestBackupThatIsTooSlow(t *testing.T) {
 	}
 }
 
+// A long queue of a backup goes from file to file: neither the restore nor the
+// start after it has it in memory, and the disk is given back when it drains.
+func TestRestoreOfALongQueue(t *testing.T) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 3000
+	for _, name := range []string{"\x00q", "c", "small"} {
+		s.Append(Record{Kind: SessionKept, ClientID: name, Expiry: time.Hour})
+		for i := range uint64(n) {
+			if name == "small" && i > 3 {
+				break
+			}
+			m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(i+1, 500)}
+			s.Append(Record{Kind: MessageQueued, Message: m, At: time.Now(), Destinations: []Destination{{Name: name, Number: i + 1, QoS: 1}}})
+		}
+		s.beside()
+	}
+	var b bytes.Buffer
+	if err := s.Backup(&b); err != nil {
+		t.Fatal(err)
+	}
+	d = disktest.New(1 << 30)
+	if err := Restore(d, bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil {
+		t.Fatal(err)
+	}
+	s, state, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]uint64{"\x00q": n, "c": n, "small": 4} {
+		if l := state.Lines[name]; l.weight() > spillAt || l.Last != want || !l.Kept {
+			t.Errorf("%q has %d bytes in memory, its last is %d", name, l.weight(), l.Last)
+		}
+		next := uint64(1)
+		for after := uint64(0); ; {
+			entries, upTo, err := s.Read(name, after, 64<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(entries) == 0 {
+				break
+			}
+			for _, e := range entries {
+				if e.Number != next || !bytes.Equal(e.Message.Payload, body(next, 500)) {
+					t.Fatalf("%q: entry %d where %d should be", name, e.Number, next)
+				}
+				s.Append(Record{Kind: DeliveryDone, ClientID: name, Number: next})
+				next++
+			}
+			after = upTo
+		}
+		if next != want+1 {
+			t.Errorf("%q ends at %d", name, next)
+		}
+	}
+	if err := s.j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	for name := range d.Files() {
+		if strings.HasSuffix(name, ".spill") {
+			t.Errorf("%s is left", name)
+		}
+	}
+	// A disk that is full in the middle is left as it was.
+	full := disktest.New(600 << 10)
+	if err := Restore(full, bytes.NewReader(b.Bytes()), int64(b.Len())); err == nil || len(full.Files()) > 0 {
+		t.Errorf("a restore to a full disk: %v, %d files", err, len(full.Files()))
+	}
+}
+
+// What is more than the level of memory allows goes to disk when it changes.
+func TestRelieve(t *testing.T) {
+	level, held := 0, 0
+	s, state, _, err := Open(disktest.New(1<<30), Options{Level: func() int { return level }, Held: func(n int) { held += n }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(80) {
+		m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(i+1, 1000)}
+		s.Append(Record{Kind: MessageQueued, Message: m, Destinations: []Destination{{Name: "\x00q", Number: i + 1, QoS: 1}, {Name: "c", Number: i + 1, QoS: 1}}})
+	}
+	s.beside()
+	before := held
+	if l := state.Lines["c"]; l.Spilled() || before < 80<<10 {
+		t.Fatalf("%d bytes are booked", before)
+	}
+	level = 1
+	s.Relieve()
+	s.beside()
+	for _, name := range []string{"\x00q", "c"} {
+		if l := state.Lines[name]; !l.Spilled() || l.weight() > spillAt/4 {
+			t.Errorf("%q has %d bytes in memory", name, l.weight())
+		}
+	}
+	if held > before/2 {
+		t.Errorf("%d bytes are booked, %d were", held, before)
+	}
+	s.Append(Record{Kind: SessionEnded, ClientID: "c"})
+	s.Append(Record{Kind: LineCut, ClientID: "\x00q", From: 1, Number: 80, Count: 80})
+	if held != 0 {
+		t.Errorf("%d bytes are booked for nothing", held)
+	}
+}
+
 // FuzzRestore: what is no backup is refused or restored, never half.
 func FuzzRestore(f *testing.F) {
 	d := disktest.New(1 << 30)

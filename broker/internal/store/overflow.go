@@ -203,13 +203,7 @@ func (s *Durable) writeBatch(log *journal.SpillLog, name string, batch []Entry) 
 // moved takes a batch out of memory that is on disk now. Some of it may be gone
 // or received since it was taken.
 func (l *Line) moved(extent journal.Extent, batch []Entry) {
-	run := Run{
-		Extent: extent, First: batch[0].Number, Last: batch[len(batch)-1].Number, Messages: len(batch),
-		Since: batch[0].At, Until: batch[len(batch)-1].At,
-	}
-	for i := range batch {
-		run.Bytes += int64(batch[i].Message.Size())
-	}
+	run := runOf(extent, batch)
 	here := l.Entries
 	n := 0
 	for n < len(here) && here[n].Number <= run.Last {

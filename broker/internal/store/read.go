@@ -75,9 +75,7 @@ func (s *Durable) readRun(f *found, limit int) (batch []Entry, next uint32, err 
 		if err != nil || r.Kind != entrySpilled {
 			return err
 		}
-		d := &r.Destinations[0]
-		batch = append(batch, Entry{Number: r.Number, Message: r.Message, Identifiers: d.Identifiers, Share: d.Share, At: r.At,
-			QoS: d.QoS, Retain: d.Retain, Received: r.received})
+		batch = append(batch, r.entry())
 		return nil
 	})
 	s.badSpill(f.run.Extent.File, bad)

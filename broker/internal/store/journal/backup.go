@@ -33,10 +33,11 @@ func ReadBackup(r io.ReaderAt, size int64, apply func(Record) error) error {
 	return err
 }
 
-// Restore makes what a backup holds the state of a directory that nobody uses.
+// Restore makes the records that give yields the state of a directory that
+// nobody uses; it may have made spill files that they name.
 // The switch is the rename of one file: until then the directory is what it
 // was. The files of before are kept as NAME.old.
-func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
+func Restore(d disk.Disk, give func(add func(kind byte, body []byte) error) error) error {
 	f, err := look(d)
 	if err != nil {
 		return err
@@ -48,9 +49,7 @@ func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
 	if n := len(f.segments); n > 0 {
 		cover.epoch = f.segments[n-1] + 1
 	}
-	if _, err := writeCheckpoint(d, cover, func(add func(kind byte, body []byte) error) error {
-		return ReadBackup(r, size, func(rec Record) error { return add(rec.Kind, rec.Body) })
-	}); err != nil {
+	if _, err := writeCheckpoint(d, cover, give); err != nil {
 		return err
 	}
 	old := f.spills
