@@ -189,6 +189,17 @@ func TestScanAndReadModbus(t *testing.T) {
 	}
 }
 
+// The same over a serial line, whose speed is found out.
+func TestScanModbusOverASerialLine(t *testing.T) {
+	u, pty := &modbustest.Units{}, serialtest.Pty(t)
+	u.Set(2, modbustest.Input, 0, 7)
+	go u.ServeRTU(pty)
+	code, out, stderr := runTool(t, "scan", "--modbus", pty.Path(), "--units", "1-3", "--baud", "115200,9600")
+	if code != exitDone || !regexp.MustCompile(`modbus  `+pty.Path()+` unit 2 +unit, (115200|9600) baud, parity (none|even) new: driver modbus`).MatchString(out) || strings.Count(out, "new:") != 1 {
+		t.Errorf("code %d, %s%s", code, out, stderr)
+	}
+}
+
 func TestReadRefusesAndFails(t *testing.T) {
 	startAPI(t) // whose device tank the gateway holds
 	file := filepath.Join(t.TempDir(), "dunlin.yaml")

@@ -33,19 +33,19 @@ var (
 // Documentation/i2c/fault-codes.rst.
 var transferErrors = []struct {
 	errno  syscall.Errno
-	kind   error
+	kind   *error
 	reason sensors.Reason
 }{
-	{syscall.ENXIO, ErrNoDevice, sensors.Nack},
-	{remoteIO, ErrNoDevice, sensors.Nack},
-	{syscall.ENODEV, ErrGone, sensors.Unplugged},
-	{syscall.ESHUTDOWN, ErrGone, sensors.Unplugged}, // spidev, when its controller is gone
-	{syscall.EBADF, ErrGone, sensors.Unplugged},
-	{syscall.ETIMEDOUT, ErrTimeout, sensors.Timeout},
-	{syscall.ETIME, ErrTimeout, sensors.Timeout},
-	{syscall.EAGAIN, ErrArbitration, sensors.IO},
-	{syscall.EPERM, ErrBus, sensors.Permission},
-	{syscall.EACCES, ErrBus, sensors.Permission},
+	{syscall.ENXIO, &ErrNoDevice, sensors.Nack},
+	{remoteIO, &ErrNoDevice, sensors.Nack},
+	{syscall.ENODEV, &ErrGone, sensors.Unplugged},
+	{syscall.ESHUTDOWN, &ErrGone, sensors.Unplugged}, // spidev, when its controller is gone
+	{syscall.EBADF, &ErrGone, sensors.Unplugged},
+	{syscall.ETIMEDOUT, &ErrTimeout, sensors.Timeout},
+	{syscall.ETIME, &ErrTimeout, sensors.Timeout},
+	{syscall.EAGAIN, &ErrArbitration, sensors.IO},
+	{syscall.EPERM, &ErrBus, sensors.Permission},
+	{syscall.EACCES, &ErrBus, sensors.Permission},
 }
 
 // transferFault gives the error of a transfer its reason: io for what the table
@@ -58,7 +58,7 @@ func transferFault(place string, err error) error {
 	kind, reason := ErrBus, sensors.IO
 	for _, t := range transferErrors {
 		if errors.Is(err, t.errno) {
-			kind, reason = t.kind, t.reason
+			kind, reason = *t.kind, t.reason
 			break
 		}
 	}

@@ -97,16 +97,29 @@ func TestADSNeverGivesAnotherInputsValue(t *testing.T) {
 		if _, err := b.read(t, want); err != nil {
 			t.Errorf("after somebody else: %v", err)
 		}
-		// Somebody else begins a conversion in the middle of ours.
-		n := b.bus.Transfers()
-		b.bus.Fault(func(i int, _ uint16) error {
-			if i == n+3 {
-				b.chip.Tx(time.Now(), []byte{1, 0xF3, 0x03}, nil)
+		// Somebody else makes a conversion in the middle of ours, at any place.
+		caught := 0
+		for at := 1; at < 45; at++ {
+			n := b.bus.Transfers()
+			b.bus.Fault(func(i int, _ uint16) error {
+				if i == n+at {
+					b.chip.Tx(time.Now(), []byte{1, 0xF3, 0xE3}, nil) // a3, 860 a second
+					time.Sleep(3 * time.Millisecond)
+				}
+				return nil
+			})
+			reason, err := b.read(t, want)
+			switch {
+			case reason == sensors.WrongChip:
+				caught++
+			case err != nil:
+				t.Errorf("somebody else before transfer %d: %v", at, err)
 			}
-			return nil
-		})
-		if reason, err := b.read(t, want); reason != sensors.WrongChip {
-			t.Errorf("somebody else in the middle: %v", err)
+			b.bus.Fault(nil)
+			time.Sleep(time.Second)
+		}
+		if caught < 10 {
+			t.Errorf("somebody else was seen %d times of 44", caught)
 		}
 	})
 }

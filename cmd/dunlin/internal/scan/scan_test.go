@@ -122,6 +122,35 @@ func TestChipsAreKnown(t *testing.T) {
 	})
 }
 
+// On an empty bus every address is read once, and only those where Sensirion's
+// chips may sleep are asked: SHT3x at two, SHT4x at three, SCD4x at one.
+func TestAnEmptyBusIsHardlyUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t)
+		m.adapter("1", "bcm2835", nil)
+		m.run()
+		if n := m.buses["1"].Transfers(); n != 112-8+6 {
+			t.Errorf("%d transfers", n)
+		}
+	})
+}
+
+// One bit of noise makes no chip into another.
+func TestAFlippedBitNamesNoChip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, struck := newMachine(t), false
+		m.adapter("1", "bcm2835", map[uint16]chipsim.Chip{0x76: chipsim.NewBME280(0x61, chipsim.Typical())})
+		m.buses["1"].Noise(func(_ int, r []byte) {
+			if r[0] == 0x61 && !struck {
+				r[0], struck = 0x60, true
+			}
+		})
+		if _, got := m.run(); !struck || got[0] != "i2c-1 0x76 BME680: no driver" {
+			t.Errorf("found %q, struck: %v", got, struck)
+		}
+	})
+}
+
 // An AHT20 shows its checksum once it has measured.
 func TestAHT20IsKnownWithoutAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
