@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -36,7 +37,13 @@ func (k kernel) glob(pattern string) []string {
 
 // text returns a file's trimmed content. Errors are *sensors.Fault.
 func (k kernel) text(name string) (string, error) {
-	b, err := os.ReadFile(k.path(name))
+	f, err := os.Open(k.path(name))
+	if err != nil {
+		return "", kernelFault(err)
+	}
+	defer f.Close() // nothing was written
+	// Not os.ReadFile: attributes of sysfs claim a page of which they fill a line.
+	b, err := io.ReadAll(f)
 	if err != nil {
 		return "", kernelFault(err)
 	}
