@@ -45,8 +45,9 @@ interop: ## clients in Go, Python, JavaScript and C against dunlin, over every t
 vuln: ## known vulnerabilities in what dunlin calls (needs vuln.go.dev, or VULNDB=file:///copy)
 	@scripts/vuln.sh
 
-chips: ## every chip driver at CHIP_POINTS=2000 random points of its chip's model
+chips: ## every chip driver at CHIP_POINTS=2000 random points of its chip's model; PATTERNS=300000 for lines against package regexp
 	@CHIP_POINTS=$${CHIP_POINTS:-2000} go test -count=1 -run TestChipsReturnWhatIsThere ./sensors/drivers
+	@PATTERNS=$${PATTERNS:-300000} go test -count=1 -run TestRandomPatterns ./sensors/drivers/pattern
 
 bench: ## compare with mosquitto and mochi; ROUNDS=5 SCALE=1 SCENARIOS="..." BROKER='name=command'
 	@scripts/bench.sh

@@ -72,7 +72,9 @@ func (d *gpioIn) Open(_ context.Context, b sensors.Buses) error {
 }
 
 // Read implements sensors.Driver: the level first, then one edge a call, with
-// the kernel's time of it. It blocks for the next edge until ctx ends.
+// the kernel's time of it. It blocks for the next edge until ctx ends; a
+// deadline without one gives the level anew, since a controller that was
+// unplugged sends no edges either.
 func (d *gpioIn) Read(ctx context.Context) ([]sensors.Reading, error) {
 	if !d.told {
 		// Edges are already queued, so one between request and this look is not
@@ -86,7 +88,15 @@ func (d *gpioIn) Read(ctx context.Context) ([]sensors.Reading, error) {
 	}
 	e, err := d.line.Event(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
+		switch ctx.Err() {
+		case nil:
+		case context.DeadlineExceeded:
+			level, err := d.level()
+			if err != nil {
+				return nil, err
+			}
+			return []sensors.Reading{level}, nil
+		default:
 			return nil, ctx.Err()
 		}
 		return nil, lineFault(d.o.Line, err)

@@ -57,8 +57,17 @@ func TestGPIOIn(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		if list, err := d.Read(ctx); !errors.Is(err, context.DeadlineExceeded) || list != nil {
-			t.Errorf("a silent line: %v, %v", list, err)
+		if list, err := d.Read(ctx); err != nil || len(list) != 1 || list[0].Value != false || !list[0].At.Equal(time.Now()) {
+			t.Errorf("a silent line: %v, %v, want its level now", list, err)
+		}
+		l.setFail(&sensors.Fault{Reason: sensors.Unplugged, Err: errors.New("gone")})
+		if list, err := d.Read(ctx); sensors.ReasonOf(err) != sensors.Unplugged {
+			t.Errorf("a line whose controller is gone: %v, %v", list, err)
+		}
+		canceled, stop := context.WithCancel(t.Context())
+		stop()
+		if list, err := d.Read(canceled); !errors.Is(err, context.Canceled) || list != nil {
+			t.Errorf("a read that makes way: %v, %v", list, err)
 		}
 		if err := d.(sensors.Pusher).OnSilence(); err != nil {
 			t.Errorf("OnSilence = %v: an input that does not change is well", err)

@@ -162,6 +162,12 @@ func (d *pulse) Read(ctx context.Context) ([]sensors.Reading, error) {
 		ended := window.Err() != nil
 		cancel()
 		switch {
+		case ctx.Err() == context.DeadlineExceeded:
+			// A controller that was unplugged sends no edges either.
+			if _, gone := d.line.Read(); gone != nil {
+				return nil, lineFault(d.o.Line, gone)
+			}
+			return nil, ctx.Err()
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil && !ended:

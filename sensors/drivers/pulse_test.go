@@ -124,6 +124,14 @@ func TestPulse(t *testing.T) {
 		if err := d.(sensors.Pusher).OnSilence(); err != nil {
 			t.Error(err)
 		}
+		for fail, want := range map[error]sensors.Reason{nil: sensors.Timeout, &sensors.Fault{Reason: sensors.Unplugged, Err: errors.New("gone")}: sensors.Unplugged} {
+			l.setFail(fail)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := d.Read(ctx); sensors.ReasonOf(err) != want {
+				t.Errorf("a silent line that answers %v: %v", fail, err)
+			}
+			cancel()
+		}
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
