@@ -285,6 +285,21 @@ func TestPushers(t *testing.T) {
 			stop()
 		})
 	})
+	t.Run("a program that ends at once is started again, ever more seldom", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(fault(sensors.NoData))
+			p.read = func(context.Context, int) ([]sensors.Reading, error) { return nil, fault(sensors.Exited) }
+			_, stop := run(t, b, device(p))
+			after(time.Hour)
+			if opens, _, _ := p.counts(); opens < 60 || opens > 200 {
+				t.Errorf("%d starts in an hour", opens)
+			}
+			if h := b.last("heater/health"); !strings.Contains(h, `"reason":"exited"`) {
+				t.Errorf("health is %s", h)
+			}
+			stop()
+		})
+	})
 	t.Run("garbage costs patience, not processor time", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			b, p := newFakeBroker(), newFakePusher(fault(sensors.NoData))

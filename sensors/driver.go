@@ -101,6 +101,7 @@ const (
 	NotFound     Reason = "not_found" // no such bus, chip, line or port
 	IO           Reason = "io"        // any other error of the kernel
 	Panic        Reason = "panic"     // the driver panicked; it is opened anew
+	Exited       Reason = "exited"    // a program ended by itself; it is started anew
 	Shutdown     Reason = "shutdown"
 
 	// Of lines on which units answer requests.

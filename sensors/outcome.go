@@ -190,7 +190,7 @@ func (o *owner) missed(ctx context.Context, err error, now time.Time) {
 	o.failed(ctx, err, now)
 	switch {
 	case o.mustClose:
-	case r == Panic || r == Unplugged:
+	case r == Panic || r == Unplugged || r == Exited:
 		o.reopen(err, now)
 	default:
 		o.next = now.Add(min(time.Second, 20*time.Millisecond<<min(o.health.row, 6)))

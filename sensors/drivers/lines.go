@@ -141,20 +141,10 @@ func newLines(o *linesOptions, entities map[string]any) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := newText(o, parse, entities)
-	if err != nil {
-		return nil, err
-	}
-	for name, c := range o.Commands {
-		if d.commands[name], err = compileCommand(name, &c, o.Format); err != nil {
-			return nil, fmt.Errorf("commands.%s: %w", name, err)
-		}
-	}
-	return d, nil
+	return newText(o, parse, entities)
 }
 
-// newText makes a driver of lines that parse understands, for o without
-// commands.
+// newText makes a driver of lines that parse understands.
 func newText(o *linesOptions, parse lineParser, entities map[string]any) (*lines, error) {
 	pick, err := newPicker(o, entities)
 	if err != nil {
@@ -166,6 +156,11 @@ func newText(o *linesOptions, parse lineParser, entities map[string]any) (*lines
 	d.dropped = func() uint64 {
 		s := in.Stats()
 		return s.Overlong + s.Garbage + s.Partial
+	}
+	for name, c := range o.Commands {
+		if d.commands[name], err = compileCommand(name, &c, o.Format); err != nil {
+			return nil, fmt.Errorf("commands.%s: %w", name, err)
+		}
 	}
 	return d, nil
 }

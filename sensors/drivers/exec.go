@@ -1,0 +1,86 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+func init() {
+	register("exec", sensors.DriverSpec{
+		Doc:     "A program of yours that writes a line for each reading and takes commands as lines: for everything that has no driver.",
+		Options: func() any { return &execOptions{Format: "json", Separator: "=", MaxLength: 4096} },
+		Entity:  func() any { return &lineEntity{} },
+		New: func(options any, entities map[string]any) (sensors.Driver, error) {
+			o := options.(*execOptions)
+			if err := validated(o); err != nil {
+				return nil, err
+			}
+			l := o.lines()
+			parse, err := newLineParser(l)
+			if err != nil {
+				return nil, err
+			}
+			d, err := newText(l, parse, entities)
+			if err != nil {
+				return nil, err
+			}
+			return &program{d, o}, nil
+		},
+	})
+}
+
+type execOptions struct {
+	Command   []string               `yaml:"command" doc:"the program's whole path, and its arguments; no shell" req:"1" ex:"[/usr/local/bin/wind, --json]"`
+	Format    string                 `yaml:"format" doc:"what a line looks like" enum:"json|key_value"`
+	Separator string                 `yaml:"separator" doc:"key_value: between key and value"`
+	MaxLength int                    `yaml:"max_length" doc:"longest line in bytes"`
+	Commands  map[string]lineCommand `yaml:"commands" doc:"what may be sent to the program, by entity"`
+}
+
+// lines are the options of the driver of lines that reads the program.
+func (o *execOptions) lines() *linesOptions {
+	return &linesOptions{
+		Port: serial.DefaultConfig(), Format: o.Format, Separator: o.Separator, MaxLength: o.MaxLength, Commands: o.Commands,
+		Comment: "#", FirstLine: "keep", OnMismatch: "count",
+	}
+}
+
+// Validate reports what cannot be run or read.
+func (o *execOptions) Validate(report func(path, msg string)) {
+	if len(o.Command) == 0 || !filepath.IsAbs(o.Command[0]) {
+		report("command", "the whole path of a program comes first, as /usr/local/bin/wind")
+	}
+	checkWord("format", o.Format, []string{"json", "key_value"}, report)
+	o.lines().Validate(report)
+}
+
+// program is the driver of a child process. The manager starts it again when
+// it ends, with its back-off.
+type program struct {
+	*lines
+	o *execOptions
+}
+
+// Open implements sensors.Driver: it starts the program, in a process group
+// of its own.
+func (p *program) Open(context.Context, sensors.Buses) error {
+	c, err := startChild(p.o.Command)
+	if err != nil {
+		return kernelFault(err)
+	}
+	p.use(c)
+	return nil
+}
+
+// exited is the fault of a program that ended by itself; last is what it
+// wrote last on its standard error.
+func exited(last string) error {
+	if last == "" {
+		return &sensors.Fault{Reason: sensors.Exited, Err: errors.New("the program has ended")}
+	}
+	return &sensors.Fault{Reason: sensors.Exited, Err: errors.New("the program has ended, and said: " + last)}
+}

@@ -1,0 +1,125 @@
+package drivers
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+const (
+	// killAfter is how long a program may take to end when it is asked to.
+	killAfter = 700 * time.Millisecond
+	maxLast   = 200 // bytes kept of standard error
+)
+
+// child is a program as a port: what it prints is read, what it is told is
+// written. Its goroutine empties standard error; Close waits for it.
+type child struct {
+	pid          int
+	process      *os.Process
+	in, out, err *os.File
+	drained      chan struct{}
+	last         string // what it wrote last on standard error; read after drained
+}
+
+func startChild(command []string) (serial.Port, error) {
+	var ends [6]*os.File
+	var err error
+	for i := 0; i < 6 && err == nil; i += 2 {
+		ends[i], ends[i+1], err = os.Pipe()
+	}
+	closeAll := func(files ...*os.File) {
+		for _, f := range files {
+			if f != nil {
+				_ = f.Close()
+			}
+		}
+	}
+	if err != nil {
+		closeAll(ends[:]...)
+		return nil, err
+	}
+	// Not this program's environment: it may hold secrets.
+	env := []string{"PATH=" + os.Getenv("PATH"), "TZ=" + os.Getenv("TZ")}
+	process, err := os.StartProcess(command[0], command, &os.ProcAttr{
+		Dir: "/", Env: env, Files: []*os.File{ends[0], ends[3], ends[5]}, Sys: &syscall.SysProcAttr{Setpgid: true},
+	})
+	closeAll(ends[0], ends[3], ends[5])
+	if err != nil {
+		closeAll(ends[1], ends[2], ends[4])
+		return nil, err
+	}
+	c := &child{pid: process.Pid, in: ends[1], out: ends[2], err: ends[4], drained: make(chan struct{}), process: process}
+	go c.drain()
+	return c, nil
+}
+
+// drain keeps the last line of standard error.
+func (c *child) drain() {
+	defer close(c.drained)
+	b := make([]byte, 4096)
+	var tail []byte
+	for {
+		n, err := c.err.Read(b)
+		tail = append(tail, b[:n]...)
+		tail = tail[max(0, len(tail)-maxLast):]
+		if err != nil {
+			break
+		}
+	}
+	tail = bytes.TrimSpace(tail)
+	c.last = strings.ToValidUTF8(string(tail[bytes.LastIndexByte(tail, '\n')+1:]), "?")
+}
+
+// Read implements serial.Port.
+func (c *child) Read(b []byte) (int, error) {
+	n, err := c.out.Read(b)
+	if err == io.EOF {
+		_ = c.err.SetReadDeadline(time.Now().Add(killAfter)) // a grandchild may hold it open
+		<-c.drained
+		err = exited(c.last)
+	}
+	return n, err
+}
+
+// Write implements serial.Port.
+func (c *child) Write(b []byte) (int, error) {
+	n, err := c.in.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		err = exited("")
+	}
+	return n, err
+}
+
+// SetReadDeadline implements serial.Port.
+func (c *child) SetReadDeadline(t time.Time) error { return c.out.SetReadDeadline(t) }
+
+// SetWriteDeadline implements serial.Port.
+func (c *child) SetWriteDeadline(t time.Time) error { return c.in.SetWriteDeadline(t) }
+
+// Close implements serial.Port: the program and all it started are asked to
+// end, and killed after killAfter. Until Wait the group's number is nobody
+// else's, because its leader is still to be waited for.
+func (c *child) Close() error {
+	_ = c.in.Close()
+	_ = c.out.Close()                                                // ends a Read
+	signal := func(s syscall.Signal) { _ = syscall.Kill(-c.pid, s) } // who is gone already needs none
+	signal(syscall.SIGTERM)
+	late := time.AfterFunc(killAfter, func() { signal(syscall.SIGKILL) })
+	for unix.Waitid(unix.P_PID, c.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == syscall.EINTR {
+	}
+	late.Stop()
+	signal(syscall.SIGKILL) // what the program left behind
+	_, err := c.process.Wait()
+	_ = c.err.SetReadDeadline(time.Unix(1, 0))
+	<-c.drained
+	return errors.Join(err, c.err.Close())
+}

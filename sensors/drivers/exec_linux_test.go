@@ -1,0 +1,131 @@
+package drivers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// newProgram runs a shell script.
+func newProgram(t *testing.T, script string, set func(*execOptions)) *talker {
+	t.Helper()
+	k := &talker{}
+	k.d = mustBuild(t, "exec", func(o any) {
+		o.(*execOptions).Command = []string{"/bin/sh", "-c", script}
+		if set != nil {
+			set(o.(*execOptions))
+		}
+	}, nil)
+	k.open(t)
+	t.Cleanup(func() { k.d.Close() })
+	return k
+}
+
+func TestExec(t *testing.T) {
+	t.Setenv("SECRET", "hunter2")
+	k := newProgram(t, `echo starting >&2; echo '{"n":1,"secret":"'$SECRET'"}'; while read line; do echo "{\"valve\":${line#V}}"; done; echo no more input >&2`, func(o *execOptions) {
+		o.Commands = map[string]lineCommand{"valve": {Send: "V{{1|0}}\n", Expect: lineExpect{Path: "valve", Within: patience}}}
+	})
+	k.expect(t, map[string]any{"n": int64(1), "secret": ""})
+	if list, err := k.command("valve", "ON"); err != nil || values(list)["valve"] == nil {
+		t.Errorf("valve ON: %v, %v", list, err)
+	}
+}
+
+func TestExecKeyValue(t *testing.T) {
+	k := newProgram(t, `echo "wind=3.5 dir=270"; exec sleep 1000`, func(o *execOptions) { o.Format = "key_value" })
+	k.expect(t, map[string]any{"wind": 3.5, "dir": int64(270)})
+}
+
+func TestExecEnds(t *testing.T) {
+	k := newProgram(t, `echo '{"n":1}'; echo first >&2; echo no such sensor >&2; exit 3`, nil)
+	k.expect(t, map[string]any{"n": int64(1)})
+	if _, err := k.read(t); sensors.ReasonOf(err) != sensors.Exited || !strings.Contains(err.Error(), "no such sensor") {
+		t.Errorf("%v, want exited with what it said", err)
+	}
+	k.d.Close()
+	k.open(t) // as the manager does
+	k.expect(t, map[string]any{"n": int64(1)})
+	if err := mustBuild(t, "exec", func(o any) { o.(*execOptions).Command = []string{"/no/such/program"} }, nil).
+		Open(t.Context(), nil); sensors.ReasonOf(err) != sensors.NotFound {
+		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// Whatever a program started ends with it, also what does not listen.
+func TestExecGroupIsKilled(t *testing.T) {
+	files := openFiles(t)
+	k := newProgram(t, `trap '' TERM; sleep 1000 & echo "{\"self\":$$,\"child\":$!}"; while :; do sleep 1000; done`, nil)
+	list, err := k.read(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := k.d.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took < killAfter/2 || took > patience {
+		t.Errorf("closed after %v; the script ignores SIGTERM", took)
+	}
+	for _, name := range []string{"self", "child"} {
+		pid := int(values(list)[name].(int64))
+		for deadline := time.Now().Add(patience); alive(pid) && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		if alive(pid) {
+			t.Errorf("%s, process %d, is still there", name, pid)
+		}
+	}
+	if now := openFiles(t); now != files {
+		t.Errorf("%d open files, %d before", now, files)
+	}
+}
+
+// alive reports whether a process runs; one that nobody has waited for yet
+// does not.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z") && syscall.Kill(pid, 0) == nil
+}
+
+// A program that prints without end or sense is read within the bounds.
+func TestExecOutputIsBounded(t *testing.T) {
+	k := newProgram(t, `head -c 3000000 /dev/zero | tr '\0' x; echo; head -c 300000 /dev/zero >&2; echo '{"n":1}'; exec sleep 1000`, func(o *execOptions) { o.MaxLength = 100 })
+	k.expect(t, map[string]any{"n": int64(1), "rejected_lines": int64(1)})
+}
+
+// Commands to a program that reads nothing time out.
+func TestExecStuckWriter(t *testing.T) {
+	k := newProgram(t, "exec sleep 1000", func(o *execOptions) {
+		o.Commands = map[string]lineCommand{"say": {Send: strings.Repeat("x", 300000)}}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := k.d.(sensors.Commander).Do(ctx, "say", nil); sensors.ReasonOf(err) != sensors.Timeout {
+		t.Errorf("%v, want timeout", err)
+	}
+}
+
+func TestExecOptions(t *testing.T) {
+	for want, set := range map[string]func(*execOptions){
+		"command: the whole path": func(o *execOptions) { o.Command = []string{"sh"} },
+		"format: ":                func(o *execOptions) { o.Format = "xml" },
+		"max_length: ":            func(o *execOptions) { o.MaxLength = 0 },
+		"commands.v: send":        func(o *execOptions) { o.Commands = map[string]lineCommand{"v": {}} },
+	} {
+		_, err := build(t, "exec", func(o any) {
+			o.(*execOptions).Command = []string{"/bin/true"}
+			set(o.(*execOptions))
+		}, nil)
+		if !strings.HasPrefix(fmt.Sprint(err), want) {
+			t.Errorf("New = %v, want %q", err, want)
+		}
+	}
+}

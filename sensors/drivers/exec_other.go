@@ -1,0 +1,13 @@
+//go:build !linux
+
+package drivers
+
+import (
+	"errors"
+
+	"github.com/dunlin-mqtt/dunlin/serial"
+)
+
+func startChild([]string) (serial.Port, error) {
+	return nil, errors.New("driver exec is for Linux")
+}
