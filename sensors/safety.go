@@ -114,9 +114,11 @@ func (s *Safety) failsafe() string {
 
 // rests reports whether a command brings the output to rest.
 func (s *Safety) rests(payload []byte) bool {
-	if s.Off == "" {
-		return false
-	}
+	return s.Off != "" && (string(payload) == s.Off || isOff([]byte(s.Off)) && isOff(payload))
+}
+
+// isOff reports whether a command is one of the words for OFF.
+func isOff(payload []byte) bool {
 	c, err := ParseSwitch(payload)
-	return string(payload) == s.Off || err == nil && !c.On && !c.Toggle
+	return err == nil && !c.On && !c.Toggle
 }

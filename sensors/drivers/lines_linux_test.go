@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +357,31 @@ func TestLinesCommands(t *testing.T) {
 		if _, err := do(bad[0], bad[1]); err == nil {
 			t.Errorf("%s %.20q is carried out", bad[0], bad[1])
 		}
+	}
+}
+
+func TestLinesOnStop(t *testing.T) {
+	k := newTalker(t, func(o *linesOptions) {
+		o.Commands = map[string]lineCommand{
+			"valve": {Send: "V{{1|0}}\n", OnStop: "OFF", Safety: sensors.Safety{MaxOn: time.Minute, Require: "tank.level > 1"}},
+			"pump":  {Platform: "number", Send: "P{{payload}}\n", OnStop: "0"},
+			"beep":  {Send: "B\n"},
+		}
+	}, map[string]any{"soil": &lineEntity{}})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := k.d.(sensors.Commander).Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	k.Expect("P0\nV0\n")
+	got := k.d.(sensors.Guarded).Outputs()
+	want := []sensors.Safety{
+		{Entity: "beep", Path: "commands.beep"},
+		{Entity: "pump", Path: "commands.pump", Off: "0"},
+		{Entity: "valve", Path: "commands.valve", Off: "OFF", Timed: true, MaxOn: time.Minute, Require: "tank.level > 1"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("outputs are %+v, want %+v", got, want)
 	}
 }
 
