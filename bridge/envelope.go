@@ -50,10 +50,11 @@ type stamp struct {
 	corrected                   bool // ts and clock differ from those of the message
 }
 
-// stampOf reads the stamp of an entry, fills in what is missing, and corrects
-// times of before the clock was set.
-func (p *preparer) stampOf(e *mqtt.Queued) stamp {
-	s := stamp{at: e.At, id: p.clientID + ":" + strconv.FormatUint(e.Seq, 36)}
+// stampOf reads the stamp of an entry that was captured at this time, which may
+// be corrected; it fills in what is missing, and corrects the message's own
+// time if that is of before the clock was set.
+func (p *preparer) stampOf(e *mqtt.Queued, at time.Time, corrected bool) stamp {
+	s := stamp{at: at, corrected: corrected, id: p.clientID + ":" + strconv.FormatUint(e.Seq, 36)}
 	for _, u := range [...]struct {
 		name string
 		to   *string
@@ -61,11 +62,12 @@ func (p *preparer) stampOf(e *mqtt.Queued) stamp {
 		*u.to, _ = e.Message.Properties.Get(u.name)
 	}
 	own, err := time.Parse(time.RFC3339, s.ts)
-	if err == nil {
-		s.at = own
-	}
-	if err != nil || s.clock == unsynced { // by this machine's clock
-		s.at, s.corrected = p.captured(e, s.at)
+	switch {
+	case err != nil:
+	case s.clock == unsynced: // by this machine's clock
+		s.at, s.corrected = p.captured(e, own)
+	default:
+		s.at, s.corrected = own, false
 	}
 	switch known := p.synced() && mqtt.ClockSet(s.at); {
 	case s.corrected && known:

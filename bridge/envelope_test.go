@@ -42,7 +42,7 @@ func TestEnvelope(t *testing.T) {
 		{ThingsBoard, entry("home/kitchen", `{"t":1}`), `{"kitchen":[{"ts":1772406000000,"values":{"t":1}}]}`},
 		{ThingsBoard, entry("door", "open"), `{"door":[{"ts":1772406000000,"values":{"door":"open"}}]}`},
 	} {
-		s := (&preparer{clientID: "gw", synced: set}).stampOf(tc.entry)
+		s := (&preparer{clientID: "gw", synced: set}).stampOf(tc.entry, tc.entry.At, false)
 		got := string(tc.envelope.wrap(tc.entry.Message.Topic, tc.entry.Message.Payload, &s))
 		if got != tc.want {
 			t.Errorf("got  %s\nwant %s", got, tc.want)
@@ -61,7 +61,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, topic string, payload []byte, ts, seq string) {
 		e := queued2026
 		e.Message = mqtt.Message{Topic: topic, Payload: payload, Properties: &mqtt.Properties{User: []mqtt.UserProperty{{Name: "ts", Value: ts}, {Name: "seq", Value: seq}}}}
-		s := (&preparer{clientID: "gw", synced: set}).stampOf(&e)
+		s := (&preparer{clientID: "gw", synced: set}).stampOf(&e, e.At, false)
 		for _, v := range []Envelope{JSON, ThingsBoard} {
 			if got := v.wrap(topic, payload, &s); len(payload) > 0 && !json.Valid(got) {
 				t.Errorf("not JSON: %q", got)
@@ -105,9 +105,9 @@ func TestB08MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
 }
 
 func TestB16TheClockIsSet(t *testing.T) {
-	s := (&preparer{synced: set}).stampOf(&mqtt.Queued{At: time.Unix(100, 0)})
+	s := (&preparer{synced: set}).stampOf(&mqtt.Queued{}, time.Unix(100, 0), false)
 	want(t, "captured in 1970", s.clock, "unsynced")
-	s = (&preparer{synced: func() bool { return false }}).stampOf(&mqtt.Queued{At: start2026})
+	s = (&preparer{synced: func() bool { return false }}).stampOf(&mqtt.Queued{}, start2026, false)
 	want(t, "captured by a clock that nobody set", s.clock, "unsynced")
 	bubble(t, "order is by sequence, whatever the times say", func(t *testing.T) {
 		srv := newServer(t, always(plan{}))

@@ -236,9 +236,10 @@ func (l *link) publish(ctx context.Context, seq uint64, o *outgoing) error {
 	if err != nil {
 		return failf(ClassLocal, "encode: %w", err)
 	}
-	code := l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID)
-	why := "the profile " + l.b.o.Profile.Name + " allows no such message"
-	if n := l.lim.packetSize; !code.Failed() && n > 0 && len(packet) > int(n) {
+	code, why := l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID), ""
+	if n := l.lim.packetSize; code.Failed() {
+		why = "the profile " + l.b.o.Profile.Name + " allows no such message"
+	} else if n > 0 && len(packet) > int(n) {
 		code, why = mqtt.PacketTooLarge, tooLarge(len(packet), n) // [MQTT-3.2.2-15]
 	}
 	switch {

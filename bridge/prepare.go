@@ -88,11 +88,14 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 	case r.size > 0 && len(m.Payload) > r.size:
 		return o, fateTooLarge
 	case joins:
-		s := p.stampOf(e)
+		s := p.stampOf(e, at, corrected)
 		o.batch, o.qos = r, min(o.qos, mqtt.AtLeastOnce)
 		o.payload = r.batch.Form.part(m.Topic, m.Payload, &s)
 	default:
-		p.stamp(&o, e, plain)
+		if !plain || p.envelope != Raw {
+			s := p.stampOf(e, at, corrected)
+			p.stamp(&o, e, plain, &s)
+		}
 	}
 	return o, fateSend
 }
@@ -115,12 +118,8 @@ func (p *preparer) age(at, now time.Time) time.Duration {
 }
 
 // stamp adds what the bridge tells about the message.
-func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain bool) {
-	if plain && p.envelope == Raw {
-		return
-	}
-	s := p.stampOf(e)
-	o.payload = p.envelope.wrap(e.Message.Topic, o.payload, &s)
+func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain bool, s *stamp) {
+	o.payload = p.envelope.wrap(e.Message.Topic, o.payload, s)
 	if p.envelope == ThingsBoard {
 		o.topic, o.retain = thingsBoardTopic, false
 	}

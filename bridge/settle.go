@@ -94,20 +94,30 @@ func (l *link) settleOne(ctx context.Context, a ack) error {
 // done ends a transfer the server has completed.
 func (l *link) done(ctx context.Context, f flight) error {
 	l.hold.accepted(&l.b.quota)
-	for i, seq := range append([]uint64{f.seq}, f.more...) {
-		l.acked()
-		l.b.accepted(seq)
-		if i == 0 && seq == 0 {
-			continue
-		}
-		if err := l.remove(ctx, seq); err != nil {
+	if err := l.arrived(ctx, f.seq); err != nil {
+		return err
+	}
+	for _, seq := range f.more {
+		if err := l.arrived(ctx, seq); err != nil {
 			return err
 		}
 	}
-	l.b.cuts.forget(f.seq)
+	if f.more != nil {
+		l.b.cuts.forget(f.seq)
+	}
 	l.win.drop(f.id)
 	l.win.grow()
 	return nil
+}
+
+// arrived ends an entry that the server has; the status message has none.
+func (l *link) arrived(ctx context.Context, seq uint64) error {
+	l.acked()
+	l.b.accepted(seq)
+	if seq == 0 {
+		return nil
+	}
+	return l.remove(ctx, seq)
 }
 
 // refused decides about a PUBLISH that the server answered with a failure.
