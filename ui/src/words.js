@@ -5,6 +5,7 @@ export const device = d => (d.state === "online" ? ["ok", "Good"] : d.state === 
 
 // A bridge that tries again is as down as one that waits for its next try.
 export function bridge(b) {
+  if (b.paused && b.state === "up") return ["warn", "Paused"];
   if (b.state === "up") return ["ok", "Link up"];
   if (b.state === "stalled") return ["warn", "Stalled"];
   if (b.state === "down" || b.attempts > 1) return ["bad", "Link down"];

@@ -141,10 +141,21 @@ async function journeys() {
   await page.fill("textarea", "nod: barn\n");
   await page.click("button:has-text('Check')");
   await page.waitForSelector("pre:has-text('did you mean node?')");
+  await show(page, "bridges/cloud");
+  await page.click("button:has-text('Test')");
+  await page.waitForSelector("[aria-label='Steps of the test'] .pill.ok");
+  await page.click("button:has-text('Pause sending')");
+  await page.click("button:has-text('Really send nothing?')");
+  await page.waitForSelector(".pill:has-text('Paused')");
+  await until("something waits", 10, async () => (await world.api("GET", "status")).doc.bridges[0].waiting > 5);
+  await page.click("button:has-text('What waits')");
+  await page.waitForSelector("[aria-label=Messages] >> text=dunlin/barn-1/");
+  await page.click("button:has-text('Go on sending')");
+  await page.waitForSelector(".pill:has-text('Link up')");
   await show(page, "logs");
   await page.waitForSelector(".log >> text=dunlin starts");
   await page.context().close();
-  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, log";
+  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, bridge test, pause, log";
 }
 
 async function outage() {
@@ -191,7 +202,7 @@ async function viewer() {
   for (const at of Object.keys(places).filter(p => p !== "clients/visitor")) {
     await show(page, at);
     await wait(200);
-    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min"]) {
+    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits"]) {
       assert.equal(await page.locator(`main button:text-is("${action}")`).count(), 0, `${at} offers ${action} to a viewer`);
     }
   }
