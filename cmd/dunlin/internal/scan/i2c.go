@@ -33,7 +33,7 @@ func (o *Options) i2c(ctx context.Context, r *Report) {
 	for _, dir := range adapters {
 		id := filepath.Base(dir)
 		name := text(dir, "name")
-		if o.Bus != "" && o.Bus != id {
+		if o.Bus != "" && o.Bus != id && "i2c-"+o.Bus != id {
 			continue
 		}
 		if o.Bus == "" && !o.All && belongsToMachine(name) {
@@ -44,6 +44,9 @@ func (o *Options) i2c(ctx context.Context, r *Report) {
 		if err := o.adapter(ctx, r, id); err != nil {
 			r.skip(id + " (" + name + "): " + err.Error())
 		}
+	}
+	if o.Bus != "" && !looked {
+		r.skip(o.Bus + ": there is no such I2C bus")
 	}
 	if looked {
 		r.skip("I2C 0x00-0x07 and 0x78-0x7f: reserved; 0x20-0x27, 0x38-0x3d and 0x70-0x75: read, but nothing sent, since expanders and multiplexers take it for an order")

@@ -231,9 +231,15 @@ func TestBusesThatAreNotForSensors(t *testing.T) {
 				t.Errorf("no %q in\n%s", want, skipped)
 			}
 		}
-		m.o.Bus = "i2c-0"
-		if _, got := m.run(); len(got) != 2 || got[0] != "i2c-0 0x48 unknown" {
-			t.Errorf("--bus: %q", got)
+		for _, name := range []string{"i2c-0", "0"} {
+			m.o.Bus = name
+			if _, got := m.run(); len(got) != 2 || got[0] != "i2c-0 0x48 unknown" {
+				t.Errorf("--bus %s: %q", name, got)
+			}
+		}
+		m.o.Bus = "i2c-9"
+		if r, got := m.run(); len(got) != 1 || r.Skipped[0] != "i2c-9: there is no such I2C bus" {
+			t.Errorf("--bus i2c-9: %q, %q", got, r.Skipped)
 		}
 	})
 }
