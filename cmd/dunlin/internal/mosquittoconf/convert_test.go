@@ -1,0 +1,76 @@
+package mosquittoconf
+
+import (
+	"strings"
+	"testing"
+)
+
+func convert(text string) (yaml, notes string) {
+	yaml, all := Convert(Parse("m.conf", text))
+	var b strings.Builder
+	for _, n := range all {
+		b.WriteString(n.Text + "\n")
+	}
+	return yaml, b.String()
+}
+
+func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
+	for _, tc := range []struct{ conf, yaml, notes string }{
+		{"", `{bind: "127.0.0.1:1883", anonymous: true}`, ""},
+		{"listener 1883", `- {bind: ":1883"}`, ""},
+		{"listener 1884 ::1\nallow_anonymous true", `{bind: "[::1]:1884", anonymous: true}`, ""},
+		{"listener 0 /run/m.sock\nmount_point a/", `{bind: "unix:/run/m.sock", topic_prefix: "a/"}`, ""},
+		{"listener x", "127.0.0.1", `"x" is no port`},
+		{"per_listener_settings true\nlistener 1\nallow_anonymous true\nlistener 2\npassword_file p", `{bind: ":1", anonymous: true}`, ""},
+		{"per_listener_settings true\nlistener 1\nallow_anonymous true\nlistener 2\npassword_file p", `{bind: ":2", users_file: "p"}`, ""},
+		{"listener 8883\ncafile ca\ncertfile c\nkeyfile k\nrequire_certificate true\nuse_identity_as_username true", `tls: {cert: "c", key: "k", ca: "ca", require_client_cert: true, identity: cn}`, ""},
+		{"listener 9\nprotocol websockets\nmax_connections 5\nmax_qos 1", `{bind: ":9", protocol: websocket, limits: {connections: 5}, features: {max_qos: 1}}`, ""},
+		{"max_connections -1", "", "no limit is what dunlin does not have"},
+		{"max_queued_messages 10\nmax_queued_bytes 2000\npersistent_client_expiration 2m\nretain_available false", `limits: {queue_messages: 10, queue_size: 2000B, session_expiry_max: 60d}`, ""},
+		{"persistent_client_expiration 5", "", "is no time"},
+		{"password_file /etc/p\nacl_file /etc/a", "auth:\n  users_file: \"/etc/p\"\n  acl_file: \"/etc/a\"\n", ""},
+		{"log_type error\nlog_type notice", "log: {level: info}", ""},
+		{"psk_file x", "", "no pre-shared keys"},
+		{"frobnicate yes", "", "frobnicate has no equal"},
+		{"connection a.b\naddress h:1 k\ntopic # out 1 l/ r/\ntopic c in 2", `a-b:
+    servers: ["mqtt://h:1", "mqtt://k:1883"]
+    protocol: "3.1.1"
+    out:
+      - {from: "l/#", to: "r/#", qos: 1}
+    in:
+      - {from: "c", qos: 2}
+`, "is called a-b"},
+		{"connection c\naddress h:8883\nbridge_cafile ca\nbridge_certfile b\nbridge_keyfile k\nbridge_alpn x\nbridge_protocol_version mqttv50\nremote_clientid me\nremote_username u\nremote_password p\nkeepalive_interval 30\nnotifications false\ntopic a both", `  c:
+    servers: ["mqtts://h:8883"]
+    protocol: "5"
+    client_id: "me"
+    keep_alive: 30s
+    credentials: {cert: "b", key: "k", username: "u", password: "p"}
+    tls: {ca: "ca", alpn: ["x"]}
+    status_topic: ""
+    out:
+      - {from: "a", qos: 0}
+    in:
+      - {from: "a", qos: 0}
+`, "looks for loops"},
+		{"connection c\naddress h\ntopic \"\" out 0 l r", `{from: "l", to: "r", qos: 0}`, ""},
+		{"connection c\naddress h\ntopic x sideways", "", `"sideways" is no direction`},
+		{"connection c\ntopic x", "# c has no address", "has no address"},
+		{"certfile c\nlistener 1", "", "port 1883 that is not there"},
+	} {
+		yaml, notes := convert(tc.conf)
+		if !strings.Contains(yaml, tc.yaml) || !strings.Contains(notes, tc.notes) || tc.notes == "" && notes != "" {
+			t.Errorf("%s\nbecame\n%s\nwith\n%s", tc.conf, yaml, notes)
+		}
+	}
+}
+
+func FuzzConvert(f *testing.F) {
+	f.Add("listener 1883 ::1\nconnection a\naddress h k:1\ntopic # both 2 l/ r/\npersistent_client_expiration 1y")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines := Parse("m.conf", text)
+		if yaml, notes := Convert(lines); len(notes) > 3*len(lines)+1 || !strings.Contains(yaml, "listeners:") {
+			t.Errorf("%d notes of %d lines\n%s", len(notes), len(lines), yaml)
+		}
+	})
+}

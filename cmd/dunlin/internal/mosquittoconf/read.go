@@ -1,0 +1,34 @@
+package mosquittoconf
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Read reads a mosquitto.conf and the files of its include_dir, in the order
+// in which mosquitto does.
+func Read(file string) (lines []Line, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range Parse(file, string(text)) {
+		if l.Name != "include_dir" {
+			lines = append(lines, l)
+			continue
+		}
+		more, err := filepath.Glob(filepath.Join(l.Value, "*.conf"))
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", file, l.Number, err)
+		}
+		for _, name := range more {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			lines = append(lines, Parse(name, string(text))...)
+		}
+	}
+	return lines, nil
+}
