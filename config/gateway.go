@@ -12,6 +12,8 @@ type Gateway struct {
 	Defaults      DeviceDefaults `yaml:"defaults" doc:"what devices do not say themselves"`
 	HomeAssistant HomeAssistant  `yaml:"homeassistant" doc:"Home Assistant discovery"`
 	Sparkplug     Sparkplug      `yaml:"sparkplug" doc:"Sparkplug B of devices with payload: sparkplug"`
+	Record        Path           `yaml:"record" doc:"write all traffic of buses and serial ports to this new file, 64 MiB at most" ex:"/tmp/shed.rec"`
+	Replay        Path           `yaml:"replay" doc:"play a recording in place of buses and serial ports"`
 }
 
 // DeviceDefaults are the values of devices that do not set them.
@@ -50,6 +52,9 @@ func (g *Gateway) check(l *loader) {
 		fault = "may not start or end with /"
 	}
 	l.failIf(fault, "gateway.base", "for example dunlin/{node}", "base %s")
+	if g.Record != "" && g.Replay != "" {
+		l.failAt("gateway.replay", "", "record and replay do not go together")
+	}
 	l.failIf(topicFault(g.HomeAssistant.Prefix), "gateway.homeassistant.prefix", "", "prefix %s")
 	l.failIf(nameFault(g.Sparkplug.Group), "gateway.sparkplug.group", "", "group %s")
 	if d := g.Defaults; d.StaleAfter < d.Interval {

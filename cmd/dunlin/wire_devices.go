@@ -149,6 +149,15 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 		if err != nil {
 			return fmt.Errorf("buses: %w", err)
 		}
+		switch gw := &cfg.Gateway; {
+		case gw.Record != "":
+			err = real.Record(string(gw.Record))
+		case gw.Replay != "":
+			err = real.Replay(string(gw.Replay))
+		}
+		if err != nil {
+			return fmt.Errorf("gateway.record or replay: %w", err)
+		}
 		buses = real
 	}
 	kept := totals.Open(totals.Options{Dir: string(cfg.DataDir), Log: d.logger("sensors")})

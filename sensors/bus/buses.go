@@ -54,6 +54,7 @@ type Buses struct {
 	// openSPI opens the character device /dev/spidevB.C.
 	openSPI func(path string, mode int) (RawSPI, error)
 	trace   Tracer // nil: nobody wants to know
+	tape    *tape  // plays in place of hardware; nil: the hardware
 
 	mu     sync.Mutex
 	guards map[int]*Guard  // by bus number, opened at first use
@@ -123,6 +124,9 @@ func (b *Buses) Root() string { return b.root }
 // I2C implements sensors.Buses: id is a configured bus, a multiplexer's
 // channel "mux0/2", or a bus number "1". It does not block on a busy bus.
 func (b *Buses) I2C(id string) (i2c.Bus, error) {
+	if b.tape != nil {
+		return tapeI2C{b.tape, id}, nil
+	}
 	wire, err := b.openedI2C(id)
 	if b.trace != nil && err == nil {
 		return tracedI2C{wire, b.trace}, nil
@@ -215,12 +219,19 @@ func (b *Buses) Port(c serial.Config) (serial.Port, error) {
 	if c.Root == "" {
 		c.Root = b.root
 	}
+	name := c.Path
+	if name == "" {
+		name = c.USB.String()
+	}
+	if b.tape != nil {
+		return b.tape.port(name), nil
+	}
 	p, err := serial.Open(c)
 	if err != nil {
 		return nil, sensors.PortFault(err)
 	}
 	if control, ok := p.(serial.Control); ok && b.trace != nil {
-		return tracedPort{p, control, tracedBytes{c.Path + c.USB.Serial, b.trace}}, nil
+		return tracedPort{p, control, tracedBytes{name, b.trace}}, nil
 	}
 	return p, nil
 }

@@ -39,6 +39,9 @@ func (b *Buses) Modbus(id string) (*modbus.Master, error) {
 	case "modbus_tcp":
 		o.TCP = true
 		o.Open = func(ctx context.Context) (modbus.Conn, error) {
+			if b.tape != nil {
+				return b.tape.port(s.Host), nil
+			}
 			d := net.Dialer{Timeout: dialLimit}
 			c, err := d.DialContext(ctx, "tcp", s.Host)
 			if err == nil && b.trace != nil {
