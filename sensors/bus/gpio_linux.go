@@ -55,6 +55,16 @@ type (
 	}
 )
 
+// Their sizes, of which the numbers of the calls are made: another one does
+// not compile.
+var (
+	_ [68]byte  = [unsafe.Sizeof(gpioChipInfo{})]byte{}
+	_ [256]byte = [unsafe.Sizeof(gpioLineInfo{})]byte{}
+	_ [592]byte = [unsafe.Sizeof(gpioLineRequest{})]byte{}
+	_ [16]byte  = [unsafe.Sizeof(gpioLineValues{})]byte{}
+	_ [48]byte  = [unsafe.Sizeof(gpioLineEvent{})]byte{}
+)
+
 // Flags of a line, attributes of a request, kinds of an event.
 const (
 	gpioUsed, gpioActiveLow, gpioInput, gpioOutput = 1 << 0, 1 << 1, 1 << 2, 1 << 3

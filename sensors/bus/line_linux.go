@@ -41,6 +41,9 @@ func allChips(root string) ([]chip, error) { return gpioChips(root, kernelIoctl)
 
 // requestLine finds the line among the chips of root/dev and requests it.
 func requestLine(root string, call ioctl, o sensors.LineOptions) (sensors.Line, error) {
+	if to, err := os.Readlink(filepath.Join(root, "dev", filepath.Base(o.Chip))); err == nil {
+		o.Chip = filepath.Base(to)
+	}
 	chips, err := gpioChips(root, call)
 	if err != nil {
 		return nil, err
@@ -91,6 +94,9 @@ func gpioChips(root string, call ioctl) ([]chip, error) {
 	var chips []chip
 	var refused error
 	for _, device := range devices {
+		if _, err := os.Readlink(device); err == nil {
+			continue // another name of one that is there: gpiochip4 of a Raspberry Pi 5
+		}
 		c, err := describe(device, call)
 		if err != nil {
 			refused = err

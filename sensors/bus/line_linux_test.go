@@ -185,6 +185,22 @@ func TestRequestFaults(t *testing.T) {
 	}
 }
 
+// A Raspberry Pi 5 has its chip under two names, one of them a link.
+func TestAChipWithTwoNames(t *testing.T) {
+	k := newGPIOFake(t, "pinctrl-rp1", "GPIO17")
+	if err := os.Symlink("gpiochip0", filepath.Join(k.root, "dev", "gpiochip4")); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []sensors.LineOptions{{Name: "GPIO17"}, {Chip: "gpiochip4"}, {Chip: "/dev/gpiochip4"}, {Chip: "gpiochip0"}, {Chip: "pinctrl-rp1"}} {
+		l, err := requestLine(k.root, k.ioctl, o)
+		if err != nil {
+			t.Errorf("%+v: %v", o, err)
+			continue
+		}
+		l.Close()
+	}
+}
+
 func TestGPIOChips(t *testing.T) {
 	for what, tc := range map[string]struct {
 		prepare func(k *gpioFake)
