@@ -120,19 +120,19 @@ func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise)
 	key := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 	newest, oldest, during := uint64(equalFrom), uint64(equalFrom), 0
 	var waiting []*promise
-	promised := func(p promise) {
+	promised := func(sequence uint64, p promise) {
 		waiting = append(waiting, &p)
-		j.Notify(j.Commit(), func() { p.ops = d.Ops() })
+		j.Notify(sequence, func() { p.ops = d.Ops() })
 	}
 	more := func() {
 		newest++
 		b.entries[newest] = value(newest)
-		j.Append(put, append(key(newest), value(newest)...), true)
-		promised(promise{n: newest, always: true, ops: -1})
+		promised(j.Append(put, append(key(newest), value(newest)...), true), promise{n: newest, always: true, ops: -1})
 	}
 	b.add = func() {
 		during++
 		more()
+		j.Commit()
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -142,9 +142,9 @@ func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise)
 		for len(b.entries) > 16 {
 			oldest++
 			delete(b.entries, oldest)
-			j.Append(take, key(oldest), true)
-			promised(promise{n: oldest, taken: true, always: true, ops: -1})
+			promised(j.Append(take, key(oldest), true), promise{n: oldest, taken: true, always: true, ops: -1})
 		}
+		j.Commit() // from now on the ledger is the journal's
 		synctest.Wait()
 		for _, p := range waiting {
 			if p.ops < 0 {
