@@ -82,7 +82,7 @@ func TestCrashStatesDuringACheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { said = busyCheckpoints(t, d, 120) })
 	total := d.Ops()
 	rng := rand.New(rand.NewPCG(7, 8))
-	n := times(t, "CRASH_STATES", 1000) / 4
+	n := times(t, "CRASH_STATES", 240) / 4
 	for i := range n {
 		ops := rng.IntN(total + 1)
 		loss := disktest.Losses()[rng.IntN(5)]
