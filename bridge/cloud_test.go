@@ -73,7 +73,9 @@ func againstQueue(t *testing.T, c *cloudtest.Cloud, q *fakeQueue, change ...func
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
+	sampled := sample(t, b)
 	r.stop = sync.OnceFunc(func() {
+		sampled()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)

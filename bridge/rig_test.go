@@ -40,7 +40,9 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
+	sampled := sample(t, b)
 	r.stop = sync.OnceFunc(func() {
+		sampled()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
@@ -51,6 +53,31 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+// sample checks every few seconds of a bubble that no message is nowhere, until
+// what it returns is called.
+func sample(t testing.TB, b *Bridge) (stop func()) {
+	ended := make(chan struct{})
+	var sampler sync.WaitGroup
+	sampler.Go(func() {
+		tick := time.NewTicker(7 * time.Second)
+		defer tick.Stop()
+		for {
+			if s := b.Stats(); s.Unaccounted() != 0 {
+				t.Errorf("%d messages are nowhere: %+v", s.Unaccounted(), s.Queue)
+			}
+			select {
+			case <-tick.C:
+			case <-ended:
+				return
+			}
+		}
+	})
+	return func() {
+		close(ended)
+		sampler.Wait()
+	}
 }
 
 // balanced checks the accounts: what was accepted was acknowledged, is in
