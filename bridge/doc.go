@@ -4,18 +4,22 @@
 // How a message goes up: the broker appends it to the Queue of its lane, where
 // thin.go may thin out what comes while the link is down; forward.go takes one
 // entry at a time from lanes.go when pace.go lets it, remap.go names its
-// upstream topic, envelope.go puts time and identity on it, batch.go may join it with
-// others, gzip.go compress them, window.go gives it a
-// Packet Identifier and a place under the server's Receive Maximum,
-// upstream_send.go encodes it, wire.go coalesces the bytes, progress.go writes
-// them. The acknowledgement comes back through upstream_read.go to settle.go,
-// which is the only caller of Received and, for QoS 1 and 2, of Remove. The entry in the Queue is the state of the transfer: there is no
-// second store, nothing is handed over, and an entry is removed only after the
-// server's PUBACK or PUBCOMP.
+// upstream topic, envelope.go puts time (clock.go) and identity on it, batch.go
+// may join it with others and gzip.go compress them, window.go gives it a Packet
+// Identifier and a place under the server's Receive Maximum, upstream_send.go
+// encodes it, wire.go coalesces the bytes, progress.go writes them. The
+// acknowledgement comes back through upstream_read.go to settle.go, which is the
+// only caller of Received and, for QoS 1 and 2, of Remove. The entry in the
+// Queue is the state of the transfer: there is no second store, nothing is
+// handed over, and an entry is removed only after the server's PUBACK or
+// PUBCOMP. When nothing waits, owed.go makes good what a full Queue has lost of
+// retained messages.
 //
-// How a message comes down: upstream_read.go hands a PUBLISH to receive.go,
-// which remaps it, publishes it locally, and only then lets the PUBACK or
-// PUBREC go out.
+// People look at the Queues and at the dead letters with spool.go and dead.go.
+//
+// How a message comes down: subscribe.go asks for it, upstream_read.go hands a
+// PUBLISH to receive.go, which remaps it, publishes it locally, and only then
+// lets the PUBACK or PUBREC go out.
 //
 // How a connection comes about: bridge.go goes through the servers; dial.go
 // resolves, connects (dial_race.go), passes the proxy (dial_proxy.go), does TLS
@@ -34,7 +38,8 @@
 // pinger, one that foresees its planned end, and the wire's flusher, all waited
 // for before the next connection starts.
 //
-// Locks: status, window, hold, suspect, receiver, pacer, Intake and wire each
-// guard their own fields. They are leaves: no two are held together, and none across
-// I/O or a call to the Queue; but pacer writes 20 bytes once a minute.
+// Locks: status, window, hold, suspect, cuts, receiver, pacer, Intake, Clock and
+// wire each guard their own fields. They are leaves: no two are held together,
+// and none across I/O or a call to the Queue; but pacer writes 20 bytes once a
+// minute.
 package bridge

@@ -55,13 +55,13 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	return r
 }
 
-// sample checks every few seconds of a bubble that no message is nowhere, until
+// sample checks every half minute of a bubble that no message is nowhere, until
 // what it returns is called.
 func sample(t testing.TB, b *Bridge) (stop func()) {
 	ended := make(chan struct{})
 	var sampler sync.WaitGroup
 	sampler.Go(func() {
-		tick := time.NewTicker(7 * time.Second)
+		tick := time.NewTicker(23 * time.Second)
 		defer tick.Stop()
 		for {
 			if s := b.Stats(); s.Unaccounted() != 0 {

@@ -21,7 +21,7 @@ func TestOutageMosquitto(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	messages := times(t, "OUTAGE", 1200)
+	messages := times(t, "OUTAGE", 900)
 	up := bridgetest.Mosquitto(t)
 	dial := func(id string) *mortal {
 		w, _, err := dialMortal(up.Addr(), packet.Connect{ClientID: []byte(id)}, new(atomic.Bool))
