@@ -11,6 +11,7 @@
 //
 //	driver -> call -> take -> Pipeline -> settle -> Session.Publish
 //	Session.Next -> accept -> start -> Commander.Do -> settle, reply
+//	describe -> ledger (on disk) -> Discovery.Describe -> Session.Publish
 //
 // Each device has one owner goroutine (owner.go). A driver method runs on a
 // goroutine of its own (call.go), at most one at a time, so that one that
@@ -19,7 +20,7 @@
 // that hangs. A device with outputs has one more goroutine, which waits in
 // Session.Next and hands over to the owner.
 //
-// Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle; all are
-// leaves. The owner's state belongs to its goroutine, a bus and an output are channels with one slot, Status is an
+// Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle, one what the
+// ledger knows; all are leaves. The owner's state belongs to its goroutine, a bus, an output and the ledger's file are channels with one slot, Status is an
 // atomic snapshot.
 package sensors

@@ -8,6 +8,9 @@ var (
 	_ sensors.Controller = (*sim)(nil)
 	_ sensors.Controller = (*modbusUnit)(nil)
 	_ sensors.Controller = (*lines)(nil)
+	_ sensors.Controller = framePusher{}
+	_ sensors.Controller = framePoller{}
+	_ sensors.Controller = settablePulse{}
 )
 
 // Controls implements sensors.Controller.
@@ -55,10 +58,21 @@ func (d *modbusUnit) Controls() map[string]sensors.Control {
 }
 
 // Controls implements sensors.Controller.
-func (d *lines) Controls() map[string]sensors.Control {
+func (k *talking) Controls() map[string]sensors.Control {
 	all := map[string]sensors.Control{}
-	for name, c := range d.commands {
-		all[name] = sensors.Control{Platform: c.platform}
+	for name, c := range k.commands {
+		all[name] = sensors.Control{Platform: c.platform, Min: -unbounded, Max: unbounded}
+	}
+	return all
+}
+
+// Controls implements sensors.Controller: totals as read off the meter.
+func (d settablePulse) Controls() map[string]sensors.Control {
+	all := map[string]sensors.Control{}
+	for i := range d.meter.totals {
+		if t := &d.meter.totals[i]; t.Settable {
+			all[t.entity] = sensors.Control{Platform: "number", Max: unbounded}
+		}
 	}
 	return all
 }
