@@ -57,5 +57,6 @@
 // None on Linux: os.File synchronizes its calls, and one atomic flag tells our
 // own Close from an unplug. Off Linux each port has one slot for its reader and
 // a goroutine for its writer, which Close waits for. A Lines or Frames
-// belongs to one goroutine.
+// belongs to one goroutine. A connection that Dial returns has one slot for
+// its writers and a lock for its read deadline; neither is held with the other.
 package serial

@@ -15,11 +15,14 @@
 // numbers mean is said once ([ErrNoDevice] and its neighbors).
 //
 // Trace shows every transfer to a person; GPIO describes lines without taking
-// one.
+// one. Record writes every transfer to a file, and Replay plays such a file in
+// place of the hardware: drivers cannot tell. A port that is played has two
+// goroutines, which its Close waits for.
 //
 // It refuses to map a board's memory, to open what nobody configured, and to
 // address lines by the kernel's global numbers, which change between kernels.
 //
 // Locks: Buses.mu guards the table of open buses and is never held during a
-// transfer; opening a bus is done under it, so that a bus is opened once.
+// transfer; opening a bus is done under it, so that a bus is opened once. A
+// recording has one slot for whoever writes to it or takes from it.
 package bus

@@ -7,6 +7,7 @@
 // that every driver runs in a test against a chip model, a fake line or a tree
 // of files. It starts no goroutine that outlives Close and logs nothing.
 //
-// Locks: none; the manager calls a driver from one goroutine at a time, but
-// for Close.
+// Locks: the manager calls a driver from one goroutine at a time, but for
+// Close: a serial device's open port is behind one (talking.slot), never held
+// during a call of the port.
 package drivers
