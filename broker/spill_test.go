@@ -60,7 +60,7 @@ func drains(t *testing.T, s *brokertest.Client, next, count, size int) {
 // is free again. SPILL is how many messages of 200 bytes wait.
 func TestSessionBeyondItsHead(t *testing.T) {
 	const size = 200
-	n := 6000
+	n := 2100
 	if s := os.Getenv("SPILL"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil {
@@ -131,7 +131,7 @@ func TestSessionBeyondItsHead(t *testing.T) {
 // What gives way when the queue of a session is full is what the configuration
 // says, with a part of it on disk, too.
 func TestSessionOverflow(t *testing.T) {
-	const n, bound, size = 600, 300, 400
+	const n, bound, size = 450, 300, 400
 	for _, tc := range []struct {
 		policy broker.Overflow
 		check  func(t *testing.T, got []int, s broker.Stats)

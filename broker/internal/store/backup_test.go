@@ -195,7 +195,7 @@ func TestRestoreOfALongQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const n = 3000
+	const n = 900
 	for _, name := range []string{"\x00q", "c", "small"} {
 		s.Append(Record{Kind: SessionKept, ClientID: name, Expiry: time.Hour})
 		for i := range uint64(n) {

@@ -48,7 +48,7 @@ func dates(t *testing.T, s *Durable, name string, at time.Time, n int) {
 // record says by how much those times were off, of what is in the journal and in
 // spill files; a checkpoint does not say it twice.
 func TestClockIsSet(t *testing.T) {
-	const n = 200
+	const n = 100
 	for _, tc := range []struct {
 		name   string
 		was    time.Time

@@ -57,7 +57,7 @@ func TestEveryPageOfACheckpointThatNamesFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const messages = 300
+	const messages = 140
 	names := []string{"c", "\x00q"}
 	s.Append(Record{Kind: SessionKept, ClientID: "c", Owner: "u", Expiry: 1 << 40})
 	s.Append(Record{Kind: Subscribed, ClientID: "c", Subscription: mqtt.Subscription{Filter: "t", QoS: 1}})

@@ -79,10 +79,10 @@ func equalCommits(t *testing.T, d *disktest.Fake, steps uint64) (said []promise)
 func TestCrashStatesDuringACheckpoint(t *testing.T) {
 	d := disktest.New(1 << 30)
 	var said []promise
-	synctest.Test(t, func(t *testing.T) { said = busyCheckpoints(t, d, 120) })
+	synctest.Test(t, func(t *testing.T) { said = busyCheckpoints(t, d, 90) })
 	total := d.Ops()
 	rng := rand.New(rand.NewPCG(7, 8))
-	n := times(t, "CRASH_STATES", 240) / 4
+	n := times(t, "CRASH_STATES", 100) / 4
 	for i := range n {
 		ops := rng.IntN(total + 1)
 		loss := disktest.Losses()[rng.IntN(5)]
