@@ -76,18 +76,19 @@ func modeledExamples() []modeled {
 				t.Error("the heater is on while the door is open")
 			}
 		}},
-		{file: "greenhouse.yaml", replace: []string{"settle: 2s", "settle: 50ms", "throttle_average: 10s", "throttle_average: 200ms"}, want: map[string]string{
+		{file: "greenhouse.yaml", replace: []string{"settle: 2s", "settle: 50ms", "throttle_average: 10s", "throttle_average: 200ms", "within: 2s", "within: 20s"}, want: map[string]string{
 			"beds/soil": "41.2", "beds/lux": "830", "beds/uptime": "120", "beds/availability": "online",
 		}, setup: func(t *testing.T, m *models) {
 			board := serialtest.Pty(t)
 			m.ports["2341"] = board.Path()
 			feed(t, board, 50*time.Millisecond, says(`{"soil": 41.2, "light": {"lux": 830}, "ms": 120000}`+"\n"))
-			go func() { // the sketch: it opens the valve when it is told to
+			m.sketch = func() { // it opens the valve when it is told to
 				board.Expect("V1\n")
 				board.Send(`{"soil": 41.2, "light": {"lux": 830}, "ms": 120000, "valve": 1}` + "\n")
-			}()
+			}
 		}, then: func(t *testing.T, m *models, e *ear) {
 			e.command("dunlin/greenhouse/beds/valve/set", "ON")
+			m.sketch()
 			e.until("valve that the board has confirmed", e.has("dunlin/greenhouse/beds/valve/result", `"ok":true`))
 		}},
 		{file: "tank.yaml", want: map[string]string{

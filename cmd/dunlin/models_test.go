@@ -33,6 +33,8 @@ type models struct {
 	ports map[string]string // path of a pty by serial.Config.USB.VID, or by its path
 	units modbustest.Units
 	gpio  contacts
+	// sketch is what a board does when it is told to.
+	sketch func()
 
 	mu     sync.Mutex
 	i2c    map[string]*chipsim.Bus

@@ -92,8 +92,8 @@ func TestPolling(t *testing.T) {
 	}
 	seconds, _ := strconv.Atoi(os.Getenv("POLLING"))
 	if seconds == 0 {
-		if got := measurePolling(t, "sim", 1); got.values < polledDevices {
-			t.Errorf("%d values in a second", got.values)
+		if got := measurePolling(t, "sim", 2); got.values == 0 {
+			t.Error("no values in two seconds")
 		}
 		return
 	}
