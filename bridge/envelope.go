@@ -120,11 +120,11 @@ func (v Envelope) wrap(topic string, payload []byte, s *stamp) []byte {
 func object(topic string, payload []byte, s *stamp) []byte {
 	value, key := jsonValue(payload)
 	var b []byte
-	for i, f := range [...]struct{ name, value string }{
+	for _, f := range [...]struct{ name, value string }{
 		{"topic", topic}, {propTime, s.ts}, {propClock, s.clock}, {propQuality, s.quality}, {propID, s.id},
 	} {
 		if f.value != "" {
-			b = append(append(b, "{,"[min(i, 1)]), quoted(f.name)...)
+			b = append(append(b, "{,"[min(len(b), 1)]), quoted(f.name)...)
 			b = append(append(b, ':'), quoted(f.value)...)
 		}
 	}

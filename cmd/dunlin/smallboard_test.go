@@ -52,7 +52,7 @@ log: {format: json, level: info}
 	s := startVictim(t, o)
 	watch := s.watchMemory()
 	base := s.status("VmRSS")
-	s.baseFDs = s.fds()
+	s.baseFDs = s.fds() + 2 // the client that watches, and the healthy one
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(scale(6, 60))*time.Second)
 	defer cancel()
 	trips := s.healthy(ctx)
@@ -190,33 +190,50 @@ type memoryWatch struct {
 	seen   map[string]int // levels
 }
 
-// watchMemory reads $SYS/dunlin/memory until the end of the test.
+// watchMemory reads $SYS/dunlin/memory until the end of the test. When memory
+// is short, the kernel's for sockets is too, and whoever is behind then is
+// disconnected: it comes back, as clients do.
 func (s *victim) watchMemory() *memoryWatch {
 	s.t.Helper()
-	c := s.dial(mqtt.V5)
-	c.patient = time.Hour
-	c.connect("cid=watch")
-	c.send("SUBSCRIBE id=1 f=$SYS/dunlin/memory/#@0")
 	w := &memoryWatch{values: map[string]string{}, seen: map[string]int{}}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for got := c.receive(); got != "closed"; got = c.receive() {
-			name, rest, ok := strings.Cut(strings.TrimPrefix(got, "PUBLISH topic=$SYS/dunlin/memory/"), " payload=")
-			value, _, _ := strings.Cut(rest, " ")
-			if !ok {
-				continue
+	ctx, cancel := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	s.t.Cleanup(func() { cancel(); wait.Wait() })
+	wait.Go(func() {
+		for ctx.Err() == nil {
+			if nc, err := net.DialTimeout("tcp", s.addresses[0], time.Second); err == nil {
+				stop := context.AfterFunc(ctx, func() { nc.Close() })
+				w.follow(newAttacker(s.t, nc, mqtt.V5))
+				stop()
+				nc.Close()
 			}
-			w.Lock()
-			w.values[name] = value
-			if name == "level" {
-				w.seen[value]++
-			}
-			w.Unlock()
+			pause(ctx, 100*time.Millisecond)
 		}
-	}()
-	s.t.Cleanup(func() { c.nc.Close(); <-done })
+	})
 	return w
+}
+
+// follow reads until the connection ends.
+func (w *memoryWatch) follow(c *attacker) {
+	c.patient = time.Hour
+	c.send("CONNECT cid=watch")
+	c.send("SUBSCRIBE id=1 f=$SYS/dunlin/memory/#@0")
+	for got := c.receive(); got != "closed"; got = c.receive() {
+		name, rest, ok := strings.Cut(strings.TrimPrefix(got, "PUBLISH topic=$SYS/dunlin/memory/"), " payload=")
+		value, _, _ := strings.Cut(rest, " ")
+		if strings.HasPrefix(got, "SUBACK") && !strings.Contains(got, "rcs=0x00") {
+			return // memory is short: it tries again
+		}
+		if !ok {
+			continue
+		}
+		w.Lock()
+		w.values[name] = value
+		if name == "level" {
+			w.seen[value]++
+		}
+		w.Unlock()
+	}
 }
 
 func (w *memoryWatch) used() int64 {

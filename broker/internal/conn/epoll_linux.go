@@ -87,8 +87,16 @@ func (p *poller) poll() int {
 // long as something is there: it looks at each one once less in every round.
 const edge = 1 << 31 // syscall.EPOLLET is negative
 
+// ends are the events after which nothing more will come.
+const ends = syscall.EPOLLHUP | syscall.EPOLLERR | syscall.EPOLLRDHUP
+
 // watch changes what is watched of fd, and reports anew what is there already.
+// With input the end of input is watched for: it may come together with the
+// last bytes, and then nothing is reported any more.
 func (p *poller) watch(op int, fd int32, events uint32) error {
+	if events&syscall.EPOLLIN != 0 {
+		events |= syscall.EPOLLRDHUP
+	}
 	ev := syscall.EpollEvent{Events: events | edge, Fd: fd}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {

@@ -9,8 +9,8 @@ import (
 
 const lingerMax = 1 << 20 // bytes of input thrown away at the end
 
-// unread is called when a read took all it had room for: epoll is to report
-// again what is left.
+// unread is called when a read took all it had room for, or the end of input is
+// behind what it took: epoll is to report again what is left.
 func (l *loop) unread(c *Conn) {
 	s := &c.sock
 	l.more = true
@@ -58,7 +58,7 @@ func (l *loop) readable(c *Conn, now time.Time) {
 	default:
 		c.in.Bytes += uint64(n)
 		l.feed(c, now, buf[:kept+n])
-		if kept+n == len(buf) {
+		if kept+n == len(buf) || s.ending {
 			l.unread(c)
 		}
 	}
@@ -142,7 +142,7 @@ func (l *loop) discard(c *Conn) {
 	case errno != 0 && again(errno):
 	case errno != 0 || n == 0 || s.off > lingerMax:
 		l.release(c)
-	case n == len(l.buf):
+	case n == len(l.buf) || s.ending:
 		l.unread(c)
 	}
 }

@@ -146,6 +146,7 @@ func (l *loop) event(now time.Time, ev *syscall.EpollEvent) {
 	}
 	if ev.Events&^syscall.EPOLLOUT != 0 && l.conns[ev.Fd] == c {
 		c.sock.hung = ev.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0
+		c.sock.ending = ev.Events&ends != 0
 		l.guard(c, now, (*loop).readable)
 	}
 }

@@ -27,7 +27,8 @@ type socket struct {
 	waits   bool // out counts as output
 	hurries bool // it closes while out waits
 	lingers bool // everything was sent, the end of input is waited for
-	hung    bool // the last event said that nothing will come any more
+	hung    bool // the last event said that both directions have ended
+	ending  bool // the last event said that nothing will come after what is there
 
 	in    []byte  // the start of a packet whose rest has not come
 	out   *[]byte // what the socket did not take yet; nil for nothing
