@@ -126,6 +126,9 @@ func (r *recovery) replay(epochs []uint64) error {
 			// that was written again.
 			r.damage(segmentName(epochs[i-1]), max(before.torn-before.blank, 1))
 		}
+		if s.torn > 0 || s.short || s.good == 0 {
+			parts.lost() // a record goes on in the next segment only from the last page of this one
+		}
 		before = s
 	}
 	r.report.Torn += before.torn - before.blank
