@@ -65,7 +65,6 @@ func portText(t *testing.T, address net.Addr) string {
 }
 
 func TestListenersOfMosquittosClients(t *testing.T) {
-	t.Parallel() // it waits more than it works
 	needClients(t)
 	a := serverAuthority(t)
 	socket := filepath.Join(t.TempDir(), "mqtt.sock")

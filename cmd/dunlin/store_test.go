@@ -288,7 +288,6 @@ func TestStoreCommandOnSpilledQueues(t *testing.T) {
 // Each harm to a spill file: the program starts, what was on the harmed pages
 // and nothing else is lost, and a check tells.
 func TestDamagedSpill(t *testing.T) {
-	t.Parallel() // it waits more than it works
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
