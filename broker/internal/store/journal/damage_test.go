@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -267,4 +268,38 @@ func TestFullDisk(t *testing.T) {
 func resum(p []byte) {
 	used := int(binary.LittleEndian.Uint16(p[2:]))
 	binary.LittleEndian.PutUint32(p[4:], crc32.Checksum(p[8:headerSize+used], castagnoli))
+}
+
+// A record that goes on in the next segment is not completed with the rest of
+// another when its own end is cut off, wherever that is.
+func TestCutBeforeARecordGoesOn(t *testing.T) {
+	const pages = 21
+	body := func(n uint64) []byte { // every fifth page is divided as this one
+		return bytes.Repeat(binary.LittleEndian.AppendUint64(nil, n), 200)[:5*(pageSize-headerSize)/16-recordHeader]
+	}
+	g := new(group)
+	for n := uint64(1); len(g.pages) < (pages+20)*pageSize; n++ {
+		g.add(put, n, body(n))
+	}
+	g.file = pages
+	first, second := make([]byte, pages*pageSize), make([]byte, 20*pageSize)
+	g.seal(0, 1, 0)
+	copy(first, g.pages)
+	const next = 1<<64 - pages // the page after those of the first segment is number 0 of the second
+	g.seal(0, 2, next)
+	copy(second, g.pages[pages*pageSize:])
+	for cut := pages; cut > 0; cut-- {
+		d := disktest.New(1 << 24)
+		d.Put(segmentName(1), first[:cut*pageSize])
+		d.Put(segmentName(2), second)
+		_, _, err := Open(d, Options{}, func(rec Record) error {
+			if !bytes.Equal(rec.Body, body(rec.Sequence)) {
+				t.Errorf("cut after %d pages, record %d is mixed with another", cut, rec.Sequence)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
