@@ -225,7 +225,7 @@ func TestCrashStates(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	for _, op := range []string{"write", "datasync", "create", "rename", "open", "syncdir", "remove"} {
-		for nth := range times(t, "CRASH_FAULTS", 3) {
+		for nth := range times(t, "CRASH_FAULTS", 8) {
 			t.Run(fmt.Sprintf("%s %d", op, nth), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { failOnce(t, op, nth) })
 			})

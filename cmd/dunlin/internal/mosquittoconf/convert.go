@@ -120,7 +120,7 @@ type setting struct {
 // only where mosquitto is told so.
 func (c *converter) into(table map[string]setting, s *settings, users bool) bool {
 	row, ok := table[c.line.Name]
-	if !ok || s == nil && row.read == nil || !users && userSettings[c.line.Name] {
+	if !ok || s == nil && row.why == "" && c.line.Name != "connection" || !users && userSettings[c.line.Name] {
 		return false
 	}
 	switch {
