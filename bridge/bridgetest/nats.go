@@ -19,7 +19,8 @@ func NATS(t testing.TB) *Server {
 	return s
 }
 
-// NATSCluster starts three of them as one.
+// NATSCluster starts three of them as one. What a killed one had sent to a
+// subscriber unseen, another sends again after ack_wait (30 s unless told).
 func NATSCluster(t testing.TB) [3]*Server {
 	t.Helper()
 	var ports [3]int
@@ -50,7 +51,7 @@ func newNATS(t testing.TB, cluster string) *Server {
 	s := &Server{t: t, binary: binary, port: freePort(t)}
 	dir := t.TempDir()
 	s.config = filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("server_name: upstream-%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d }\n%s",
+	text := fmt.Sprintf("server_name: upstream-%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d, ack_wait: \"3s\" }\n%s",
 		s.port, freePort(t), dir, s.port, cluster)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
