@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"cmd/dunlin":              {"..."},
 	"cmd/dunlin/internal/...": {"broker/mqtt", "broker/packet", "broker/topic"},
 	"scripts/soak":            {"broker/mqtt", "broker/packet", "broker/topic"},
+	"scripts/board":           {"scripts/board/initramfs"},
 	"scripts/...":             {},
 
 	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1", "cmd/dunlin/internal/history", "cmd/dunlin/internal/lines", "cmd/dunlin/internal/page"},

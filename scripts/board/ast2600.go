@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/scripts/board/initramfs"
 )
 
 // Registers of the AST2600's GPIO controller for the lines A0 to D7: the data
@@ -32,8 +34,8 @@ devices:
   - {name: heater, driver: gpio_out, line: {chip: gpiochip0, offset: 9}, initial: active}
   - {name: scale, driver: lines, port: {usb: {vid: "0525", pid: "a4a7"}, settle: 0s}, format: json, stale_after: 10m}
 `,
-		qemu: func(k *kernel, dir string) []string {
-			return []string{"-M", "ast2600-evb", "-dtb", k.tree("aspeed-ast2600-evb.dtb"),
+		qemu: func(k *initramfs.Kernel, dir string) []string {
+			return []string{"-M", "ast2600-evb", "-dtb", k.Tree("aspeed-ast2600-evb.dtb"),
 				"-serial", "chardev:console",
 				"-device", "tmp105,id=room,bus=aspeed.i2c.bus.3,address=0x49", "-device", "tmp105,id=board,bus=aspeed.i2c.bus.3,address=0x48",
 				"-device", "dps310,bus=aspeed.i2c.bus.3,address=0x76", "-net", "nic", "-net", "user",

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/scripts/board/initramfs"
 )
 
 // scenario is one board and what is done to it.
@@ -16,8 +18,8 @@ type scenario struct {
 	console string // the kernel's
 	modules []string
 	config  string // dunlin's; {port} is that of the broker here
-	qemu    func(k *kernel, dir string) []string
-	prepare func(k *kernel, dir string) error // nil for nothing
+	qemu    func(k *initramfs.Kernel, dir string) []string
+	prepare func(k *initramfs.Kernel, dir string) error // nil for nothing
 	play    func(w *world)
 }
 
@@ -32,7 +34,7 @@ func main() {
 	guest := flag.String("guest", "build/out/board/guest", "scripts/board/guest for ARMv7")
 	flag.DurationVar(&patience, "patience", time.Minute, "how long a value may take")
 	flag.Parse()
-	k, err := openKernel(*kernelDir)
+	k, err := initramfs.OpenKernel(*kernelDir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "board:", err)
 		os.Exit(1)
@@ -67,7 +69,7 @@ type world struct {
 	start          func() error // the board's machine, anew
 }
 
-func (w *world) run(k *kernel, program, guest string) error {
+func (w *world) run(k *initramfs.Kernel, program, guest string) error {
 	var err error
 	if w.dir, err = os.MkdirTemp("", "board"); err != nil {
 		return err
@@ -85,7 +87,7 @@ func (w *world) run(k *kernel, program, guest string) error {
 			return err
 		}
 	}
-	args := append(w.qemu(k, w.dir), "-kernel", k.image(), "-initrd", w.dir+"/initrd",
+	args := append(w.qemu(k, w.dir), "-kernel", k.Image(), "-initrd", w.dir+"/initrd",
 		"-append", "console="+w.console+" quiet panic=-1 rdinit=/init")
 	w.start = func() (err error) {
 		w.m, err = boot(w.dir, args...)
@@ -106,25 +108,25 @@ func (w *world) run(k *kernel, program, guest string) error {
 }
 
 // pack makes the board's first file system.
-func (w *world) pack(k *kernel, program, guest string) error {
-	a := &initramfs{}
+func (w *world) pack(k *initramfs.Kernel, program, guest string) error {
+	a := &initramfs.Archive{}
 	for _, dir := range []string{"dev", "proc", "sys", "run", "data", "etc", "tmp", "lib", "lib/modules"} {
-		a.dir(dir)
+		a.Dir(dir)
 	}
 	for name, from := range map[string]string{"init": guest, "dunlin": program} {
 		content, err := os.ReadFile(from)
 		if err != nil {
 			return err
 		}
-		a.file(name, content)
+		a.File(name, content)
 	}
-	order, err := k.load(a, w.modules)
+	order, err := k.Load(a, w.modules)
 	if err != nil {
 		return err
 	}
-	a.file("modules", []byte(strings.Join(order, "\n")+"\n"))
-	a.file("etc/dunlin.yaml", []byte(strings.ReplaceAll(w.config, "{port}", fmt.Sprint(w.broker.port))))
-	return a.write(w.dir + "/initrd")
+	a.File("modules", []byte(strings.Join(order, "\n")+"\n"))
+	a.File("etc/dunlin.yaml", []byte(strings.ReplaceAll(w.config, "{port}", fmt.Sprint(w.broker.port))))
+	return a.Write(w.dir + "/initrd")
 }
 
 func (w *world) check(what string, ok bool, detail string) bool {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/scripts/board/initramfs"
 )
 
 // sabrelite is an i.MX6 board.
@@ -22,7 +24,7 @@ devices:
   - {name: heater, driver: gpio_out, line: {chip: gpiochip0, offset: 21}}
   - {name: scale, driver: lines, port: {path: /dev/ttymxc0, baud: 115200, settle: 0s}, format: json, stale_after: 10m}
 `,
-		qemu: func(k *kernel, dir string) []string {
+		qemu: func(k *initramfs.Kernel, dir string) []string {
 			return []string{"-M", "sabrelite", "-m", "512", "-dtb", dir + "/board.dtb",
 				"-chardev", "socket,id=line,server=on,wait=off,path=" + dir + "/line", "-serial", "chardev:line", "-serial", "chardev:console",
 				"-device", "tmp105,id=room,bus=i2c-bus.0,address=0x48",
@@ -36,9 +38,9 @@ devices:
 
 // tree writes the board's device tree without the DMA engine that QEMU does not
 // have: serial ports use interrupts then.
-func tree(k *kernel, dir string) error {
+func tree(k *initramfs.Kernel, dir string) error {
 	out := dir + "/board.dtb"
-	if text, err := exec.Command("cp", k.tree("imx6q-sabrelite.dtb"), out).CombinedOutput(); err != nil {
+	if text, err := exec.Command("cp", k.Tree("imx6q-sabrelite.dtb"), out).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	if text, err := exec.Command("fdtput", "-t", "s", out, "/soc/bus@2000000/dma-controller@20ec000", "status", "disabled").CombinedOutput(); err != nil {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/scripts/board/initramfs"
 )
 
 // virt has a USB controller to which devices can be plugged while it runs.
@@ -17,7 +19,7 @@ func virt() scenario {
 devices:
   - {name: scale, driver: lines, port: {usb: {vid: "0403", pid: "6001"}, baud: 9600, settle: 0s}, format: json, stale_after: 10m}
 `,
-		qemu: func(k *kernel, dir string) []string {
+		qemu: func(k *initramfs.Kernel, dir string) []string {
 			return []string{"-M", "virt,highmem=off", "-m", "256", "-serial", "chardev:console",
 				"-nic", "user,model=virtio-net-pci", "-device", "qemu-xhci,id=xhci",
 				"-chardev", "socket,id=line,server=on,wait=off,path=" + dir + "/line"}
