@@ -49,6 +49,8 @@ var mayImport = map[string][]string{
 
 	"cmd/dunlin/internal/scan": {"broker/mqtt", "sensors", "sensors/bus", "sensors/chipsim", "serial", "serial/modbus", "serial/modbus/modbustest", "serial/serialtest"},
 
+	"cmd/dunlin/internal/bench": {"broker/mqtt", "broker/packet", "cmd/dunlin/internal/client"},
+
 	"bridge/cloudtest": {"broker/mqtt", "broker/packet", "broker/topic", "broker/websocket"},
 
 	"broker/internal/store/disk":     {},

@@ -43,6 +43,7 @@ func commands() []command {
 		{"Care", "store", "look into a data_dir: check, show, export", runStore},
 		{"Care", "backup", "write what the running gateway keeps to a file", runBackup},
 		{"Care", "restore", "put a backup into a data_dir", runRestore},
+		{"Care", "bench", "load a server and measure loss and latency", runBench},
 		{"Care", "import", "make a configuration from a mosquitto.conf", runImport},
 		{"Other", "config", "show what is carried out; schema, reference", runConfig},
 		{"Other", "explain", "why a user may do something, where a topic goes, what a key is for", runExplain},

@@ -96,6 +96,16 @@ func TestWrongUsage(t *testing.T) {
 		{"passwd --calibrate 1h f u", "up to 10s"},
 		{"passwd -c -D f u", "new file"},
 		{"version extra", "unexpected argument"},
+		{"bench -h test.example", "test.example:1883 is not this machine"},
+		{"bench -h 192.0.2.1", "add --i-own-this-broker"},
+		{"bench --clients 1001", "--clients must be 1 to 1000"},
+		{"bench --rate 0", "--rate must be"},
+		{"bench --rate NaN", "--rate must be"},
+		{"bench --size 15", "--size must be 16 to"},
+		{"bench --duration 0s", "--duration must be"},
+		{"bench --rate 1 --duration 10ms", "no message is due"},
+		{"bench -c -i x", "keep no session"},
+		{"bench x", "takes no arguments"},
 		{"check --jsno", "did you mean --json?"},
 	} {
 		r := dunlin(t, "", strings.Fields(tc.args)...)

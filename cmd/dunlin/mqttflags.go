@@ -56,7 +56,7 @@ func (m *mqttFlags) register(fs *flags.Set) {
 	fs.StringVarP(&m.password, "pw", "P", "", "`PASSWORD`")
 	fs.StringVarP(&m.id, "id", "i", "", "Client Identifier `ID` (default: the server chooses)")
 	fs.StringVarP(&m.idPrefix, "id-prefix", "I", "", "Client Identifier is `PREFIX` and the process id")
-	fs.IntVarP(&m.qos, "qos", "q", 0, "Quality of Service `N`: 0, 1 or 2")
+	fs.IntVarP(&m.qos, "qos", "q", m.qos, "Quality of Service `N`: 0, 1 or 2")
 	fs.IntVarP(&m.keepAlive, "keepalive", "k", 60, "Keep Alive in `SECONDS`, 5 to 65535")
 	fs.BoolVarP(&m.persistent, "disable-clean-session", "c", false, "keep the session on the server (needs -i)")
 	fs.StringVarP(&m.expiry, "session-expiry", "x", "", "Session Expiry Interval in `SECONDS`, -1 for never (MQTT 5)")
