@@ -105,6 +105,11 @@ browser: ## the page in a real browser against the real program: every page, jou
 board: ## dunlin's ARMv7 program on emulated boards (QEMU, Debian's kernel): BOARDS="ast2600 virt sabrelite"
 	@scripts/board.sh $(BOARDS)
 
+.PHONY: image
+image: ## the flashable card of BOARD=rpi (Pi 3, 4, 5, Zero 2 W) or pizero (Pi 1, Zero), into build/out/image/
+	@scripts/test-deps.sh image
+	@cd build/image && go run . -board $(or $(BOARD),rpi)
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 

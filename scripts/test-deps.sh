@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and what is not there yet; with "interop",
-# "browser", "release" or "board", also what these targets need.
+# "browser", "release", "board" or "image", also what these targets need.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -27,5 +27,14 @@ if [ "${1:-}" = board ]; then
 	command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
 	command -v depmod >/dev/null || missing+=(kmod)
 	command -v fdtput >/dev/null || missing+=(device-tree-compiler)
+fi
+if [ "${1:-}" = image ]; then
+	command -v qemu-system-aarch64 >/dev/null || missing+=(qemu-system-arm)
+	command -v mcopy >/dev/null || missing+=(mtools)
+	command -v mkfs.vfat >/dev/null || missing+=(dosfstools)
+	command -v mke2fs >/dev/null || missing+=(e2fsprogs)
+	command -v xz >/dev/null || missing+=(xz-utils)
+	command -v depmod >/dev/null || missing+=(kmod)
+	[ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 fi
 exec "$(dirname "$0")/apt.sh" "${missing[@]}"

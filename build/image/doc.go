@@ -18,4 +18,4 @@
 //	network   links, DHCP, NTP, mDNS and Wi-Fi
 //	init      the first process: mounts, /data, the user's files, dunlin, watchdog
 //	emulator  boots a card in QEMU, for tests
-package image
+package main

@@ -1,4 +1,4 @@
-package image
+package main
 
 // The modules whose files, not code, go into an image.
 import (

@@ -17,7 +17,7 @@ const mib = 1 << 20 / Sector
 // The four partitions of a card with two slots. A card with one slot has no
 // SlotB; its /data is partition 4 all the same.
 var (
-	Selector = Partition{1, 1 * mib, 16 * mib, 0x0c, "DUNLIN"} // autoboot.txt, bootcode.bin, and the user's files
+	Selector = Partition{1, 1 * mib, 16 * mib, 0x0e, "DUNLIN"} // autoboot.txt, bootcode.bin, and the user's files
 	SlotA    = Partition{2, 17 * mib, 64 * mib, 0x0c, "SLOT-A"}
 	SlotB    = Partition{3, 81 * mib, 64 * mib, 0x0c, "SLOT-B"}
 	Data     = Partition{4, 145 * mib, 64 * mib, 0x83, "data"} // ext4 of 4096-byte blocks, grown at the first boot
