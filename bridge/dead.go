@@ -17,9 +17,9 @@ type Shelf interface {
 	// Each calls f for the entries behind the Seq after, in order, until f
 	// returns false. f must be quick and must not call the queue.
 	Each(after uint64, f func(*mqtt.Queued) bool)
-	// Remove takes out an entry that has arrived, Drop one that is given up;
+	// Remove takes out entries that have arrived, Drop one that is given up;
 	// durable when they return nil. One that is not there is no error.
-	Remove(ctx context.Context, seq uint64) error
+	Remove(ctx context.Context, seqs ...uint64) error
 	Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error
 	Stats() mqtt.QueueStats
 }

@@ -30,10 +30,10 @@ func (q *endless) Take(context.Context) (e mqtt.Queued, ok bool, err error) {
 	return mqtt.Queued{Seq: uint64(q.next), Message: mqtt.Message{Topic: "out/dev7/temperature", Payload: make([]byte, 64), QoS: 1}, At: start2026}, true, nil
 }
 
-func (q *endless) Remove(context.Context, uint64) error {
+func (q *endless) Remove(_ context.Context, seqs ...uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.removed++; q.removed == q.n {
+	if q.removed += len(seqs); q.removed == q.n {
 		close(q.done)
 	}
 	return nil

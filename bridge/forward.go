@@ -324,7 +324,7 @@ func (l *link) fly(ctx context.Context, f flight) error {
 // [MQTT-4.3.3-4]. Without the session nothing is left to do.
 func (l *link) resume(ctx context.Context, e *mqtt.Queued) error {
 	if !l.lim.sessionPresent {
-		l.acked()
+		l.acked(1)
 		return l.forget(ctx, e.Seq)
 	}
 	f := flight{seq: e.Seq, id: packetID(e.Seq), qos: mqtt.ExactlyOnce, sent: time.Now(), waits: ackPubcomp}

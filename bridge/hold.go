@@ -64,12 +64,13 @@ func (h *hold) end() {
 	h.wanted = false
 }
 
-// accepted notes a message the server took; after enough of them the pauses
+// accepted notes messages the server took; after enough of them the pauses
 // start small again.
-func (h *hold) accepted(b *backoff) {
+func (h *hold) accepted(b *backoff, messages int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.good++; h.good == quotaGood {
+	was := h.good
+	if h.good += messages; was < quotaGood && h.good >= quotaGood {
 		b.reset()
 	}
 }

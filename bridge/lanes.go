@@ -83,10 +83,9 @@ func (q *lanes) wet(lane Lane) { q.dry[lane] = false }
 
 func (q *lanes) of(seq uint64) (Queue, uint64) { return q.queues[laneOf(seq)], seq >> laneBits }
 
-// received records the PUBREC of an entry.
-func (q *lanes) received(ctx context.Context, seq uint64) error {
-	queue, n := q.of(seq)
-	return queue.Received(ctx, n)
+// received records the PUBREC of entries.
+func (q *lanes) received(ctx context.Context, seqs []uint64) error {
+	return q.each(seqs, func(queue Queue, own []uint64) error { return queue.Received(ctx, own...) })
 }
 
 // drop gives up an entry.
@@ -95,10 +94,28 @@ func (q *lanes) drop(ctx context.Context, seq uint64, why mqtt.DropReason) error
 	return queue.Drop(ctx, n, why)
 }
 
-// remove takes out an entry that the server has.
-func (q *lanes) remove(ctx context.Context, seq uint64) error {
-	queue, n := q.of(seq)
-	return queue.Remove(ctx, n)
+// remove takes out entries that the server has.
+func (q *lanes) remove(ctx context.Context, seqs []uint64) error {
+	return q.each(seqs, func(queue Queue, own []uint64) error { return queue.Remove(ctx, own...) })
+}
+
+// each calls f with the entries of each lane, as its queue knows them.
+func (q *lanes) each(seqs []uint64, f func(queue Queue, own []uint64) error) error {
+	own := make([]uint64, 0, 32)
+	for lane, queue := range q.queues {
+		own = own[:0]
+		for _, seq := range seqs {
+			if laneOf(seq) == Lane(lane) {
+				own = append(own, seq>>laneBits)
+			}
+		}
+		if len(own) > 0 {
+			if err := f(queue, own); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // rewind makes take hand out all entries again. Only the sender calls it, or

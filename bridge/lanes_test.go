@@ -76,10 +76,10 @@ func TestLanesKeepIdentifiersApart(t *testing.T) {
 			t.Fatalf("entries %d and %d have the identifier %d", other, e.Seq, id)
 		}
 		seen[id] = e.Seq
-		if err := q.received(t.Context(), e.Seq); err != nil {
+		if err := q.received(t.Context(), []uint64{e.Seq}); err != nil {
 			t.Fatal(err)
 		}
-		if err := q.remove(t.Context(), e.Seq); err != nil {
+		if err := q.remove(t.Context(), []uint64{e.Seq}); err != nil {
 			t.Fatal(err)
 		}
 	}

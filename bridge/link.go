@@ -39,6 +39,8 @@ type link struct {
 	answered atomic.Bool       // the server has acknowledged something
 	batches  map[int]*gathered // in the making, by route; the sender's own
 	hurry    atomic.Bool       // batches wait no longer
+	settled  []flight          // the settler's own, reused
+	seqs     []uint64          // likewise
 }
 
 // open connects to s. Before 5.0 the bridge bit is tried first, where there is

@@ -22,8 +22,8 @@ type Queue interface {
 	Take(ctx context.Context) (e mqtt.Queued, ok bool, err error)
 	// Ready receives after Take had none and there may be one.
 	Ready() <-chan struct{}
-	// Received records the PUBREC of the entry; durable when it returns.
-	Received(ctx context.Context, seq uint64) error
+	// Received records the PUBREC of the entries; durable when it returns.
+	Received(ctx context.Context, seqs ...uint64) error
 	// Refresh queues the retained message of a topic again; when there is
 	// none, the message that deletes it.
 	Refresh(topic string)

@@ -335,11 +335,15 @@ func TestStatusAndStop(t *testing.T) {
 			r.put("out/a", fmt.Sprint(i), 1)
 		}
 		after(10 * time.Minute)
+		// The first attempt may end before there is a message to wait.
+		for len(events) > 4 {
+			events = events[1:]
+		}
 		var kinds []EventKind
 		for _, e := range events {
 			kinds = append(kinds, e.Kind)
 		}
-		want(t, "events", kinds, []EventKind{EventDown, EventWaiting, EventDown, EventWaiting, EventUp, EventDrained})
-		want(t, "drained", events[5].Messages, 10)
+		want(t, "events", kinds, []EventKind{EventDown, EventWaiting, EventUp, EventDrained})
+		want(t, "drained", events[len(events)-1].Messages, 10)
 	})
 }

@@ -68,13 +68,15 @@ func (q *fakeQueue) index(seq uint64) int {
 	return slices.IndexFunc(q.mu.entries, func(e mqtt.Queued) bool { return e.Seq == seq })
 }
 
-func (q *fakeQueue) Received(_ context.Context, seq uint64) error {
+func (q *fakeQueue) Received(_ context.Context, seqs ...uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if i := q.index(seq); i >= 0 {
-		q.mu.entries[i].Received = true
-	} else {
-		q.t.Errorf("Received(%d): no such entry", seq)
+	for _, seq := range seqs {
+		if i := q.index(seq); i >= 0 {
+			q.mu.entries[i].Received = true
+		} else {
+			q.t.Errorf("Received(%d): no such entry", seq)
+		}
 	}
 	return nil
 }
@@ -88,20 +90,22 @@ func (q *fakeQueue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) e
 	return q.Remove(ctx, seq)
 }
 
-func (q *fakeQueue) Remove(_ context.Context, seq uint64) error {
+func (q *fakeQueue) Remove(_ context.Context, seqs ...uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := q.index(seq)
-	if i < 0 {
-		q.t.Errorf("Remove(%d): no such entry", seq)
-		return nil
+	for _, seq := range seqs {
+		i := q.index(seq)
+		switch {
+		case i < 0:
+			q.t.Errorf("Remove(%d): no such entry", seq)
+			return nil
+		case i == 0:
+			q.mu.entries = q.mu.entries[1:] // a long backlog
+		default:
+			q.mu.entries = slices.Delete(q.mu.entries, i, i+1)
+		}
+		q.mu.stats.Removed++
 	}
-	if i == 0 {
-		q.mu.entries = q.mu.entries[1:] // a long backlog
-	} else {
-		q.mu.entries = slices.Delete(q.mu.entries, i, i+1)
-	}
-	q.mu.stats.Removed++
 	return nil
 }
 

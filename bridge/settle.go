@@ -17,53 +17,67 @@ type ack struct {
 	code mqtt.ReasonCode
 }
 
-// acknowledged runs in the reader. A flight has one acknowledgement under way
-// at a time, so the channel has a place for it.
-func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode) {
-	now := time.Now()
-	f, ok := l.win.acknowledged(k, id, now)
+// acknowledged runs in the reader; at is when the bytes came. A flight has one
+// acknowledgement under way at a time, so the channel has a place for it.
+func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode, at time.Time) {
+	f, ok := l.win.acknowledged(k, id, at)
 	if !ok {
 		return // a repeated acknowledgement, or one of an earlier connection
 	}
 	if k != ackPubcomp {
-		l.b.status.rtt(now.Sub(f.sent))
-		l.b.pacer.answered(now, now.Sub(f.sent))
+		l.b.status.rtt(at.Sub(f.sent))
+		l.b.pacer.answered(at, at.Sub(f.sent))
 	}
 	l.acks <- ack{k, f, code}
 }
 
-// settle is the settler: it records acknowledgements in the queue, in the
-// order in which they arrived, until the reader has ended.
+// settle is the settler: it records acknowledgements in the queue, until the
+// reader has ended. Those that have come meanwhile are recorded together, which
+// costs one wait for the disk.
 func (l *link) settle(ctx context.Context) error {
+	var all []ack
 	for a := range l.acks {
-		if err := l.settleAll(ctx, a); err != nil {
+		all = append(all[:0], a)
+		for len(l.acks) > 0 { // nobody else takes any
+			all = append(all, <-l.acks)
+		}
+		if err := l.settleAll(ctx, all); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settleAll records a and what has come meanwhile: they share a deadline. What
-// was acknowledged is recorded also while the link is ending: it must not be
-// sent again.
-func (l *link) settleAll(ctx context.Context, a ack) error {
+// settleAll records acknowledgements. What was acknowledged is recorded also
+// while the link is ending: it must not be sent again.
+func (l *link) settleAll(ctx context.Context, all []ack) error {
 	c, cancel := l.bounded(ctx)
 	defer cancel()
-	for range cap(l.acks) {
-		if err := l.settleOne(c, a); err != nil {
-			return err
-		}
-		select {
-		case next, ok := <-l.acks:
-			if !ok {
-				return nil
-			}
-			a = next
-		default:
-			return nil
+	done, received := l.settled[:0], all[:0]
+	var refused []ack
+	for _, a := range all {
+		switch {
+		case a.kind != ackPubcomp && a.code.Failed():
+			refused = append(refused, a)
+		case a.kind == ackPubrec:
+			received = append(received, a)
+		default: // PUBCOMP also with Packet Identifier not found: the server has released it
+			done = append(done, a.f)
 		}
 	}
-	return l.settleOne(c, a)
+	l.settled = done
+	if err := l.done(c, done); err != nil {
+		return err
+	}
+	if err := l.received(c, received); err != nil {
+		return err
+	}
+	for _, a := range refused {
+		if err := l.refused(c, a.f, a.code); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bounded is the context of calls to the queue.
@@ -71,53 +85,55 @@ func (l *link) bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 }
 
-func (l *link) settleOne(ctx context.Context, a ack) error {
-	f := a.f
-	switch {
-	case a.kind == ackPubcomp:
-		// Also with Packet Identifier not found: the server has released it.
-		return l.done(ctx, f)
-	case a.code.Failed():
-		return l.refused(ctx, f, a.code)
-	case a.kind == ackPuback:
-		return l.done(ctx, f)
+// received lets the transfers that the server answered with PUBREC go on.
+func (l *link) received(ctx context.Context, all []ack) error {
+	if len(all) == 0 {
+		return nil
+	}
+	seqs := make([]uint64, len(all))
+	for i, a := range all {
+		seqs[i] = a.f.seq
 	}
 	// Durable before PUBREL leaves: after it the server may forget the
 	// identifier, and a second PUBLISH would be a second message.
-	if err := l.b.queue.received(ctx, f.seq); err != nil {
+	if err := l.b.queue.received(ctx, seqs); err != nil {
 		return failf(ClassLocal, "queue: record PUBREC: %w", err)
 	}
-	l.win.advance(f.id, ackPubcomp)
-	return l.up.release(f.id)
-}
-
-// done ends a transfer the server has completed.
-func (l *link) done(ctx context.Context, f flight) error {
-	l.hold.accepted(&l.b.quota)
-	if err := l.arrived(ctx, f.seq); err != nil {
-		return err
-	}
-	for _, seq := range f.more {
-		if err := l.arrived(ctx, seq); err != nil {
+	for _, a := range all {
+		l.win.advance(a.f.id, ackPubcomp)
+		if err := l.up.release(a.f.id); err != nil {
 			return err
 		}
 	}
-	if f.more != nil {
-		l.b.cuts.forget(f.seq)
-	}
-	l.win.drop(f.id)
-	l.win.grow()
 	return nil
 }
 
-// arrived ends an entry that the server has; the status message has none.
-func (l *link) arrived(ctx context.Context, seq uint64) error {
-	l.acked()
-	l.b.accepted(seq)
-	if seq == 0 {
+// done ends transfers that the server has completed.
+func (l *link) done(ctx context.Context, all []flight) error {
+	if len(all) == 0 {
 		return nil
 	}
-	return l.remove(ctx, seq)
+	l.hold.accepted(&l.b.quota, len(all))
+	seqs := l.seqs[:0]
+	messages := 0
+	for i := range all {
+		f := &all[i]
+		messages += 1 + len(f.more)
+		if f.seq != 0 { // the status message is in no queue
+			seqs = append(append(seqs, f.seq), f.more...)
+		}
+		if f.more != nil {
+			l.b.cuts.forget(f.seq)
+		}
+	}
+	l.seqs = seqs
+	l.b.accepted(seqs)
+	if err := l.remove(ctx, seqs...); err != nil {
+		return err
+	}
+	l.acked(messages)
+	l.win.drop(all, true)
+	return nil
 }
 
 // refused decides about a PUBLISH that the server answered with a failure.
@@ -138,7 +154,7 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 			return err
 		}
 	}
-	l.win.drop(f.id)
+	l.win.drop([]flight{f}, false)
 	return nil
 }
 
@@ -162,27 +178,30 @@ func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.Rea
 	return l.drop(ctx, seq, mqtt.DropDead)
 }
 
-func (l *link) acked() {
+func (l *link) acked(messages int) {
 	l.answered.Store(true)
-	l.b.status.acked(time.Now())
+	l.b.status.acked(time.Now(), messages)
 }
 
-// remove takes an entry out of the queue; ctx is bounded, here and below.
-func (l *link) remove(ctx context.Context, seq uint64) error {
-	return l.gone(l.b.queue.remove(ctx, seq))
+// remove takes entries out of the queue; ctx is bounded, here and below.
+func (l *link) remove(ctx context.Context, seqs ...uint64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	return l.gone(l.b.queue.remove(ctx, seqs), len(seqs))
 }
 
 // drop gives an entry up.
 func (l *link) drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
-	return l.gone(l.b.queue.drop(ctx, seq, why))
+	return l.gone(l.b.queue.drop(ctx, seq, why), 1)
 }
 
-// gone notes that an entry left the queue, or that the queue failed.
-func (l *link) gone(err error) error {
+// gone notes that n entries left the queue, or that the queue failed.
+func (l *link) gone(err error, n int) error {
 	if err != nil {
 		return failf(ClassLocal, "queue: remove: %w", err)
 	}
-	if l.backlog.Add(-1) == 0 {
+	if left := l.backlog.Add(-int64(n)); left <= 0 && left > -int64(n) {
 		l.b.event(Event{Kind: EventDrained, Messages: l.waited, Duration: time.Since(l.since)})
 	}
 	select {

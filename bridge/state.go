@@ -150,8 +150,8 @@ func (m *meter) now(now time.Time) float64 {
 	return m.rate * math.Exp(-now.Sub(m.at).Seconds()/rateSpan.Seconds())
 }
 
-func (m *meter) count(now time.Time) {
-	m.rate, m.at = m.now(now)+1/rateSpan.Seconds(), now
+func (m *meter) count(now time.Time, n int) {
+	m.rate, m.at = m.now(now)+float64(n)/rateSpan.Seconds(), now
 }
 
 func newStatus(now time.Time) *status {
@@ -185,13 +185,13 @@ func (t *status) state(now time.Time, s State) {
 	})
 }
 
-// acked counts one acknowledged message.
-func (t *status) acked(now time.Time) {
-	t.update(func(s *Stats) {
-		s.Acked++
-		s.LastAck = now
-		t.rate.count(now)
-	})
+// acked counts acknowledged messages.
+func (t *status) acked(now time.Time, messages int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.s.Acked += uint64(messages)
+	t.s.LastAck = now
+	t.rate.count(now, messages)
 }
 
 // rtt takes one round trip into the smoothed value, weight 1/8 as in TCP.

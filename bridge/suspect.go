@@ -89,13 +89,15 @@ func (b *Bridge) accuse(seq uint64) (guilty bool) {
 	return false
 }
 
-// accepted clears the suspicion.
-func (b *Bridge) accepted(seq uint64) {
-	delete(b.tries, seq)
+// accepted clears the suspicion of entries.
+func (b *Bridge) accepted(seqs []uint64) {
 	b.suspect.mu.Lock()
 	defer b.suspect.mu.Unlock()
-	if b.suspect.seq == seq {
-		b.suspect.count, b.suspect.closes = 0, 0
+	for _, seq := range seqs {
+		delete(b.tries, seq)
+		if b.suspect.seq == seq {
+			b.suspect.count, b.suspect.closes = 0, 0
+		}
 	}
 }
 

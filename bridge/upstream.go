@@ -67,7 +67,7 @@ type inbound struct {
 // block; the other two are called by the reader and must not.
 type callbacks struct {
 	connected    func(limits)
-	acknowledged func(k ackKind, id uint16, code mqtt.ReasonCode)
+	acknowledged func(k ackKind, id uint16, code mqtt.ReasonCode, at time.Time)
 	received     func(inbound) (code mqtt.ReasonCode, err error)
 	released     func(id uint16) (mqtt.ReasonCode, error) // PUBREL; as received
 }

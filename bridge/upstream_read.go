@@ -47,11 +47,11 @@ func (u *upstream) take(v *packet.View) error {
 	case packet.PUBLISH:
 		return u.takePublish(v)
 	case packet.PUBACK:
-		u.cb.acknowledged(ackPuback, v.ID, v.Reason)
+		u.cb.acknowledged(ackPuback, v.ID, v.Reason, u.wire.heard)
 	case packet.PUBREC:
-		u.cb.acknowledged(ackPubrec, v.ID, v.Reason)
+		u.cb.acknowledged(ackPubrec, v.ID, v.Reason, u.wire.heard)
 	case packet.PUBCOMP:
-		u.cb.acknowledged(ackPubcomp, v.ID, v.Reason)
+		u.cb.acknowledged(ackPubcomp, v.ID, v.Reason, u.wire.heard)
 	case packet.PUBREL:
 		u.deliveries <- inbound{id: v.ID, rel: true}
 	case packet.SUBACK, packet.UNSUBACK:

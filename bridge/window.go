@@ -101,13 +101,19 @@ func (w *window) advance(id uint16, next ackKind) {
 	}
 }
 
-// drop ends the flight and frees its place.
-func (w *window) drop(id uint16) {
+// drop ends flights and frees their places. A quota that was halved grows by
+// one for each that the server took.
+func (w *window) drop(all []flight, taken bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if f := w.flights[id]; f != nil {
-		w.bytes -= f.size
-		delete(w.flights, id)
+	for i := range all {
+		if f := w.flights[all[i].id]; f != nil {
+			w.bytes -= f.size
+			delete(w.flights, f.id)
+		}
+	}
+	if taken {
+		w.limit = min(w.full, w.limit+len(all))
 	}
 	w.changed.tell()
 }
@@ -118,13 +124,6 @@ func (w *window) halve() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.limit = max(1, w.limit/2)
-}
-
-// grow gives back one place of a quota that was halved.
-func (w *window) grow() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.limit = min(w.full, w.limit+1)
 }
 
 // inFlight returns how many messages await an acknowledgement, since when

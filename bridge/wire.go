@@ -27,8 +27,9 @@ type wire struct {
 
 	// The reader's own.
 	maxSize uint32
-	in      []byte // bytes read
-	start   int    // those before it were handed out
+	in      []byte    // bytes read
+	start   int       // those before it were handed out
+	heard   time.Time // the last byte came
 
 	lastRead  atomic.Int64 // time of the last byte, Unix ns
 	lastWrite atomic.Int64
@@ -99,7 +100,8 @@ func (w *wire) fill() error {
 	if n == 0 {
 		return err
 	}
-	w.lastRead.Store(time.Now().UnixNano())
+	w.heard = time.Now()
+	w.lastRead.Store(w.heard.UnixNano())
 	w.mu.Lock()
 	w.mu.heard = w.mu.written
 	w.mu.Unlock()

@@ -330,39 +330,43 @@ func (q *Queue) Rewind() {
 	q.signal()
 }
 
-// Received records that the other side owns the entry; durable when it returns
-// nil. An entry that is not there is no error.
-func (q *Queue) Received(ctx context.Context, seq uint64) error {
-	q.state.Lock()
-	ok := q.state.entries.Received(seq)
-	q.state.Unlock()
-	return q.record(ctx, ok, store.DeliveryReceived, seq)
+// Received records that the other side owns the entries; durable when it
+// returns nil. An entry that is not there is no error.
+func (q *Queue) Received(ctx context.Context, seqs ...uint64) error {
+	return q.record(ctx, q.state.entries.Received, store.DeliveryReceived, seqs...)
 }
 
-// Remove takes out an entry that the destination acknowledged; durable when it
+// Remove takes out entries that the destination acknowledged; durable when it
 // returns nil. An entry that is not there is no error.
-func (q *Queue) Remove(ctx context.Context, seq uint64) error {
-	q.state.Lock()
-	ok := q.state.entries.Remove(seq)
-	q.state.Unlock()
-	return q.record(ctx, ok, store.DeliveryDone, seq)
+func (q *Queue) Remove(ctx context.Context, seqs ...uint64) error {
+	return q.record(ctx, q.state.entries.Remove, store.DeliveryDone, seqs...)
 }
 
 // Drop gives up an entry that will not reach the destination, for the reason
 // that is counted; durable when it returns nil. An entry that is not there is no
 // error.
 func (q *Queue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error {
-	q.state.Lock()
-	ok := q.state.entries.Drop(seq, why)
-	q.state.Unlock()
-	return q.record(ctx, ok, store.DeliveryDone, seq)
+	return q.record(ctx, func(seq uint64) bool { return q.state.entries.Drop(seq, why) }, store.DeliveryDone, seq)
 }
 
-func (q *Queue) record(ctx context.Context, changed bool, k store.Kind, seq uint64) error {
-	if !changed {
+// record changes entries and records those that changed; they share the wait
+// for the disk.
+func (q *Queue) record(ctx context.Context, change func(seq uint64) bool, k store.Kind, seqs ...uint64) error {
+	changed := make([]uint64, 0, 32)
+	q.state.Lock()
+	for _, seq := range seqs {
+		if change(seq) {
+			changed = append(changed, seq)
+		}
+	}
+	q.state.Unlock()
+	if len(changed) == 0 {
 		return nil
 	}
-	q.hub.router.Persist(store.Record{Kind: k, ClientID: q.ClientID(), Number: seq})
+	name := q.ClientID()
+	for _, seq := range changed {
+		q.hub.router.Persist(store.Record{Kind: k, ClientID: name, Number: seq})
+	}
 	return q.hub.barrier(ctx)
 }
 

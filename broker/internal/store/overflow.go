@@ -225,7 +225,11 @@ func (l *Line) moved(extent journal.Extent, batch []Entry) {
 			l.receive(received[i].Number)
 		}
 	}
-	l.Entries = slices.Clone(here[n:]) // the array goes with what was in it
+	if l.Entries = here[n:]; len(l.Entries) <= n {
+		l.Entries = slices.Clone(l.Entries) // the array goes with what was in it
+	} else {
+		clear(here[:n]) // copying a long backlog once a batch would be quadratic
+	}
 }
 
 // syncSpill makes durable what a checkpoint is about to name. Files that cannot
