@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
@@ -29,6 +30,9 @@ func (q *Queue) admit(now time.Time, m *mqtt.Message) (number uint64) {
 	keep, instead := q.intake.Admit(now, m)
 	if keep == nil {
 		return 0
+	}
+	if keep != m {
+		keep.Shareable(new(atomic.Int32)) // its size is another
 	}
 	replaced := instead != 0 && q.state.entries.Withdraw(instead)
 	seq := q.state.entries.Push(now, keep)
@@ -58,6 +62,7 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 		q.state.Lock()
 		defer q.state.Unlock()
 		q.measure()
+		m.Shareable(new(atomic.Int32))
 		if seq = q.state.entries.Push(now, &m); seq != 0 {
 			q.keep(now, &m, seq)
 		}

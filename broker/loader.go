@@ -22,6 +22,9 @@ type loader struct {
 	running bool
 	closed  bool
 	work    sync.WaitGroup
+
+	entries []store.Entry          // of the goroutine, used again
+	kept    []session.KeptDelivery // likewise
 }
 
 // load is conn.Home.Load.
@@ -67,7 +70,8 @@ func (h *hub) loadAll() {
 func (h *hub) loadOne(p *conn.Peer) {
 	after, last := p.Asked()
 	h.router.Settled() // what was delivered so far is with the store now
-	entries, upTo, err := h.durable.Read(p.ClientID(), after, loadBytes)
+	l := &h.loader
+	entries, upTo, err := h.durable.ReadTo(l.entries, p.ClientID(), after, loadBytes)
 	if err != nil {
 		h.log.Error("what waits for a client cannot be read", "client_id", p.ClientID(), "err", err)
 		h.registry.Lock()
@@ -80,13 +84,17 @@ func (h *hub) loadOne(p *conn.Peer) {
 	if len(entries) == 0 {
 		upTo = max(upTo, last) // the store has nothing of what was counted
 	}
-	p.Load(keptOf(entries, p.Prefix()), upTo)
+	l.kept = keptOf(l.kept, entries, p.Prefix())
+	p.Load(l.kept, upTo)
+	clear(entries) // the messages are the session's
+	clear(l.kept)
+	l.entries, l.kept = entries[:0], l.kept[:0]
 }
 
-func keptOf(entries []store.Entry, prefix string) []session.KeptDelivery {
-	all := make([]session.KeptDelivery, len(entries))
+// keptOf appends the entries to all.
+func keptOf(all []session.KeptDelivery, entries []store.Entry, prefix string) []session.KeptDelivery {
 	for i := range entries {
-		all[i] = kept(&entries[i], prefix)
+		all = append(all, kept(&entries[i], prefix))
 	}
 	return all
 }
@@ -108,7 +116,7 @@ func (h *hub) passSpilled(cl *client) {
 			return
 		}
 		var left []session.Unfinished
-		for _, e := range keptOf(entries, cl.peer.Prefix()) {
+		for _, e := range keptOf(nil, entries, cl.peer.Prefix()) {
 			if share := e.Via.Shared(); share != "" {
 				left = append(left, session.Unfinished{Message: e.Message, Share: share})
 			}

@@ -60,6 +60,7 @@ func TestMEM2TheAccountIsTheHeap(t *testing.T) {
 		{"large messages in queues", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 60, 1, 50, 1000) }, 1.3},
 		{"messages that twenty queues share", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 5, 20, 50, 1000) }, 1.3},
 		{"what thirty queues keep of much more", func(t *testing.T, b *brokertest.Broker) { heldQueues(t, b, 30, 1, 1000, 300) }, 2},
+		{"messages that a queue and a session share", heldTwice, 1.3},
 		{"sessions", func(t *testing.T, b *brokertest.Broker) {
 			for i := range 2000 {
 				heldClient(t, b, fmt.Sprintf("client-%d", i))
@@ -148,6 +149,17 @@ func heldQueues(t *testing.T, b *brokertest.Broker, groups, n, messages, size in
 			}
 		}
 	}
+}
+
+// heldTwice lets queues hold what sessions do.
+func heldTwice(t *testing.T, b *brokertest.Broker) {
+	t.Helper()
+	for i := range 40 {
+		if _, err := b.AttachQueue(broker.QueueOptions{Name: fmt.Sprint("queue", i), Filters: []mqtt.Subscription{{Filter: fmt.Sprint("t", i), QoS: mqtt.AtLeastOnce}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heldQueues(t, b, 40, 1, 50, 1000)
 }
 
 // MEM-7: a disk that takes half a second for each sync does not make what waits

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -164,6 +165,7 @@ func (q *Queue) Deliver(now time.Time, p *packet.Publication, qos mqtt.QoS, reta
 		number = q.state.entries.Push(now, m)
 	}
 	q.letGo()
+	q.book(leastBooked)
 	q.state.Unlock()
 	q.signal()
 	return number
@@ -232,6 +234,24 @@ func (q *Queue) letGo() {
 	}
 }
 
+// leastBooked is what the account of memory may be wrong by for a queue, in
+// bytes: most entries come and go.
+const leastBooked = 1 << 10
+
+// book tells the account what is in memory. The caller holds the state.
+func (q *Queue) book(least int) {
+	if messages, entries := q.state.entries.Bill(least); messages != 0 || entries != 0 {
+		holdQueued(q.hub.memory, messages, entries)
+	}
+}
+
+// holdQueued books what queues, and the lines of the store, take more than
+// before: messages, and what is beside them.
+func holdQueued(a *memory.Account, messages, entries int) {
+	a.Add(memory.Messages, messages)
+	a.Add(memory.Queues, entries)
+}
+
 // loadBytes is how much is read from disk at a time.
 const loadBytes = 64 << 10
 
@@ -256,6 +276,7 @@ func (q *Queue) loadFrom(after uint64) (bool, error) {
 	q.state.Lock()
 	defer q.state.Unlock()
 	q.state.entries.Load(entries, upTo)
+	q.book(leastBooked)
 	return len(entries) > 0, nil
 }
 
@@ -359,6 +380,7 @@ func (q *Queue) record(ctx context.Context, change func(seq uint64) bool, k stor
 			changed = append(changed, seq)
 		}
 	}
+	q.book(leastBooked)
 	q.state.Unlock()
 	if len(changed) == 0 {
 		return nil
@@ -398,6 +420,10 @@ func (q *Queue) Close() error {
 			q.hub.router.Unsubscribe(q, s.Filter, false)
 		}
 		q.hub.router.Keeper(-1)
+		q.state.Lock()
+		q.state.entries.Release()
+		q.book(1)
+		q.state.Unlock()
 		q.hub.registry.Lock()
 		delete(q.hub.registry.queues, q.name)
 		q.hub.registry.Unlock()

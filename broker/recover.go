@@ -112,7 +112,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 			k.Blocks = append(k.Blocks, session.Block{First: b.First, Last: b.Last, Messages: b.Messages, Bytes: int(b.Bytes)})
 		}
 	} else {
-		k.Deliveries = keptOf(line.Entries, line.Prefix)
+		k.Deliveries = keptOf(nil, line.Entries, line.Prefix)
 	}
 	cl := &client{
 		peer:  conn.RestorePeer(id, line.Prefix, limits, &k, &h.home),
@@ -158,6 +158,7 @@ func kept(e *store.Entry, prefix string) session.KeptDelivery {
 	if prefix != "" {
 		m := *e.Message
 		m.Topic = strings.TrimPrefix(m.Topic, prefix)
+		m.Shareable(nil) // it is smaller than what others hold
 		d.Message = &m
 	}
 	if len(e.Identifiers) > 0 || e.Share != "" {

@@ -20,6 +20,8 @@ type Broker struct {
 	mem  *listen.Memory
 	stop context.CancelFunc
 	done chan error
+
+	durable bool
 }
 
 // New starts a broker on a listener in memory, changed by the functions given,
@@ -31,6 +33,7 @@ func New(tb testing.TB, change ...func(*broker.Options)) *Broker {
 	for _, f := range change {
 		f(&o)
 	}
+	b.durable = o.Data != nil || o.Store != nil
 	var err error
 	if b.Broker, err = broker.New(o); err != nil {
 		tb.Fatal(err)
@@ -99,12 +102,14 @@ func (b *Broker) checkMemory(m *broker.MemoryStats, sessions, retained int) {
 		sum += c.Bytes
 		gone := c.Name != "queues"
 		switch c.Name {
-		case "sessions", "subscriptions", "wills", "messages":
+		case "messages":
+			gone = sessions == 0 && !b.durable // the lines of queues go on, and are not booked to the byte
+		case "sessions", "subscriptions", "wills":
 			gone = sessions == 0
 		case "retained":
 			gone = retained == 0
 		}
-		if gone && c.Bytes != 0 || c.Bytes < -int64(sessions)<<10 {
+		if gone && c.Bytes != 0 || c.Bytes < -int64(sessions+4)<<10 {
 			b.tb.Errorf("account: %d bytes of %s are held at the end, with %d sessions and %d retained messages", c.Bytes, c.Name, sessions, retained)
 		}
 	}

@@ -18,8 +18,8 @@ const (
 	Subscriptions              // and their places in the tree
 	Wills                      // of who is connected, and those that wait
 	Retained                   // retained messages and their places in the tree
-	Messages                   // that wait in sessions or are in flight, each once
-	Queues                     // heads of the queues of AttachQueue
+	Messages                   // that wait or are in flight, each once however many sessions, queues and lines of the store hold it
+	Queues                     // entries of queues and of the store's lines, beside their messages
 	Causes                     // how many there are
 )
 

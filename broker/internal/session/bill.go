@@ -4,7 +4,6 @@ package session
 // client's, in bytes; about: slices and maps grow in steps.
 const (
 	deliverySize = 56
-	keptSize     = 120 // of the store's picture
 	receivedSize = 16
 )
 
@@ -12,7 +11,7 @@ const (
 // message in any case, on the bill only if nobody else holds it.
 func (o *outbox) take(d *delivery) {
 	o.bytes += d.message.Size()
-	o.owed += d.size()
+	o.owed += deliverySize
 	if d.message.Hold() {
 		o.owed += d.message.Footprint()
 	}
@@ -21,17 +20,10 @@ func (o *outbox) take(d *delivery) {
 // leave takes back what take counted.
 func (o *outbox) leave(d *delivery) {
 	o.bytes -= d.message.Size()
-	o.owed -= d.size()
+	o.owed -= deliverySize
 	if d.message.Release() {
 		o.owed -= d.message.Footprint()
 	}
-}
-
-func (d *delivery) size() int {
-	if d.kept {
-		return deliverySize + keptSize
-	}
-	return deliverySize
 }
 
 // Bill returns how many bytes of memory the session holds for messages more

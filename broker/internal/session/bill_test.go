@@ -19,7 +19,7 @@ func held(sessions []*Session) (n int) {
 		for _, r := range []*ring{&s.out.inflight, &s.out.queue} {
 			for i := range r.len() {
 				d := r.at(i)
-				n += d.size()
+				n += deliverySize
 				if !seen[d.message] {
 					seen[d.message] = true
 					n += d.message.Footprint()

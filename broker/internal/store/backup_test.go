@@ -263,7 +263,7 @@ func TestRestoreOfALongQueue(t *testing.T) {
 // What is more than the level of memory allows goes to disk when it changes.
 func TestRelieve(t *testing.T) {
 	level, held := 0, 0
-	s, state, _, err := Open(disktest.New(1<<30), Options{Level: func() int { return level }, Held: func(n int) { held += n }})
+	s, state, _, err := Open(disktest.New(1<<30), Options{Level: func() int { return level }, Held: func(messages, lines int) { held += messages + lines }})
 	if err != nil {
 		t.Fatal(err)
 	}

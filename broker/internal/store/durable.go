@@ -39,9 +39,10 @@ type Options struct {
 	// is hot, whatever its QoS: the gateway's own devices say so. QoS 0
 	// messages always may. nil is never.
 	Lazy func(m *mqtt.Message) bool
-	// Held hears how many bytes of memory lines take more than before; they take
-	// less at a higher Level of shortage, 1 to 4. nil for nobody and 0.
-	Held  func(n int)
+	// Held hears how many bytes of memory lines take more than before: messages
+	// that nobody else holds, and the lines themselves. They take less at a higher
+	// Level of shortage, 1 to 4. nil for nobody and 0.
+	Held  func(messages, lines int)
 	Level func() int
 	// ClockSet hears, on the goroutine of Run, that the clock was set; nil is
 	// nobody. Uptime is how long the system runs; nil asks it.
@@ -109,6 +110,9 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 			return fmt.Errorf("record %d of kind %d: %w", raw.Sequence, raw.Kind, err)
 		}
 		r.class = s.classes.strictest // it was forgotten which it was
+		if r.Message != nil {
+			r.Message.Shareable(new(atomic.Int32)) // lines and sessions will
+		}
 		if r.Kind >= bodyKept {
 			s.mu.state.applyKept(&r, bodies)
 		} else {
@@ -179,14 +183,14 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 // settle books what a record has changed about a line that is no message. The
 // caller holds mu.
 func (s *Durable) settle(r *Record, l *Line) {
+	ended := r.Kind == SessionEnded
 	if l.disk != nil {
-		s.mu.freed = s.mu.freed || l.disk.freed || r.Kind == SessionEnded
-		l.disk.freed = false
+		s.mu.freed = s.mu.freed || l.disk.freed || ended
+		if l.disk.freed = false; ended {
+			l.disk = nil // somebody may hold it
+		}
 	}
-	if r.Kind == SessionEnded {
-		l.Entries, l.bytes, l.disk = nil, 0, nil // somebody may hold it
-	}
-	s.charge(r.ClientID, l)
+	s.charge(l, ended)
 }
 
 // judge finds the class of a record, and whether it is written at all. The

@@ -16,9 +16,6 @@ const (
 	spillBatch = 64 << 10
 )
 
-// entryCost is what an entry takes in memory beside its message, in bytes.
-const entryCost = 128
-
 func isQueue(name string) bool { return strings.HasPrefix(name, "\x00") }
 
 // adopt takes over what recovery found. What is beyond the last checkpoint is
@@ -31,7 +28,7 @@ func (s *Durable) adopt() {
 				s.spill.Reserve(r.Extent.File)
 			}
 		}
-		if s.charge(name, l); l.weight() > s.most() {
+		if s.charge(l, false); l.weight() > s.most() {
 			l.waits = true
 			s.mu.waits = append(s.mu.waits, name)
 		}
@@ -60,24 +57,6 @@ func (s *Durable) Relieve() {
 	s.j.Nudge()
 }
 
-// charge books what a line has in memory. The messages of a session are booked
-// by the session, as long as none is on disk. The caller holds mu.
-func (s *Durable) charge(name string, l *Line) {
-	n := -l.booked
-	if isQueue(name) || l.Spilled() {
-		n += l.weight()
-	}
-	if n == 0 || s.opts.Held == nil || max(n, -n) < leastBooked && n != -l.booked {
-		return
-	}
-	l.booked += n
-	s.opts.Held(int(n))
-}
-
-// leastBooked is what the account may be wrong by for each line, in bytes: most
-// entries come and go.
-const leastBooked = 1 << 10
-
 // weight is what the entries in memory take.
 func (l *Line) weight() int64 { return l.bytes + int64(len(l.Entries))*entryCost }
 
@@ -89,7 +68,7 @@ func (s *Durable) overflow(to []Destination) {
 		if l == nil {
 			continue
 		}
-		if s.charge(to[i].Name, l); !l.waits && l.weight() > s.most() {
+		if s.charge(l, false); !l.waits && l.weight() > s.most() {
 			l.waits = true
 			s.mu.waits = append(s.mu.waits, to[i].Name)
 		}
@@ -178,7 +157,7 @@ func (s *Durable) spillLine(name string) error {
 			if err == nil {
 				l.moved(extent, batch)
 			}
-			s.charge(name, l)
+			s.charge(l, false)
 		}
 		m.Unlock()
 		if err != nil {
@@ -207,7 +186,7 @@ func (l *Line) moved(extent journal.Extent, batch []Entry) {
 	here := l.Entries
 	n := 0
 	for n < len(here) && here[n].Number <= run.Last {
-		l.bytes -= int64(here[n].Message.Size())
+		l.leave(here[n].Message)
 		n++
 	}
 	gone, received := batch[:0:0], here[:n]

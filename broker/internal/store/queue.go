@@ -66,6 +66,9 @@ type Queue struct {
 	crowd    int64 // bytes queued while it is tight
 	newest   map[string]uint64
 	skipped  uint32 // see downsample
+	owed     int    // of messages that nobody else holds: what Bill has not said
+	booked   int    // of entries themselves: what it has
+	released bool   // by Release
 }
 
 // Cut is a range of Seqs that were dropped together.
@@ -120,6 +123,7 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 	q.here += size
 	q.loaded = q.last
 	q.entries = append(q.entries, mqtt.Queued{Seq: q.last, Message: *m, At: now})
+	q.hold(m)
 	return q.last
 }
 
@@ -179,6 +183,7 @@ func (q *Queue) Load(entries []Entry, upTo uint64) {
 		}
 		q.suspect--
 		q.entries = append(q.entries, out)
+		q.hold(&m)
 		q.loaded = e.Number
 	}
 	q.loaded = max(q.loaded, upTo)
@@ -386,6 +391,9 @@ func (q *Queue) delete(i int) {
 	size := int64(e.Message.Size())
 	q.bytes -= size
 	q.here -= size
+	if !q.released && e.Message.Release() {
+		q.owed -= e.Message.Footprint()
+	}
 	if q.newest[e.Message.Topic] == e.Seq {
 		delete(q.newest, e.Message.Topic)
 	}

@@ -15,12 +15,18 @@ import (
 // there is one, and not many more than limit bytes; and the Number up to which
 // there are no others. It reads the disk: nobody who must not wait may call it.
 func (s *Durable) Read(name string, after uint64, limit int) (entries []Entry, upTo uint64, err error) {
+	return s.ReadTo(nil, name, after, limit)
+}
+
+// ReadTo is Read that puts the entries into the memory of room, which must be
+// empty, if there is enough.
+func (s *Durable) ReadTo(room []Entry, name string, after uint64, limit int) (entries []Entry, upTo uint64, err error) {
 	for missing := 0; ; {
-		r := s.look(name, after, limit)
+		r := s.look(room, name, after, limit)
 		if !r.onDisk {
 			return r.entries, r.upTo, nil
 		}
-		batch, next, err := s.readRun(&r, limit)
+		batch, next, err := s.readRun(room, &r, limit)
 		if errors.Is(err, fs.ErrNotExist) {
 			// A file may go with all that was in it while it is looked for.
 			if missing++; missing < 3 {
@@ -49,7 +55,7 @@ type found struct {
 	seen    uint64 // the last Number read
 }
 
-func (s *Durable) look(name string, after uint64, limit int) (f found) {
+func (s *Durable) look(room []Entry, name string, after uint64, limit int) (f found) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.mu.state.Lines[name]
@@ -59,14 +65,15 @@ func (s *Durable) look(name string, after uint64, limit int) (f found) {
 	if after < l.disk.last() {
 		return l.where(after)
 	}
-	f.upTo = after
+	f.entries, f.upTo = room, after
 	for i, size := l.behind(after), 0; i < len(l.Entries) && (size < limit || len(f.entries) == 0); i++ {
 		f.entries, size, f.upTo = append(f.entries, l.Entries[i]), size+l.Entries[i].Message.Size(), l.Entries[i].Number
 	}
 	return f
 }
 
-func (s *Durable) readRun(f *found, limit int) (batch []Entry, next uint32, err error) {
+func (s *Durable) readRun(room []Entry, f *found, limit int) (batch []Entry, next uint32, err error) {
+	batch = room
 	next, bad, err := s.spill.Read(f.run.Extent, f.page, limit, func(raw journal.Record) error {
 		if f.seen = raw.Sequence; f.seen <= f.after {
 			return nil
@@ -98,6 +105,7 @@ func (s *Durable) loaded(name string, r *found, batch []Entry, next uint32) (liv
 	d := l.disk
 	s.inTime(batch, r.run.Extent.File)
 	d.cursor = cursor{upTo, r.run.Extent.File, next}
+	live = batch[:0]
 	for _, e := range batch {
 		if !d.isGone(e.Number) {
 			_, got := d.received[e.Number]
@@ -106,9 +114,9 @@ func (s *Durable) loaded(name string, r *found, batch []Entry, next uint32) (liv
 		}
 	}
 	from := r.after + 1
-	for _, e := range live {
-		d.pass(from, e.Number-1)
-		from = e.Number + 1
+	for i := range live {
+		d.pass(from, live[i].Number-1)
+		from = live[i].Number + 1
 	}
 	d.pass(from, upTo)
 	s.mu.freed = s.mu.freed || d.freed

@@ -39,7 +39,8 @@ type Line struct {
 	Will          *mqtt.Will
 	disk          *spilled // nil while nothing was spilled
 	bytes         int64    // of the messages in Entries
-	booked        int64    // of the memory account
+	owed          int      // of messages that nobody else holds: what the memory account does not know yet
+	booked        int      // of Entries themselves: what it knows
 	waits         bool     // to be spilled
 }
 
@@ -99,6 +100,12 @@ func (s *State) Apply(r *Record) {
 		l := s.line(r.ClientID)
 		l.Kept, l.Owner, l.Prefix, l.Expiry, l.Left = true, r.Owner, r.Prefix, r.Expiry, r.At
 	case SessionEnded:
+		if l := s.Lines[r.ClientID]; l != nil {
+			for i := range l.Entries {
+				l.leave(l.Entries[i].Message)
+			}
+			l.Entries = nil // somebody may hold it
+		}
 		delete(s.Lines, r.ClientID)
 	case WillSet:
 		s.setWill(r.ClientID, r.Will)
@@ -199,7 +206,7 @@ func (s *State) setWill(name string, w *mqtt.Will) {
 func (l *Line) add(e Entry) {
 	if e.Number > l.Last {
 		l.Entries, l.Last = append(l.Entries, e), e.Number
-		l.bytes += int64(e.Message.Size())
+		l.take(e.Message)
 	}
 }
 
@@ -220,7 +227,7 @@ func (l *Line) find(number uint64) (int, bool) {
 }
 
 func (l *Line) remove(i int) {
-	l.bytes -= int64(l.Entries[i].Message.Size())
+	l.leave(l.Entries[i].Message)
 	if i > 0 {
 		l.Entries = slices.Delete(l.Entries, i, i+1)
 		return
@@ -306,7 +313,7 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 			return // its page was damaged
 		}
 		l := s.line(r.ClientID)
-		l.bytes += int64(m.Size())
+		l.take(m)
 		l.Entries = append(l.Entries, Entry{
 			Number: r.Number, Message: m, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received,
 		})
