@@ -9,4 +9,6 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+require golang.org/x/crypto v0.53.0
+
 replace github.com/dunlin-mqtt/dunlin => ../..

@@ -1,4 +1,4 @@
-package slots
+package slots_test
 
 import (
 	"bytes"
@@ -6,17 +6,21 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	. "github.com/dunlin-mqtt/dunlin/build/image/slots"
+	"github.com/dunlin-mqtt/dunlin/build/image/slots/slotstest"
 )
 
-const oldSize, newSize = Chunk + 7*Sector, 2*Chunk - 3*Sector
+const oldSize, newSize = 7 * Sector, Chunk + 3*Sector
 
 func TestAnUpdateAndItsCommit(t *testing.T) {
-	d := newCard(t, contents(1, oldSize))
-	c := open(t, d)
-	next := contents(2, newSize)
-	m := describe(t, next, "1.1.0", 2)
+	d := slotstest.New(t, slotstest.Contents(1, oldSize))
+	c := slotstest.Open(t, d)
+	next := slotstest.Contents(2, newSize)
+	m := slotstest.Describe(t, next, "1.1.0", 2)
 	var last int64
 	if err := c.Write(3, m, bytes.NewReader(next), func(done int64) { last = done }); err != nil {
 		t.Fatal(err)
@@ -24,17 +28,17 @@ func TestAnUpdateAndItsCommit(t *testing.T) {
 	if last != newSize {
 		t.Errorf("progress ends at %d, want %d", last, newSize)
 	}
-	if choice, err := c.Choice(); err != nil || choice != (Choice{2, 3}) {
+	if choice, err := c.Choice(); err != nil || choice != (Choice{Default: 2, Trial: 3}) {
 		t.Errorf("before the commit: %+v, %v", choice, err)
 	}
-	d.log = nil
+	d.Log = nil
 	if err := c.Choose(3); err != nil {
 		t.Fatal(err)
 	}
-	if len(d.log) != 3 || len(d.log[1].b) != Sector {
-		t.Errorf("the choice took %d operations, want a Sync, one sector, a Sync", len(d.log))
+	if len(d.Log) != 3 || len(d.Log[1].B) != Sector {
+		t.Errorf("the choice took %d operations, want a Sync, one sector, a Sync", len(d.Log))
 	}
-	if choice, err := c.Choice(); err != nil || choice != (Choice{3, 2}) {
+	if choice, err := c.Choice(); err != nil || choice != (Choice{Default: 3, Trial: 2}) {
 		t.Errorf("after the commit: %+v, %v", choice, err)
 	}
 	if state, got, err := c.Slot(3); state != Whole || got.Version != "1.1.0" {
@@ -49,25 +53,29 @@ func TestAnUpdateAndItsCommit(t *testing.T) {
 }
 
 // TestEveryPowerCut cuts the power in every state that an update with its
-// commit can leave on the card.
+// commit can leave on the card; CARD_STATES=4 for each operation.
 func TestEveryPowerCut(t *testing.T) {
-	old, next := contents(1, oldSize), contents(2, newSize)
-	start := newCard(t, old)
-	d := start.with(0, nil)
-	c := open(t, d)
-	if err := c.Write(3, describe(t, next, "1.1.0", 2), bytes.NewReader(next), func(int64) {}); err != nil {
+	old, next := slotstest.Contents(1, oldSize), slotstest.Contents(2, newSize)
+	start := slotstest.New(t, old)
+	d := start.With(0, nil)
+	c := slotstest.Open(t, d)
+	if err := c.Write(3, slotstest.Describe(t, next, "1.1.0", 2), bytes.NewReader(next), func(int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Choose(3); err != nil {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
+	states := 4
+	if n, err := strconv.Atoi(os.Getenv("CARD_STATES")); err == nil {
+		states = n
+	}
 	blank, chosen := 0, 0
-	for n := range len(d.log) + 1 {
-		for range 8 {
-			cut := open(t, d.crash(start, n, r))
+	for n := range len(d.Log) + 1 {
+		for range states {
+			cut := slotstest.Open(t, d.Crash(start, n, r))
 			if err := cut.Check(); err != nil {
-				t.Fatalf("after %d of %d operations: %v", n, len(d.log), err)
+				t.Fatalf("after %d of %d operations: %v", n, len(d.Log), err)
 			}
 			choice, _ := cut.Choice()
 			if state, _, _ := cut.Slot(3); state == Blank {
@@ -84,18 +92,18 @@ func TestEveryPowerCut(t *testing.T) {
 }
 
 func TestACardThatFails(t *testing.T) {
-	old, next := contents(1, oldSize), contents(2, newSize)
-	m := describe(t, next, "1.1.0", 2)
+	old, next := slotstest.Contents(1, oldSize), slotstest.Contents(2, newSize)
+	m := slotstest.Describe(t, next, "1.1.0", 2)
 	failures := 0
 	for failing := 1; ; failing++ {
-		d := newCard(t, old)
-		d.failing = failing
-		c := open(t, d)
+		d := slotstest.New(t, old)
+		d.Failing = failing
+		c := slotstest.Open(t, d)
 		err := c.Write(3, m, bytes.NewReader(next), func(int64) {})
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, errBroken) {
+		if !errors.Is(err, slotstest.ErrBroken) {
 			t.Fatalf("write %d: %v", failing, err)
 		}
 		if err := c.Check(); err != nil {
@@ -109,40 +117,40 @@ func TestACardThatFails(t *testing.T) {
 }
 
 // liar is a card that forgets one sector of what it was given.
-type liar struct{ *disk }
+type liar struct{ *slotstest.Disk }
 
 func (l liar) WriteAt(p []byte, at int64) (int, error) {
-	n, err := l.disk.WriteAt(p, at)
+	n, err := l.Disk.WriteAt(p, at)
 	if at == SlotB.Offset()+Chunk {
-		l.put(at+Sector, make([]byte, Sector))
+		l.Put(at+Sector, make([]byte, Sector))
 	}
 	return n, err
 }
 
 func TestContentsThatAreNotThoseOfTheManifest(t *testing.T) {
-	next := contents(2, newSize)
+	next := slotstest.Contents(2, newSize)
 	flipped := bytes.Clone(next)
 	flipped[Chunk+5] ^= 1
 	for name, tc := range map[string]struct {
 		contents []byte
-		wrap     func(*disk) Disk
+		wrap     func(*slotstest.Disk) Disk
 		state    State
 		want     string
 	}{
 		"a bit is different":        {flipped, nil, Blank, "bytes from 1048576 on are not those that were signed"},
 		"the first bit":             {append([]byte{next[0] ^ 1}, next[1:]...), nil, Whole, "bytes from 0 on"},
-		"the end is missing":        {next[:newSize-1], nil, Blank, "ends after 2095615 of 2095616 bytes"},
+		"the end is missing":        {next[:newSize-1], nil, Blank, "ends after 1050111 of 1050112 bytes"},
 		"all is missing":            {nil, nil, Whole, "ends after 0 of"},
-		"the card forgets a sector": {next, func(d *disk) Disk { return liar{d} }, Blank, "does not keep"},
+		"the card forgets a sector": {next, func(d *slotstest.Disk) Disk { return liar{d} }, Blank, "does not keep"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newCard(t, contents(1, oldSize))
+			d := slotstest.New(t, slotstest.Contents(1, oldSize))
 			var on Disk = d
 			if tc.wrap != nil {
 				on = tc.wrap(d)
 			}
-			c := open(t, on)
-			err := c.Write(3, describe(t, next, "1.1.0", 2), bytes.NewReader(tc.contents), func(int64) {})
+			c := slotstest.Open(t, on)
+			err := c.Write(3, slotstest.Describe(t, next, "1.1.0", 2), bytes.NewReader(tc.contents), func(int64) {})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
@@ -157,23 +165,23 @@ func TestContentsThatAreNotThoseOfTheManifest(t *testing.T) {
 }
 
 func TestCheckFindsDamage(t *testing.T) {
-	fresh := newCard(t, contents(1, oldSize))
+	fresh := slotstest.New(t, slotstest.Contents(1, oldSize))
 	for name, tc := range map[string]struct {
 		at   int64
 		b    []byte
 		want string
 	}{
-		"a bit in slot A":       {SlotA.Offset() + Chunk, []byte{0, 1, 2, 3}, "slot 2: the bytes from 1048576 on"},
+		"a bit in slot A":       {SlotA.Offset() + 6*Sector, []byte{0, 1, 2, 3}, "slot 2: the bytes from 0 on"},
 		"a bit in slot B":       {SlotB.Offset() + 99, []byte{0, 1, 2, 3}, "slot 3: the bytes from 0 on"},
 		"no seal":               {SlotA.Offset() + MaxContents, make([]byte, Sector), "slot 2 has no manifest"},
 		"slot A blank":          {SlotA.Offset(), make([]byte, Sector), "names slot 2, which is blank"},
 		"no selector":           {Selector.Offset(), make([]byte, Sector), "not FAT12 or FAT16"},
 		"no autoboot.txt":       {Selector.Offset() + (4+64)*Sector + 64, []byte("XUTOBOOT"), "autoboot.txt is not on the card"},
 		"autoboot.txt is wrong": {Selector.Offset() + (4+64+32+20)*Sector, []byte("[all]\ntryboot_a_b=1\nboot_partition=4\n"), "does not name the two slots"},
-		"the same slot twice":   {Selector.Offset() + (4+64+32+20)*Sector, []byte(Choice{3, 3}.Text()), "does not name the two slots"},
+		"the same slot twice":   {Selector.Offset() + (4+64+32+20)*Sector, []byte(Choice{Default: 3, Trial: 3}.Text()), "does not name the two slots"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := open(t, fresh.with(tc.at, tc.b)).Check(); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if err := slotstest.Open(t, fresh.With(tc.at, tc.b)).Check(); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
 		})
@@ -181,17 +189,17 @@ func TestCheckFindsDamage(t *testing.T) {
 }
 
 func TestForeignCards(t *testing.T) {
-	d := newCard(t, contents(1, oldSize)).with(446+16+8, []byte{1})
+	d := slotstest.New(t, slotstest.Contents(1, oldSize)).With(446+16+8, []byte{1})
 	if _, err := Open(d); err == nil || !strings.Contains(err.Error(), "partition 2 is not where") {
 		t.Errorf("another layout: %v", err)
 	}
-	if _, err := Open(&disk{}); err == nil {
+	if _, err := Open(&slotstest.Disk{}); err == nil {
 		t.Error("an empty card was opened")
 	}
 }
 
 func TestOneSlot(t *testing.T) {
-	c := open(t, newCard(t, contents(1, oldSize)).with(446+2*16, make([]byte, 16)))
+	c := slotstest.Open(t, slotstest.New(t, slotstest.Contents(1, oldSize)).With(446+2*16, make([]byte, 16)))
 	if !c.OneSlot {
 		t.Fatal("the card has two slots")
 	}
@@ -206,13 +214,11 @@ func TestOneSlot(t *testing.T) {
 // readOnly is a card in a file, past everything that Device does.
 type readOnly struct{ *os.File }
 
-func (readOnly) WriteAt([]byte, int64) (int, error) { return 0, errBroken }
+func (readOnly) WriteAt([]byte, int64) (int, error) { return 0, slotstest.ErrBroken }
 
 func TestDevice(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "card")
-	card := make([]byte, Data.Offset())
-	newCard(t, contents(1, oldSize)).ReadAt(card, 0)
-	if err := os.WriteFile(name, card, 0o600); err != nil {
+	if err := slotstest.New(t, slotstest.Contents(1, oldSize)).WriteFile(name); err != nil {
 		t.Fatal(err)
 	}
 	dev, err := OpenDevice(name)
@@ -220,9 +226,9 @@ func TestDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dev.Close()
-	c := open(t, dev)
-	next := contents(2, newSize)
-	if err := c.Write(3, describe(t, next, "1.1.0", 2), bytes.NewReader(next), func(int64) {}); err != nil {
+	c := slotstest.Open(t, dev)
+	next := slotstest.Contents(2, newSize)
+	if err := c.Write(3, slotstest.Describe(t, next, "1.1.0", 2), bytes.NewReader(next), func(int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Choose(3); err != nil {
@@ -233,7 +239,7 @@ func TestDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	on := open(t, readOnly{f})
+	on := slotstest.Open(t, readOnly{f})
 	if err := on.Check(); err != nil {
 		t.Error(err)
 	}

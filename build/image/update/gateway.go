@@ -1,0 +1,132 @@
+package update
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+)
+
+// Health is what a new version must have as well as the one before it.
+type Health struct {
+	MQTT    bool `json:"mqtt"`    // an MQTT server answers at the usual port
+	Devices int  `json:"devices"` // that are online
+}
+
+// worse says what a gateway lacks that had h, or nil.
+func (h Health) worse(than Health) error {
+	switch {
+	case !h.MQTT && than.MQTT:
+		return errors.New("no MQTT server answers, before the update one did")
+	case h.Devices < than.Devices:
+		return fmt.Errorf("%d devices are online, before the update %d were", h.Devices, than.Devices)
+	}
+	return nil
+}
+
+// Local is the gateway on this machine.
+type Local struct {
+	API  string // the Unix socket of its API
+	MQTT string // where its MQTT server usually is: 127.0.0.1:1883
+}
+
+// askIn is how long one question may take.
+const askIn = 10 * time.Second
+
+// Health asks the gateway how it is; an error means that it is not up: its
+// API, which opens behind the listeners, does not answer, or its broker or
+// store fail their own test.
+func (l Local) Health(ctx context.Context) (h Health, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askIn)
+	defer cancel()
+	if _, err := l.get(ctx, "/readyz?verbose"); err != nil {
+		return h, err
+	}
+	body, err := l.get(ctx, "/api/v1/status")
+	if err != nil {
+		return h, err
+	}
+	var status struct {
+		Devices []struct{ State string }
+	}
+	if err := json.Unmarshal(body, &status); err != nil {
+		return h, fmt.Errorf("the gateway's status: %w", err)
+	}
+	for _, d := range status.Devices {
+		if d.State == "online" {
+			h.Devices++
+		}
+	}
+	h.MQTT = l.connect(ctx) == nil
+	return h, nil
+}
+
+// get is a GET over the API's socket. Only 200 is an answer.
+func (l Local) get(ctx context.Context, target string) ([]byte, error) {
+	c, err := dial(ctx, "unix", l.API)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\n\r\n", target); err != nil {
+		return nil, err
+	}
+	const most = 16 << 20 // thousands of devices with their values
+	in := bufio.NewReader(io.LimitReader(c, most))
+	first, err := in.ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", target, err)
+	}
+	for line := first; strings.TrimSpace(line) != ""; {
+		if line, err = in.ReadString('\n'); err != nil {
+			return nil, fmt.Errorf("%s: %w", target, err)
+		}
+	}
+	body, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", target, err)
+	}
+	if fields := strings.Fields(first); len(fields) < 2 || fields[1] != "200" {
+		return nil, fmt.Errorf("%s answers %s: %s", target, strings.TrimSpace(first), strings.Join(strings.Fields(string(body)), " "))
+	}
+	return body, nil
+}
+
+// connect sends an MQTT 3.1.1 CONNECT and wants a CONNACK, whatever its code:
+// this client has no password.
+func (l Local) connect(ctx context.Context) error {
+	c, err := dial(ctx, "tcp", l.MQTT)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00")); err != nil {
+		return err
+	}
+	var answer [2]byte
+	if _, err := io.ReadFull(c, answer[:]); err != nil {
+		return err
+	}
+	if answer != [2]byte{0x20, 2} {
+		return fmt.Errorf("%s does not speak MQTT", l.MQTT)
+	}
+	return nil
+}
+
+// dial connects; all of the conversation ends with ctx's deadline.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if end, ok := ctx.Deadline(); ok {
+		c.SetDeadline(end)
+	}
+	return c, nil
+}

@@ -1,0 +1,104 @@
+package update
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// trialDeadline is how long a trial may take: a start, and devices that want
+// a minute to answer.
+const trialDeadline = 3 * time.Minute
+
+// tryEvery is the pause between two looks at the gateway.
+const tryEvery = time.Second
+
+// trial finds out why this slot runs. The default one after a failed trial
+// says so in the record; the other one must prove itself, and stays or goes.
+// A trial that failed lasts until the restart that it asked for.
+func (u *Updater) trial(ctx context.Context) {
+	if u.Card.OneSlot || u.Slot == 0 {
+		return
+	}
+	choice, err := u.Card.Choice()
+	if err != nil {
+		u.Logf("update: %v", err)
+		return
+	}
+	rec, err := load(u.Record)
+	if err != nil {
+		u.Logf("update: the record of the last one: %v", err)
+		rec = Record{}
+	}
+	if u.Slot == choice.Default {
+		u.judge(rec)
+		return
+	}
+	u.Logf("update: this version, in slot %d, is on trial", u.Slot)
+	deadline := u.Deadline
+	if deadline == 0 {
+		deadline = trialDeadline
+	}
+	if rec.Phase != Written || rec.Slot != u.Slot {
+		rec = Record{} // of another update than the one that brought this version
+	}
+	err = u.prove(ctx, deadline, rec.Before)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err == nil:
+		err = u.Card.Choose(u.Slot)
+	}
+	if seal, sealErr := u.Card.Seal(u.Slot); sealErr == nil {
+		rec.Version = seal.Version
+	}
+	rec.Slot = u.Slot
+	if err == nil {
+		rec.Phase, rec.Reason = Committed, ""
+		u.note(rec)
+		return
+	}
+	rec.Phase, rec.Reason = FellBack, err.Error()
+	u.note(rec)
+	u.Restart("") // the default slot
+	<-ctx.Done()
+}
+
+// judge completes a record whose trial nobody could write about.
+func (u *Updater) judge(rec Record) {
+	switch {
+	case rec.Phase != Written:
+		return
+	case rec.Slot == u.Slot:
+		// The power went between the choice and the record of it.
+		rec.Phase = Committed
+	default:
+		rec.Phase, rec.Reason = FellBack, "it did not come as far as its own test"
+	}
+	u.note(rec)
+}
+
+// prove asks the gateway until it is as it should be, or the deadline has
+// passed; then the error is the last reason.
+func (u *Updater) prove(ctx context.Context, deadline time.Duration, before Health) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	var last error
+	for {
+		h, err := u.Gateway.Health(ctx)
+		if err == nil {
+			err = h.worse(before)
+		}
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil { // an error of the end itself explains nothing
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not up after %v: %w", deadline, last)
+		case <-time.After(tryEvery):
+		}
+	}
+}
