@@ -23,6 +23,10 @@ type ClientOptions struct {
 	SessionExpiry time.Duration
 	Will          *mqtt.Will // nil for none
 	QueueMessages int        // as Limits.QueueMessages; 0 takes that
+	// News, unless it is nil, is called whenever Next may have something to
+	// return, also that the client was ended. The caller holds locks of the
+	// broker: it must return at once and call nothing here.
+	News func()
 }
 
 // Client is a client in this process: a session and Go calls. Publish and
@@ -32,6 +36,7 @@ type Client struct {
 	id   string
 	peer *conn.Peer
 	wake chan struct{}
+	news func() // nil: none
 	done chan struct{}
 	once sync.Once
 	gone *mqtt.Error // set before done is closed
@@ -63,7 +68,7 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 			return nil, err
 		}
 	}
-	c := &Client{hub: b.hub, id: o.ID, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &Client{hub: b.hub, id: o.ID, news: o.News, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	b.hub.locals.Store(o.ID, struct{}{})
 	got, err := b.hub.attach(attachment{
 		id: o.ID, cleanStart: o.CleanStart, owner: gateway, limits: l, will: o.Will, endpoint: c,
@@ -157,11 +162,15 @@ func (c *Client) Subscribe(ctx context.Context, subs ...mqtt.Subscription) error
 
 // Next waits for the next message. It acknowledges the one it returned before,
 // which is sent again in a later Attach of the session if Next is not called
-// any more. Retain is as a network client would see it.
+// any more. Retain is as a network client would see it. With a ctx that has
+// ended it waits for nothing.
 func (c *Client) Next(ctx context.Context) (mqtt.Message, error) {
 	for {
 		if m, ok := c.take(time.Now()); ok {
 			return m, nil
+		}
+		if err := c.ended(); err != nil {
+			return mqtt.Message{}, err
 		}
 		select {
 		case <-c.wake:
@@ -283,6 +292,9 @@ func (c *Client) Wake() {
 	case c.wake <- struct{}{}:
 	default:
 	}
+	if c.news != nil {
+		c.news()
+	}
 }
 
 func (c *Client) leave(code mqtt.ReasonCode, normal bool) {
@@ -290,6 +302,9 @@ func (c *Client) leave(code mqtt.ReasonCode, normal bool) {
 		c.gone = mqtt.Errorf(code, "", "the client is not attached any more")
 		c.hub.detach(c.id, c, conn.End{Normal: normal, Reason: code})
 		close(c.done)
+		if c.news != nil {
+			c.news()
+		}
 	})
 }
 

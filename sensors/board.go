@@ -70,11 +70,3 @@ func (b *board) watch(ref string, o *owner, on bool) {
 	s.users = users
 	b.mu.Unlock()
 }
-
-// nudge has the owner look again at what is due.
-func (o *owner) nudge() {
-	select {
-	case o.nudged <- struct{}{}:
-	default:
-	}
-}

@@ -84,20 +84,24 @@ type outcome struct {
 // method is a driver method in the form that call runs.
 type method func(ctx context.Context) ([]Reading, error)
 
-// begin starts m under a deadline, alone on its bus. The owner receives from
-// done, or finds by overdue that the method hangs.
-func begin(ctx context.Context, t task, limit time.Duration, w *wire, m method) *call {
+// begin starts m under a deadline, alone on its bus. The outcome is in done when
+// then is called, if there is a then; by overdue the owner finds that the method
+// hangs.
+func begin(ctx context.Context, t task, limit time.Duration, w *wire, m method, then func()) *call {
 	now := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, now.Add(limit))
 	c := &call{task: t, cancel: cancel, start: now, limit: now.Add(limit), done: make(chan outcome, 1)}
 	go func() {
-		defer cancel()
 		var out outcome
 		if out.err = w.take(ctx); out.err == nil {
 			out = protect(ctx, m)
 			w.give()
 		}
+		cancel()
 		c.done <- out
+		if then != nil {
+			then()
+		}
 	}()
 	return c
 }

@@ -3,18 +3,27 @@ package sensors
 import (
 	"context"
 	"slices"
+	"time"
 )
+
+// startsAfter is when the nth device of many starts. What devices do at the same
+// moment they do at every interval, and the most that happens at one moment is
+// what the program needs memory for; but every moment costs a wake-up of the
+// processor. So a few start together.
+func startsAfter(n int) time.Duration { return time.Duration(n/16) * 10 * time.Millisecond }
 
 // start runs an owner until Run or the owner itself is stopped; the caller
 // holds the lock and Run lasts.
-func (m *Manager) start(o *owner) {
+func (m *Manager) start(o *owner, after time.Duration) {
 	ctx, cancel := context.WithCancel(m.crew.ctx)
 	ended := make(chan struct{})
 	o.dismiss = func() { cancel(); <-ended }
-	m.crew.done.Go(func() {
+	m.crew.done.Add(1)
+	o.begins(ctx, after)
+	context.AfterFunc(ctx, func() {
+		defer m.crew.done.Done()
 		defer close(ended)
-		defer cancel()
-		m.own(ctx, o)
+		o.ends()
 	})
 }
 
@@ -56,8 +65,8 @@ func (m *Manager) Change(stop []string, start []Device) error {
 	if m.crew.ctx == nil {
 		return nil // Run will start them, or has ended
 	}
-	for _, o := range come {
-		m.start(o)
+	for i, o := range come {
+		m.start(o, startsAfter(i))
 	}
 	return nil
 }

@@ -25,20 +25,6 @@ type command struct {
 	fall   time.Time     // of the dead man's handle that it answers
 }
 
-// listener hands the messages of one session to the device's owner.
-type listener struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-}
-
-// close ends the listener and waits for its goroutine. nil is no listener.
-func (l *listener) close() {
-	if l != nil {
-		l.cancel()
-		<-l.done
-	}
-}
-
 // listen subscribes to the device's command topics. Retained commands are not
 // even asked for unless an entity accepts them: whoever set a relay last week
 // does not mean it today.
@@ -62,39 +48,13 @@ func (o *owner) listen(ctx context.Context, s Session) {
 		o.log.Error("no commands", "topic", o.topics.commands, "err", err)
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	l := &listener{cancel, make(chan struct{})}
-	o.ears = l
-	go func() {
-		defer close(l.done)
-		defer cancel()
-		for {
-			m, err := s.Next(ctx)
-			if err != nil {
-				select {
-				case o.lost <- s:
-				case <-ctx.Done():
-				}
-				return
-			}
-			if !m.Retain && o.heartbeat(m.Topic) {
-				continue
-			}
-			select {
-			case o.inbox <- m:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	o.mail.open(s)
+	o.post.ring(o)
 }
 
 // lose notices that the broker ended the session: another client took it over,
 // or an administrator closed it. The device comes back with a new one.
-func (o *owner) lose(ctx context.Context, s Session) {
-	if s != o.session {
-		return
-	}
+func (o *owner) lose(ctx context.Context) {
 	o.log.Warn("session lost")
 	now := time.Now()
 	o.leave(now)

@@ -10,17 +10,18 @@
 // no hardware, only Buses; no configuration, only Options.
 //
 //	driver -> call -> take -> Pipeline -> settle -> Session.Publish
-//	Session.Next -> accept -> start -> Commander.Do -> settle, reply
+//	Session.Next -> postman -> mailbox -> accept -> start -> Commander.Do -> settle, reply
 //	describe -> ledger (on disk) -> Discovery.Describe -> Session.Publish
 //
-// Each device has one owner goroutine (owner.go). A driver method runs on a
-// goroutine of its own (call.go), at most one at a time, so that one that
-// never returns holds up neither its device's truth nor another device; when
-// devices share a bus, at most one per bus. Close alone may run beside a call
-// that hangs. A device with outputs has one more goroutine, which waits in
-// Session.Next and hands over to the owner.
+// Each device has one owner: not a goroutine but a turn that whoever brings
+// news takes, one at a time (turn.go): the alarm, and every call that returns.
+// A driver method runs on a goroutine of its own (call.go), at most one at a
+// time, so that one that never returns holds up neither its device's truth nor
+// another device; when devices share a bus, at most one per bus. Close alone may
+// run beside a call that hangs. One goroutine, the postman, brings what arrives
+// for all devices with outputs (mail.go).
 //
-// Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle, one what the
-// ledger knows; all are leaves. The owner's state belongs to its goroutine, a bus, an output and the ledger's file are channels with one slot, Status is an
+// Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle, each mailbox, the postman's list, one what the
+// ledger knows; all are leaves. The owner's state belongs to the turn; turns, a bus, an output and the ledger's file are channels with one slot, Status is an
 // atomic snapshot.
 package sensors

@@ -53,7 +53,7 @@ func ExampleManager() {
 	}
 	m, err := sensors.New(sensors.Options{
 		Base:   "dunlin/shed",
-		Attach: func(id string, _ *mqtt.Will) (sensors.Session, error) { return printer{id}, nil },
+		Attach: func(id string, _ *mqtt.Will, _ func()) (sensors.Session, error) { return printer{id}, nil },
 		Devices: []sensors.Device{{
 			Name: "cellar", Driver: thermometer{}, Interval: time.Minute,
 			Entities: []sensors.Entity{{Name: "temperature", Filters: []sensors.Filter{oneDecimal}}},

@@ -39,13 +39,16 @@ func newFakeBroker() *fakeBroker {
 	return &fakeBroker{start: time.Now(), sessions: map[string]*fakeSession{}, wills: map[string]*time.Timer{}}
 }
 
-func (b *fakeBroker) attach(id string, will *mqtt.Will) (sensors.Session, error) {
+func (b *fakeBroker) attach(id string, will *mqtt.Will, news func()) (sensors.Session, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if t := b.wills[id]; t != nil {
 		t.Stop()
 	}
-	s := &fakeSession{broker: b, id: id, will: will, inbox: make(chan mqtt.Message, 16), gone: make(chan struct{})}
+	if news == nil {
+		news = func() {}
+	}
+	s := &fakeSession{broker: b, id: id, will: will, news: news, inbox: make(chan mqtt.Message, 16), gone: make(chan struct{})}
 	b.sessions[id] = s
 	return s, nil
 }
@@ -91,6 +94,7 @@ func (b *fakeBroker) send(id string, m mqtt.Message) {
 	s := b.sessions[id]
 	b.mu.Unlock()
 	s.inbox <- m
+	s.news()
 }
 
 // kick ends a session as an administrator does.
@@ -108,6 +112,7 @@ type fakeSession struct {
 	subs   []mqtt.Subscription
 	inbox  chan mqtt.Message
 	gone   chan struct{}
+	news   func()
 	ended  bool
 }
 
@@ -145,6 +150,13 @@ func (s *fakeSession) Next(ctx context.Context) (mqtt.Message, error) {
 		return m, nil
 	case <-s.gone:
 		return mqtt.Message{}, errEnded
+	default:
+	}
+	select {
+	case m := <-s.inbox:
+		return m, nil
+	case <-s.gone:
+		return mqtt.Message{}, errEnded
 	case <-ctx.Done():
 		return mqtt.Message{}, ctx.Err()
 	}
@@ -156,6 +168,7 @@ func (s *fakeSession) end(then func()) {
 	if !s.ended {
 		s.ended = true
 		close(s.gone)
+		s.news()
 		then()
 	}
 }

@@ -82,7 +82,7 @@ func (o *owner) apply(ctx context.Context) bool {
 	if o.hung {
 		wire = nil // who has it may be waiting for this
 	}
-	c := begin(ctx, healing, limit, wire, m)
+	c := o.begin(ctx, healing, limit, wire, m)
 	c.step = step
 	if o.hung {
 		o.aside = c

@@ -5,20 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
-// Manager runs devices: one goroutine owns each, with its driver, its
-// pipelines and its session in the broker.
+// Manager runs devices: each has an owner, with its driver, its pipelines and
+// its session in the broker.
 type Manager struct {
 	opt    Options
 	out    *spokesman
 	ledger *ledger
 	board  *board
+	post   *postman
 	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
 
 	crew struct {
@@ -65,7 +65,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard()}
+	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard(), post: newPostman()}
 	var err error
 	m.crew.owners, err = m.employ(o.Devices, nil)
 	return m, err
@@ -88,7 +88,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
 		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.board, m.out)
-		w.ledger = m.ledger
+		w.ledger, w.post = m.ledger, m.post
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
 		}
@@ -120,7 +120,7 @@ func wireOf(d Driver, wires map[string]*wire) *wire {
 // on_stop state, publishes every device as offline and returns nil. It does
 // not wait for a driver call that never returns.
 func (m *Manager) Run(ctx context.Context) error {
-	s, err := m.opt.Attach("sensors", nil)
+	s, err := m.opt.Attach("sensors", nil, nil)
 	if err != nil {
 		return fmt.Errorf("attach sensors: %w", err)
 	}
@@ -130,13 +130,16 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.crew.Unlock()
 	m.sweep(ctx, owners)
 	m.announceGateway(ctx)
+	rounds, rest := context.WithCancel(context.WithoutCancel(ctx))
+	var post sync.WaitGroup
+	post.Go(func() { m.post.run(rounds) })
 	m.crew.Lock()
 	m.crew.ctx = ctx
 	if m.opt.Discovery != nil {
 		m.crew.done.Go(func() { m.answer(ctx, s) })
 	}
-	for _, o := range m.crew.owners {
-		m.start(o)
+	for i, o := range m.crew.owners {
+		m.start(o, startsAfter(i))
 	}
 	m.crew.Unlock()
 	<-ctx.Done()
@@ -144,28 +147,13 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.crew.ctx = nil // nobody starts any more
 	m.crew.Unlock()
 	m.crew.done.Wait()
+	rest()
+	post.Wait()
 	m.out.set(nil)
 	if err := s.DisconnectWithWill(); err != nil {
 		m.opt.Log.Warn("session not ended", "client_id", "sensors", "err", err)
 	}
 	return nil
-}
-
-// own runs one owner. A panic that is not the driver's ends this device and
-// no other: its session ends abnormally, so subscribers see it offline.
-func (m *Manager) own(ctx context.Context, o *owner) {
-	defer func() {
-		if p := recover(); p != nil {
-			o.log.Error("device given up", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
-			o.health.count(&Fault{Reason: Panic, Err: fmt.Errorf("%v", p)})
-			o.health.become(Offline, Panic, time.Now())
-			o.publishHealth(ctx)
-			o.speakDied(ctx)
-			o.leave(time.Now())
-			o.publishStatus()
-		}
-	}()
-	o.run(ctx)
 }
 
 // Status returns every device in the order of Options.Devices. It may be

@@ -22,7 +22,8 @@ type Publisher interface {
 type Session interface {
 	Publisher
 	Subscribe(ctx context.Context, subs ...mqtt.Subscription) error
-	// Next blocks for the next message of the session's subscriptions.
+	// Next blocks for the next message of the session's subscriptions; when ctx
+	// has ended already, it returns one that is there, or else ctx's error.
 	Next(ctx context.Context) (mqtt.Message, error)
 	// Abort is the abnormal end: the will is published after its delay, unless
 	// the same Client Identifier attaches before [MQTT-3.1.3-9].
@@ -66,8 +67,10 @@ type Options struct {
 	// Attach opens an in-process session with this Client Identifier and will
 	// (nil: none). It must resume an existing session (Clean Start 0) and keep
 	// it for at least the will's delay (Session Expiry Interval), or an
-	// abnormal end would publish the will at once. Required.
-	Attach func(id string, will *mqtt.Will) (Session, error)
+	// abnormal end would publish the will at once. news, unless it is nil, is
+	// called whenever Next may have something to return, also that the session
+	// has ended; it returns at once. Required.
+	Attach func(id string, will *mqtt.Will, news func()) (Session, error)
 	// Buses is the hardware. Required unless no driver uses it.
 	Buses Buses
 	// Base is the root of the topics, as "dunlin/barn-1". Required.

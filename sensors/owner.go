@@ -18,9 +18,11 @@ const (
 	retries       = 2               // more tries inside an interval that failed
 )
 
-// owner is the goroutine that a device belongs to. Everything here is its
-// own; calls into the driver run on a goroutine of their own, one at a time,
-// and come back through call.done.
+// owner is what a device is run by: whoever brings news of it (a call that
+// returned, the alarm, a message) takes a turn as its owner, one at a time.
+// Everything here belongs to the turn. Between turns no goroutine waits, so a
+// device that is not read just now costs no stack. Calls into the driver run on
+// a goroutine of their own, one at a time, and come back through call.done.
 type owner struct {
 	dev    Device
 	opt    *Options
@@ -29,21 +31,25 @@ type owner struct {
 	will   *mqtt.Will
 	out    Publisher // speaks for the device while it has no session
 	ledger *ledger
-	bus    *wire // nil: no shared bus
+	bus    *wire    // nil: no shared bus
+	post   *postman // brings commands
 	board  *board
 
 	outputs []*output
-	nudged  chan struct{} // something that outputs depend on has changed
 
-	dismiss func() // stops this device alone and waits; nil before it was started
+	ctx     context.Context            // from the start to the end
+	desk    chan struct{}              // one slot: whoever holds it takes a turn
+	alarm   atomic.Pointer[time.Timer] // takes a turn when something is due; nil before the start
+	nudged  atomic.Bool                // a turn is on its way
+	entered bool                       // the first turn was taken
+	over    bool                       // there are no more turns
+	dismiss func()                     // stops this device alone and waits; nil before it was started
 
 	pusher    Pusher    // nil: read at intervals
 	commander Commander // nil: no outputs
 
 	session  Session // nil: ended, the will is pending or published
-	ears     *listener
-	inbox    chan mqtt.Message
-	lost     chan Session
+	mail     mailbox // commands
 	waiting  []*command
 	entities []*entity // in order of appearance
 	health   tracker
@@ -95,64 +101,19 @@ type entity struct {
 
 func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, nudged: make(chan struct{}, 1),
+		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, desk: make(chan struct{}, 1),
 		wait: backoff{least: time.Second},
 	}
 	w.will = w.topics.will(d.WillDelay)
 	w.pusher, _ = d.Driver.(Pusher)
 	w.commander, _ = d.Driver.(Commander)
-	if w.commander != nil {
-		w.inbox, w.lost = make(chan mqtt.Message), make(chan Session)
-	}
 	if w.pusher != nil {
 		w.bus = nil // it would keep the bus for as long as nothing happens
 	}
 	return w
 }
 
-// run owns the device until ctx ends.
-func (o *owner) run(ctx context.Context) {
-	now := time.Now()
-	o.health = newTracker(o.dev.FailAfter, o.dev.StaleAfter, now)
-	o.next = now
-	o.watchOutputs(ctx)
-	defer o.leaveOutputs()
-	o.attach(ctx)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		now = time.Now()
-		o.advance(ctx, now)
-		o.publishStatus()
-		timer.Reset(time.Until(o.wake(now)))
-		select {
-		case <-ctx.Done():
-			o.leaveOutputs()
-			o.stop(ctx)
-			return
-		case out := <-o.call.ended():
-			c := o.call
-			o.call = nil
-			o.finished(ctx, c, out)
-		case out := <-o.aside.ended():
-			if c := o.aside; c.task == healing {
-				o.healed(c, out.err)
-			}
-			o.aside = nil
-		case m := <-o.inbox:
-			o.accept(ctx, m)
-		case s := <-o.lost:
-			o.lose(ctx, s)
-		case <-o.nudged:
-			if o.again.Swap(false) {
-				o.repeat(ctx)
-			}
-		case <-timer.C:
-		}
-	}
-}
-
-// ended is where the outcome arrives; nil, which blocks for ever, without a
+// ended is where the outcome arrives; nil, where nothing ever does, without a
 // call.
 func (c *call) ended() <-chan outcome {
 	if c == nil {
@@ -198,14 +159,14 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 		}
 	case o.aside != nil:
 	case o.mustClose:
-		o.call = begin(ctx, closing, o.dev.Timeout, nil, closer(d))
+		o.call = o.begin(ctx, closing, o.dev.Timeout, nil, closer(d))
 	case !o.opened && !now.Before(o.next):
 		if o.remedy != reopened && o.apply(ctx) {
 			o.remedy = reopened
 			return
 		}
 		o.remedy = reopened
-		o.call = begin(ctx, opening, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
+		o.call = o.begin(ctx, opening, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
 			if err := o.switchOn(); err != nil {
 				return nil, err
 			}
@@ -213,7 +174,7 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 		})
 	case o.opened && o.command(ctx, now):
 	case o.opened && !now.Before(o.next):
-		o.call = begin(ctx, reading, o.patience(), o.bus, d.Read)
+		o.call = o.begin(ctx, reading, o.patience(), o.bus, d.Read)
 	}
 }
 
@@ -230,7 +191,7 @@ func (o *owner) command(ctx context.Context, now time.Time) bool {
 	default:
 		return false
 	}
-	o.call = begin(ctx, commanding, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
+	o.call = o.begin(ctx, commanding, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
 		return o.carryOut(ctx, c)
 	})
 	o.call.cmd = c
@@ -315,7 +276,7 @@ func (o *owner) hang(ctx context.Context, now time.Time) {
 		o.reply(ctx, o.call.cmd, err)
 	}
 	if o.call.task != closing && o.aside == nil {
-		o.aside = begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver))
+		o.aside = o.begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver))
 	}
 	o.health.count(err)
 	o.down(ctx, err, now)

@@ -12,7 +12,11 @@ import (
 // attach opens the device's session; nothing is said by it. It reports
 // whether there is one.
 func (o *owner) attach(ctx context.Context) bool {
-	s, err := o.opt.Attach("dev:"+o.dev.Name, o.will)
+	var news func()
+	if o.commander != nil {
+		news = func() { o.post.ring(o) }
+	}
+	s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, news)
 	if err != nil {
 		o.log.Warn("no session", "err", err)
 		return false
@@ -35,8 +39,8 @@ func (o *owner) leave(now time.Time) {
 	if err := o.session.Abort(); err != nil {
 		o.log.Warn("session not ended", "err", err)
 	}
-	o.ears.close()
-	o.session, o.ears = nil, nil
+	o.mail.open(nil)
+	o.session = nil
 }
 
 // publish sends one message within publishLimit. It falls back on the

@@ -14,7 +14,7 @@ func (o *owner) stop(ctx context.Context) {
 	if free && o.opened && o.commander != nil {
 		c := begin(ctx, commanding, stopLimit, o.bus, func(ctx context.Context) ([]Reading, error) {
 			return nil, o.commander.Stop(ctx)
-		})
+		}, nil)
 		var out outcome
 		if out, free = await(c); out.err != nil {
 			o.log.Error("outputs not brought to on_stop", "err", out.err)
@@ -22,7 +22,7 @@ func (o *owner) stop(ctx context.Context) {
 	}
 	o.goodbye(ctx)
 	if free {
-		_, free = await(begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver)))
+		_, free = await(begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver), nil))
 	}
 	if free && o.supply != nil {
 		if err := o.supply.Close(); err != nil {
@@ -71,10 +71,9 @@ func (o *owner) goodbye(ctx context.Context) {
 	for _, e := range o.entities {
 		o.board.set(e.ref, nil, time.Time{})
 	}
-	o.ears.close()
-	o.ears = nil
+	o.mail.open(nil)
 	if o.session == nil && o.said && !o.aborted.IsZero() {
-		s, err := o.opt.Attach("dev:"+o.dev.Name, o.will)
+		s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, nil)
 		if err != nil {
 			o.log.Warn("no session", "err", err)
 			return

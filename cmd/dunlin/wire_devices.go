@@ -102,7 +102,8 @@ func discovery(cfg *config.Config) *sensors.Discovery {
 // sparkplugNode is the gateway as an Edge Node. It is silent unless a device
 // speaks Sparkplug, at the start or after a reload.
 func (g *gateway) sparkplugNode(cfg *config.Config, d *deps) *sparkplug.Node {
-	o := sparkplug.Options{Group: cfg.Gateway.Sparkplug.Group, Node: cfg.Node, Attach: g.attachDevice, Log: d.logger("sparkplug")}
+	o := sparkplug.Options{Group: cfg.Gateway.Sparkplug.Group, Node: cfg.Node, Log: d.logger("sparkplug")}
+	o.Attach = func(id string, will *mqtt.Will) (sensors.Session, error) { return g.attachDevice(id, will, nil) }
 	o.AtOnce = slices.ContainsFunc(cfg.Devices, func(d config.Device) bool { return d.Payload == "sparkplug" })
 	if !d.volatile {
 		o.File = filepath.Join(string(cfg.DataDir), "sparkplug")
@@ -188,8 +189,8 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 // attachDevice opens a device's session. It outlives an abnormal end by more
 // than the will's delay: otherwise the end of the session would publish the
 // will at once [MQTT-3.1.2-8].
-func (g *gateway) attachDevice(id string, will *mqtt.Will) (sensors.Session, error) {
-	o := broker.ClientOptions{ID: id, Will: will}
+func (g *gateway) attachDevice(id string, will *mqtt.Will, news func()) (sensors.Session, error) {
+	o := broker.ClientOptions{ID: id, Will: will, News: news}
 	if will != nil {
 		o.SessionExpiry = will.Delay + time.Second
 	}

@@ -40,7 +40,7 @@ func manage(t *testing.T, h sensors.Buses, interval time.Duration, units ...int)
 	}
 	m, err := sensors.New(sensors.Options{
 		Devices: devices, Buses: h, Base: "dunlin/barn", ClockSynced: func() bool { return true },
-		Attach: func(string, *mqtt.Will) (sensors.Session, error) { return mutedSession{}, nil },
+		Attach: func(string, *mqtt.Will, func()) (sensors.Session, error) { return mutedSession{}, nil },
 	})
 	if err != nil {
 		t.Fatal(err)

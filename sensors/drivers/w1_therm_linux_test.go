@@ -181,7 +181,7 @@ func TestW1Hung(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, err := sensors.New(sensors.Options{
-		Base: "b", Buses: h, Attach: func(string, *mqtt.Will) (sensors.Session, error) { return mutedSession{}, nil },
+		Base: "b", Buses: h, Attach: func(string, *mqtt.Will, func()) (sensors.Session, error) { return mutedSession{}, nil },
 		Devices: []sensors.Device{{Name: "boiler", Driver: mustBuild(t, "w1_therm", at(boiler), nil), Interval: 50 * time.Millisecond, Timeout: 50 * time.Millisecond}},
 	})
 	if err != nil {

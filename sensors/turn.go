@@ -1,0 +1,139 @@
+package sensors
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// eventsATurn bounds a turn: after so many others see how the device is.
+const eventsATurn = 16
+
+// turn handles what has happened and does what is due; it waits for the turn
+// before it. The alarm takes one, and every call that returns.
+func (o *owner) turn() {
+	o.desk <- struct{}{}
+	defer func() { <-o.desk }()
+	o.nudged.Store(false)
+	if o.over || o.ctx.Err() != nil {
+		return // the end is on its way; it sees to what is left
+	}
+	defer o.survive()
+	o.enter()
+	if o.again.Swap(false) {
+		o.repeat(o.ctx)
+	}
+	o.handle(o.ctx)
+	o.advance(o.ctx, time.Now())
+	for n := 1; n < eventsATurn && o.handle(o.ctx); n++ {
+		o.advance(o.ctx, time.Now())
+	}
+	o.publishStatus()
+	now := time.Now()
+	alarm := o.alarm.Load()
+	alarm.Reset(o.wake(now).Sub(now))
+	if o.nudged.Load() || !o.mail.empty() {
+		alarm.Reset(0)
+	}
+}
+
+// handle takes one event; false when there was none.
+func (o *owner) handle(ctx context.Context) bool {
+	select {
+	case out := <-o.call.ended():
+		c := o.call
+		o.call = nil
+		o.finished(ctx, c, out)
+	case out := <-o.aside.ended():
+		if c := o.aside; c.task == healing {
+			o.healed(c, out.err)
+		}
+		o.aside = nil
+	default:
+		return o.letter(ctx)
+	}
+	return true
+}
+
+// letter takes a message out of the mailbox; false when there was none.
+func (o *owner) letter(ctx context.Context) bool {
+	m, ok, full, lost := o.mail.take()
+	switch {
+	case ok:
+		if full {
+			o.post.ring(o)
+		}
+		o.accept(ctx, m)
+	case lost:
+		o.lose(ctx)
+	}
+	return ok || lost
+}
+
+// nudge has somebody take a turn soon, who looks again at what is due.
+func (o *owner) nudge() {
+	if alarm := o.alarm.Load(); !o.nudged.Swap(true) && alarm != nil {
+		alarm.Reset(0)
+	}
+}
+
+// begin starts a driver method; its goroutine takes a turn with the outcome.
+func (o *owner) begin(ctx context.Context, t task, limit time.Duration, w *wire, m method) *call {
+	return begin(ctx, t, limit, w, m, o.turn)
+}
+
+// begins starts the turns, the first one after a while.
+func (o *owner) begins(ctx context.Context, after time.Duration) {
+	o.desk <- struct{}{}
+	o.ctx = ctx
+	o.alarm.Store(time.AfterFunc(after, o.turn))
+	<-o.desk
+}
+
+// enter does what comes before everything else.
+func (o *owner) enter() {
+	if o.entered {
+		return
+	}
+	o.entered = true
+	now := time.Now()
+	o.health = newTracker(o.dev.FailAfter, o.dev.StaleAfter, now)
+	o.next = now
+	o.watchOutputs(o.ctx)
+	o.attach(o.ctx)
+}
+
+// ends is the last turn. A turn that waits for this one finds nobody there.
+func (o *owner) ends() {
+	o.desk <- struct{}{}
+	defer func() { <-o.desk }()
+	o.alarm.Load().Stop()
+	if o.over {
+		return
+	}
+	defer o.survive()
+	o.enter()
+	o.leaveOutputs()
+	o.stop(o.ctx)
+	o.over = true
+}
+
+// survive is deferred. A panic that is not the driver's ends this device and no
+// other: its session ends abnormally, so subscribers see it offline.
+func (o *owner) survive() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	o.over = true
+	o.alarm.Load().Stop()
+	o.log.Error("device given up", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+	o.leaveOutputs()
+	o.health.count(&Fault{Reason: Panic, Err: fmt.Errorf("%v", p)})
+	o.health.become(Offline, Panic, time.Now())
+	o.publishHealth(o.ctx)
+	o.speakDied(o.ctx)
+	o.leave(time.Now())
+	o.publishStatus()
+}
