@@ -105,6 +105,10 @@ browser: ## the page in a real browser against the real program: every page, jou
 board: ## dunlin's ARMv7 program on emulated boards (QEMU, Debian's kernel): BOARDS="ast2600 virt sabrelite"
 	@scripts/board.sh $(BOARDS)
 
+.PHONY: image-net
+image-net: ## the image's DHCP, NTP and mDNS against dnsmasq, chrony and zeroconf in namespaces; needs root
+	@scripts/image-net.sh
+
 .PHONY: image
 image: ## the flashable card of BOARD=rpi (Pi 3, 4, 5, Zero 2 W) or pizero (Pi 1, Zero), into build/out/image/
 	@scripts/test-deps.sh image

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and what is not there yet; with "interop",
-# "browser", "release", "board" or "image", also what these targets need.
+# "browser", "release", "board", "image" or "image-net", also what these targets need.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -36,5 +36,10 @@ if [ "${1:-}" = image ]; then
 	command -v xz >/dev/null || missing+=(xz-utils)
 	command -v depmod >/dev/null || missing+=(kmod)
 	[ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+fi
+if [ "${1:-}" = image-net ]; then
+	command -v ip >/dev/null || missing+=(iproute2)
+	command -v nsenter >/dev/null || missing+=(util-linux)
+	command -v dnsmasq >/dev/null || missing+=(dnsmasq-base)
 fi
 exec "$(dirname "$0")/apt.sh" "${missing[@]}"

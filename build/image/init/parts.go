@@ -19,6 +19,7 @@ type part struct {
 func (b *board) parts() []part {
 	return []part{
 		{"gateway", b.gateway},
+		{"network", b.network},
 	}
 }
 

@@ -1,0 +1,172 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/network/arp"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/dhcp"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/link"
+)
+
+// device is a link that Run has seen. It belongs to network.follow.
+type device struct {
+	net     *network
+	link    link.Link
+	machine *dhcp.Machine // over all times that the cable was in
+	running bool
+	cancel  context.CancelFunc
+	done    chan struct{} // closed while nothing runs
+}
+
+func (n *network) newDevice(l link.Link) *device {
+	d := &device{net: n, link: l, cancel: func() {}, done: make(chan struct{})}
+	close(d.done)
+	d.machine = &dhcp.Machine{Hardware: l.Hardware, Hostname: n.Name, Random: rand.Uint32}
+	return d
+}
+
+// follow starts the device with its carrier, and stops it without.
+func (d *device) follow(ctx context.Context, carrier bool) {
+	switch {
+	case carrier && !d.running:
+		d.net.Logf("%s: connected", d.link.Name)
+		ctx, d.cancel = context.WithCancel(ctx)
+		d.running, d.done = true, make(chan struct{})
+		go func() {
+			defer close(d.done)
+			d.run(ctx)
+		}()
+	case !carrier && d.running:
+		d.net.Logf("%s: no carrier", d.link.Name)
+		d.stop()
+		d.use(dhcp.Lease{})
+	}
+}
+
+func (d *device) stop() {
+	d.cancel()
+	<-d.done
+	d.running = false
+}
+
+// run keeps the link's address until ctx ends.
+func (d *device) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		var err error
+		if d.static() {
+			err = d.runStatic(ctx)
+		} else {
+			err = d.runDHCP(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.net.Logf("%s: %v", d.link.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// static says whether the address of network.txt is this link's.
+func (d *device) static() bool {
+	s := d.net.Static
+	return s.Address.IsValid() && (s.Interface == d.link.Name || s.Interface == "" && !d.link.Wireless)
+}
+
+func (d *device) runDHCP(ctx context.Context) error {
+	conn, err := dhcp.Dial(d.link.Interface())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	c := dhcp.Client{
+		Machine: d.machine,
+		Conn:    conn,
+		ARP:     d.arp,
+		Use:     d.use,
+		Logf:    func(f string, a ...any) { d.net.Logf(d.link.Name+": "+f, a...) },
+	}
+	return c.Run(ctx)
+}
+
+func (d *device) arp() (arp.Conn, error) { return arp.Dial(d.link.Interface()) }
+
+// runStatic uses the user's address, says so when somebody else has it, and
+// uses it nevertheless: that is what the user asked for.
+func (d *device) runStatic(ctx context.Context) error {
+	s := d.net.Static
+	socket, err := d.arp()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	taken, err := arp.Taken(ctx, socket, d.link.Hardware, s.Address.Addr(), 2, 200*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	text := ""
+	if taken {
+		text = "Another machine has the address " + s.Address.Addr().String() + " of network.txt too: give this board another one."
+		d.net.Logf("%s: %s", d.link.Name, text)
+	}
+	d.net.Problem("network", text)
+	d.use(dhcp.Lease{Address: s.Address, Router: s.Router})
+	if err := arp.Announce(socket, d.link.Hardware, s.Address.Addr()); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Metrics of default routes: a cable before a radio, the first before others,
+// a link-local address after all.
+const (
+	metricWired    = 100
+	metricWireless = 600
+	metricLocal    = 2000
+)
+
+func (d *device) metric(l dhcp.Lease) uint32 {
+	base := uint32(metricWired)
+	if d.link.Wireless {
+		base = metricWireless
+	}
+	if !l.Router.IsValid() {
+		base = metricLocal
+	}
+	return base + uint32(min(d.link.Index, 400))
+}
+
+// use configures a lease, or takes the address away.
+func (d *device) use(l dhcp.Lease) {
+	metric := d.metric(l)
+	err := d.net.kernel.Configure(d.link.Index, l.Address, l.Router, metric)
+	if err != nil && !errors.Is(err, unix.ENODEV) {
+		d.net.Logf("%s: %v", d.link.Name, err)
+	}
+	if l.Address.IsValid() {
+		d.net.Logf("%s: %v, router %v, name servers %v, valid for %v", d.link.Name, l.Address, addrOr(l.Router), l.DNS, validFor(l))
+	}
+	d.net.learned(d.link.Index, metric, l)
+}
+
+func addrOr(a netip.Addr) string {
+	if a.IsValid() {
+		return a.String()
+	}
+	return "none"
+}
+
+func validFor(l dhcp.Lease) string {
+	if l.Expire == 0 {
+		return "ever"
+	}
+	return l.Expire.String()
+}

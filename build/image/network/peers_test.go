@@ -1,0 +1,263 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestPeers runs the network against real servers: dnsmasq, chrony, avahi,
+// python-zeroconf. It is run by "make image-net" (IMAGE_NET=1), as root: it
+// starts itself again in network and mount namespaces of its own, so that
+// nothing of this machine is touched and nothing of it stays.
+func TestPeers(t *testing.T) {
+	switch os.Getenv("IMAGE_NET") {
+	case "":
+		t.Skip("needs root and servers: make image-net")
+	case "inside":
+		lab(t)
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestPeers$", "-test.v", "-test.timeout=3m")
+	cmd.Env = append(os.Environ(), "IMAGE_NET=inside")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is for a loaded machine; what is waited for comes in seconds.
+const patience = 60 * time.Second
+
+// peer is a network namespace at the other end of the board's cables.
+type peer struct {
+	t   *testing.T
+	pid string // of the process that keeps it
+}
+
+// run runs a command in the peer's namespace.
+func (p *peer) run(args ...string) {
+	p.t.Helper()
+	if out, err := p.command(args...).CombinedOutput(); err != nil {
+		p.t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
+func (p *peer) command(args ...string) *exec.Cmd {
+	return exec.Command("nsenter", append([]string{"-t", p.pid, "-n"}, args...)...)
+}
+
+// start starts a server there; stop ends it, as the test's end does.
+func (p *peer) start(args ...string) (stop func(), output *buffer) {
+	p.t.Helper()
+	cmd, output := p.command(args...), &buffer{}
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	p.t.Cleanup(stop)
+	return stop, output
+}
+
+type buffer struct {
+	sync.Mutex
+	b bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.Lock()
+	defer b.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.Lock()
+	defer b.Unlock()
+	return b.b.String()
+}
+
+// cable connects a new link of the board with one of the peer's, which gets
+// address.
+func (p *peer) cable(board, other, address string) {
+	p.t.Helper()
+	ip(p.t, "link", "add", board, "type", "veth", "peer", "name", other)
+	ip(p.t, "link", "set", other, "netns", p.pid)
+	p.run("ip", "addr", "add", address, "dev", other)
+	p.run("ip", "link", "set", other, "up")
+}
+
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %v: %v\n%s", args, err, out)
+	}
+}
+
+func newPeer(t *testing.T) *peer {
+	t.Helper()
+	keeper := exec.Command("sleep", "600")
+	keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	if err := keeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keeper.Process.Kill(); keeper.Wait() })
+	p := &peer{t: t, pid: strconv.Itoa(keeper.Process.Pid)}
+	p.run("ip", "link", "set", "lo", "up")
+	return p
+}
+
+// dnsmasq serves DHCP and DNS on a link: addresses from first to last.
+func (p *peer) dnsmasq(link, first, last string) (stop func()) {
+	dir := p.t.TempDir()
+	stop, _ = p.start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
+		"--pid-file="+filepath.Join(dir, "pid"), "--dhcp-leasefile="+filepath.Join(dir, "leases"), "--log-facility=-",
+		"--interface="+link, "--except-interface=lo", "--bind-dynamic", "--dhcp-authoritative", "--no-ping",
+		"--dhcp-range="+first+","+last+",255.255.255.0,10m", "--domain=lan.test",
+		"--dhcp-option=option:ntp-server,10.77.0.1", "--dhcp-option=option:domain-search,lan.test,plant.test")
+	return stop
+}
+
+// eventually waits for ok to become true.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	begin := time.Now()
+	for !ok() {
+		if time.Since(begin) > patience {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Logf("%s: after %v", what, time.Since(begin).Round(10*time.Millisecond))
+}
+
+// address is the IPv4 address of a link of the board; not valid for none.
+func address(name string) netip.Prefix {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	all, _ := ifi.Addrs() // no link, no address
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() {
+			return p
+		}
+	}
+	return netip.Prefix{}
+}
+
+func contains(file string, lines ...string) func() bool {
+	return func() bool {
+		b, err := os.ReadFile(file)
+		for _, l := range lines {
+			if err != nil || !strings.Contains(string(b), l) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+func routes(t *testing.T) string {
+	out, err := exec.Command("ip", "-4", "route").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// lab is the test proper, inside its namespaces.
+func lab(t *testing.T) {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", "/run", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "link", "set", "lo", "up")
+	p := newPeer(t)
+	resolv := filepath.Join(t.TempDir(), "resolv.conf")
+	o := Options{
+		Name: "dunlin-77aa", Resolv: resolv,
+		Problem: func(part, text string) { t.Logf("problem: %s: %s", part, text) },
+		Logf:    func(f string, a ...any) { t.Logf("%s "+f, append([]any{time.Now().Format("05.000")}, a...)...) },
+	}
+	p.cable("eth0", "lan0", "10.77.0.1/24")
+	p.cable("eth1", "lan1", "10.78.0.1/24") // nobody serves here
+	stopServer := p.dnsmasq("lan0", "10.77.0.100", "10.77.0.101")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, o) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}()
+
+	var first netip.Prefix
+	inside := func(lo, hi int) func() bool {
+		return func() bool {
+			a := address("eth0")
+			return a.IsValid() && a.Addr().As4()[3] >= byte(lo) && a.Addr().As4()[3] <= byte(hi)
+		}
+	}
+	eventually(t, "an address of dnsmasq's", inside(100, 101))
+	first = address("eth0")
+	eventually(t, "name servers and search list", contains(resolv, "nameserver 10.77.0.1\n", "search lan.test plant.test\n"))
+	if r := routes(t); !strings.Contains(r, "default via 10.77.0.1 dev eth0 proto dhcp") {
+		t.Errorf("routes:\n%s", r)
+	}
+	t.Run("the server knows the host's name", func(t *testing.T) {
+		r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, "10.77.0.1:53")
+		}}
+		a, err := r.LookupNetIP(t.Context(), "ip4", "dunlin-77aa.lan.test")
+		if err != nil || len(a) != 1 || a[0].Unmap() != first.Addr() {
+			t.Errorf("%v, %v", a, err)
+		}
+	})
+	t.Run("cable pulled and put back", func(t *testing.T) {
+		p.run("ip", "link", "set", "lan0", "down")
+		eventually(t, "no address without a cable", func() bool { return !address("eth0").IsValid() })
+		p.run("ip", "link", "set", "lan0", "up")
+		eventually(t, "the same address again", func() bool { return address("eth0") == first })
+	})
+	t.Run("moved to another network", func(t *testing.T) {
+		stopServer()
+		p.run("ip", "link", "set", "lan0", "down")
+		p.dnsmasq("lan0", "10.77.0.200", "10.77.0.201")
+		p.run("ip", "link", "set", "lan0", "up")
+		eventually(t, "an address of the new range", inside(200, 201))
+	})
+	t.Run("a device plugged in, and pulled out", func(t *testing.T) {
+		p.cable("usb0", "lan2", "10.79.0.1/24")
+		p.dnsmasq("lan2", "10.79.0.50", "10.79.0.60")
+		eventually(t, "it has an address", func() bool { return address("usb0").IsValid() })
+		if r := routes(t); strings.Count(r, "default via") != 2 {
+			t.Errorf("routes:\n%s", r)
+		}
+		ip(t, "link", "del", "usb0")
+		eventually(t, "its name server is forgotten", func() bool { return !contains(resolv, "10.79.0.1")() })
+	})
+	eventually(t, "a link-local address where nobody serves", func() bool {
+		return netip.MustParsePrefix("169.254.0.0/16").Contains(address("eth1").Addr())
+	})
+	fmt.Print(routes(t))
+}
