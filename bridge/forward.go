@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -25,7 +26,7 @@ func (l *link) send(ctx context.Context) error {
 		run, interrupt := context.WithCancel(ctx)
 		err := error(nil)
 		if !l.hold.watch(interrupt) {
-			err = l.sendUntil(run)
+			err = errors.Join(l.sendUntil(run), l.sweep(ctx))
 		}
 		interrupt()
 		switch {
@@ -57,7 +58,9 @@ func (l *link) sendStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, time.Now(), 0, &o, packet)
+	_, err = l.write(ctx, time.Now(), 0, &o, packet)
+	l.up.push()
+	return err
 }
 
 // sendUntil forwards entries in order until ctx ends.
@@ -135,6 +138,9 @@ func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 				continue
 			}
 		}
+		if err := l.settleLoose(ctx); err != nil {
+			return e, false, err
+		}
 		if err := l.await(ctx, soonest, changed); err != nil {
 			return e, false, err
 		}
@@ -174,6 +180,7 @@ func (l *link) place(ctx context.Context) error {
 		if ok {
 			return nil
 		}
+		l.up.push()
 		select {
 		case <-wait:
 		case <-ctx.Done():
@@ -249,7 +256,8 @@ func (l *link) publish(ctx context.Context, seq uint64, o *outgoing) error {
 	case code.Failed():
 		return l.giveUp(ctx, seq, o, code, why)
 	}
-	if err := l.write(ctx, time.Now(), seq, o, packet); err != nil {
+	end, err := l.write(ctx, time.Now(), seq, o, packet)
+	if err != nil {
 		return err
 	}
 	l.b.receiver.storm.up(o.topic, o.payload)
@@ -259,22 +267,20 @@ func (l *link) publish(ctx context.Context, seq uint64, o *outgoing) error {
 	if o.qos > 0 {
 		return nil
 	}
-	if err := l.up.sync(); err != nil {
-		return err
-	}
 	for _, n := range append([]uint64{seq}, o.more...) {
-		if err := l.forget(ctx, n); err != nil {
-			return err
-		}
+		l.loose = append(l.loose, loose{n, end})
 	}
-	return nil
+	if len(l.loose) < looseMost {
+		return nil
+	}
+	return l.settleLoose(ctx)
 }
 
-// forget removes an entry that no acknowledgement is waited for.
-func (l *link) forget(ctx context.Context, seq uint64) error {
+// forget removes entries that no acknowledgement is waited for.
+func (l *link) forget(ctx context.Context, seqs ...uint64) error {
 	c, cancel := l.bounded(ctx)
 	defer cancel()
-	return l.remove(c, seq)
+	return l.remove(c, seqs...)
 }
 
 func tooLarge(size int, limit uint32) string {
@@ -283,24 +289,24 @@ func tooLarge(size int, limit uint32) string {
 
 // write takes a place in the window, for QoS 1 and 2, and hands the packet to
 // the wire.
-func (l *link) write(ctx context.Context, now time.Time, seq uint64, o *outgoing, packet []byte) error {
+func (l *link) write(ctx context.Context, now time.Time, seq uint64, o *outgoing, packet []byte) (end int64, err error) {
 	f := flight{seq: seq, more: o.more, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: now, waits: ackPuback}
 	if o.qos == mqtt.ExactlyOnce {
 		f.waits = ackPubrec
 	}
 	if o.qos > 0 {
 		if err := l.fly(ctx, f); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if err := l.up.write(packet); err != nil {
-		return err
+	if end, err = l.up.write(packet); err != nil {
+		return 0, err
 	}
 	if err := l.b.pacer.sent(f.sent, f.size, seq != 0 && l.wasLate(laneOf(seq))); err != nil {
 		l.b.o.Log.Debug("daily budget not saved", "bridge", l.b.o.Name, "err", err)
 	}
 	l.b.status.update(func(s *Stats) { s.Sent++ })
-	return nil
+	return end, nil
 }
 
 // fly adds f to the window. An identifier still in use, 65000 entries later,
@@ -311,6 +317,7 @@ func (l *link) fly(ctx context.Context, f flight) error {
 		if ok {
 			return nil
 		}
+		l.up.push()
 		select {
 		case <-wait:
 		case <-ctx.Done():
@@ -338,6 +345,9 @@ func (l *link) resume(ctx context.Context, e *mqtt.Queued) error {
 // in flight is settled first, then the entries not removed come again, in
 // order, at half the rate.
 func (l *link) pause(ctx context.Context) error {
+	if err := l.settleLoose(ctx); err != nil {
+		return err
+	}
 	for {
 		n, _, wait := l.win.inFlight()
 		if n == 0 {

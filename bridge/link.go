@@ -39,6 +39,7 @@ type link struct {
 	answered atomic.Bool       // the server has acknowledged something
 	batches  map[int]*gathered // in the making, by route; the sender's own
 	hurry    atomic.Bool       // batches wait no longer
+	loose    []loose           // sent with QoS 0 and still in the queue, in order; the sender's own
 	settled  []flight          // the settler's own, reused
 	seqs     []uint64          // likewise
 }

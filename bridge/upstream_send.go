@@ -47,13 +47,17 @@ func (u *upstream) properties(o *outgoing) *mqtt.Properties {
 	return &u.props
 }
 
-// write hands one encoded packet to the wire, waiting for room.
-func (u *upstream) write(publish []byte) error {
+// write hands one encoded packet to the wire, waiting for room. It leaves with
+// others, at the next push at the latest; end is where it does.
+func (u *upstream) write(publish []byte) (end int64, err error) {
 	if err := u.wire.room(); err != nil {
-		return err
+		return 0, err
 	}
-	return u.wire.write(publish)
+	return u.wire.put(publish, wireCork)
 }
+
+// push lets everything that was written leave.
+func (u *upstream) push() { u.wire.push() }
 
 // sync waits until all that was written has left.
 func (u *upstream) sync() error { return u.wire.sync() }

@@ -15,6 +15,7 @@ const (
 	wireLinger  = 2 * time.Second // for the last packet when closing
 	wireRead    = 4 << 10         // read buffer to begin with
 	wireKeep    = 64 << 10        // a larger one is given back once it is empty
+	wireCork    = 4 << 10         // bytes that put collects before the flusher is told
 )
 
 // wire is the bytes of one connection. The reader takes whole packets with
@@ -129,18 +130,44 @@ func (w *wire) busy() time.Time {
 
 // write takes the bytes of one packet for the flusher.
 func (w *wire) write(p []byte) error {
+	_, err := w.put(p, 0)
+	return err
+}
+
+// put takes the bytes of one packet, and tells the flusher when more than cork
+// are pending: whoever puts several calls push before it waits for anything.
+// end is the place behind them in all that is written.
+func (w *wire) put(p []byte, cork int) (end int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mu.err != nil {
-		return w.mu.err
+		return 0, w.mu.err
 	}
 	if w.mu.closing {
-		return net.ErrClosed
+		return 0, net.ErrClosed
 	}
 	w.mu.pending = append(w.mu.pending, p...)
 	w.mu.appended += int64(len(p))
-	w.mu.changed.tell()
-	return nil
+	if len(w.mu.pending) > cork {
+		w.mu.changed.tell()
+	}
+	return w.mu.appended, nil
+}
+
+// push tells the flusher of what is pending.
+func (w *wire) push() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.mu.pending) > 0 {
+		w.mu.changed.tell()
+	}
+}
+
+// left is how many bytes have left.
+func (w *wire) left() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mu.written
 }
 
 // room waits while too much is pending: this is where a slow link holds back
@@ -155,6 +182,7 @@ func (w *wire) room() error {
 func (w *wire) sync() error {
 	w.mu.Lock()
 	goal := w.mu.appended
+	w.mu.changed.tell()
 	w.mu.Unlock()
 	return w.await(func() bool { return w.mu.written >= goal })
 }
