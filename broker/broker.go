@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
-	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
@@ -22,15 +21,17 @@ import (
 
 // Broker is an MQTT server. Its methods may be called from any goroutine.
 type Broker struct {
-	opts      Options
-	log       *slog.Logger
-	hub       *hub
-	counters  *conn.Counters
-	listeners []*listener
+	opts     Options
+	log      *slog.Logger
+	hub      *hub
+	counters *conn.Counters
 
 	serving struct {
 		sync.Mutex
 		conns     map[*conn.Conn]*listener
+		most      int // of them
+		gates     []*gate
+		open      func(*gate) // begins to accept; nil while Run does not
 		strangers strangers
 		closed    bool
 	}
@@ -47,21 +48,9 @@ func New(o Options) (*Broker, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.Limits.setDefaults()
 	l := &o.Limits
-	if l.impossible() {
-		return nil, errors.New("broker: a limit is negative or too small")
-	}
-	for i, ln := range o.Listeners {
-		if ln.Listener == nil {
-			return nil, fmt.Errorf("broker: listener %d (%q) is not bound", i, ln.Name)
-		}
-		if p := ln.TopicPrefix; p != "" && (topic.ValidName(p) != nil || p[0] == '$' || len(p) > maxPrefix || !strings.HasSuffix(p, "/")) {
-			return nil, fmt.Errorf("broker: topic prefix %q of listener %q: it must end with / and be a topic", p, ln.Name)
-		}
-		if ln.Limits != nil && ln.Limits.impossible() {
-			return nil, fmt.Errorf("broker: a limit of listener %q is negative or too small", ln.Name)
-		}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	b := &Broker{opts: o, log: o.Log}
 	m := memory.New(o.MemoryBudget)
@@ -83,9 +72,8 @@ func New(o Options) (*Broker, error) {
 		b.hub.restore(state, l, time.Now())
 	}
 	b.counters = new(conn.Counters)
-	for i := range o.Listeners {
-		b.listeners = append(b.listeners, newListener(b, &o.Listeners[i]))
-	}
+	b.serving.most = l.Connections
+	b.exchange(&b.opts)
 	b.loops = conn.NewLoops(b.forget)
 	b.serving.conns = make(map[*conn.Conn]*listener)
 	b.serving.strangers.begun = begunFor(o.MemoryBudget)
@@ -106,12 +94,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.log.Warn("the store keeps a queue that nobody uses: a bridge of its name would send what is in it", "queue", name)
 	}
 	var accepting sync.WaitGroup
-	for _, l := range b.listeners {
-		b.log.Info("listening", "listener", l.name, "address", l.socket.Addr().String())
-		accepting.Go(func() {
-			listen.Accept(ctx, l.socket, b.log, func(nc net.Conn) { b.serve(nc, l) })
-		})
-	}
+	b.accept(ctx, &accepting)
 	if b.opts.MemoryBudget > 0 {
 		accepting.Go(func() { b.relieve(ctx) })
 	}
@@ -119,6 +102,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		accepting.Go(func() { b.runSys(ctx) })
 	}
 	<-ctx.Done()
+	b.serving.Lock()
+	b.serving.open = nil // before the wait for what it begins
+	b.serving.Unlock()
 	accepting.Wait()
 	b.hub.close()
 	b.serving.Lock()
@@ -133,6 +119,26 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.loops.Close()
 	b.hub.detachAll()
 	return keep()
+}
+
+// check completes the limits and reports what cannot be meant.
+func (o *Options) check() error {
+	o.Limits.setDefaults()
+	if o.Limits.impossible() {
+		return errors.New("broker: a limit is negative or too small")
+	}
+	for i, ln := range o.Listeners {
+		if ln.Listener == nil {
+			return fmt.Errorf("broker: listener %d (%q) is not bound", i, ln.Name)
+		}
+		if p := ln.TopicPrefix; p != "" && (topic.ValidName(p) != nil || p[0] == '$' || len(p) > maxPrefix || !strings.HasSuffix(p, "/")) {
+			return fmt.Errorf("broker: topic prefix %q of listener %q: it must end with / and be a topic", p, ln.Name)
+		}
+		if ln.Limits != nil && ln.Limits.impossible() {
+			return fmt.Errorf("broker: a limit of listener %q is negative or too small", ln.Name)
+		}
+	}
+	return nil
 }
 
 // keep runs the store until the function it returns is called. fail is called
@@ -162,26 +168,34 @@ func (b *Broker) isLocal(id string) bool {
 
 // serve runs one accepted connection, or closes it when there are too many.
 func (b *Broker) serve(nc net.Conn, l *listener) {
+	if l == nil { // closed meanwhile
+		nc.Close()
+		return
+	}
 	code := l.mayEnter(nc)
+	if l.over != nil {
+		nc = l.over(nc)
+	}
 	c := conn.New(&l.conn, nc)
 	s := &b.serving
 	s.Lock()
 	defer s.Unlock()
-	if s.closed || len(s.conns) >= b.opts.Limits.Connections || l.account.open >= l.limits.Connections {
+	a := &l.gate.account
+	if s.closed || l != l.gate.now.Load() || len(s.conns) >= s.most || a.open >= l.limits.Connections {
 		code = mqtt.ServerBusy
 	}
 	if !code.Failed() && !c.Hold() {
 		code = mqtt.QuotaExceeded
 	}
 	if code.Failed() {
-		l.account.refuse(code)
+		a.refuse(code)
 		nc.Close()
 		return
 	}
-	l.account.open++
+	a.open++
 	s.conns[c] = l
 	b.meet(c, time.Now())
-	l.account.accepted++
+	a.accepted++
 	b.wg.Add(1) // forget takes it back
 	if !b.loops.Take(c) {
 		go func() {
@@ -197,7 +211,7 @@ func (b *Broker) forget(c *conn.Conn) {
 	}
 	b.serving.Lock()
 	defer b.serving.Unlock()
-	b.serving.conns[c].account.leave(c)
+	b.serving.conns[c].gate.account.leave(c)
 	c.Release()
 	delete(b.serving.conns, c)
 	b.leavers.left(len(b.serving.conns), b.shrink, b.opts.Emptied)

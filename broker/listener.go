@@ -2,6 +2,7 @@ package broker
 
 import (
 	"net"
+	"sync/atomic"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
@@ -11,11 +12,13 @@ import (
 const maxPrefix = 256
 
 // listener is one listener's side of the hub: what its clients are asked and
-// what they may use. It is constant after New, but for account.
+// what they may use. It is constant: another configuration is another listener
+// behind the same gate.
 type listener struct {
 	*hub
 	name      string
-	socket    net.Listener
+	gate      *gate
+	over      func(net.Conn) net.Conn // puts the layers over a connection; nil: there are none
 	anonymous bool
 	auth      *authority
 	limits    Limits
@@ -26,33 +29,46 @@ type listener struct {
 	realm     string // see owner
 	reach     string
 	conn      conn.Config
-	account   account
 }
 
-func newListener(b *Broker, o *ListenerOptions) *listener {
-	l := &listener{
-		hub: b.hub, name: o.Name, socket: o.Listener, anonymous: o.Anonymous,
-		limits: b.opts.Limits, features: AllFeatures(),
-		proxied: o.Proxied, redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
+// gate is a socket that is served. The lock of Broker.serving guards account,
+// stop and the place of the gate among others.
+type gate struct {
+	socket  net.Listener
+	now     atomic.Pointer[listener] // takes what is accepted
+	account account
+	stop    func() // ends accepting; nil before Run
+	renewed bool   // by the last Relisten
+}
+
+// who is the Authenticator of a listener.
+func (o *Options) who(l *ListenerOptions) Authenticator {
+	switch {
+	case l.Auth != nil:
+		return l.Auth
+	case o.Auth != nil:
+		return o.Auth
 	}
-	who := b.opts.Auth
-	if o.Auth != nil {
-		who = o.Auth
+	return everybody{}
+}
+
+// newListener makes the listener of o behind g; all has what o does not say.
+func newListener(b *Broker, g *gate, o *ListenerOptions, all *Options) *listener {
+	l := &listener{
+		hub: b.hub, name: o.Name, gate: g, anonymous: o.Anonymous,
+		limits: all.Limits, features: AllFeatures(),
+		proxied: o.Proxied, redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
 	}
 	if o.Auth != nil || o.OwnUsers {
 		l.realm += "\x00" + l.name
 	}
-	if who == nil {
-		who = everybody{}
-	}
-	l.auth = b.hub.authority(who)
-	l.auth.doors = append(l.auth.doors, l)
+	l.auth = b.hub.authority(all.who(o))
 	if o.Limits != nil {
 		l.limits = *o.Limits
 		l.limits.setDefaults()
 	}
 	l.session = b.hub.session(&l.limits)
-	if f := b.opts.Features; f != nil {
+	if f := all.Features; f != nil {
 		l.features = *f
 	}
 	if o.Features != nil {
@@ -60,7 +76,7 @@ func newListener(b *Broker, o *ListenerOptions) *listener {
 	}
 	l.conn = conn.Config{
 		Listener: l.name, Server: l, Router: l, Barrier: b.hub.router,
-		Limits: l.limits.conn(), Features: conn.Features(l.features), TopicPrefix: o.TopicPrefix,
+		Rights: &l.auth.seen, Limits: l.limits.conn(), Features: conn.Features(l.features), TopicPrefix: o.TopicPrefix,
 		Log: b.log, Counters: b.counters, Memory: b.hub.memory,
 	}
 	return l

@@ -56,22 +56,25 @@ func (a *account) leave(c *conn.Conn) {
 }
 
 // Listeners returns the counters of each listener, in the order of
-// Options.Listeners.
+// Options.Listeners, or of those that have taken their place.
 func (b *Broker) Listeners() []ListenerStats {
 	s := &b.serving
 	s.Lock()
 	defer s.Unlock()
-	all := make([]ListenerStats, len(b.listeners))
-	index := make(map[*listener]*ListenerStats, len(all))
-	for i, l := range b.listeners {
-		a := &l.account
+	all := make([]ListenerStats, len(s.gates))
+	index := make(map[*gate]*ListenerStats, len(all))
+	for i, g := range s.gates {
+		a := &g.account
 		all[i] = ListenerStats{
-			Name: l.name, Accepted: a.accepted, Received: a.received, Sent: a.sent, Refused: maps.Clone(a.refused),
+			Name: g.now.Load().name, Accepted: a.accepted, Received: a.received, Sent: a.sent, Refused: maps.Clone(a.refused),
 		}
-		index[l] = &all[i]
+		index[g] = &all[i]
 	}
 	for c, l := range s.conns {
-		n := index[l]
+		n := index[l.gate]
+		if n == nil {
+			continue // on its way out with its listener
+		}
 		n.Connections++
 		n.Received.Add(c.Received())
 		n.Sent.Add(c.Sent())

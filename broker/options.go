@@ -69,6 +69,9 @@ type ListenerOptions struct {
 	// Proxied says that connections come from proxies which name the client in
 	// a PROXY header: rates count for the client, not for the proxy.
 	Proxied bool
+	// Renewed is for Relisten: who came through the socket before has to come
+	// again.
+	Renewed bool
 	// Redirect sends every client of the listener to another server; nil
 	// serves them.
 	Redirect *Redirect

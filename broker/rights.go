@@ -19,24 +19,31 @@ import (
 // authority is one Authenticator with the generation of the last review.
 type authority struct {
 	Authenticator
-	open  bool // everybody may do everything
-	seen  atomic.Uint64
-	doors []*listener // that ask it
+	open bool // everybody may do everything
+	seen atomic.Uint64
 }
 
 // authority returns the one that stands for a; few are shared by all
 // listeners.
 func (h *hub) authority(a Authenticator) *authority {
-	for _, x := range h.authorities {
-		if x.Authenticator == a {
-			return x
-		}
+	if x := h.known(a); x != nil {
+		return x
 	}
 	x := &authority{Authenticator: a}
 	_, x.open = a.(everybody)
 	x.seen.Store(a.Generation())
 	h.authorities = append(h.authorities, x)
 	return x
+}
+
+// known is the authority that stands for a, nil before it is made.
+func (h *hub) known(a Authenticator) *authority {
+	for _, x := range h.authorities {
+		if x.Authenticator == a {
+			return x
+		}
+	}
+	return nil
 }
 
 // RightsChanged applies changed answers of the Authenticators to all sessions
@@ -80,9 +87,6 @@ func (h *hub) notice() {
 }
 
 func (h *hub) reviewAll(a *authority) {
-	for _, l := range a.doors {
-		l.conn.Rights.Add(1)
-	}
 	var all []admitted
 	r := &h.registry
 	r.Lock()

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -139,8 +140,12 @@ func (t *sysTree) publishOwn(s *Stats) {
 
 func (t *sysTree) publishListeners() {
 	var unauthorized uint64
+	const all = "$SYS/dunlin/listener/"
+	there := map[string]bool{}
 	for _, l := range t.b.Listeners() {
-		base := "$SYS/dunlin/listener/" + TopicLevel(l.Name) + "/"
+		name := TopicLevel(l.Name)
+		there[name] = true
+		base := all + name + "/"
 		var refused uint64
 		for code, n := range l.Refused {
 			refused += n
@@ -155,6 +160,13 @@ func (t *sysTree) publishListeners() {
 		t.count(base+"bytes/sent", l.Sent.Bytes)
 	}
 	t.count("$SYS/dunlin/connections/unauthorized", unauthorized)
+	for topic := range t.last {
+		rest, ok := strings.CutPrefix(topic, all)
+		if name, _, _ := strings.Cut(rest, "/"); ok && !there[name] {
+			t.set(topic, "") // nothing is told of a listener that is gone
+			delete(t.last, topic)
+		}
+	}
 }
 
 func (t *sysTree) number(topic string, n int) { t.count(topic, uint64(max(n, 0))) }

@@ -74,24 +74,30 @@ func (g *gateway) readAgain() (*config.Config, error) {
 		return g.started, nil // the files that nobody named have not changed
 	}
 	r := checkFile(file)
-	errs := r.errors
-	if len(errs) == 0 {
+	if len(r.errors) == 0 {
 		return r.config, nil
 	}
+	return nil, invalid(file, r.errors)
+}
+
+// invalid words mistakes of the configuration.
+func invalid(file string, errs config.Errors) error {
 	var text bytes.Buffer
 	if err := errs.Print(&text); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, &api.Problem{Status: 422, Title: errs.Summary(file) + ", nothing is changed", Detail: text.String()}
+	return &api.Problem{Status: 422, Title: errs.Summary(file) + ", nothing is changed", Detail: text.String()}
 }
 
 // live are the beginnings of paths that a reload carries out; the rest waits
 // for a restart.
-var live = []string{"auth.", "bridges.", "devices.", "history.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit"}
+var live = []string{"auth.", "bridges.", "devices.", "history.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit", "mqtt.features.", "mqtt.limits.", "mqtt.listeners."}
 
 func isLive(path string) bool {
-	own := strings.HasPrefix(path, "mqtt.listeners.") && (strings.HasSuffix(path, ".users_file") || strings.Contains(path, ".acl."))
-	return own || slices.ContainsFunc(live, func(p string) bool { return strings.HasPrefix(path, p) })
+	if strings.HasPrefix(path, "mqtt.listeners.serial:") && (strings.HasSuffix(path, ".baud") || strings.HasSuffix(path, ".framing")) {
+		return false // the line is not closed
+	}
+	return slices.ContainsFunc(live, func(p string) bool { return strings.HasPrefix(path, p) })
 }
 
 // plan says what is different: in what a reload carries out, from the
@@ -124,19 +130,31 @@ func (g *gateway) apply(next *config.Config) error {
 	if next.Node != g.started.Node {
 		return g.reload(now, g.deps.log)
 	}
-	changed := map[string]bool{} // "devices.NAME", "bridges.NAME"
-	for _, c := range now.Changes(next) {
+	changed := map[string]bool{} // "devices.NAME", "bridges.NAME", "mqtt.limits"
+	changes := now.Changes(next)
+	for _, c := range changes {
 		block, rest, _ := strings.Cut(c.Path, ".")
 		name, _, _ := strings.Cut(rest, ".")
 		changed[block+"."+name] = true
 	}
+	doors, err := g.bindNext(next, changes)
+	if err != nil {
+		return notBound(next.File, err)
+	}
 	if err := g.reload(next, g.deps.log); err != nil {
+		doors.close()
 		return err
+	}
+	if changed["mqtt.listeners"] || changed["mqtt.limits"] || changed["mqtt.features"] {
+		if err := g.relisten(next, doors); err != nil {
+			doors.close()
+			return err
+		}
 	}
 	if err := g.changeDevices(now, next, changed); err != nil {
 		return err
 	}
-	err := g.changeBridges(now, next, changed)
+	err = g.changeBridges(now, next, changed)
 	if g.deps.levels != nil {
 		g.deps.levels.set(next.Log)
 	}
@@ -149,8 +167,11 @@ func (g *gateway) apply(next *config.Config) error {
 // rights is applied to every session, what has changed in TLS to new
 // connections.
 func (g *gateway) reload(cfg *config.Config, log *slog.Logger) error {
-	for _, t := range g.tls {
-		if err := t.Reload(); err != nil {
+	for _, l := range g.listeners {
+		if l.transport.TLS == nil {
+			continue
+		}
+		if err := l.transport.TLS.Reload(); err != nil {
 			log.Error("the files of TLS stay as they were", "err", err)
 		}
 	}

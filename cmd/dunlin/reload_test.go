@@ -278,6 +278,66 @@ func TestReloadOfUsers(t *testing.T) {
 	}
 }
 
+// Listeners come, change and go; each touches only its own clients.
+func TestReloadOfListeners(t *testing.T) {
+	b, c := freeAddress(t), freeAddress(t)
+	f := startFromFile(t, `mqtt:
+  limits: {connections: 50}
+  listeners:
+    - {bind: "127.0.0.1:0", anonymous: true}
+    - {bind: "`+b+`", anonymous: true}
+`)
+	first, second := mqttClient(t, dialTCP(t, f.address), "first"), mqttClient(t, dialTCP(t, b), "second")
+	plan := func(out string) string { return strings.Join(strings.Fields(out), " ") }
+
+	more := `    - {bind: "` + c + `", anonymous: true}` + "\n"
+	code, out, stderr := f.reload(`"`+b+`", anonymous: true}`+"\n", `"`+b+`", anonymous: true, topic_prefix: p/}`+"\n"+more, "connections: 50", "connections: 3")
+	if code != exitDone || strings.Contains(out, "restart") || !strings.Contains(plan(out), "+ mqtt.listeners."+c+".bind "+c+" live") ||
+		!strings.Contains(plan(out), "+ mqtt.listeners."+b+".topic_prefix p/ live") || !strings.Contains(plan(out), "~ mqtt.limits.connections 50 → 3 live") {
+		t.Fatalf("code %d\n%s%s", code, out, stderr)
+	}
+	until(t, "the client of the changed listener is disconnected", func() bool { return !alive(second) })
+	if !alive(first) {
+		t.Error("a client of the listener that did not change was disconnected")
+	}
+	until(t, "its connection counts no more", func() bool { return f.status().Broker.Connections == 1 })
+	second = mqttClient(t, dialTCP(t, b), "second")
+	third := mqttClient(t, dialTCP(t, c), "third")
+	if _, err := connectAs(dialTCP(t, f.address), "fourth", "", ""); err == nil {
+		t.Error("the new limit is not that of new connections")
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	good := f.text
+	code, out, stderr = f.reload(`"`+c+`", anonymous: true}`+"\n", `"`+taken.Addr().String()+`", anonymous: true}`+"\n", "connections: 3", "connections: 2")
+	if code != exitFailed || out != "" || !strings.Contains(stderr, "mqtt.listeners[2]") || !strings.Contains(stderr, "in use") || !strings.Contains(stderr, "nothing is changed") {
+		t.Errorf("a port that is taken: code %d, %s%s", code, out, stderr)
+	}
+	if !alive(first) || !alive(second) || !alive(third) {
+		t.Error("a listener that cannot be bound ends connections")
+	}
+	f.write(good)
+	if code, out, _ := runTool(t, "reload"); code != exitDone || out != "nothing is different\n" {
+		t.Errorf("the good file after it: %d %s", code, out)
+	}
+
+	if code, out, stderr := f.reload(more, ""); code != exitDone || !strings.Contains(out, "- mqtt.listeners."+c+".bind") {
+		t.Errorf("code %d\n%s%s", code, out, stderr)
+	}
+	until(t, "the client of the listener that is gone is disconnected", func() bool { return !alive(third) })
+	if nc, err := net.Dial("tcp", c); err == nil {
+		nc.Close()
+		t.Error("the listener that is gone still accepts")
+	}
+	if !alive(first) || !alive(second) {
+		t.Error("another listener's client was disconnected")
+	}
+}
+
 // The authority of clients is exchanged under a hundred clients.
 func TestReloadOfAuthorities(t *testing.T) {
 	old, fresh := serverAuthority(t), serverAuthority(t)

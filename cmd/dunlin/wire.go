@@ -59,8 +59,8 @@ type deps struct {
 type gateway struct {
 	broker    *broker.Broker
 	auth      *broker.Auth
-	tls       []*broker.TLS // of the listeners that have it
-	links     *crew         // runs the bridges; its lock guards bridges
+	listeners []bound
+	links     *crew // runs the bridges; its lock guards bridges
 	bridges   []*bridge.Bridge
 	queues    map[string]*spool // by name; those of bridges that are gone too
 	mark      string            // bridge.Options.Mark of all bridges
@@ -90,7 +90,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
-	g = &gateway{auth: auth, tls: bound.tls, started: cfg, links: newCrew(), queues: map[string]*spool{}}
+	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newCrew(), queues: map[string]*spool{}}
 	defer func(made *gateway) {
 		if err != nil {
 			bound.close()
@@ -98,9 +98,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		}
 	}(g)
 	g.config.Store(cfg)
-	for _, l := range bound.options {
-		g.addresses = append(g.addresses, l.Listener.Addr())
-	}
+	g.addresses = bound.addresses()
 	g.broker, err = broker.New(broker.Options{
 		Data:         data(cfg, &d),
 		Listeners:    bound.options,

@@ -17,8 +17,16 @@ import (
 
 // listeners are bound, but not served yet.
 type listeners struct {
-	options []broker.ListenerOptions
-	tls     []*broker.TLS // of those that have it
+	all     []bound
+	options []broker.ListenerOptions // of all of them
+	fresh   []net.Listener           // bound now, not before
+}
+
+// bound is one listener of the configuration.
+type bound struct {
+	bind      string
+	sockets   []net.Listener
+	transport broker.Transport
 }
 
 // bindAll binds the listeners; one that cannot be bound ends the start, with
@@ -29,43 +37,74 @@ func bindAll(cfg *config.Config, d *deps) (all *listeners, err error) {
 		return nil, err
 	}
 	defer inherited.Close()
-	log := d.logger("broker")
-	all = new(listeners)
-	for i := range cfg.MQTT.Listeners {
-		if err := all.add(cfg, i, d, inherited, log); err != nil {
-			all.close()
-			return nil, err
-		}
+	if all, err = bindOthers(cfg, d, inherited, nil, nil); err != nil {
+		return nil, err
 	}
 	if names := inherited.Names(); len(names) > 0 {
-		log.Warn("sockets of systemd that no listener names are closed", "names", strings.Join(names, ", "))
+		d.logger("broker").Warn("sockets of systemd that no listener names are closed", "names", strings.Join(names, ", "))
 	}
 	return all, nil
 }
 
-// add binds one listener of the configuration.
-func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.Inherited, log *slog.Logger) error {
+// bindOthers makes the listeners out of those before, as far as their bind is
+// the same; renewed says of an index whether anything else of it is different.
+func bindOthers(cfg *config.Config, d *deps, inherited *broker.Inherited, before []bound, renewed func(i int) bool) (*listeners, error) {
+	all, before := new(listeners), append([]bound(nil), before...)
+	for i := range cfg.MQTT.Listeners {
+		var old *bound
+		for k := range before {
+			if b := before[k]; b.bind == cfg.MQTT.Listeners[i].Bind {
+				old, before[k].bind = &b, "" // taken: several may have a bind with port 0
+				break
+			}
+		}
+		if err := all.add(cfg, i, d, inherited, old, old != nil && renewed(i)); err != nil {
+			all.close()
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// add binds one listener of the configuration, or takes over the sockets of
+// old.
+func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.Inherited, old *bound, renewed bool) (err error) {
 	l, place := &cfg.MQTT.Listeners[i], fmt.Sprintf("mqtt.listeners[%d]", i)
-	t, err := transport(cfg, l, place, log)
-	if err != nil {
-		return err
+	now := bound{bind: l.Bind}
+	if old != nil {
+		now = *old
 	}
-	sockets, err := bind(cfg, l, d, inherited)
-	if err != nil {
-		return fmt.Errorf("%s: %w%s", place, err, bindHint(err))
+	if old == nil || renewed {
+		if now.transport, err = transport(cfg, l, place, d.logger("broker")); err != nil {
+			return err
+		}
 	}
-	for _, ln := range sockets {
-		all.options = append(all.options, listenerOptions(l, t.Over(ln)))
+	if old == nil {
+		if now.sockets, err = bind(cfg, l, d, inherited); err != nil {
+			return fmt.Errorf("%s: %w%s", place, err, bindHint(err))
+		}
+		all.fresh = append(all.fresh, now.sockets...)
 	}
-	if t.TLS != nil {
-		all.tls = append(all.tls, t.TLS)
+	for _, ln := range now.sockets {
+		o := listenerOptions(l, now.transport.Over(ln))
+		o.Renewed = renewed
+		all.options = append(all.options, o)
 	}
+	all.all = append(all.all, now)
 	return nil
 }
 
-func (all *listeners) close() {
+func (all *listeners) addresses() (addresses []net.Addr) {
 	for _, l := range all.options {
-		l.Listener.Close()
+		addresses = append(addresses, l.Listener.Addr())
+	}
+	return addresses
+}
+
+// close closes what was not bound before.
+func (all *listeners) close() {
+	for _, l := range all.fresh {
+		l.Close()
 	}
 }
 

@@ -96,7 +96,7 @@ type Config struct {
 	Counters    *Counters
 	Memory      *memory.Account
 	// Rights changes when answers of Admit may have changed.
-	Rights atomic.Uint64
+	Rights *atomic.Uint64
 }
 
 // Counters are shared by all connections of a broker: of what is rare. What

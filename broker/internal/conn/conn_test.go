@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,7 @@ func (f *fakeBroker) Notify(_ uint64, wake func())          { wake() }
 func serve(t *testing.T) (client net.Conn, f *fakeBroker, cfg *Config) {
 	f = &fakeBroker{ended: make(chan End, 1)}
 	cfg = &Config{
+		Rights: new(atomic.Uint64),
 		Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters),
 		Limits:   Limits{PacketSize: 1 << 20, ReceiveMaximum: 10, TopicAliasMaximum: 10, TopicLevels: 10, TopicLength: 100, KeepAliveFactor: 1.5},
 		Features: Features{MaxQoS: 2, Retain: true, Wildcard: true, Shared: true, SubscriptionIdentifiers: true},
@@ -166,7 +168,7 @@ func TestHandshakeComesFirstAndHasTheTimeOfConnect(t *testing.T) {
 	start := func() (*Conn, net.Conn) {
 		client, server := net.Pipe()
 		f := &fakeBroker{ended: make(chan End, 1)}
-		c := New(&Config{Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 100}}, &shaking{server})
+		c := New(&Config{Rights: new(atomic.Uint64), Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 100}}, &shaking{server})
 		go c.Serve() // Done is what the tests wait for
 		return c, client
 	}
@@ -216,7 +218,7 @@ func TestHandshakeComesFirstAndHasTheTimeOfConnect(t *testing.T) {
 func TestNobodyIsAcceptedAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := new(fakeBroker)
-		cfg := &Config{Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 1 << 20}}
+		cfg := &Config{Rights: new(atomic.Uint64), Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 1 << 20}}
 		client, server := net.Pipe()
 		defer client.Close()
 		c := New(cfg, server)

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,7 +24,7 @@ func (g greeted) Handshake() (listen.Peer, error) {
 }
 
 func startGreeted(f *fakeBroker) (client net.Conn, c *Conn) {
-	cfg := &Config{Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 1 << 20}}
+	cfg := &Config{Rights: new(atomic.Uint64), Server: f, Router: f, Barrier: f, Log: slog.New(slog.DiscardHandler), Counters: new(Counters), Limits: Limits{PacketSize: 1 << 20}}
 	client, server := net.Pipe()
 	c = New(cfg, greeted{server})
 	go c.Serve() // Done is what the tests wait for

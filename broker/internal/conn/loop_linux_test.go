@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	b := &bench{T: t, fake: &fakeBroker{ended: make(chan End, 1)}}
 	b.cfg = &Config{
+		Rights: new(atomic.Uint64),
 		Server: b.fake, Router: b.fake, Barrier: b.fake, Log: slog.New(slog.DiscardHandler), Counters: new(Counters),
 		Limits:   Limits{PacketSize: 4 << 20, ReceiveMaximum: 10, TopicAliasMaximum: 10, TopicLevels: 10, TopicLength: 100, KeepAliveFactor: 1.5},
 		Features: Features{MaxQoS: 2, Retain: true, Wildcard: true, Shared: true, SubscriptionIdentifiers: true},

@@ -35,6 +35,15 @@ func (l Layers) Over(ln net.Listener) net.Listener {
 	return &layeredListener{Listener: ln, layers: l, notice: &notice{log: l.Log}}
 }
 
+// Split takes a listener of Over apart: into the socket, and what puts the
+// layers over a connection of it; of any other it is the listener, and nil.
+func Split(ln net.Listener) (socket net.Listener, over func(net.Conn) net.Conn) {
+	if l, ok := ln.(*layeredListener); ok {
+		return l.Listener, l.over
+	}
+	return ln, nil
+}
+
 type layeredListener struct {
 	net.Listener
 	layers Layers
@@ -48,8 +57,12 @@ func (l *layeredListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.over(nc), nil
+}
+
+func (l *layeredListener) over(nc net.Conn) net.Conn {
 	s := newSocket(nc)
-	return &layered{Conn: s, top: s, l: l}, nil
+	return &layered{Conn: s, top: s, l: l}
 }
 
 // layered is a connection with layers. Deadlines and addresses are the

@@ -99,6 +99,14 @@ type Router struct {
 // New makes a router that has no subscriptions and no retained messages.
 func New(s Store, l Limits) *Router { return &Router{store: s, limits: l} }
 
+// Bound changes the limits of retained messages. What is retained stays, also
+// if it is more.
+func (r *Router) Bound(messages int, bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.limits.RetainedMessages, r.limits.RetainedBytes = messages, bytes
+}
+
 // Result is what became of one published message.
 type Result struct {
 	Matched  bool // somebody subscribed
