@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,6 +154,52 @@ func TestSysTellsOfTheStore(t *testing.T) {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
+	}
+}
+
+// [MQTT-3.3.1-3] DUP says that a message is sent again: what came while the
+// client was away has never been sent, a restart in between or not.
+func TestDupAfterARestart(t *testing.T) {
+	for v, connect := range map[mqtt.Version]string{mqtt.V311: "cid=s clean=0", mqtt.V5: "cid=s clean=0 se=1000"} {
+		t.Run(v.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			b := brokertest.New(t, onDisk(dir))
+			s := b.Client(v)
+			s.Connect(connect)
+			s.Send("SUBSCRIBE id=1 f=t/#@1")
+			s.Expect("SUBACK id=1 rcs=0x01")
+			p := attach(t, b, broker.ClientOptions{ID: "p"})
+			publish(t, p, mqtt.Message{Topic: "t/1", QoS: 1, Payload: []byte("sent")})
+			s.Expect("PUBLISH id=1 topic=t/1 payload=sent qos=1")
+			before := b.Stats().ClientsConnected
+			s.Close()
+			for b.Stats().ClientsConnected == before {
+				time.Sleep(time.Millisecond)
+			}
+			publish(t, p, mqtt.Message{Topic: "t/2", QoS: 1, Payload: []byte("waits")})
+			b.Stop()
+			b = brokertest.New(t, onDisk(dir))
+			s = b.Client(v)
+			s.Connect(connect + " sp=1")
+			s.Expect("PUBLISH id=1 topic=t/1 payload=sent qos=1 dup=1")
+			s.Expect("PUBLISH id=2 topic=t/2 payload=waits qos=1")
+		})
+	}
+}
+
+// SUBACK comes first, though it waits for the disk and the retained message
+// does not: clients that wait for SUBACK alone are many.
+func TestSubackComesFirst(t *testing.T) {
+	b := brokertest.New(t, onDisk(t.TempDir()), func(o *broker.Options) { o.Data.Durability = broker.Always })
+	for i := range 20 {
+		c := b.Client(mqtt.V311)
+		c.Connect(fmt.Sprintf("cid=c%d clean=0", i))
+		topic := fmt.Sprintf("r/%d", i)
+		c.Send("PUBLISH topic=" + topic + " payload=1 retain=1")
+		c.Send("SUBSCRIBE id=1 f=" + topic + "@0")
+		c.Expect("SUBACK id=1 rcs=0x00")
+		c.Expect("PUBLISH topic=" + topic + " payload=1 qos=0 retain=1")
+		c.Close()
 	}
 }
 

@@ -261,7 +261,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 		h.end(gone)
 	} else {
 		h.router.Persist(store.Record{
-			Kind: store.SessionKept, ClientID: id, Owner: cl.owner.text(), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(),
+			Kind: store.SessionKept, ClientID: id, Owner: cl.owner.text(), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(), Sent: cl.peer.Unacknowledged(),
 		})
 	}
 }

@@ -98,7 +98,7 @@ func ended(l *store.Line, now time.Time) bool {
 // restoreSession makes a session that waits for its client.
 func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *session.Limits, now time.Time) {
 	k := session.Kept{
-		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(l.ReceiveMaximum),
+		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(min(line.Sent, math.MaxInt32)),
 	}
 	if line.Left.IsZero() { // its client was there: acknowledgements may be lost, so that more was sent than is in flight
 		k.MaybeSent = math.MaxInt

@@ -141,6 +141,8 @@ type Conn struct {
 
 	maxIn   int32        // Receive Maximum announced; 0 for 3.x
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave
+	// granting counts the SUBACKs that did not leave: no message before them.
+	granting atomic.Int32
 	// While a batch of input is worked off, messages that it brings back to
 	// this connection wait for its end: one write for both.
 	feeding, missed atomic.Bool

@@ -48,6 +48,11 @@ func (c *Conn) subscribe(now time.Time, e *session.Effect) (mqtt.ReasonCode, err
 	return code, nil
 }
 
+// grant keeps messages back until SUBACK has left. It may come after what the
+// subscription brings [MQTT-3.8.4], yet clients that do not expect it are many,
+// and a SUBACK that waits for the disk would always do so.
+func (c *Conn) grant() { c.granting.Add(1) }
+
 // subscribable holds a subscription to the features.
 func (c *Conn) subscribable(s *mqtt.Subscription, filter string, shared bool) *mqtt.Error {
 	f := &c.cfg.Features

@@ -84,6 +84,9 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 
 // step asks the session and carries out the effects.
 func (c *Conn) step(now time.Time) (err error) {
+	if c.view.Type == packet.SUBSCRIBE {
+		c.grant()
+	}
 	c.effects, err = c.peer.Step(now, &c.view, c.effects[:0])
 	if err != nil {
 		return err

@@ -81,6 +81,13 @@ func (p *Peer) ClientID() string { return p.id }
 // Prefix is what the client does not see of topics.
 func (p *Peer) Prefix() string { return p.prefix }
 
+// Unacknowledged is how many durable messages wait for the client's answer.
+func (p *Peer) Unacknowledged() uint64 {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.state.session.Unacknowledged()
+}
+
 // Online reports whether somebody is attached.
 func (p *Peer) Online() bool { return p.online.Load() }
 

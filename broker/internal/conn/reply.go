@@ -19,6 +19,7 @@ type reply struct {
 	size     int32
 	frees    bool // the client may send one more PUBLISH [MQTT-4.9.0-2]
 	opens    bool // CONNACK: messages may follow
+	grants   bool // SUBACK: messages may follow
 }
 
 // pending is what batches of input produced: first the reader's own, then
@@ -51,6 +52,7 @@ func (c *Conn) acknowledge(t packet.Type, id uint16, code mqtt.ReasonCode, why s
 	switch t {
 	case packet.SUBACK, packet.UNSUBACK:
 		v.Reasons = c.reasons
+		r.grants = t == packet.SUBACK
 	case packet.PUBACK, packet.PUBCOMP:
 		r.frees = true
 	case packet.PUBREC:
@@ -178,6 +180,9 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 		}
 		size += int(r.size)
 		w.open = w.open || r.opens
+		if r.grants {
+			c.granting.Add(-1)
+		}
 		if r.frees && c.unacked.Add(-1) < 0 {
 			// A PUBREL from an earlier connection: its PUBLISH was never counted
 			// here [MQTT-4.9.0-2].

@@ -207,12 +207,15 @@ func (c *Conn) clear() bool {
 }
 
 // pull takes what went past the session, and encodes what the session may send
-// until dst is one write. rest says that clear or Resume may give it more.
+// until dst is one write; nothing while a SUBACK has not left. rest says that clear or Resume may give it more.
 func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) (rest bool) {
 	s := &c.peer.state
 	s.Lock()
 	defer s.Unlock()
 	c.flowing = !closing
+	if c.granting.Load() > 0 {
+		return false
+	}
 	if passed := c.passed; passed != nil {
 		c.dropPassed()
 		if len(*dst) == 0 {

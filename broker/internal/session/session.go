@@ -138,6 +138,17 @@ func (s *Session) Subscribing() int { return s.subs.len() }
 // InFlight is the number of messages sent and not acknowledged.
 func (s *Session) InFlight() int { return s.out.inflight.len() }
 
+// Unacknowledged is how many durable messages were sent and neither received
+// nor acknowledged by the client: a restart sends them again with DUP.
+func (s *Session) Unacknowledged() (n uint64) {
+	for i := range s.out.inflight.len() {
+		if d := s.out.inflight.at(i); d.kept && !d.released {
+			n++
+		}
+	}
+	return n
+}
+
 // Waiting is the number and size of the messages waiting or in flight.
 func (s *Session) Waiting() (messages, bytes int) {
 	bytes = s.out.bytes

@@ -124,7 +124,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 		dst = appendString(dst, r.Owner)
 		dst = appendString(dst, r.Prefix)
 		dst = binary.AppendUvarint(dst, uint64(r.Expiry))
-		dst = appendTime(dst, r.At)
+		dst = binary.AppendUvarint(appendTime(dst, r.At), r.Sent)
 	case SessionEnded:
 		dst = appendString(dst, r.ClientID)
 	case WillSet:
@@ -318,6 +318,9 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 		r.Message = &mqtt.Message{Topic: f.string()}
 	case SessionKept:
 		r.ClientID, r.Owner, r.Prefix, r.Expiry, r.At = f.string(), f.string(), f.string(), f.duration(), f.time()
+		if r.Sent = math.MaxInt32; len(f.b) > 0 { // older records do not say: any may have been sent
+			r.Sent = f.number()
+		}
 	case SessionEnded:
 		r.ClientID = f.string()
 	case WillSet:

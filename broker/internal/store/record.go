@@ -71,6 +71,7 @@ type Record struct {
 	Prefix  string        // SessionKept: what its client does not see of topics
 	Expiry  time.Duration // SessionKept: Session Expiry Interval
 	At      time.Time     // MessageQueued: when; SessionKept: when its client left, zero while it is there
+	Sent    uint64        // SessionKept: how many messages the client had not acknowledged when it left
 	Message *mqtt.Message
 	// Origin of MessageQueued is the Packet Identifier of a QoS 2 message from
 	// Message.Publisher: both become durable together, or neither.

@@ -32,6 +32,7 @@ type Line struct {
 	Expiry        time.Duration
 	Left          time.Time // when its client left; zero while it is there
 	LeftBefore    bool      // that was before this boot of the system
+	Sent          uint64    // how many it had not acknowledged by then
 	Subscriptions map[string]mqtt.Subscription
 	Received      map[uint16]Class // Packet Identifiers of QoS 2 that were routed and not released
 	Entries       []Entry          // by Number; behind what is on disk only
@@ -98,7 +99,7 @@ func (s *State) Apply(r *Record) {
 		delete(s.Retained, r.Message.Topic)
 	case SessionKept:
 		l := s.line(r.ClientID)
-		l.Kept, l.Owner, l.Prefix, l.Expiry, l.Left = true, r.Owner, r.Prefix, r.Expiry, r.At
+		l.Kept, l.Owner, l.Prefix, l.Expiry, l.Left, l.Sent = true, r.Owner, r.Prefix, r.Expiry, r.At, r.Sent
 	case SessionEnded:
 		if l := s.Lines[r.ClientID]; l != nil {
 			for i := range l.Entries {
@@ -271,7 +272,7 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 // that are not in memory.
 func (l *Line) head(name string, disk bool, yield func(*Record)) {
 	if l.Kept {
-		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Prefix: l.Prefix, Expiry: l.Expiry, At: l.Left})
+		yield(&Record{Kind: SessionKept, ClientID: name, Owner: l.Owner, Prefix: l.Prefix, Expiry: l.Expiry, At: l.Left, Sent: l.Sent})
 	}
 	if l.Will != nil {
 		yield(&Record{Kind: WillSet, ClientID: name, Will: l.Will})
