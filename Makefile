@@ -114,6 +114,10 @@ image: ## the flashable card of BOARD=rpi (Pi 3, 4, 5, Zero 2 W) or pizero (Pi 1
 	@scripts/test-deps.sh image
 	@cd build/image && go run . -board $(or $(BOARD),rpi)
 
+.PHONY: deb-test
+deb-test: ## the release's .deb on an emulated arm64 machine with Debian and systemd: install, upgrade, kill, purge, first value
+	@scripts/deb.sh
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 

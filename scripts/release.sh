@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 out=${1:-build/out/release}
-rm -rf "$out"
+rm -rf "$out" build/out/release.of
 mkdir -p "$out/bin" "$out/doc"
 
 compile() { # name goarch variant
@@ -73,3 +73,4 @@ build/out/release-tool oci "$out/dunlin-$VERSION-oci.tar" /etc/ssl/certs/ca-cert
 
 (cd "$out" && find . -type f ! -path './doc/*' ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 (cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.ipk *.tar *.json)
+[ "$out" != build/out/release ] && [ "$out" != "$PWD/build/out/release" ] || echo "$VERSION ${REVISION:-unknown}" >build/out/release.of

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and what is not there yet; with "interop",
-# "browser", "release", "board", "image" or "image-net", also what these targets need.
+# "browser", "release", "board", "image", "image-net" or
+# "guest", also what these targets need.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
@@ -41,5 +42,15 @@ if [ "${1:-}" = image-net ]; then
 	command -v ip >/dev/null || missing+=(iproute2)
 	command -v nsenter >/dev/null || missing+=(util-linux)
 	command -v dnsmasq >/dev/null || missing+=(dnsmasq-base)
+fi
+if [ "${1:-}" = guest ]; then
+	command -v qemu-system-aarch64 >/dev/null || missing+=(qemu-system-arm)
+	command -v qemu-aarch64-static >/dev/null || missing+=(qemu-user-static)
+	command -v update-binfmts >/dev/null || missing+=(binfmt-support)
+	command -v arch-test >/dev/null || missing+=(arch-test)
+	command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+	command -v depmod >/dev/null || missing+=(kmod)
+	command -v cpio >/dev/null || missing+=(cpio)
+	command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 fi
 exec "$(dirname "$0")/apt.sh" "${missing[@]}"

@@ -44,6 +44,9 @@ type doctor struct {
 
 // add adds a finding; why may be "".
 func (d *doctor) add(check, why, cure, what string, args ...any) {
+	if strings.Contains(cure, "ctl") && !hasSystemd(d.root) {
+		cure += "; systemd does not run this machine: use what does"
+	}
 	d.found = append(d.found, finding{check, fmt.Sprintf(what, args...), why, cure})
 }
 

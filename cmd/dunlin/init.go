@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ auth:
   rules:                           # the first match wins; no match is refused
     - {user: "*", publish: ["#"], subscribe: ["#"]}
 
-http: {bind: ":8083"}              # the page, for the users above
+http: {bind: ":8083", metrics: token} # the page, for the users above
 
 devices:
   - {name: host, driver: system, interval: 60s}
@@ -126,14 +127,23 @@ func initialize(s streams, dir, user, text string, force, bridge bool) error {
 	}
 	next := "dunlin run -c " + file
 	if dir == "/etc/dunlin" {
-		next = "sudo dunlin service install"
+		next = asRoot("dunlin service install")
 	}
-	fmt.Fprintf(s.out, "Checked   OK\nNext      %s\nThen      dunlin sub -h %s -u %s -P '%s' -v -t '#'\nPage      http://%s:8083, as %s\n", next, r.Node, user, password, r.Node, user)
+	fmt.Fprintf(s.out, "Checked   OK\nNext      %s\nThen      dunlin sub -u %s -P '%s' -v -t '#'\nPage      http://%s:8083, as %s\n", next, user, password, r.Node, user)
 	return nil
 }
 
-// makeWay sees to it that name is not there: it is an error, or, with force,
-// gets another name.
+// asRoot is a command for whoever typed this one: with sudo, unless it is root
+// itself, who may have none.
+func asRoot(command string) string {
+	if os.Geteuid() == 0 && os.Getenv("SUDO_USER") == "" {
+		return command
+	}
+	return "sudo " + command
+}
+
+// makeWay sees to it that name is not there: it is an error, or, with force or
+// as a package installed it, gets another name.
 func makeWay(name string, force bool) error {
 	_, err := os.Lstat(name)
 	switch {
@@ -141,10 +151,18 @@ func makeWay(name string, force bool) error {
 		return nil
 	case err != nil:
 		return err
-	case !force:
+	case !force && !packaged(name):
 		return fmt.Errorf("%s is there already: --force keeps a copy of it and writes a new one", name)
 	}
 	return os.Rename(name, name+"."+time.Now().Format("20060102-150405"))
+}
+
+// packaged says that a file is build/package/dunlin.yaml, in which nobody has
+// written anything yet.
+func packaged(name string) bool {
+	const shipped = "09430e81404a20d03e1267a95bce5baaf8271d45a03a60b2a25073c8da692275"
+	text, _ := os.ReadFile(name) // one that cannot be read is no such file
+	return fmt.Sprintf("%x", sha256.Sum256(text)) == shipped
 }
 
 func withSudo(err error) error {

@@ -21,7 +21,8 @@ const serviceHelp = `Usage: dunlin service install [--user NAME] [-c FILE] [--ro
 
 install writes the unit of systemd, makes the system user, gives it the
 configuration's directory and the groups for I2C, GPIO, SPI and serial ports
-that exist here, and starts the gateway at once and at every boot. With --root
+that exist here, and starts the gateway at once and at every boot. What a
+package has done already stays as it is. With --root
 only files are written, below DIR, as for an image. remove stops the gateway
 and takes the unit away; configuration and data stay.
 
@@ -34,7 +35,9 @@ Examples:
 // installed are the places of a service, below a root.
 const (
 	unitFile     = "/etc/systemd/system/dunlin.service"
+	packagedUnit = "/lib/systemd/system/dunlin.service"
 	sysusersFile = "/etc/sysusers.d/dunlin.conf"
+	wantsLink    = "/etc/systemd/system/multi-user.target.wants/dunlin.service"
 )
 
 // service is one run of the command.
@@ -55,15 +58,17 @@ func runService(ctx context.Context, args []string, s streams) int {
 		v.config = "/etc/dunlin/dunlin.yaml"
 	}
 	var err error
-	switch strings.Join(q.flags.Args(), " ") {
-	case "install":
-		err = v.install()
-	case "remove":
-		err = v.remove()
-	case "status":
-		err = v.become("systemctl --no-pager status dunlin.service")
-	default:
+	switch what := strings.Join(q.flags.Args(), " "); {
+	case what != "install" && what != "remove" && what != "status":
 		return q.usage("takes install, remove or status")
+	case v.root == "" && !hasSystemd("/"):
+		err = errors.New("systemd does not run this machine: have what does run 'dunlin run -c " + v.config + "' as a user of its own, and start it again when it ends")
+	case what == "install":
+		err = v.install()
+	case what == "remove":
+		err = v.remove()
+	default:
+		err = v.become("systemctl --no-pager status dunlin.service")
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w: run it with sudo", err)
@@ -83,42 +88,57 @@ func (v *service) install() error {
 		return errors.New("a path or name with spaces or special characters does not fit into a unit")
 	}
 	unit := strings.NewReplacer("PROGRAM", program, "CONFIG", v.config, "USER", v.user).Replace(unitTemplate)
-	if err := v.write(unitFile, unit); err != nil {
-		return err
-	}
-	if err := v.write(sysusersFile, v.sysusers()); err != nil {
-		return err
+	at, account := packagedUnit, ":"
+	if shipped, _ := os.ReadFile(filepath.Join(v.root, packagedUnit)); string(shipped) != unit { // else a package has made all this
+		at, account = unitFile, "systemd-sysusers "+sysusersFile
+		if err := v.write(unitFile, unit); err != nil {
+			return err
+		}
+		if err := v.write(sysusersFile, v.sysusers()); err != nil {
+			return err
+		}
 	}
 	if v.root != "" {
-		return v.write("/etc/systemd/system/multi-user.target.wants/dunlin.service", "")
+		return v.link(at)
 	}
-	fmt.Fprintln(v.s.out, "Next      dunlin status")
+	fmt.Fprintln(v.s.out, "Next     ", asRoot("dunlin status"))
 	dir := filepath.Dir(v.config)
 	if _, err := os.Stat(dir); err != nil {
-		return fmt.Errorf("%w: 'sudo dunlin init' writes a configuration", err)
+		return fmt.Errorf("%w: '%s' writes a configuration", err, asRoot("dunlin init"))
 	}
-	return v.become("systemd-sysusers "+sysusersFile, "chown -R "+v.user+": "+dir, "systemctl daemon-reload", "systemctl enable --now dunlin.service")
+	return v.become(account, "chown -R "+v.user+": "+dir, "systemctl daemon-reload", "systemctl -q enable dunlin.service", "systemctl restart dunlin.service")
 }
 
-// write writes a file below the root and says so; one in a .wants directory is
-// a link to the unit.
+// write writes a file below the root and says so.
 func (v *service) write(name, text string) error {
 	path := filepath.Join(v.root, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	var err error
-	if text == "" {
-		if err = os.Symlink(unitFile, path); errors.Is(err, fs.ErrExist) {
-			err = nil
-		}
-	} else {
-		err = os.WriteFile(path, []byte(text), 0o644)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return err
 	}
-	if err == nil {
-		fmt.Fprintln(v.s.out, "Wrote    ", path)
+	fmt.Fprintln(v.s.out, "Wrote    ", path)
+	return nil
+}
+
+// link has the unit started at every boot, as systemctl enable does.
+func (v *service) link(unit string) error {
+	path := filepath.Join(v.root, wantsLink)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
 	}
-	return err
+	if err := os.Symlink(unit, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	fmt.Fprintln(v.s.out, "Wrote    ", path)
+	return nil
+}
+
+// hasSystemd says whether systemd runs the machine below root (sd_booted(3)).
+func hasSystemd(root string) bool {
+	_, err := os.Stat(filepath.Join(root, "run/systemd/system"))
+	return err == nil
 }
 
 // sysusers describes the user and the groups it needs, of those that exist:
@@ -135,7 +155,7 @@ func (v *service) sysusers() string {
 }
 
 func (v *service) remove() error {
-	for _, name := range []string{unitFile, sysusersFile, "/etc/systemd/system/multi-user.target.wants/dunlin.service"} {
+	for _, name := range []string{unitFile, sysusersFile, wantsLink} {
 		if err := os.Remove(filepath.Join(v.root, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -49,7 +49,6 @@ func TestNewcomersPath(t *testing.T) {
 	}()
 	defer func() { cancel(); <-done }()
 	args := append(strings.Fields(strings.ReplaceAll(m[3], "'", "")), "-p", port, "-C", "1", "-W", "60")
-	args[2] = "127.0.0.1" // -h, this machine's name
 	until(t, "the first value is there", func() bool {
 		code, out, _ := runTool(t, args...)
 		return code == exitDone && strings.HasPrefix(out, "dunlin/")
@@ -99,6 +98,56 @@ func TestServiceUnit(t *testing.T) {
 	}
 	if _, err := os.Stat(root + unitFile); err == nil {
 		t.Error("the unit is still there")
+	}
+}
+
+// Where a package has installed the unit and made the user, the command only
+// enables it; what init finds there is the package's too, and no work of anybody.
+func TestServiceOfAPackage(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	unit := strings.NewReplacer("PROGRAM", self, "CONFIG", "/etc/dunlin/dunlin.yaml", "USER", "dunlin").Replace(unitTemplate)
+	os.MkdirAll(root+filepath.Dir(packagedUnit), 0o755)
+	os.WriteFile(root+packagedUnit, []byte(unit), 0o644)
+	code, out, stderr := runTool(t, "service", "install", "--root", root)
+	if code != exitDone || strings.Count(out, "Wrote ") != 1 {
+		t.Errorf("%d\n%s%s", code, out, stderr)
+	}
+	if link, err := os.Readlink(root + wantsLink); err != nil || link != packagedUnit {
+		t.Errorf("not enabled: %q, %v", link, err)
+	}
+	text, err := os.ReadFile("../../build/package/dunlin.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, text string
+		code       int
+	}{{"as the package has it", string(text), exitDone}, {"with a comment of its owner", string(text) + "# mine\n", exitFailed}} {
+		dir := t.TempDir()
+		os.WriteFile(dir+"/dunlin.yaml", []byte(tc.text), 0o600)
+		if code, _, stderr := runTool(t, "init", "--dir", dir); code != tc.code {
+			t.Errorf("init where the configuration is %s: %d %s", tc.name, code, stderr)
+		}
+	}
+}
+
+func TestServiceWithoutSystemd(t *testing.T) {
+	if hasSystemd("/") {
+		t.Skip("systemd runs this machine")
+	}
+	for _, verb := range []string{"install", "remove", "status"} {
+		if code, out, stderr := runTool(t, "service", verb); code != exitFailed || out != "" || !strings.Contains(stderr, "run 'dunlin run -c /etc/dunlin/dunlin.yaml' as a user of its own") {
+			t.Errorf("%s: %d %s%s", verb, code, out, stderr)
+		}
+	}
+	d := &doctor{root: t.TempDir()}
+	d.add("gateway", "", "'systemctl status dunlin' says why", "it does not run")
+	if !strings.Contains(d.found[0].Cure, "use what does") {
+		t.Errorf("%+v", d.found)
 	}
 }
 
