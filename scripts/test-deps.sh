@@ -42,6 +42,7 @@ if [ "${1:-}" = image-net ]; then
 	command -v ip >/dev/null || missing+=(iproute2)
 	command -v nsenter >/dev/null || missing+=(util-linux)
 	command -v dnsmasq >/dev/null || missing+=(dnsmasq-base)
+	command -v chronyd >/dev/null || missing+=(chrony)
 fi
 if [ "${1:-}" = guest ]; then
 	command -v qemu-system-aarch64 >/dev/null || missing+=(qemu-system-arm)

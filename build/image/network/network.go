@@ -10,12 +10,15 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network/dhcp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/link"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
 )
 
 // Options say what Run is to do.
 type Options struct {
 	Name    string                  // the host's: a DHCP server and mDNS are told
 	Static  Static                  // of network.txt
+	Clock   sntp.Clock              // nil: nobody sets it
+	State   string                  // the directory that lasts, for the time
 	Resolv  string                  // the file for name servers: /run/resolv.conf; /etc/resolv.conf is a link to it
 	Problem func(part, text string) // "wifi", what is wrong and what helps; an empty text: it is well again
 	Logf    func(format string, args ...any)
@@ -26,6 +29,7 @@ type network struct {
 	Options
 	kernel  *link.Kernel
 	writing chan struct{} // has room for the one who writes resolv.conf
+	servers chan struct{} // time servers may have changed
 	state   struct {
 		sync.Mutex
 		links map[int]known
@@ -56,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer watcher.Close()
-	n := &network{Options: o, kernel: kernel, writing: make(chan struct{}, 1)}
+	n := &network{Options: o, kernel: kernel, writing: make(chan struct{}, 1), servers: make(chan struct{}, 1)}
 	n.state.links = map[int]known{}
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -76,6 +80,9 @@ func Run(ctx context.Context, o Options) error {
 			failed <- err
 		}
 	})
+	if o.Clock != nil {
+		parts.Go(func() { n.timekeeper().Run(ctx) })
+	}
 	err = n.follow(ctx, changed, failed)
 	cancel()
 	parts.Wait()

@@ -134,6 +134,40 @@ func (p *peer) dnsmasq(link, first, last string) (stop func()) {
 	return stop
 }
 
+// chrony serves the machine's time to everybody.
+func (p *peer) chrony() {
+	dir := p.t.TempDir()
+	conf := filepath.Join(dir, "conf")
+	text := fmt.Sprintf("local stratum 2\nallow\ncmdport 0\nbindcmdaddress /\npidfile %s/pid\ndriftfile %s/drift\n", dir, dir)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+	p.start("chronyd", "-x", "-d", "-u", "root", "-f", conf) // -x: it never sets a clock
+}
+
+// behind stands in for the machine's clock, which the test leaves alone.
+type behind struct {
+	sync.Mutex
+	by time.Duration
+}
+
+func (b *behind) Now() time.Time { return time.Now().Add(b.wrong()) }
+
+func (b *behind) wrong() time.Duration {
+	b.Lock()
+	defer b.Unlock()
+	return b.by
+}
+
+func (b *behind) Step(offset time.Duration) error {
+	b.Lock()
+	defer b.Unlock()
+	b.by += offset
+	return nil
+}
+
+func (b *behind) Slew(offset time.Duration) error { return b.Step(offset) }
+
 // eventually waits for ok to become true.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -192,14 +226,16 @@ func lab(t *testing.T) {
 	}
 	ip(t, "link", "set", "lo", "up")
 	p := newPeer(t)
+	clock, state := &behind{by: -time.Hour}, t.TempDir()
 	resolv := filepath.Join(t.TempDir(), "resolv.conf")
 	o := Options{
-		Name: "dunlin-77aa", Resolv: resolv,
+		Name: "dunlin-77aa", Resolv: resolv, Clock: clock, State: state,
 		Problem: func(part, text string) { t.Logf("problem: %s: %s", part, text) },
 		Logf:    func(f string, a ...any) { t.Logf("%s "+f, append([]any{time.Now().Format("05.000")}, a...)...) },
 	}
 	p.cable("eth0", "lan0", "10.77.0.1/24")
 	p.cable("eth1", "lan1", "10.78.0.1/24") // nobody serves here
+	p.chrony()
 	stopServer := p.dnsmasq("lan0", "10.77.0.100", "10.77.0.101")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -232,6 +268,10 @@ func lab(t *testing.T) {
 		if err != nil || len(a) != 1 || a[0].Unmap() != first.Addr() {
 			t.Errorf("%v, %v", a, err)
 		}
+	})
+	t.Run("chrony sets the clock, and it is kept", func(t *testing.T) {
+		eventually(t, "the time", func() bool { return clock.wrong().Abs() < 50*time.Millisecond })
+		eventually(t, "the file", contains(TimeFile(state), time.Now().UTC().Format("2006-01-02T15:")))
 	})
 	t.Run("cable pulled and put back", func(t *testing.T) {
 		p.run("ip", "link", "set", "lan0", "down")

@@ -22,6 +22,10 @@ const (
 // learned keeps what a lease told besides the address.
 func (n *network) learned(index int, metric uint32, l dhcp.Lease) {
 	n.change(index, func(k *known) { k.metric, k.lease = metric, l })
+	select {
+	case n.servers <- struct{}{}:
+	default: // it will ask all anyway
+	}
 }
 
 // advertised keeps the name servers of a router advertisement.
