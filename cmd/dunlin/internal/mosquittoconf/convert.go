@@ -214,6 +214,31 @@ func (c *converter) yaml() string {
 	return b.String()
 }
 
+// nobody is what stands for rules that could not be carried over.
+const nobody = `[{user: "*", deny: true, publish: ["#"], subscribe: ["#"]}, {user: anonymous, deny: true, publish: ["#"], subscribe: ["#"]}]`
+
+// shareRules makes the acl_file of all listeners, if it is one, that of the
+// gateway. Rules of one listener are no file here: what they allowed must be
+// written, and until then nobody may do it.
+func (c *converter) shareRules(listeners []*listener) {
+	shared := listeners[0].values["acl_file"]
+	for _, l := range listeners {
+		if l.values["acl_file"] != shared {
+			shared = ""
+		}
+	}
+	if shared != "" {
+		c.global.set("acl_file", shared)
+		return
+	}
+	for _, l := range listeners {
+		if file := l.values["acl_file"]; file != "" {
+			l.set("acl", nobody)
+			c.note("acl_file %s: rules of one listener stand under its acl: until they are written there, nobody may do anything at %s", file, l.values["bind"])
+		}
+	}
+}
+
 func (c *converter) writeListeners(b *strings.Builder) {
 	b.WriteString("mqtt:\n  listeners:\n")
 	listeners := c.listeners
@@ -227,6 +252,7 @@ func (c *converter) writeListeners(b *strings.Builder) {
 	} else if len(c.first.values) > 0 {
 		c.note("what is set for a listener before the first one is named is for one on port 1883 that is not there")
 	}
+	c.shareRules(listeners)
 	for _, l := range listeners {
 		anonymous := l.yes("anonymous")
 		if anonymous == "" && !c.perListener() {
@@ -238,7 +264,7 @@ func (c *converter) writeListeners(b *strings.Builder) {
 			tls = ""
 		}
 		fmt.Fprintf(b, "    - %s\n", flow([2]string{"bind", l.quoted("bind")}, [2]string{"protocol", l.values["protocol"]}, [2]string{"anonymous", anonymous},
-			[2]string{"tls", tls}, [2]string{"users_file", l.quoted("users_file")}, [2]string{"topic_prefix", l.quoted("topic_prefix")},
+			[2]string{"tls", tls}, [2]string{"users_file", l.quoted("users_file")}, [2]string{"acl", l.values["acl"]}, [2]string{"topic_prefix", l.quoted("topic_prefix")},
 			[2]string{"limits", flow([2]string{"connections", l.values["connections"]}, [2]string{"topic_alias_maximum", l.values["topic_alias_maximum"]})},
 			[2]string{"features", flow([2]string{"max_qos", l.values["max_qos"]})}))
 	}

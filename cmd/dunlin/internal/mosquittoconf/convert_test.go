@@ -29,6 +29,8 @@ func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
 		{"max_queued_messages 10\nmax_queued_bytes 2000\npersistent_client_expiration 2m\nretain_available false", `limits: {queue_messages: 10, queue_size: 2000B, session_expiry_max: 60d}`, ""},
 		{"persistent_client_expiration 5", "", "is no time"},
 		{"password_file /etc/p\nacl_file /etc/a", "auth:\n  users_file: \"/etc/p\"\n  acl_file: \"/etc/a\"\n", ""},
+		{"per_listener_settings true\nlistener 1\nacl_file a\nlistener 2\nacl_file a", "auth:\n  acl_file: \"a\"\n", ""},
+		{"per_listener_settings true\nlistener 1\nacl_file a\nlistener 2", `{bind: ":1", acl: [{user: "*", deny: true,`, "nobody may do anything at :1"},
 		{"log_type error\nlog_type notice", "log: {level: info}", ""},
 		{"psk_file x", "", "no pre-shared keys"},
 		{"frobnicate yes", "", "frobnicate has no equal"},
