@@ -39,6 +39,7 @@ func commands() []command {
 		{"Look", "doctor", "find out what is wrong", runDoctor},
 		{"Care", "bridge", "links to other servers: test, pause, spool, dead letters", runBridge},
 		{"Care", "reload", "apply the changed configuration", runReload},
+		{"Care", "update", "install a signed update of dunlin's image", runUpdate},
 		{"Care", "passwd", "users and passwords, as mosquitto_passwd", runPasswd},
 		{"Care", "store", "look into a data_dir: check, show, export", runStore},
 		{"Care", "backup", "write what the running gateway keeps to a file", runBackup},
