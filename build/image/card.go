@@ -19,10 +19,10 @@ func (b *build) partitions() error {
 	if err != nil {
 		return err
 	}
-	if err := b.fat(slots.Selector, "16", selector, b.temporary("selector.img")); err != nil {
+	if err := b.fat(slots.Selector.Label, slots.Selector.Bytes(), "16", selector, b.temporary("selector.img")); err != nil {
 		return err
 	}
-	if err := b.fat(slots.SlotA, "32", b.temporary("slot"), b.product(".slot")); err != nil {
+	if err := b.fat("DUNLIN-OS", slots.MaxContents, "32", b.temporary("slot"), b.product(".slot")); err != nil {
 		return err
 	}
 	data := b.temporary("data.img")
@@ -36,7 +36,7 @@ func (b *build) partitions() error {
 }
 
 // fat makes a file system of a tree of files.
-func (b *build) fat(p slots.Partition, bits, tree, to string) error {
+func (b *build) fat(label string, size int64, bits, tree, to string) error {
 	seconds, err := strconv.ParseInt(b.epoch, 10, 64)
 	if err != nil {
 		return err
@@ -50,11 +50,11 @@ func (b *build) fat(p slots.Partition, bits, tree, to string) error {
 	}); err != nil {
 		return err
 	}
-	if err := sparse(to, p.Bytes()); err != nil {
+	if err := sparse(to, size); err != nil {
 		return err
 	}
 	cluster := map[string]string{"16": "4", "32": "1"}[bits]
-	if err := b.command("mkfs.vfat", "--invariant", "-F", bits, "-s", cluster, "-n", p.Label, to).Run(); err != nil {
+	if err := b.command("mkfs.vfat", "--invariant", "-F", bits, "-s", cluster, "-n", label, to).Run(); err != nil {
 		return err
 	}
 	names, err := filepath.Glob(filepath.Join(tree, "*"))
@@ -117,7 +117,36 @@ func (b *build) card() error {
 	if _, err := f.WriteAt(mbr[:], 0); err != nil {
 		return err
 	}
+	if err := b.seal(f); err != nil {
+		return err
+	}
 	return f.Close()
+}
+
+// seal writes the manifest of the slots' contents behind them, as an update does.
+func (b *build) seal(f *os.File) error {
+	seconds, err := strconv.ParseInt(b.epoch, 10, 64)
+	if err != nil {
+		return err
+	}
+	contents, err := os.Open(b.product(".slot"))
+	if err != nil {
+		return err
+	}
+	defer contents.Close()
+	m, err := slots.Describe(contents, b.board, b.version, time.Unix(seconds, 0))
+	if err != nil {
+		return err
+	}
+	for _, p := range []slots.Partition{slots.SlotA, slots.SlotB} {
+		if p.Number == slots.SlotB.Number && b.oneSlot {
+			break
+		}
+		if _, err := f.WriteAt(m.SealOf(), p.Offset()+slots.MaxContents); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeSparse leaves out what is zero.

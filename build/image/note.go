@@ -9,6 +9,7 @@ const cardNote = "dunlin, an MQTT gateway\r\n\r\n" +
 	"  password.txt   a password for the user admin, or NAME:PASSWORD in a line.\r\n" +
 	"                 It is erased from the card when it was read.\r\n" +
 	"  wifi.txt       ssid=NAME, passphrase=WORDS, country=DE, a line each\r\n" +
+	"  network.txt    address=192.168.1.50/24, router=..., dns=...: instead of DHCP\r\n" +
 	"  hostname.txt   the board's name, otherwise dunlin- and four digits\r\n\r\n" +
 	"Files that dunlin writes here:\r\n\r\n" +
 	"  dunlin-password.txt   the password it made up, if you gave none\r\n" +

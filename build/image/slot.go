@@ -108,7 +108,7 @@ func (b *build) selectorTree() (string, error) {
 	if err := os.MkdirAll(tree, 0o755); err != nil {
 		return "", err
 	}
-	autoboot := fmt.Sprintf("[all]\ntryboot_a_b=1\nboot_partition=%d\n[tryboot]\nboot_partition=%d\n", slots.SlotA.Number, slots.SlotB.Number)
+	autoboot := slots.Choice{Default: slots.SlotA.Number, Trial: slots.SlotB.Number}.Text()
 	if b.oneSlot {
 		autoboot = fmt.Sprintf("[all]\nboot_partition=%d\n", slots.SlotA.Number)
 	}

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,11 +28,23 @@ type board struct {
 	disk    string            // the card: mmcblk0; empty when there is none
 	slot    int               // the partition that was started: 2 or 3; 0 when unknown
 	name    string            // host name
-	trouble []string          // what a screenless user should read in dunlin-errors.txt
+	card    chan struct{}     // held by who works on the drive DUNLIN; before reports
+	life    *life             // dunlin's
+	reports struct {          // what a user without a screen should know, by part
+		sync.Mutex
+		text map[string]string
+	}
+	ending struct { // why the machine stops
+		sync.Mutex
+		stop context.CancelFunc
+		how  string // what the firmware is told: "0 tryboot"
+	}
 }
 
 func newBoard() *board {
-	return &board{log: newRing(256 << 10), options: map[string]string{}}
+	b := &board{log: newRing(256 << 10), options: map[string]string{}, card: make(chan struct{}, 1), life: newLife()}
+	b.reports.text = map[string]string{}
+	return b
 }
 
 // logf writes a line to the console and into the ring.
@@ -79,8 +93,7 @@ func partitionName(disk string, number int) string {
 	return fmt.Sprintf("%s%d", disk, number)
 }
 
-// takeName gives the machine its name: the user's (hostname.txt on the card,
-// kept below /data), else dunlin-XXXX of the board's serial number.
+// takeName gives the machine its name: the user's (hostname.txt), else dunlin-XXXX of the board's serial number.
 func (b *board) takeName() {
 	kept, _ := os.ReadFile(filepath.Join(keptDir, "hostname"))
 	if b.name = strings.TrimSpace(string(kept)); b.name == "" {
@@ -90,6 +103,7 @@ func (b *board) takeName() {
 	if err := setHostname(b.name); err != nil {
 		b.logf("host name %s: %v", b.name, err)
 	}
+	b.logf("this is %s", b.name)
 }
 
 // serialName is the name of a board without a given one: the last four digits

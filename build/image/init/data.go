@@ -21,7 +21,7 @@ import (
 func (b *board) mountData() {
 	if err := b.mountCardData(); err != nil {
 		b.logf("THE CARD'S /data CANNOT BE USED: %v. Everything is kept in memory only, and lost with the power.", err)
-		b.trouble = append(b.trouble, fmt.Sprintf("The card's data partition cannot be used (%v): values, users and settings are kept in memory only. Flash the card again, or take another one.", err))
+		b.note("data", fmt.Sprintf("The card's data partition cannot be used (%v): values, users and settings are kept in memory only. Flash the card again, or take another one.", err))
 		if err := unix.Mount("tmpfs", dataDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=25%"); err != nil {
 			b.logf("tmpfs on /data: %v", err)
 		}
@@ -30,7 +30,7 @@ func (b *board) mountData() {
 		name  string
 		mode  os.FileMode
 		owner int
-	}{{keptDir, 0o700, 0}, {etcDir, 0o750, 0}, {homeDir, 0o700, gatewayUser}} {
+	}{{keptDir, 0o700, 0}, {etcDir, 0o750, 0}, {homeDir, 0o700, gatewayUser}, {"/run/dunlin", 0o755, gatewayUser}} {
 		err := os.MkdirAll(dir.name, dir.mode)
 		if err == nil {
 			err = os.Chown(dir.name, dir.owner, gatewayUser)

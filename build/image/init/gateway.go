@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -18,34 +22,76 @@ const (
 	spi         = 903
 )
 
-// stopTime is how long dunlin may take to stop.
-const stopTime = 20 * time.Second
+const (
+	stopTime     = 20 * time.Second // how long dunlin may take to stop
+	badConfig    = 3                // its exit code for a configuration with faults
+	emergencyDir = "/run/emergency"
+)
 
-// gateway runs dunlin until it ends or ctx does.
+func gatewayRights() *syscall.Credential {
+	return &syscall.Credential{Uid: gatewayUser, Gid: gatewayUser, Groups: []uint32{dialout, gpio, i2c, spi}}
+}
+
+// gateway runs dunlin until it ends or ctx does. A configuration that dunlin
+// refuses is not the end: the one that the image came with takes its place,
+// so that there is a page to look at, and the card says why.
 func (b *board) gateway(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "/usr/bin/dunlin", "run", "-c", etcDir+"/dunlin.yaml")
+	err := b.runGateway(ctx, etcDir)
+	var exit *exec.ExitError
+	if ctx.Err() != nil || !errors.As(err, &exit) || exit.ExitCode() != badConfig {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(string(b.log.text())), "\n")
+	b.report("gateway", "The configuration is refused, so the gateway runs with the one it came with:\n"+strings.Join(lines[max(0, len(lines)-10):], "\n"))
+	if err := emergencyConfig(); err != nil {
+		return err
+	}
+	return b.runGateway(ctx, emergencyDir)
+}
+
+func emergencyConfig() error {
+	if err := os.MkdirAll(emergencyDir, 0o755); err != nil {
+		return err
+	}
+	if users, err := os.ReadFile(filepath.Join(etcDir, "users")); err == nil {
+		if err := replaceFile(filepath.Join(emergencyDir, "users"), users, 0o600, gatewayUser); err != nil {
+			return err
+		}
+	}
+	return replaceFile(filepath.Join(emergencyDir, configFile), []byte(defaultConfig), 0o600, gatewayUser)
+}
+
+func (b *board) runGateway(ctx context.Context, etc string) error {
+	cmd := asGateway(ctx, "run", "-c", filepath.Join(etc, configFile))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime
 	cmd.Dir = homeDir
-	cmd.Env = []string{"PATH=/usr/bin", "HOME=" + homeDir, "STATE_DIRECTORY=" + homeDir, "RUNTIME_DIRECTORY=/run/dunlin"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Credential: &syscall.Credential{Uid: gatewayUser, Gid: gatewayUser, Groups: []uint32{dialout, gpio, i2c, spi}},
-		Setsid:     true,
-	}
+	cmd.Env = append(cmd.Env, "STATE_DIRECTORY="+homeDir, "RUNTIME_DIRECTORY=/run/dunlin", "NOTIFY_SOCKET="+notifySocket, "WATCHDOG_USEC=20000000")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
 	cmd.Stderr = cmd.Stdout
-	if err := os.MkdirAll("/run/dunlin", 0o755); err != nil {
-		return err
-	}
-	if err := os.Chown("/run/dunlin", gatewayUser, gatewayUser); err != nil {
-		return err
-	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	b.logf("the gateway is process %d, running as user %s", cmd.Process.Pid, userOf(cmd.Process.Pid))
+	b.life.started(cmd.Process, time.Now())
+	defer b.life.ended()
 	b.log.copyFrom(out)
 	return cmd.Wait()
+}
+
+// userOf is the effective user that the kernel says a process has.
+func userOf(pid int) string {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return err.Error()
+	}
+	for line := range strings.Lines(string(status)) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			return strings.Fields(ids)[1]
+		}
+	}
+	return "unknown"
 }

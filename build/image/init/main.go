@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -16,10 +18,17 @@ func main() {
 	b := newBoard()
 	b.mountKernel()
 	b.openConsole()
+	// Control-Alt-Delete is SIGINT.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	b.ending.stop = stop
+	unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF)
+	// No program that init starts ever gets more rights than it is given.
+	syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	b.loadModules()
 	b.readBoot()
 	b.mountData()
+	b.takeUsersFiles(ctx)
 	b.takeName()
 	b.run(ctx)
 	b.end()

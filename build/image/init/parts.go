@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +19,13 @@ type part struct {
 // again after a pause that doubles, from one second to a minute.
 func (b *board) parts() []part {
 	return []part{
+		{"devices", b.devices},
 		{"gateway", b.gateway},
 		{"network", b.network},
+		{"notifications", b.notifications},
+		{"watchdog", b.watchdog},
+		{"updates", b.updates},
+		{"log file", b.logFile},
 	}
 }
 
@@ -51,11 +57,35 @@ func (b *board) keep(ctx context.Context, p part) {
 	}
 }
 
-// end stops the machine in order: what is left of it cannot fail usefully.
+// restart ends the machine in order and starts it again; how is what the
+// firmware is told, "0 tryboot" for a trial of the other slot. The first
+// caller decides. It returns at once.
+func (b *board) restart(how string) {
+	b.ending.Lock()
+	defer b.ending.Unlock()
+	if b.ending.how == "" {
+		b.ending.how = how
+		b.ending.stop()
+	}
+}
+
+// end stops the machine: what is left of it cannot fail usefully.
 func (b *board) end() {
-	b.logf("restarting")
+	b.ending.Lock()
+	how := b.ending.how
+	b.ending.Unlock()
+	b.logf("restarting %s", how)
 	unix.Sync()
-	unix.Unmount(dataDir, unix.MNT_DETACH)
+	if err := unix.Unmount(dataDir, 0); err != nil { // somebody has a file open there: at least nothing changes any more
+		unix.Mount("", dataDir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	}
 	unix.Sync()
+	if how == "" {
+		unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	}
+	word, err := unix.BytePtrFromString(how)
+	if err == nil {
+		unix.Syscall6(unix.SYS_REBOOT, unix.LINUX_REBOOT_MAGIC1, unix.LINUX_REBOOT_MAGIC2, unix.LINUX_REBOOT_CMD_RESTART2, uintptr(unsafe.Pointer(word)), 0, 0)
+	}
 	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 }

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/emulator"
+)
+
+// network is given by the kernel itself.
+const network = "ip=10.0.2.15::10.0.2.2:255.255.255.0::usb0:off"
+
+// playRaspi0 is the way of a user who puts nothing on the card.
+func playRaspi0(c *card) {
+	if !c.power(emulator.Raspi0, network) {
+		return
+	}
+	address := c.m.Address(1883)
+	c.becomes("nobody is let in without a password", func() error { return refuses(address, "", "") })
+	var password string
+	c.becomes("the made-up password is on the card", func() error {
+		text, err := c.get("dunlin-password.txt")
+		_, rest, _ := strings.Cut(text, "password")
+		if password, _, _ = strings.Cut(strings.TrimSpace(rest), "\r\n"); err == nil && len(password) != 19 {
+			err = errors.New(text)
+		}
+		return err
+	})
+	c.becomes("admin is let in with it", func() error { return lets(address, "admin", password) })
+	_, err := retained(address, "admin", password, "dunlin/+/host/uptime")
+	c.check("values of the board are there", err)
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/emulator"
+	"github.com/dunlin-mqtt/dunlin/build/image/slots"
+)
+
+const usersConfig = `
+node: barn
+mqtt: {listeners: [{bind: ":1883"}]}
+auth:
+  users_file: users
+  rules: [{user: carol, publish: ["#"], subscribe: ["#"]}]
+store: {durability: always}
+gateway: {defaults: {interval: 1s}}
+devices: [{name: host, driver: system}]
+bridges:
+  here:
+    servers: ["mqtt://10.0.2.2:%d"]
+    status_topic: "sites/barn/status"
+    out: [{from: "dunlin/{node}/#", to: "sites/{node}/#"}]
+`
+
+const secret = "curlew-whimbrel-godwit"
+
+// playRaspi3 is a user's way: files on the card, power, values; then a plug
+// pulled, a mistake in the configuration, and a card that gives no /data.
+func playRaspi3(c *card) {
+	host, err := startMosquitto(c.dir)
+	if !c.check("a broker starts here", err) {
+		return
+	}
+	defer host.stop()
+	for name, text := range map[string]string{
+		"dunlin.yaml": fmt.Sprintf(usersConfig, host.port), "password.txt": "carol:" + secret + "\r\n", "hostname.txt": "Barn\n",
+	} {
+		if err := c.put(name, text); err != nil {
+			c.check("the user's files are put on the card", err)
+			return
+		}
+	}
+	start := time.Now()
+	if !c.power(emulator.Raspi3, network) {
+		return
+	}
+	address := c.m.Address(1883)
+	c.becomes("the user is let in", func() error { return lets(address, "carol", secret) })
+	fmt.Printf("   %5.1f s from power to CONNACK\n", time.Since(start).Seconds())
+	c.becomes("values are retained at the broker here", func() error {
+		_, err := retained(fmt.Sprintf("127.0.0.1:%d", host.port), "", "", "sites/barn/host/uptime")
+		return err
+	})
+	c.check("nobody is let in without a password", refuses(address, "", ""))
+	c.check("or with a wrong one", refuses(address, "carol", "wrong"))
+	c.check("the password is erased from the card", c.erased())
+	c.check("/data has grown to the card's end", c.m.Says("/data: 35", time.Minute))
+	c.check("the board has the user's name", c.m.Says("this is barn", time.Minute))
+	c.check("dunlin runs without rights", c.m.Says("as user 900", time.Minute))
+	c.check("a message is acknowledged", publish(address, "carol", secret, "kept", "over a power cut"))
+	c.cut()
+
+	c.check("a configuration with a mistake is put on the card", c.put("dunlin.yaml", "mqtt: {listeners: [{bind: \":1883\", anonymos: true}]}\n"))
+	if !c.power(emulator.Raspi3, network) {
+		return
+	}
+	address = c.m.Address(1883)
+	c.becomes("after the power cut the user is let in, by the configuration before", func() error { return lets(address, "carol", secret) })
+	value, err := retained(address, "carol", secret, "kept")
+	if err == nil && value != "over a power cut" {
+		err = errors.New(value)
+	}
+	c.check("what was acknowledged is there", err)
+	text, err := c.get("dunlin-errors.txt")
+	if err == nil && !(strings.Contains(text, "dunlin.yaml:1:") && strings.Contains(text, "anonymos")) {
+		err = errors.New(text)
+	}
+	c.check("the card says what is wrong with it", err)
+	c.cut()
+
+	c.check("the data partition is destroyed", c.destroyData())
+	c.check("a password is put on the card", c.put("password.txt", secret))
+	if !c.power(emulator.Raspi3, network) {
+		return
+	}
+	address = c.m.Address(1883)
+	c.becomes("it starts without /data", func() error { return lets(address, "admin", secret) })
+	text, err = c.get("dunlin-errors.txt")
+	if err == nil && !strings.Contains(text, "in memory only") {
+		err = errors.New(text)
+	}
+	c.check("and says on the card that nothing is kept", err)
+}
+
+// erased looks for the password in every byte of the drive DUNLIN.
+func (c *card) erased() error {
+	if _, err := c.get("password.txt"); err == nil {
+		return errors.New("password.txt is still there")
+	}
+	f, err := os.Open(c.file())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	drive := make([]byte, slots.Selector.Bytes())
+	if _, err := f.ReadAt(drive, slots.Selector.Offset()); err != nil {
+		return err
+	}
+	if bytes.Contains(drive, []byte(secret)) {
+		return errors.New("its bytes are still there")
+	}
+	return nil
+}
+
+// destroyData overwrites the beginning of /data's file system.
+func (c *card) destroyData() error {
+	f, err := os.OpenFile(c.file(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(make([]byte, 1<<20), slots.Data.Offset()); err != nil {
+		return err
+	}
+	return f.Close()
+}

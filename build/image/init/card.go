@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/slots"
+)
+
+// errorsFile is what a user without a screen reads on the card.
+const errorsFile = "dunlin-errors.txt"
+
+// onCard mounts the drive DUNLIN, lets do work in it, and unmounts it: the
+// rest of the time nothing can damage it. Only one works at a time.
+func (b *board) onCard(do func(dir string) error) (err error) {
+	b.card <- struct{}{}
+	defer func() { <-b.card }()
+	if b.disk == "" {
+		return errors.New("there is no card")
+	}
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME
+	if err := unix.Mount(b.partition(slots.Selector.Number), cardDir, "vfat", flags, "fmask=0077,dmask=0077,flush"); err != nil {
+		return fmt.Errorf("mount the drive %s: %w", slots.Selector.Label, err)
+	}
+	defer func() { err = errors.Join(err, unix.Unmount(cardDir, 0)) }()
+	return do(cardDir)
+}
+
+// withoutCard lets do write to the card's first partition while it is not
+// mounted.
+func (b *board) withoutCard(do func() error) error {
+	b.card <- struct{}{}
+	defer func() { <-b.card }()
+	return do()
+}
+
+// report says on the card what is wrong with one part of the machine, in
+// words for a user without a screen; empty when nothing is. What other parts
+// reported stays. Blocks while the card is written.
+func (b *board) report(part, text string) {
+	b.reports.Lock()
+	defer b.reports.Unlock()
+	if b.reports.text[part] == text {
+		return
+	}
+	if b.reports.text[part] = text; text == "" {
+		delete(b.reports.text, part)
+	} else {
+		b.logf("%s: %s", part, text)
+	}
+	if err := b.onCard(func(dir string) error { return writeReports(dir, b.reports.text) }); err != nil {
+		b.logf("%s: %v", errorsFile, err)
+	}
+}
+
+// writeReports writes the file, or takes it away when all is well.
+func writeReports(dir string, reports map[string]string) error {
+	name := filepath.Join(dir, errorsFile)
+	if len(reports) == 0 {
+		if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	var text strings.Builder
+	for _, part := range slices.Sorted(maps.Keys(reports)) {
+		fmt.Fprintf(&text, "%s: %s\r\n\r\n", part, strings.ReplaceAll(strings.TrimSpace(reports[part]), "\n", "\r\n"))
+	}
+	if old, err := os.ReadFile(name); err == nil && string(old) == text.String() {
+		return nil // a card has a life time
+	}
+	return writeFile(name, []byte(text.String()), 0o600)
+}
+
+// readSmall reads a file of at most limit bytes; nil if it is not there.
+func readSmall(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s is longer than %d bytes", filepath.Base(name), limit)
+	}
+	// What editors on Windows put in front of a text.
+	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), err
+}
+
+// writeFile writes a file so that it outlives a power cut, once its
+// directory does.
+func writeFile(name string, content []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// replaceFile puts a new file in another's place: there is always one of them.
+func replaceFile(name string, content []byte, mode os.FileMode, owner int) error {
+	if err := writeFile(name+".new", content, mode); err != nil {
+		return err
+	}
+	if err := os.Chown(name+".new", owner, owner); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+func syncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// erase overwrites a file before it is removed, so that its bytes are not
+// left on the card. (A card may keep a copy where no computer reaches it.)
+func erase(name string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, info.Size()))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(name))
+}

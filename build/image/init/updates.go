@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/slots"
+	"github.com/dunlin-mqtt/dunlin/build/image/update"
+)
+
+// keysFile are the public keys that sign updates, a part of the image. With
+// none, every update is refused.
+const keysFile = "/etc/update-keys"
+
+// updates tries the version that runs, if it is on trial, and takes new ones.
+func (b *board) updates(ctx context.Context) error {
+	if b.disk == "" {
+		<-ctx.Done()
+		return nil
+	}
+	text, err := os.ReadFile(keysFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	keys, err := update.ParsePublicKeys(string(text))
+	if err != nil {
+		return err
+	}
+	device, err := slots.OpenDevice("/dev/" + b.disk)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	card, err := slots.Open(device)
+	if err != nil {
+		return err
+	}
+	u := &update.Updater{
+		Card: card, Slot: b.slot, Keys: keys,
+		Record: filepath.Join(keptDir, "update.json"), Socket: update.Socket, Users: []uint32{gatewayUser},
+		Gateway: update.Local{API: "/run/dunlin/dunlin.sock", MQTT: "127.0.0.1:1883"},
+		Restart: b.restart, Logf: b.logf,
+	}
+	return u.Run(ctx)
+}

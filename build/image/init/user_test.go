@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParsePassword(t *testing.T) {
+	for text, want := range map[string]string{
+		"curlew-whimbrel":                "admin curlew-whimbrel",
+		"curlew-whimbrel\r\n":            "admin curlew-whimbrel",
+		"carol:with:a colon \n":          "carol with:a colon",
+		"short":                          "",
+		"":                               "",
+		":nobody-has-this":               "",
+		"carol:first-line\nsecond-line":  "",
+		"carol:with\x00zero-byte-inside": "",
+	} {
+		user, password, err := parsePassword(text)
+		if got := user + " " + password; err == nil && got != want || err != nil && want != "" {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+func TestNewPasswordsDiffer(t *testing.T) {
+	a, b := newPassword(), newPassword()
+	if len(a) != 19 || a == b || strings.Count(a, "-") != 3 {
+		t.Errorf("%s and %s", a, b)
+	}
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEraseLeavesNoBytes(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "password.txt")
+	write(t, name, "secret")
+	// The bytes are looked at through another name of the same file.
+	other := name + ".other"
+	if err := os.Link(name, other); err != nil {
+		t.Fatal(err)
+	}
+	if err := erase(name); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(other); err != nil || string(b) != "\x00\x00\x00\x00\x00\x00" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := os.Stat(name); err == nil {
+		t.Error("the file is still there")
+	}
+}
+
+func TestConfigFiles(t *testing.T) {
+	dir := t.TempDir()
+	if files, err := configFiles(dir); files != nil || err != nil {
+		t.Errorf("of an empty card: %v, %v", files, err)
+	}
+	for _, name := range []string{"dunlin.yaml", "AWS.PEM", "aws.key", ".hidden.pem", "notes.txt", "kernel.img"} {
+		write(t, filepath.Join(dir, name), "\xef\xbb\xbf"+name)
+	}
+	files, err := configFiles(dir)
+	if err != nil || len(files) != 3 || string(files["AWS.PEM"]) != "AWS.PEM" || files["aws.key"] == nil {
+		t.Errorf("%q, %v", files, err)
+	}
+	write(t, filepath.Join(dir, "dunlin.yaml"), strings.Repeat("#", fileLimit+1))
+	if _, err := configFiles(dir); err == nil {
+		t.Error("a file of any length is read")
+	}
+}
+
+// Whatever moment the power goes at, there is a whole configuration after it.
+func TestSwapIsWholeAtEveryMoment(t *testing.T) {
+	begin := func() string {
+		dir := filepath.Join(t.TempDir(), "etc")
+		write(t, dir+"/dunlin.yaml", "old")
+		write(t, dir+".new/dunlin.yaml", "new")
+		return dir
+	}
+	content := func(dir string) string {
+		os.MkdirAll(dir, 0o755) // as mountData does
+		mendSwap(dir)
+		b, _ := os.ReadFile(dir + "/dunlin.yaml")
+		return string(b)
+	}
+	if dir := begin(); swap(dir) != nil || content(dir) != "new" {
+		t.Error("the new one is not there")
+	}
+	dir := begin()
+	if err := os.Rename(dir, dir+".old"); err != nil { // swap's first half
+		t.Fatal(err)
+	}
+	if got := content(dir); got != "old" {
+		t.Errorf("after a power cut in between: %q", got)
+	}
+}
+
+func TestReportsOfPartsStandTogether(t *testing.T) {
+	dir := t.TempDir()
+	read := func() string { b, _ := os.ReadFile(filepath.Join(dir, errorsFile)); return string(b) }
+	if err := writeReports(dir, map[string]string{"wifi": "no such network\nhelp", "data": "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := read(), "data: gone\r\n\r\nwifi: no such network\r\nhelp\r\n\r\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for range 2 {
+		if err := writeReports(dir, nil); err != nil || read() != "" {
+			t.Errorf("when all is well: %q, %v", read(), err)
+		}
+	}
+}
+
+func TestHostNames(t *testing.T) {
+	for name, good := range map[string]bool{"barn": true, "barn-2": true, "-barn": false, "a b": false, "ü": false, strings.Repeat("a", 64): false} {
+		if hostname.MatchString(name) != good {
+			t.Errorf("%q: not %v", name, good)
+		}
+	}
+}
+
+func TestLife(t *testing.T) {
+	start := time.Now()
+	l := &life{sign: start}
+	p := &os.Process{}
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	l.started(p, start)
+	if l.overdue(at(startTime)) != nil || l.overdue(at(startTime+1)) != p {
+		t.Error("a start takes as long as it may, and no longer")
+	}
+	l.told("READY=1\nSTATUS=2 clients", at(time.Second))
+	if ready, status := l.isReady(); !ready || status != "2 clients" {
+		t.Errorf("%v, %q", ready, status)
+	}
+	if l.overdue(at(time.Second+silence)) != nil || l.overdue(at(time.Second+silence+1)) != p {
+		t.Error("silence is noticed when it is one")
+	}
+	l.told("WATCHDOG=1\nSTATUS=3 clients\n", at(time.Minute))
+	if l.overdue(at(time.Minute+silence)) != nil {
+		t.Error("a sign of life is none")
+	}
+	l.ended()
+	l.started(p, at(2*time.Minute)) // a start is no sign of life
+	if !l.lives(at(time.Minute+longSilence)) || l.lives(at(time.Minute+longSilence+1)) {
+		t.Error("the machine's own end comes at the wrong time")
+	}
+}
+
+func TestEventsOfTheKernel(t *testing.T) {
+	for event, want := range map[string]string{
+		"add@/devices/usb1/tty/ttyUSB0\x00ACTION=add\x00DEVNAME=ttyUSB0\x00SEQNUM=7\x00": "ttyUSB0",
+		"remove@/devices/usb1/tty/ttyUSB0\x00ACTION=remove\x00DEVNAME=ttyUSB0\x00":       "",
+		"add@/devices/usb1\x00ACTION=add\x00":                                            "",
+		"add@/devices/usb1\x00DEVNAME=bus/usb/001/002\x00":                               "",
+		"add@/x\x00DEVNAME=../../etc/passwd\x00":                                         "",
+		"":                                                                               "",
+	} {
+		if got := addedDevice([]byte(event)); got != want {
+			t.Errorf("%q: %q, want %q", event, got, want)
+		}
+	}
+	for name, want := range map[string]int{"gpiochip0": gpio, "i2c-1": i2c, "spidev0.0": spi, "ttyUSB0": dialout, "ttyS0": dialout, "tty1": 0, "mmcblk0": 0, "ttyS": 0, "mem": 0} {
+		if got := groupOf(name); got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+}
+
+func TestKeepStartsAPartAgain(t *testing.T) {
+	b := newBoard()
+	ctx, stop := context.WithCancel(t.Context())
+	runs := 0
+	b.keep(ctx, part{"part", func(context.Context) error {
+		if runs++; runs == 2 {
+			stop()
+		}
+		return os.ErrInvalid
+	}})
+	if runs != 2 {
+		t.Errorf("%d runs", runs)
+	}
+}
