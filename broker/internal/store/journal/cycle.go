@@ -88,7 +88,10 @@ func (j *Journal) settled(t taken, synced, failed bool) {
 	m.Lock()
 	m.written, m.writing = t.last, 0
 	if synced {
-		m.synced, m.oldest = t.last, time.Now()
+		m.synced, m.oldest, m.always = t.last, time.Now(), 0
+		if i := slices.IndexFunc(m.entries, func(e entry) bool { return e.always }); i >= 0 {
+			m.always = m.entries[i].sequence
+		}
 	}
 	if failed {
 		m.stats.Failures++
@@ -126,7 +129,7 @@ func (j *Journal) degrade(err error) {
 	m.failed.from, m.failed.to = j.durable(), m.last
 	m.err, m.writing = err, 0
 	j.lame.Store(true)
-	m.written, m.synced = m.last, m.last
+	m.written, m.synced, m.always = m.last, m.last, 0
 	m.bytes, m.entries = m.bytes[:0], m.entries[:0]
 	wake := j.decided()
 	m.Unlock()

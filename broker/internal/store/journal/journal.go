@@ -63,7 +63,7 @@ type Journal struct {
 		entries   []entry // their records
 		writing   int     // bytes that Run has taken and not yet written
 		last      uint64  // sequence of the newest record
-		always    uint64  // of the newest that asked to be synced
+		always    uint64  // of the first that asked to be synced and is not; 0 for none
 		written   uint64  // reached the page cache
 		synced    uint64  // reached the disk
 		oldest    time.Time
@@ -179,7 +179,7 @@ func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
 		j.checkpoint.last = f.checkpoints[0]
 	}
 	j.mu.last = r.last
-	j.mu.written, j.mu.synced, j.mu.always = r.last, r.last, r.last
+	j.mu.written, j.mu.synced = r.last, r.last
 	j.mu.stats.BadPages = r.report.BadPages
 	j.wantCheckpoint = len(w.damaged) > 0 // what is left of damaged files goes into whole ones
 }
@@ -199,7 +199,7 @@ func (j *Journal) Append(kind byte, body []byte, always bool) (sequence uint64) 
 	if m.synced == m.last-1 {
 		m.oldest = time.Now()
 	}
-	if always {
+	if always && m.always == 0 {
 		m.always = m.last
 	}
 	m.bytes = append(m.bytes, body...)
@@ -268,13 +268,14 @@ func (j *Journal) status(sequence uint64) (bool, error) {
 
 // durable is the sequence that may be promised; the caller holds mu. Records
 // that wait for the interval are as safe as they ask when they are written,
-// but not before those in front of them that ask for more.
+// but not before those in front of them that ask for more. It never falls: who
+// was told that a sequence is decided may rely on it.
 func (j *Journal) durable() uint64 {
 	m := &j.mu
-	if m.synced >= min(m.always, m.written) {
-		return m.written
+	if m.always > 0 {
+		return min(m.written, m.always-1)
 	}
-	return m.synced
+	return m.written
 }
 
 // Notify calls wake once, from any goroutine and maybe at once, when Status of
