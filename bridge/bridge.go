@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -112,6 +113,9 @@ func (b *Bridge) Stats() Stats {
 	if w := b.window.Load(); w != nil {
 		n, since, _ := w.inFlight()
 		s.judge(now, n, since)
+	}
+	if s.State == Up && len(s.NotSubscribed) > 0 {
+		s.Class, s.Reason = ClassRefused, "not subscribed to "+strings.Join(s.NotSubscribed, ", ")
 	}
 	if n := s.Queue.Messages; n > 0 && s.Rate > 0.01 {
 		s.Drain = time.Duration(float64(n) / s.Rate * 1e9)

@@ -28,8 +28,14 @@ type plan struct {
 	maxQoS     *mqtt.QoS
 	noRetain   bool
 	noPing     bool
-	echo       bool          // sends everything back
-	raw        []byte        // sent after CONNACK
+	echo       bool              // sends everything back
+	raw        []byte            // sent after CONNACK
+	hello      []byte            // sent in place of CONNACK
+	props      packet.Properties // of CONNACK
+	present    bool              // Session Present whatever is true
+	twice      bool              // each acknowledgement twice, and one of a PUBLISH that never was
+	suback     func([]packet.Filter) []mqtt.ReasonCode
+	bytewise   bool          // one byte at a time
 	delay      time.Duration // before each acknowledgement
 	// publish decides about the n-th PUBLISH of the connection, from 1.
 	publish  func(n int, p *packet.View) verdict
@@ -82,6 +88,7 @@ type fakeServer struct {
 		goodbyes  []mqtt.ReasonCode // DISCONNECT from the bridge
 		acks      []string          // PUBACK, PUBREC, PUBREL, PUBCOMP from the bridge
 		filters   []string
+		pings     int
 		maxFlight int // most PUBLISH packets unanswered at a time
 		open      []net.Conn
 	}
@@ -176,7 +183,13 @@ func (c *fakeConn) write() {
 			_ = c.c.Close()
 			continue
 		}
-		_, _ = c.c.Write(p)
+		if !c.plan.bytewise {
+			_, _ = c.c.Write(p)
+			continue
+		}
+		for i := range p {
+			_, _ = c.c.Write(p[i : i+1])
+		}
 	}
 }
 
@@ -256,6 +269,9 @@ func (c *fakeConn) handle(v *packet.View) bool {
 	case packet.SUBSCRIBE:
 		c.subscribe(v)
 	case packet.PINGREQ:
+		s.mu.Lock()
+		s.mu.pings++
+		s.mu.Unlock()
 		if !c.plan.noPing {
 			c.send(&packet.View{Type: packet.PINGRESP})
 		}
@@ -287,7 +303,7 @@ func (c *fakeConn) connect(v *packet.View) bool {
 		s.mu.session = false
 		clear(s.mu.received)
 	}
-	a := packet.View{Type: packet.CONNACK, Reason: p.connack, SessionPresent: s.mu.session && p.connack == 0}
+	a := packet.View{Type: packet.CONNACK, Reason: p.connack, SessionPresent: s.mu.session && p.connack == 0 || p.present, Properties: p.props}
 	if p.connack == 0 {
 		s.mu.session = true
 	}
@@ -311,7 +327,11 @@ func (c *fakeConn) connect(v *packet.View) bool {
 		a.Properties.Has |= packet.HasAuthMethod
 		a.Properties.AuthMethod = []byte(p.authMethod)
 	}
-	c.send(&a)
+	if p.hello != nil {
+		c.out <- p.hello
+	} else {
+		c.send(&a)
+	}
 	if p.raw != nil {
 		c.out <- p.raw
 	}
@@ -384,6 +404,11 @@ func (c *fakeConn) answer(w seen, code mqtt.ReasonCode) {
 			c.landed(w.id)
 		}
 		c.send(a)
+		if c.plan.twice {
+			c.send(a)
+			c.send(&packet.View{Type: packet.PUBCOMP, ID: 60001})
+			c.send(&packet.View{Type: packet.PUBACK, ID: 60002, Reason: 0x87})
+		}
 	}
 	if c.plan.delay == 0 {
 		done()
@@ -412,6 +437,9 @@ func (c *fakeConn) subscribe(v *packet.View) {
 		a.Reasons = append(a.Reasons, mqtt.ReasonCode(f.QoS))
 	}
 	c.s.mu.Unlock()
+	if c.plan.suback != nil {
+		a.Reasons = c.plan.suback(v.Filters)
+	}
 	c.send(a)
 	for i, m := range c.plan.send {
 		p := &packet.View{Type: packet.PUBLISH, Publish: packet.Publish{
@@ -432,6 +460,12 @@ func (s *fakeServer) payloads() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.mu.got)
+}
+
+func (s *fakeServer) pinged() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.pings
 }
 
 func (s *fakeServer) publishes() []seen {

@@ -55,7 +55,7 @@ func (l *link) sendStatus(ctx context.Context) error {
 		o.id = statusID
 	}
 	packet, err := l.up.encode(&o)
-	if err != nil {
+	if n := l.lim.packetSize; err != nil || n > 0 && len(packet) > int(n) { // [MQTT-3.2.2-15]
 		return err
 	}
 	_, err = l.write(ctx, time.Now(), 0, &o, packet)

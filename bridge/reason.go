@@ -53,11 +53,14 @@ func failf(c Class, format string, args ...any) *failure {
 	return &failure{class: c, err: fmt.Errorf(format, args...)}
 }
 
+// reasonBytes is how much of a Reason String is repeated in states and the log.
+const reasonBytes = 200
+
 // refusal is a failure by a Reason Code of the server's CONNACK or DISCONNECT.
 func refusal(packet string, code mqtt.ReasonCode, reason string) *failure {
 	f := failf(classOf(code), "server sent %s: %s (0x%02x)", packet, code, byte(code))
 	if reason != "" {
-		f = failf(f.class, "%w: %q", f.err, reason)
+		f = failf(f.class, "%w: %q", f.err, reason[:min(len(reason), reasonBytes)])
 	}
 	f.code = code
 	return f

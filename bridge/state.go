@@ -90,6 +90,9 @@ type Stats struct {
 	Duplicate uint64 // QoS 2 messages from upstream that were resent and not published again
 	Rejected  uint64 // messages from upstream that the local broker refused, no route wanted, or that looped
 	Refusals  map[mqtt.ReasonCode]uint64
+	// NotSubscribed are the filters of In that the server did not take, each
+	// with the reason, on the latest connection that asked.
+	NotSubscribed []string
 }
 
 // Unaccounted is what was accepted and is neither acknowledged, in flight or

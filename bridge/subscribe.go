@@ -18,27 +18,52 @@ func (l *link) subscribe(ctx context.Context) error {
 	if err := l.unsubscribe(ctx, wanted); err != nil {
 		return err
 	}
+	var refused []string
 	for chunk := range slices.Chunk(wanted, subscribeChunk) {
-		for i := range chunk {
-			chunk[i].QoS = min(chunk[i].QoS, l.lim.maximumQoS)
-		}
-		codes, err := l.up.subscribe(ctx, chunk)
-		var fatal *failure
-		if errors.As(err, &fatal) {
+		not, err := l.ask(ctx, chunk)
+		if refused = append(refused, not...); err != nil {
 			return err
 		}
-		if err != nil {
-			l.b.o.Log.Warn("upstream cannot subscribe", "bridge", l.b.o.Name, "err", err)
-			continue
-		}
-		l.answered.Store(true)
-		for i, s := range chunk {
-			if i < len(codes) && codes[i].Failed() {
-				l.b.o.Log.Warn("upstream refuses a subscription", "bridge", l.b.o.Name, "topic", s.Filter, "reason", codes[i].String())
+	}
+	l.b.status.update(func(s *Stats) { s.NotSubscribed = refused })
+	return nil
+}
+
+// ask subscribes to filters, and returns those that the server does not take
+// with the reason. One that cannot be asked for does not cost the others.
+func (l *link) ask(ctx context.Context, subs []mqtt.Subscription) (refused []string, err error) {
+	for i := range subs {
+		subs[i].QoS = min(subs[i].QoS, l.lim.maximumQoS)
+	}
+	codes, err := l.up.subscribe(ctx, subs)
+	var fatal *failure
+	switch {
+	case errors.As(err, &fatal):
+		return nil, err
+	case err != nil && len(subs) > 1:
+		for i := range subs {
+			not, err := l.ask(ctx, subs[i:i+1])
+			if refused = append(refused, not...); err != nil {
+				return refused, err
 			}
 		}
+		return refused, nil
+	case err != nil:
+		return []string{l.notSubscribed(subs[0].Filter, err.Error())}, nil
 	}
-	return nil
+	l.answered.Store(true)
+	for i, s := range subs {
+		if codes[i].Failed() {
+			refused = append(refused, l.notSubscribed(s.Filter, codes[i].String()))
+		}
+	}
+	return refused, nil
+}
+
+// notSubscribed tells of a filter that nothing will come of.
+func (l *link) notSubscribed(filter, reason string) string {
+	l.b.o.Log.Warn("upstream refuses a subscription", "bridge", l.b.o.Name, "topic", filter, "reason", reason)
+	return filter + ": " + reason
 }
 
 // filtersEnd separates filters in the file; none holds it [MQTT-1.5.4-2].

@@ -112,8 +112,8 @@ func connectUpstream(ctx context.Context, c net.Conn, o *Options, in login, cb c
 	}
 	o.Profile.restrict(&u.lim)
 	u.noNack = o.Profile.NoNack
-	if u.lim.keepAlive == 0 {
-		u.lim.keepAlive = o.KeepAlive
+	if u.lim.keepAlive == 0 || u.lim.keepAlive > o.KeepAlive {
+		u.lim.keepAlive = o.KeepAlive // a server that waits longer, or for ever, does not make us deaf
 	}
 	cb.connected(u.lim)
 	pctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -133,7 +133,10 @@ func (u *upstream) handshake(ctx context.Context, connect *packet.View) error {
 		return err
 	}
 	var v packet.View
-	err := u.next(&v)
+	err := u.wire.speaks()
+	if err == nil {
+		err = u.next(&v)
+	}
 	switch {
 	case !unblock() && ctx.Err() != nil:
 		return ctx.Err()
@@ -176,7 +179,7 @@ func allowed(version mqtt.Version, v *packet.View) limits {
 		l.maximumQoS = p.MaximumQoS
 	}
 	if p.Has&packet.HasServerKeepAlive != 0 {
-		l.keepAlive = max(time.Duration(p.ServerKeepAlive)*time.Second, time.Second)
+		l.keepAlive = time.Duration(p.ServerKeepAlive) * time.Second // 0: it does not watch
 	}
 	l.retain = p.Has&packet.HasRetainAvailable == 0 || p.RetainAvailable != 0
 	l.wildcard = p.Has&packet.HasWildcardAvailable == 0 || p.WildcardAvailable != 0

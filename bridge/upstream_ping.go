@@ -45,8 +45,11 @@ func (u *upstream) pingOnce(ctx context.Context) error {
 	}
 	// What the kernel holds back on a slow link leaves before the PINGREQ.
 	held := time.Duration(u.wire.unheard()) * time.Second / slowestLink
-	if err := sleep(ctx, pingTimeout+held); err != nil {
-		return err
+	// A Keep Alive shorter than that goes on meanwhile.
+	for left := pingTimeout + held; left > 0 && u.wire.lastRead.Load() == before; left -= u.lim.keepAlive {
+		if err := sleep(ctx, min(left, u.lim.keepAlive)); err != nil {
+			return err
+		}
 	}
 	// While nobody reads, because the local broker is slow, the silence is ours.
 	if u.wire.lastRead.Load() == before && u.wire.waiting.Load() {

@@ -67,7 +67,10 @@ func (u *upstream) release(id uint16) error {
 	return u.send(&packet.View{Type: packet.PUBREL, ID: id})
 }
 
-var errWildcards = errors.New("the server has no wildcard subscriptions")
+var (
+	errWildcards = errors.New("the server has no wildcard subscriptions")
+	errTooLarge  = errors.New("the server takes no packet of this size")
+)
 
 // subscribe sends one SUBSCRIBE and waits for its SUBACK, at most 10 s. The
 // codes are in the order of subs. An error that is not a *failure means that
@@ -82,6 +85,9 @@ func (u *upstream) subscribe(ctx context.Context, subs []mqtt.Subscription) ([]m
 			Filter: []byte(s.Filter), QoS: s.QoS, NoLocal: s.NoLocal,
 			RetainAsPublished: s.RetainAsPublished, RetainHandling: s.RetainHandling,
 		})
+	}
+	if n := int(u.lim.packetSize); n > 0 && len(packet.Append(nil, u.version, v)) > n { // [MQTT-3.2.2-15]
+		return nil, errTooLarge
 	}
 	codes, err := u.asks(ctx, v)
 	if err == nil && len(codes) != len(subs) {

@@ -79,6 +79,19 @@ func (w *wire) next() ([]byte, error) {
 	}
 }
 
+// speaks waits for the first bytes and fails when they begin no answer to
+// CONNECT: another protocol's greeting may look like a packet that never ends.
+func (w *wire) speaks() error {
+	if err := w.fill(); err != nil {
+		return err
+	}
+	switch packet.Type(w.in[0] >> 4) {
+	case packet.CONNACK, packet.AUTH, packet.DISCONNECT:
+		return nil
+	}
+	return failf(ClassProtocol, "the server does not speak MQTT here: its answer begins with %q", w.in[:min(len(w.in), 16)])
+}
+
 // fill reads once.
 func (w *wire) fill() error {
 	rest := w.in[w.start:]
