@@ -70,8 +70,8 @@ func (c *card) run(images string, play func(*card)) error {
 func (c *card) file() string { return filepath.Join(c.dir, "card") }
 
 // power gives the board power.
-func (c *card) power(b emulator.Board, more string) bool {
-	m, err := b.Boot(c.file(), emulator.Options{Slot: slots.SlotA.Number, Ports: []int{1883}, Append: more})
+func (c *card) power(b emulator.Board) bool {
+	m, err := b.Boot(c.file(), emulator.Options{Slot: slots.SlotA.Number, Ports: []int{1883}})
 	if err != nil {
 		return c.check("the board starts", err)
 	}

@@ -7,12 +7,9 @@ import (
 	"github.com/dunlin-mqtt/dunlin/build/image/emulator"
 )
 
-// network is given by the kernel itself.
-const network = "ip=10.0.2.15::10.0.2.2:255.255.255.0::usb0:off"
-
 // playRaspi0 is the way of a user who puts nothing on the card.
 func playRaspi0(c *card) {
-	if !c.power(emulator.Raspi0, network) {
+	if !c.power(emulator.Raspi0) {
 		return
 	}
 	address := c.m.Address(1883)

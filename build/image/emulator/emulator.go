@@ -140,6 +140,16 @@ func (m *Machine) Said() string {
 	return strings.ReplaceAll(string(text), "\r", "")
 }
 
+// Lines are those lines of the console that begin with a text.
+func (m *Machine) Lines(prefix string) (lines []string) {
+	for line := range strings.Lines(m.Said()) {
+		if strings.HasPrefix(line, prefix) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
 // Says waits until the console has said a text.
 func (m *Machine) Says(text string, patience time.Duration) error {
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {

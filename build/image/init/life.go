@@ -42,14 +42,15 @@ func (l *life) ended() {
 	l.process, l.ready, l.status = nil, false, "not running"
 }
 
-// told takes a datagram of dunlin, as sd_notify(3) describes them.
-func (l *life) told(text string, now time.Time) {
+// told takes a datagram of dunlin, as sd_notify(3) describes them, and tells
+// whether it is the first that says that dunlin serves.
+func (l *life) told(text string, now time.Time) (first bool) {
 	l.Lock()
 	defer l.Unlock()
 	for line := range strings.Lines(text) {
 		switch name, value, _ := strings.Cut(strings.TrimSpace(line), "="); name {
 		case "READY":
-			l.ready = true
+			first, l.ready = !l.ready, true
 			l.silent, l.sign = now, now
 		case "WATCHDOG":
 			l.silent, l.sign = now, now
@@ -57,6 +58,7 @@ func (l *life) told(text string, now time.Time) {
 			l.status = value
 		}
 	}
+	return first
 }
 
 // isReady tells whether dunlin says that it serves, and its own words about it.
@@ -108,7 +110,9 @@ func (b *board) notifications(ctx context.Context) error {
 		c.SetReadDeadline(time.Now().Add(5 * time.Second)) // fails only when closed
 		n, err := c.Read(buf)
 		if err == nil {
-			b.life.told(string(buf[:n]), time.Now())
+			if b.life.told(string(buf[:n]), time.Now()) {
+				b.logf("the gateway serves")
+			}
 		} else if !os.IsTimeout(err) {
 			return err
 		}

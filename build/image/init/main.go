@@ -25,6 +25,9 @@ func main() {
 	unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_OFF)
 	// No program that init starts ever gets more rights than it is given.
 	syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	if err := loopback(); err != nil {
+		b.logf("loopback: %v", err)
+	}
 	b.loadModules()
 	b.readBoot()
 	b.mountData()

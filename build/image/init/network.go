@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
@@ -15,15 +18,43 @@ func (b *board) network(ctx context.Context) error {
 		b.logf("the clock was %v behind the time kept", behind)
 	}
 	return network.Run(ctx, network.Options{
-		Name:   b.name,
-		Clock:  sntp.System{},
-		State:  keptDir,
-		Resolv: "/run/resolv.conf",
-		Logf:   b.logf,
-		Problem: func(part, text string) {
-			if text != "" {
-				b.logf("%s: %s", part, text)
-			}
-		},
+		Name:    b.name,
+		Static:  b.static(),
+		Clock:   sntp.System{},
+		State:   keptDir,
+		Resolv:  "/run/resolv.conf",
+		Logf:    b.logf,
+		Problem: b.report,
 	})
+}
+
+// static is what the user's network.txt says; with a mistake in it, DHCP is
+// better than nothing.
+func (b *board) static() network.Static {
+	text, err := readSmall(filepath.Join(keptDir, networkFile), 16<<10)
+	if err != nil || text == nil {
+		return network.Static{}
+	}
+	s, err := network.ParseStatic(text)
+	if err != nil {
+		b.report("network", err.Error())
+		return network.Static{}
+	}
+	return s
+}
+
+// loopback lets programs on this machine talk to one another: the kernel
+// gives the link its address when it comes up.
+func loopback() error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	r, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, r)
 }
