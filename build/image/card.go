@@ -125,24 +125,11 @@ func (b *build) card() error {
 
 // seal writes the manifest of the slots' contents behind them, as an update does.
 func (b *build) seal(f *os.File) error {
-	seconds, err := strconv.ParseInt(b.epoch, 10, 64)
-	if err != nil {
-		return err
-	}
-	contents, err := os.Open(b.product(".slot"))
-	if err != nil {
-		return err
-	}
-	defer contents.Close()
-	m, err := slots.Describe(contents, b.board, b.version, time.Unix(seconds, 0))
-	if err != nil {
-		return err
-	}
 	for _, p := range []slots.Partition{slots.SlotA, slots.SlotB} {
 		if p.Number == slots.SlotB.Number && b.oneSlot {
 			break
 		}
-		if _, err := f.WriteAt(m.SealOf(), p.Offset()+slots.MaxContents); err != nil {
+		if _, err := f.WriteAt(b.manifest.SealOf(), p.Offset()+slots.MaxContents); err != nil {
 			return err
 		}
 	}

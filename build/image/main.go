@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/slots"
+	"github.com/dunlin-mqtt/dunlin/build/image/update"
 )
 
 func main() {
@@ -35,11 +38,14 @@ func run(name, out string, compress bool) error {
 		what string
 		do   func() error
 	}{
+		{"key of updates", b.updateKey},
 		{"programs", b.programs},
 		{"first file system", b.rootfs},
 		{"slot", b.slotTree},
 		{"partitions", b.partitions},
+		{"manifest", b.describe},
 		{"card", b.card},
+		{"update", b.updateFile},
 		{"licences", b.licences},
 	} {
 		if err := step.do(); err != nil {
@@ -66,6 +72,9 @@ type build struct {
 	root           string // of dunlin's sources
 	epoch          string // seconds since 1970 that everything is dated with
 	begin          time.Time
+	key            update.SecretKey
+	contents       []byte // of the slot
+	manifest       *slots.Manifest
 }
 
 func newBuild(board string, k kind, out string) (*build, error) {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
@@ -34,19 +35,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 4 this is no image of dunlin,
 5 refused.
 `
 
-// updateSocket is where the first process of dunlin's image listens. What is
-// said there is in build/image/update/server.go.
-const updateSocket = "/run/dunlin/update.sock"
-
-// updateSilence is how long it may say nothing, after the whole file came too:
-// it reads the slot back.
-const updateSilence = 2 * time.Minute
-
 func runUpdate(ctx context.Context, args []string, s streams) int {
 	set := flags.New("update")
 	status := set.Bool("status", false, "what became of the last update")
 	older := set.Bool("downgrade", false, "install a version that is older than what runs")
-	socket := set.String("socket", updateSocket, "the updater's `socket`")
+	socket := set.String("socket", api.UpdateSocket, "the updater's `socket`")
 	if code, done := parseFlags(set, args, s, func(w io.Writer) { printHelp(w, updateHelp, set) }); done {
 		return code
 	}
@@ -112,7 +105,7 @@ func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code
 	u.begin = time.Now()
 	lines := bufio.NewScanner(nc)
 	for {
-		nc.SetReadDeadline(time.Now().Add(updateSilence))
+		nc.SetReadDeadline(time.Now().Add(api.UpdateSilence))
 		if !lines.Scan() {
 			break
 		}

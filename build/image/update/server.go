@@ -34,6 +34,7 @@ const (
 	connections = 4                // at a time; more are closed at once
 	patience    = 30 * time.Second // for a client that should say or take something
 	progressGap = 250 * time.Millisecond
+	farewell    = time.Second // from the last sentence to the restart: it may have a network to cross
 )
 
 // serve listens until ctx ends, and waits for its connections.
@@ -146,7 +147,12 @@ func (u *Updater) take(ctx context.Context, t *talk, in io.Reader, older bool) {
 	}
 	u.note(rec)
 	t.say("ok %s is written to slot %d; the gateway restarts to try it, and keeps %s if it does not prove itself", rec.Version, rec.Slot, rec.From)
-	t.c.Close() // the sentence is on its way before everything ends
+	t.c.Close()
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(farewell):
+	}
 	u.Restart(TryBoot)
 	<-ctx.Done() // nothing else is written until the end
 }

@@ -37,6 +37,7 @@ type Options struct {
 	// change; Reloaded is how the last one went, nil if there was none.
 	Reload   func(dry bool) (*Reload, error)
 	Reloaded func() *Reloaded
+	Updater  string // its socket; empty: UpdateSocket
 	Log      *slog.Logger
 }
 
@@ -77,6 +78,7 @@ func (a *API) ServePort(ctx context.Context, ln net.Listener) error {
 func (a *API) server(who func(*call) *Problem) *http1.Server {
 	return &http1.Server{
 		Log:    a.Log,
+		Stream: func(r *http1.Request) bool { return r.Method == "POST" && r.Path == updatePath },
 		Refuse: func(w *http1.Writer, status int, why string) { reply(w, status, problem(status, "%s", why)) },
 		Handler: func(ctx context.Context, w *http1.Writer, r *http1.Request) {
 			c := &call{Request: r, a: a, ctx: ctx, w: w}

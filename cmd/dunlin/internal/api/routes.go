@@ -38,6 +38,8 @@ func init() {
 		{"POST", "/api/v1/publish", admin, "publish a message: topic, payload or payload_b64, qos, retain", "", nil, publish},
 		{"DELETE", "/api/v1/retained", admin, "clear the retained messages that a filter matches", "filter,dry_run", Cleared{}, clearRetained},
 		{"GET", "/api/v1/backup", admin, "everything that is kept, for 'dunlin restore'; it holds payloads", "", nil, backup},
+		{"POST", "/api/v1/update", admin, "install the update file in the body, on a machine with dunlin's image, which restarts to try it; downgrade=true for an older one", "downgrade", Updated{}, takeUpdate},
+		{"GET", "/api/v1/update", viewer, "what runs there, and what became of the last update", "", Updated{}, takeUpdate},
 		{"POST", "/api/v1/reload", admin, "carry out the configuration anew; all of it or, with a mistake, nothing", "dry_run", Reload{}, reload},
 		{"GET", "/api/v1/history", viewer, "numbers of the recent past whose names begin with one of series, with commas between; span in seconds", "series,span,points", History{}, pastSeries},
 		{"GET", "/api/v1/logs", viewer, "the newest lines of the log", "level,part,q,after,limit", Logs{}, logs},

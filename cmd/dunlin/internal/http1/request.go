@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -38,6 +39,9 @@ type Request struct {
 	Header Header
 	Body   []byte
 	Conn   net.Conn // for the addresses of both sides
+	// Rest is the body of a request that Server.Stream wants so: it is read as it
+	// comes, each Read in the Server's patience, and Body is empty.
+	Rest io.Reader
 
 	length int  // of the body, in bytes
 	old    bool // HTTP/1.0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -26,6 +27,9 @@ type Server struct {
 	Connections int
 	// Body is the largest body in bytes; default 1 MiB.
 	Body int
+	// Stream reports whether a request's body, of any length, is for the Handler
+	// to read. Its connection ends with it.
+	Stream func(*Request) bool
 	// Patience bounds each wait for a client that has begun something: a head,
 	// a body, taking an answer. Default 10 s. Between requests it may be
 	// silent for six times as long.
@@ -189,8 +193,12 @@ func (c *conn) next() (*Request, *refusal, error) {
 	if wrong != nil {
 		return nil, wrong, nil
 	}
-	wrong, err := c.body(r)
 	r.Conn = c.nc
+	if c.s.Stream != nil && c.s.Stream(r) {
+		r.Rest, r.close = &rest{c: c, r: r}, true
+		return r, nil, nil
+	}
+	wrong, err := c.body(r)
 	return r, wrong, err
 }
 
@@ -202,9 +210,7 @@ func (c *conn) body(r *Request) (*refusal, error) {
 	if r.length > most {
 		return &refusal{413, "the body is too large"}, nil
 	}
-	if r.length > 0 && r.Header.Get("expect") != "" && len(c.buf) == 0 {
-		(&Writer{c: c}).write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
-	}
+	c.goOn(r)
 	c.nc.SetReadDeadline(time.Now().Add(c.s.patience()))
 	for len(c.buf) < r.length {
 		if err := c.read(r.length); err != nil {
@@ -214,6 +220,43 @@ func (c *conn) body(r *Request) (*refusal, error) {
 	r.Body = append([]byte(nil), c.buf[:r.length]...)
 	c.buf = c.buf[r.length:]
 	return nil, nil
+}
+
+// goOn tells a client that waits for it to send its body (RFC 9110, 10.1.1).
+func (c *conn) goOn(r *Request) {
+	if r.length > 0 && r.Header.Get("expect") != "" && len(c.buf) == 0 {
+		(&Writer{c: c}).write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	}
+}
+
+// rest is what of a body has not been read.
+type rest struct {
+	c     *conn
+	r     *Request
+	begun bool
+}
+
+func (s *rest) Read(p []byte) (n int, err error) {
+	if s.r.length == 0 {
+		return 0, io.EOF
+	}
+	if !s.begun {
+		s.begun = true
+		s.c.goOn(s.r)
+	}
+	p = p[:min(len(p), s.r.length)]
+	if len(s.c.buf) > 0 {
+		n = copy(p, s.c.buf)
+		s.c.buf = s.c.buf[n:]
+	} else {
+		s.c.nc.SetReadDeadline(time.Now().Add(s.c.s.patience()))
+		n, err = s.c.nc.Read(p)
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	s.r.length -= n
+	return n, err
 }
 
 // read adds to buf, which holds less than most bytes, and grows only with what
