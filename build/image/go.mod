@@ -13,7 +13,10 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require golang.org/x/crypto v0.58.0
+require (
+	github.com/mdlayher/genetlink v1.4.0
+	golang.org/x/crypto v0.58.0
+)
 
 require (
 	github.com/google/go-cmp v0.7.0 // indirect

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/wifi"
 )
 
 // network keeps the links' addresses and name servers, and the clock.
@@ -20,6 +21,7 @@ func (b *board) network(ctx context.Context) error {
 	return network.Run(ctx, network.Options{
 		Name:    b.name,
 		Static:  b.static(),
+		WiFi:    b.wifi(),
 		Clock:   sntp.System{},
 		State:   keptDir,
 		Resolv:  "/run/resolv.conf",
@@ -41,6 +43,24 @@ func (b *board) static() network.Static {
 		return network.Static{}
 	}
 	return s
+}
+
+// wifi is what the user's wifi.txt says, and makes the radio's driver ready;
+// nil without one, or with a mistake in it.
+func (b *board) wifi() *wifi.Config {
+	text, err := readSmall(filepath.Join(keptDir, wifiFile), 16<<10)
+	if err != nil || len(text) == 0 {
+		return nil
+	}
+	c, err := wifi.Parse(text)
+	if err != nil {
+		b.report("wifi", err.Error())
+		return nil
+	}
+	if err := wifi.Load("/lib/modules"); err != nil {
+		b.logf("wifi: %v", err) // without a driver there is no radio, which the station reports
+	}
+	return &c
 }
 
 // loopback lets programs on this machine talk to one another: the kernel

@@ -11,11 +11,13 @@ import (
 	"github.com/dunlin-mqtt/dunlin/build/image/network/dhcp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/link"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/wifi"
 )
 
 // Options say what Run is to do.
 type Options struct {
 	Name    string                  // the host's: a DHCP server and mDNS are told
+	WiFi    *wifi.Config            // of wifi.txt; nil: no radio is used
 	Static  Static                  // of network.txt
 	Clock   sntp.Clock              // nil: nobody sets it
 	State   string                  // the directory that lasts, for the time
@@ -82,6 +84,10 @@ func Run(ctx context.Context, o Options) error {
 	})
 	if o.Clock != nil {
 		parts.Go(func() { n.timekeeper().Run(ctx) })
+	}
+	if o.WiFi != nil {
+		s := wifi.Station{Config: *o.WiFi, Dial: wifi.Dial, Logf: o.Logf, Problem: func(text string) { o.Problem("wifi", text) }}
+		parts.Go(func() { s.Run(ctx) })
 	}
 	err = n.follow(ctx, changed, failed)
 	cancel()

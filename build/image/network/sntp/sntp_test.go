@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,60 +93,110 @@ func TestMajority(t *testing.T) {
 
 // wrong is a clock that is wrong, and writes down what is done about it.
 type wrong struct {
+	sync.Mutex
 	by            time.Duration
 	stepped, slew time.Duration
 }
 
-func (w *wrong) Now() time.Time                  { return time.Now().Add(w.by) }
-func (w *wrong) Step(offset time.Duration) error { w.stepped += offset; w.by += offset; return nil }
-func (w *wrong) Slew(offset time.Duration) error { w.slew += offset; return nil }
+func (w *wrong) is() (by, stepped, slew time.Duration) {
+	w.Lock()
+	defer w.Unlock()
+	return w.by, w.stepped, w.slew
+}
+
+func (w *wrong) set(by time.Duration) {
+	w.Lock()
+	defer w.Unlock()
+	w.by = by
+}
+
+func (w *wrong) Now() time.Time {
+	by, _, _ := w.is()
+	return time.Now().Add(by)
+}
+
+func (w *wrong) Step(offset time.Duration) error {
+	w.Lock()
+	defer w.Unlock()
+	w.stepped += offset
+	w.by += offset
+	return nil
+}
+
+func (w *wrong) Slew(offset time.Duration) error {
+	w.Lock()
+	defer w.Unlock()
+	w.slew += offset
+	return nil
+}
+
+// network is five servers: three that are right, a liar, and one that does
+// not want to be asked.
+type network struct {
+	sync.Mutex
+	clock *wrong
+	up    bool
+	asked map[string]int
+}
+
+func (n *network) raise() {
+	n.Lock()
+	defer n.Unlock()
+	n.up = true
+}
+
+func (n *network) times(server string) int {
+	n.Lock()
+	defer n.Unlock()
+	return n.asked[server]
+}
+
+func (n *network) ask(_ context.Context, server string) (Sample, error) {
+	n.Lock()
+	defer n.Unlock()
+	n.asked[server]++
+	switch {
+	case !n.up:
+		return Sample{}, errors.New("no route")
+	case server == "deny":
+		return Sample{}, Kiss("DENY")
+	case server == "liar":
+		return Sample{Offset: 24 * time.Hour, Error: time.Millisecond}, nil
+	}
+	by, _, _ := n.clock.is()
+	return Sample{Offset: -by, Error: time.Millisecond}, nil
+}
 
 func TestClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		file := filepath.Join(t.TempDir(), "init", "clock")
 		clock := &wrong{by: -time.Hour}
-		up, asked := false, map[string]int{}
-		kissed := Kiss("DENY")
+		n := &network{clock: clock, asked: map[string]int{}}
 		wake := make(chan struct{})
-		one := make(chan struct{}, 1) // held by who touches the map
-		c := &Client{Clock: clock, File: file, Logf: t.Logf, Wake: wake, Servers: func() []string { return []string{"a", "b", "c", "liar", "deny"} }}
-		c.Ask = func(_ context.Context, server string) (Sample, error) {
-			one <- struct{}{}
-			defer func() { <-one }()
-			asked[server]++
-			switch {
-			case !up:
-				return Sample{}, errors.New("no route")
-			case server == "deny":
-				return Sample{}, kissed
-			case server == "liar":
-				return Sample{Offset: 24 * time.Hour, Error: time.Millisecond}, nil
-			}
-			return Sample{Offset: -clock.by, Error: time.Millisecond}, nil
-		}
+		c := &Client{Clock: clock, File: file, Logf: t.Logf, Wake: wake, Ask: n.ask, Servers: func() []string { return []string{"a", "b", "c", "liar", "deny"} }}
 		done := make(chan struct{})
 		go func() { defer close(done); c.Run(ctx) }()
 		time.Sleep(time.Minute)
-		if n := asked["a"]; n < 3 || n > 6 {
+		if n := n.times("a"); n < 3 || n > 6 {
 			t.Errorf("without a network: asked %d times in a minute", n)
 		}
-		up = true
+		n.raise()
 		wake <- struct{}{}
 		synctest.Wait()
-		if clock.by != 0 || clock.stepped != time.Hour {
-			t.Errorf("stepped by %v, still wrong by %v", clock.stepped, clock.by)
+		if by, stepped, _ := clock.is(); by != 0 || stepped != time.Hour {
+			t.Errorf("stepped by %v, still wrong by %v", stepped, by)
 		}
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
 		}
-		denied := asked["deny"]
-		clock.by = 100 * time.Millisecond
+		denied := n.times("deny")
+		clock.set(100 * time.Millisecond)
 		time.Sleep(20 * time.Minute)
-		if clock.slew != -100*time.Millisecond || clock.stepped != time.Hour {
-			t.Errorf("slewed by %v, stepped by %v", clock.slew, clock.stepped)
+		if _, stepped, slew := clock.is(); slew != -100*time.Millisecond || stepped != time.Hour {
+			t.Errorf("slewed by %v, stepped by %v", slew, stepped)
 		}
-		if asked["deny"] != denied {
+		if n.times("deny") != denied {
 			t.Error("asked a server that had sent a kiss of death")
 		}
 		cancel()
