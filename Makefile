@@ -75,8 +75,11 @@ crash: ## power cuts, failures and damage of the disk under the store: CRASH_STA
 	@SWEEP=$(or $(SWEEP),150) go test -count=1 -timeout 30m -run TestFaultSweep ./broker
 	@CRASH_STATES=4000 go run ./scripts/mutants -list crash.txt
 
-outage: ## 100,000 messages queued over a cut, and kills of both sides while they drain; local messages meanwhile: OUTAGE=100000 DRAIN=100000 LATENCY=400
+outage: drain ## as drain, and local messages while the server upstream fails: LATENCY=400
 	@LATENCY=$(or $(LATENCY),400) go test -count=1 -timeout 10m -v -run TestLocalMessagesDoNot ./cmd/dunlin
+
+.PHONY: drain
+drain: ## 100,000 messages queued over a cut, and kills of both sides while they drain, at AWS's limits too: OUTAGE=100000 DRAIN=100000
 	@OUTAGE=$(or $(OUTAGE),100000) go test -count=1 -timeout 60m -v -run TestOutage ./cmd/dunlin
 	@DRAIN=$(or $(DRAIN),100000) go test -count=1 -timeout 60m -v -run TestB14 ./bridge
 
