@@ -142,7 +142,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		}
 		f := classify(err, time.Now())
 		wait := b.down(f, up)
-		if sleep(ctx, wait) != nil {
+		if rest(ctx, wait, f.class) != nil {
 			break
 		}
 	}

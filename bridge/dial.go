@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/websocket"
 )
 
@@ -86,11 +87,12 @@ type dialer struct {
 	dial  func(ctx context.Context, server string) (net.Conn, error)
 	proxy *proxy // nil: none
 	adapt func(cfg *tls.Config, port string)
+	built time.Time
 	names resolver
 }
 
 func newDialer(o *Options) (*dialer, error) {
-	d := &dialer{tls: o.TLS, dial: o.Dial, adapt: o.Profile.configure, names: resolver{known: map[string]known{}}}
+	d := &dialer{tls: o.TLS, dial: o.Dial, adapt: o.Profile.configure, built: o.Built, names: resolver{known: map[string]known{}}}
 	d.names.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}
@@ -171,8 +173,14 @@ func (d *dialer) secure(ctx context.Context, c net.Conn, s server) (net.Conn, er
 		cfg.ServerName = s.host
 	}
 	d.adapt(cfg, s.port)
+	if time.Now().Before(d.built) {
+		withoutClock(cfg, d.built)
+	}
 	t := tls.Client(c, cfg)
 	err := within(ctx, c, tlsTimeout, "end of the handshake", func() error { return t.HandshakeContext(ctx) })
+	if now := time.Now(); err != nil && !mqtt.ClockSet(now) && classify(err, now).class == ClassTLSNotYetValid {
+		err = fmt.Errorf("%w; this machine's clock was never set; tls: {unset_clock: build-date} does without", err)
+	}
 	return t, err
 }
 

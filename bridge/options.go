@@ -74,6 +74,11 @@ type Options struct {
 	// count. The ServerName defaults to the server's host. Nil means the
 	// system's roots.
 	TLS func() (*tls.Config, error)
+	// Built is when the program was built; a clock that shows less was never
+	// set. While it does, a server's certificate is checked at the earliest time
+	// that it can be: when all of the chain was valid, but not before Built. Zero:
+	// by the clock in any case.
+	Built time.Time
 	// Proxy is http://host:port (CONNECT) or socks5://host:port, with user name
 	// and password before the host if it wants them. It resolves the server's
 	// name. Empty: none; the environment is not looked at.

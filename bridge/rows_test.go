@@ -131,6 +131,43 @@ func TestB04Certificates(t *testing.T) {
 	})
 }
 
+// A board without a clock reaches a server whose certificate began after its
+// 1970; what had ended when the program was built is refused.
+func TestB04WithoutAClock(t *testing.T) {
+	for name, tc := range map[string]struct {
+		host        string
+		from, until time.Duration
+		class       Class
+	}{
+		"issued after the program":   {"cloud.example", 40 * time.Hour, 49 * time.Hour, ""},
+		"valid when the program was": {"cloud.example", 0, 80 * time.Hour, ""},
+		"ended before the program":   {"cloud.example", -time.Hour, 5 * time.Hour, ClassTLSExpired},
+		"of another server":          {"other.example", 40 * time.Hour, 49 * time.Hour, ClassTLS},
+		"of an authority nobody has": {"", 40 * time.Hour, 49 * time.Hour, ClassTLS},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			a := cloudtest.NewAuthority()
+			signer := a
+			if tc.host == "" {
+				signer, tc.host = cloudtest.NewAuthority(), "cloud.example"
+			}
+			pair := signer.Issue(tc.host, tc.from, tc.until)
+			c, err := cloudtest.New(cloudtest.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr := &cloudtest.Transport{Cloud: c, TLS: func() *tls.Config { return &tls.Config{Certificates: []tls.Certificate{pair}} }}
+			r := against(t, c, func(o *Options) {
+				o.Servers, o.Dial, o.Built = []string{"mqtts://cloud.example"}, tr.Dial, time.Now().Add(10*time.Hour)
+				o.TLS = func() (*tls.Config, error) { return &tls.Config{RootCAs: a.Roots()}, nil }
+			})
+			after(time.Minute)
+			want(t, "class", r.Stats().Class, tc.class)
+			r.stop()
+		})
+	}
+}
+
 func TestB05SlowLink(t *testing.T) {
 	bubble(t, "at 5 kB/s all arrives over one connection, and never more than the window is on the way", func(t *testing.T) {
 		c, err := cloudtest.New(cloudtest.Options{})

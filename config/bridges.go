@@ -52,6 +52,8 @@ type BridgeTLS struct {
 	CA         Path     `yaml:"ca" doc:"PEM file with the authorities to trust; default: the system's"`
 	ServerName string   `yaml:"server_name" doc:"name that the certificate must have; default: the server's host"`
 	ALPN       []string `yaml:"alpn" doc:"protocols to offer, as x-amzn-mqtt-ca on port 443"`
+	// UnsetClock is for boards without a battery-backed clock.
+	UnsetClock string `yaml:"unset_clock" enum:"refuse|build-date" doc:"while the clock shows less than the program's age allows: certificates are checked by it, or at the earliest time that it can be"`
 }
 
 // Route maps topics across the bridge.
@@ -155,7 +157,7 @@ type Pace struct {
 }
 
 func (b *Bridge) setDefaults() {
-	b.Profile, b.Protocol, b.Envelope = "generic", "5", "raw"
+	b.Profile, b.Protocol, b.Envelope, b.TLS.UnsetClock = "generic", "5", "raw", "refuse"
 	b.ClientID, b.StatusTopic = "{node}", "dunlin/{node}/status"
 	b.KeepAlive, b.Credentials.Lifetime = 30*time.Second, time.Hour
 	b.Spool = Spool{MaxSize: 256 << 20, MaxAge: 14 * 24 * time.Hour}

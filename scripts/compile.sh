@@ -27,7 +27,7 @@ if [ "${GOARCH:-}" = arm ]; then
 fi
 for package in "${cold[@]}"; do flags+=("-gcflags=$package=-l"); done
 CGO_ENABLED=0 go build -trimpath "${flags[@]}" \
-	-ldflags "-s -w ${rounding:-} -X main.version=${VERSION:-0.1.0-dev} -X main.revision=${REVISION:-unknown}" -o "$1.full" ./cmd/dunlin
+	-ldflags "-s -w ${rounding:-} -X main.version=${VERSION:-0.1.0-dev} -X main.revision=${REVISION:-unknown} -X main.revised=$(git log -1 --format=%ct 2>/dev/null || true)" -o "$1.full" ./cmd/dunlin
 if [ "${KEEP_LINES:-}" != 1 ]; then
 	env -u GOOS -u GOARCH -u GOARM -u GOMIPS go run ./scripts/slim "$1.full" "$1"
 	rm "$1.full"

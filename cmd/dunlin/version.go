@@ -7,6 +7,8 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
@@ -16,6 +18,17 @@ import (
 // -ldflags "-X main.version=1.2.3 -X main.revision=0123456789ab"; without
 // them, what the go command recorded is used.
 var version, revision string
+
+// revised is when the program's revision was made, in seconds since 1970; empty
+// if the build does not say.
+var revised string
+
+// buildTime is a time that has passed when the program runs: that of its
+// revision, or of the first release's year.
+func buildTime() time.Time {
+	seconds, _ := strconv.ParseInt(revised, 10, 64) // 0 if it is none
+	return time.Unix(max(seconds, 1_704_067_200), 0)
+}
 
 func readVersion() api.Build {
 	b := api.Build{Version: version, Revision: revision, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}

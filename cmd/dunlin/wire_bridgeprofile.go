@@ -27,6 +27,9 @@ func bridgeOptions(cfg *config.Config, bc *config.Bridge) bridge.Options {
 		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
 		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
 	}
+	if bc.TLS.UnsetClock == "build-date" {
+		o.Built = buildTime()
+	}
 	o.Profile, _ = bridge.FindProfile(bc.Profile) // the configuration knows no others
 	place := "bridges." + bc.Name + "."
 	if !cfg.IsSet(place+"protocol") && !o.Profile.Speaks(o.Protocol) {
