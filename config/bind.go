@@ -115,7 +115,7 @@ func (l *loader) bindNull(n *node, v reflect.Value, path string, f field) {
 	case reflect.Struct:
 		if !isScalarType(v.Type()) {
 			if len(f.key) > 0 || f.named != "" {
-				l.bindMapping(&node{kind: mapping, src: n.src, line: n.line, col: n.col, length: n.length}, path, shared{}, v)
+				l.bindMapping(n.place(mapping), path, shared{}, v)
 			}
 			return
 		}

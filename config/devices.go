@@ -132,7 +132,7 @@ func (d *Device) bindEntities(l *loader, n *node, path string, driver Driver, kn
 		p := join(path, e.key.text)
 		v := e.value
 		if v.kind == null {
-			v = &node{kind: mapping, src: v.src, line: v.line, col: v.col, length: v.length}
+			v = v.place(mapping)
 		}
 		if v.kind != mapping {
 			l.fail(v, p, "for example "+e.key.text+": {filters: [{delta: 0.1}]}", "expected a mapping (key: value), found %s", v.is())
@@ -194,7 +194,7 @@ func (u *FilterUse) bind(l *loader, n *node, path string) {
 	switch {
 	case n.kind == scalar:
 		u.Name, _ = l.text(n, path, field{})
-		value = &node{src: n.src, line: n.line, col: n.col, length: n.length}
+		value = n.place(null)
 	case n.kind == mapping && len(n.entries) == 1:
 		at, value = n.entries[0].key, n.entries[0].value
 		u.Name = at.text
@@ -217,7 +217,7 @@ func (u *FilterUse) bind(l *loader, n *node, path string) {
 			l.fail(at, path, "", "%s has no value", u.Name)
 			return
 		}
-		value = &node{kind: mapping, src: at.src, line: at.line, col: at.col, length: at.length}
+		value = at.place(mapping)
 	}
 	l.bind(value, v.Elem(), join(path, u.Name), field{key: u.Name})
 }

@@ -120,7 +120,7 @@ func (l *loader) finish(name string, root *node) (*Config, Errors) {
 		return nil, l.errs.sorted()
 	}
 	if root.kind == null {
-		root = &node{kind: mapping, src: root.src, line: 1, col: 1, length: 1}
+		root = (&node{src: root.src, line: 1, col: 1, length: 1}).place(mapping)
 	}
 	if root.kind != mapping {
 		l.fail(root, "", "the first line is most likely 'mqtt:' or 'node: NAME'", "expected a mapping (key: value), found %s", root.is())

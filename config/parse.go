@@ -36,7 +36,7 @@ func parse(src *source) (*node, Errors) {
 	case len(mistakes) > 0:
 		return nil, p.errs
 	}
-	return &node{kind: mapping, src: src, line: 1, col: 1, length: 1}, nil
+	return (&node{src: src, line: 1, col: 1, length: 1}).place(mapping), nil
 }
 
 // treeBuilder makes the tree of a configuration from that of its YAML: with
@@ -57,7 +57,10 @@ func (p *treeBuilder) errorf(n *node, hint, format string, args ...any) {
 
 // node turns one value of the YAML into one of the configuration.
 func (p *treeBuilder) node(y *yaml.Node, depth int) *node {
-	n := &node{src: p.src, line: y.Line, col: y.Col, length: y.Length, text: y.Text, plain: y.Plain, flow: y.Flow}
+	n := &node{
+		src: p.src, line: y.Line, col: y.Col, length: y.Length,
+		text: y.Text, plain: y.Plain, flow: y.Flow, branch: &bare,
+	}
 	if !p.count(n, depth) {
 		return n
 	}
@@ -67,10 +70,10 @@ func (p *treeBuilder) node(y *yaml.Node, depth int) *node {
 	case yaml.Scalar:
 		n.kind = scalar
 	case yaml.Mapping:
-		n.kind = mapping
+		n.kind, n.branch = mapping, &branch{}
 		p.mapping(n, y.Entries, depth)
 	case yaml.Sequence:
-		n.kind = list
+		n.kind, n.branch = list, &branch{}
 		for _, it := range y.Items {
 			n.items = append(n.items, p.node(it, depth+1))
 		}
@@ -173,11 +176,10 @@ func (p *treeBuilder) alias(n *node, depth int) *node {
 // copied copies a tree, counting its nodes.
 func (p *treeBuilder) copied(n *node, depth int) *node {
 	c := *n
+	c.branch = &branch{}
 	if !p.count(&c, depth) {
-		c.entries, c.items = nil, nil
 		return &c
 	}
-	c.entries, c.items = nil, nil
 	for _, e := range n.entries {
 		c.entries = append(c.entries, entry{e.key, p.copied(e.value, depth+1)})
 	}

@@ -17,15 +17,29 @@ const (
 // node is one value of a file and where it stands. Trees of several files are
 // merged, so every node knows its source.
 type node struct {
-	kind              kind
 	src               *source
 	line, col, length int
+	kind              kind
+	plain             bool // the scalar stands without quotes
+	flow              bool // a mapping or list in brackets
 	// text of a scalar as it was written, without quotes: 0403 stays 0403.
-	text    string
-	plain   bool // the scalar stands without quotes
-	flow    bool // a mapping or list in brackets
+	text string
+	*branch
+}
+
+// branch is what is below a mapping or a list. It is apart because most nodes
+// are scalars, and the gateway keeps the tree for as long as it runs.
+type branch struct {
 	entries []entry
 	items   []*node
+}
+
+// bare is below scalars. Nobody writes to it.
+var bare branch
+
+// place is an empty node of a kind at the place of another.
+func (n *node) place(k kind) *node {
+	return &node{kind: k, src: n.src, line: n.line, col: n.col, length: n.length, branch: &branch{}}
 }
 
 type entry struct{ key, value *node }
@@ -164,13 +178,13 @@ func merge(a, b *node) *node {
 		return a
 	case a.kind == list && b.kind == list:
 		m := *a
-		m.items = append(append([]*node(nil), a.items...), b.items...)
+		m.branch = &branch{items: append(append([]*node(nil), a.items...), b.items...)}
 		return &m
 	case a.kind != mapping || b.kind != mapping:
 		return b
 	}
 	m := *a
-	m.entries = append([]entry(nil), a.entries...)
+	m.branch = &branch{entries: append([]entry(nil), a.entries...)}
 	at := make(map[string]int, len(m.entries))
 	for i, e := range m.entries {
 		at[e.key.text] = i

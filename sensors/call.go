@@ -71,7 +71,8 @@ type call struct {
 	done   chan outcome
 	cmd    *command
 	step   remedy
-	// yielded: the read was canceled to make way for a command.
+	// yielded: it was canceled to make way for a command, or for what an output
+	// had to do at once.
 	yielded bool
 }
 

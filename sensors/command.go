@@ -118,6 +118,9 @@ func (o *owner) finishedCommand(ctx context.Context, c *command, out outcome, no
 		o.settle(ctx, now)
 	}
 	o.output(c.entity).driven(c, out.err, now)
+	if errors.Is(out.err, context.Canceled) {
+		out.err = errors.New("it had to make way for the safety of an output")
+	}
 	var r *refusal
 	if errors.As(out.err, &r) {
 		o.health.Refused++

@@ -36,6 +36,8 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 		case o.mustClose: // the device was given up meanwhile
 		case o.pusher != nil:
 			o.finishedWait(ctx, c, out, now)
+		case c.yielded && out.err != nil: // nothing is wrong with the device
+			o.next = now
 		default:
 			o.finishedRead(ctx, out, now)
 		}

@@ -153,10 +153,7 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 			o.remedy = reopened
 			return
 		}
-		if o.call.task == reading && o.pusher != nil && !o.call.yielded && (len(o.waiting) > 0 || o.urgent(now) != nil) {
-			o.call.yielded, o.call.limit = true, now
-			o.call.cancel()
-		}
+		o.giveWay(now)
 	case o.aside != nil:
 	case o.mustClose:
 		o.call = o.begin(ctx, closing, o.dev.Timeout, nil, closer(d))
@@ -176,6 +173,27 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	case o.opened && !now.Before(o.next):
 		o.call = o.begin(ctx, reading, o.patience(), o.bus, d.Read)
 	}
+}
+
+// giveWay cancels the call under way for what an output has to do now, and a
+// wait for events for any command. A driver that talks to its device may finish
+// the request that it has sent.
+func (o *owner) giveWay(now time.Time) {
+	c := o.call
+	waits := c.task == reading && o.pusher != nil
+	asked := c.task == commanding && c.cmd.forced == ""
+	switch {
+	case c.yielded || o.hung:
+		return
+	case waits && len(o.waiting) > 0:
+	case (c.task == reading || asked) && o.urgent(now) != nil:
+	default:
+		return
+	}
+	if c.yielded = true; waits {
+		c.limit = now
+	}
+	c.cancel()
 }
 
 // command begins the next command; what outputs have to do comes first.

@@ -8,6 +8,8 @@ package sensors
 type DriverSpec struct {
 	// Doc is one sentence for the reference.
 	Doc string
+	// Moves: Open moves what the driver drives, so nobody opens it to look.
+	Moves bool
 	// Options returns a pointer to the driver's option struct, filled with the
 	// defaults. Its keys stand in the device's mapping, beside name and driver.
 	Options func() any

@@ -13,6 +13,8 @@ import (
 // to a line that is dropped, and what was searched is let go.
 type framer struct {
 	buf        []byte
+	most       int  // what buf may grow to
+	full       bool // the last read filled it
 	start, end int
 	seen       int
 	skipping   bool
@@ -23,12 +25,19 @@ type framer struct {
 	stats      LineStats
 }
 
-// chunk is the least room offered to a read: what a tty gives at once.
-const chunk = 4096
+const (
+	// chunk is the room offered to a read of a device that says so much: what a
+	// tty gives at once.
+	chunk = 4096
+	// few is what the buffer begins with: most devices say a line a second.
+	few = 256
+)
 
 func newFramer(o LineOptions) framer {
+	most := o.MaxLength + len(o.Terminator) + chunk
 	return framer{
-		buf:        make([]byte, o.MaxLength+len(o.Terminator)+chunk),
+		buf:        make([]byte, min(most, few)),
+		most:       most,
 		max:        o.MaxLength,
 		terminator: []byte(o.Terminator),
 		garbage:    o.Garbage,
@@ -44,12 +53,18 @@ func (f *framer) space() []byte {
 		f.end -= f.start
 		f.start = 0
 	}
+	if len(f.buf) < f.most && (f.full || f.end > len(f.buf)/2) {
+		buf := make([]byte, min(2*len(f.buf), f.most))
+		copy(buf, f.buf[:f.end])
+		f.buf = buf
+	}
 	return f.buf[f.end:]
 }
 
 // grow says that n bytes were put into space.
 func (f *framer) grow(n int) {
 	f.end += n
+	f.full = f.end == len(f.buf)
 	f.stats.Bytes += uint64(n)
 }
 

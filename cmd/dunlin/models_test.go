@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -130,6 +131,7 @@ func (m *models) Modbus(id string) (*modbus.Master, error) {
 
 // contacts are GPIO lines by name, or "chip/offset".
 type contacts struct {
+	room  int // edges that a line keeps; 0 is 256
 	mu    sync.Mutex
 	lines map[string]*contact
 }
@@ -160,7 +162,7 @@ func (c *contacts) named(name string) *contact {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lines[name] == nil {
-		c.lines[name] = &contact{edges: make(chan sensors.LineEvent, 256)}
+		c.lines[name] = &contact{edges: make(chan sensors.LineEvent, cmp.Or(c.room, 256))}
 	}
 	return c.lines[name]
 }

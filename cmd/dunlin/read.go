@@ -12,6 +12,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/sensors/bus"
+	"github.com/dunlin-mqtt/dunlin/sensors/drivers"
 )
 
 const readHelp = `Usage: dunlin read DEVICE [-c FILE] [-v] [-W DURATION]
@@ -29,9 +30,6 @@ Examples:
 Exit codes: 0 read, 1 failed, or the gateway holds the device, 2 wrong usage,
 3 invalid configuration, 27 nothing came in time.
 `
-
-// outputs are drivers whose Open moves what they drive.
-var outputs = map[string]bool{"gpio_out": true, "pwm": true}
 
 func runRead(ctx context.Context, args []string, s streams) int {
 	q := newAsker("read", readHelp, s)
@@ -74,7 +72,7 @@ func driverOf(cfg *config.Config, name string) (sensors.Driver, error) {
 	var names []string
 	for _, d := range cfg.Devices {
 		names = append(names, d.Name)
-		if d.Name == name && outputs[d.Driver] {
+		if d.Name == name && drivers.Table()[d.Driver].Moves {
 			return nil, fmt.Errorf("%s is an output: to read it would move it", name)
 		}
 	}

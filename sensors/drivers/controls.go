@@ -21,9 +21,9 @@ func (d *gpioOut) Controls() map[string]sensors.Control {
 // Controls implements sensors.Controller.
 func (s *sim) Controls() map[string]sensors.Control {
 	all := map[string]sensors.Control{}
-	for name, e := range s.entities {
+	for _, e := range s.signals {
 		if e.Signal == "output" {
-			all[name] = sensors.Control{Platform: "switch"}
+			all[e.name] = sensors.Control{Platform: "switch"}
 		}
 	}
 	return all

@@ -13,7 +13,8 @@ import (
 
 func init() {
 	register("gpio_out", sensors.DriverSpec{
-		Doc: "A GPIO output: relays, valves, lamps. Takes ON, OFF, TOGGLE and timed pulses.",
+		Doc:   "A GPIO output: relays, valves, lamps. Takes ON, OFF, TOGGLE and timed pulses.",
+		Moves: true,
 		Options: func() any {
 			return &gpioOutOptions{Initial: "inactive", OnStop: "inactive", Drive: "push_pull", Bias: "as_is", Verify: "none"}
 		},

@@ -17,6 +17,7 @@ import (
 func init() {
 	register("pwm", sensors.DriverSpec{
 		Doc:     "A PWM output of the kernel: fans, dimmers, heaters. Takes a percentage, ON and OFF.",
+		Moves:   true,
 		Options: func() any { return &pwmOptions{Polarity: "normal", Initial: "0", OnStop: "0"} },
 		New: func(options any, entities map[string]any) (sensors.Driver, error) {
 			return newPWM(*options.(*pwmOptions), entities)
@@ -82,12 +83,15 @@ func percentage(text string) (float64, error) {
 type pwm struct {
 	o      pwmOptions
 	entity string
+
+	own    chan struct{} // one slot, which guards the rest: its holder writes files
 	kernel kernel
 	dir    string // of the channel; "" before it is open
 }
 
 var (
 	_ sensors.Guarded    = (*pwm)(nil)
+	_ sensors.Immediate  = (*pwm)(nil)
 	_ sensors.Controller = (*pwm)(nil)
 )
 
@@ -99,7 +103,7 @@ func newPWM(o pwmOptions, entities map[string]any) (*pwm, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pwm{o: o, entity: entity}, nil
+	return &pwm{o: o, entity: entity, own: make(chan struct{}, 1)}, nil
 }
 
 // Outputs implements sensors.Guarded.
@@ -114,9 +118,19 @@ func (d *pwm) Controls() map[string]sensors.Control {
 	return map[string]sensors.Control{d.entity: {Platform: "number", Max: 100}}
 }
 
+// Immediate implements sensors.Immediate: the kernel waits for no device.
+func (d *pwm) Immediate() {}
+
+// hold takes the slot and returns what gives it back.
+func (d *pwm) hold() func() {
+	d.own <- struct{}{}
+	return func() { <-d.own }
+}
+
 // Open finds the channel, has the kernel show it and starts it with the
 // initial percentage: it is enabled when all else is set.
 func (d *pwm) Open(_ context.Context, b sensors.Buses) error {
+	defer d.hold()()
 	d.kernel, d.dir = kernel(b.Root()), ""
 	chip, err := d.chip()
 	if err != nil {
@@ -223,6 +237,11 @@ func (d *pwm) fault(doing string, err error) error {
 
 // Read returns what the kernel says that it drives.
 func (d *pwm) Read(context.Context) ([]sensors.Reading, error) {
+	defer d.hold()()
+	return d.driven()
+}
+
+func (d *pwm) driven() ([]sensors.Reading, error) {
 	var v [3]float64
 	for i, file := range [...]string{"/enable", "/duty_cycle", "/period"} {
 		var err error
@@ -249,17 +268,19 @@ func (d *pwm) Do(ctx context.Context, entity string, payload []byte) ([]sensors.
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	defer d.hold()()
 	if d.dir == "" {
 		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("PWM channel %d is not open", d.o.Channel)}
 	}
 	if err := d.drive(v); err != nil {
 		return nil, err
 	}
-	return d.Read(ctx)
+	return d.driven()
 }
 
 // Stop implements sensors.Commander.
 func (d *pwm) Stop(context.Context) error {
+	defer d.hold()()
 	if d.dir == "" || d.o.OnStop == "keep" {
 		return nil
 	}

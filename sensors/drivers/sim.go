@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,7 +48,7 @@ type simEntity struct {
 	Min    float64       `yaml:"min" doc:"smallest value"`
 	Max    float64       `yaml:"max" doc:"largest value; 0 with min 0 is 100"`
 	Period time.Duration `yaml:"period" doc:"time of one wave, or between changes; 0 is 10 minutes"`
-	unit   string
+	sensors.Safety
 }
 
 // Validate reports bounds that are none.
@@ -60,29 +59,47 @@ func (e *simEntity) Validate(report func(path, msg string)) {
 	if e.Period < 0 {
 		report("period", "is negative")
 	}
+	switch {
+	case e.Safety == (sensors.Safety{}):
+	case e.Signal != "output":
+		report("signal", "is no output: what takes no commands obeys nothing")
+	default:
+		e.Safety.Check(report, "active", "inactive")
+	}
 }
 
 // simDefaults is what there is when the configuration names no signal.
-func simDefaults() map[string]simEntity {
-	return map[string]simEntity{
-		"temperature": {Signal: "sine", Min: 18, Max: 24, Period: 10 * time.Minute, unit: "°C"},
-		"humidity":    {Signal: "random_walk", Min: 35, Max: 65, Period: 2 * time.Minute, unit: "%"},
-		"door":        {Signal: "binary", Period: 45 * time.Second},
-		"relay":       {Signal: "output"},
+func simDefaults() []simSignal {
+	return []simSignal{
+		{name: "temperature", unit: "°C", simEntity: simEntity{Signal: "sine", Min: 18, Max: 24}},
+		{name: "humidity", unit: "%", simEntity: simEntity{Signal: "random_walk", Min: 35, Max: 65, Period: 2 * time.Minute}},
+		{name: "door", simEntity: simEntity{Signal: "binary", Period: 45 * time.Second}},
+		{name: "relay", simEntity: simEntity{Signal: "output"}},
 	}
+}
+
+// simSignal is a signal with its name.
+type simSignal struct {
+	name, unit string
+	on         bool // an output's state
+	simEntity
 }
 
 // sim makes values from the time alone, so a restart does not show in them.
 type sim struct {
 	simOptions
-	names    []string
-	entities map[string]simEntity
-	outputs  map[string]bool // state of the outputs
-	reads    int
+	own     chan struct{} // one slot, which guards the outputs' states
+	signals []simSignal   // by name
+	reads   int
 }
 
+var (
+	_ sensors.Guarded   = (*sim)(nil)
+	_ sensors.Immediate = (*sim)(nil)
+)
+
 func newSim(o simOptions, entities map[string]any) (*sim, error) {
-	s := &sim{simOptions: o, entities: map[string]simEntity{}, outputs: map[string]bool{}}
+	s := &sim{simOptions: o, own: make(chan struct{}, 1)}
 	standard, own := simDefaults(), false
 	for name, options := range entities {
 		e, ok := options.(*simEntity)
@@ -91,30 +108,44 @@ func newSim(o simOptions, entities map[string]any) (*sim, error) {
 		}
 		if ok && e.Signal != "" {
 			own = true
-			s.entities[name] = *e
-		} else if _, known := standard[name]; !known {
-			s.entities[name] = simEntity{Signal: "random_walk"}
+			s.signals = append(s.signals, simSignal{name: name, simEntity: *e})
+		} else if !slices.ContainsFunc(standard, called(name)) {
+			s.signals = append(s.signals, simSignal{name: name, simEntity: simEntity{Signal: "random_walk"}})
 		}
 	}
-	for name, e := range standard {
-		_, listed := entities[name]
-		if _, taken := s.entities[name]; !taken && (listed || !own) {
-			s.entities[name] = e
+	for _, e := range standard {
+		if _, listed := entities[e.name]; (listed || !own) && !slices.ContainsFunc(s.signals, called(e.name)) {
+			s.signals = append(s.signals, e)
 		}
 	}
-	for name, e := range s.entities {
+	for i := range s.signals {
+		e := &s.signals[i]
 		if e.Min == 0 && e.Max == 0 {
 			e.Max = 100
 		}
 		e.Period = cmp.Or(e.Period, 10*time.Minute)
-		s.entities[name] = e
-		if e.Signal == "output" {
-			s.outputs[name] = false
-		}
+		e.Entity, e.Path, e.Off, e.Timed = e.name, ".", "OFF", true
 	}
-	s.names = slices.Sorted(maps.Keys(s.entities))
+	slices.SortFunc(s.signals, func(a, b simSignal) int { return strings.Compare(a.name, b.name) })
 	return s, nil
 }
+
+func called(name string) func(simSignal) bool {
+	return func(e simSignal) bool { return e.name == name }
+}
+
+// Outputs implements sensors.Guarded.
+func (s *sim) Outputs() (all []sensors.Safety) {
+	for _, e := range s.signals {
+		if e.Signal == "output" {
+			all = append(all, e.Safety)
+		}
+	}
+	return all
+}
+
+// Immediate implements sensors.Immediate.
+func (s *sim) Immediate() {}
 
 // Open succeeds unless the device is unplugged just now.
 func (s *sim) Open(context.Context, sensors.Buses) error { return s.plugged(time.Now()) }
@@ -131,20 +162,19 @@ func (s *sim) Read(context.Context) ([]sensors.Reading, error) {
 	if s.reads++; s.FailEvery > 0 && s.reads%s.FailEvery == 0 {
 		return nil, &sensors.Fault{Reason: sensors.Timeout, Err: fmt.Errorf("simulated: read %d fails", s.reads)}
 	}
-	all := make([]sensors.Reading, 0, len(s.names))
-	for _, name := range s.names {
-		all = append(all, s.reading(name, now))
+	s.own <- struct{}{}
+	defer func() { <-s.own }()
+	all := make([]sensors.Reading, 0, len(s.signals))
+	for i := range s.signals {
+		all = append(all, s.reading(&s.signals[i], now))
 	}
 	return all, nil
 }
 
-func (s *sim) reading(name string, now time.Time) sensors.Reading {
-	e := s.entities[name]
-	r := sensors.Reading{Entity: name, Unit: e.unit, At: now}
-	if e.Signal == "output" {
-		r.Value = s.outputs[name]
-	} else {
-		r.Value = e.at(now, s.Seed, name)
+func (s *sim) reading(e *simSignal, now time.Time) sensors.Reading {
+	r := sensors.Reading{Entity: e.name, Unit: e.unit, At: now, Value: e.on}
+	if e.Signal != "output" {
+		r.Value = e.at(now, s.Seed, e.name)
 	}
 	return r
 }
@@ -160,30 +190,29 @@ func (s *sim) plugged(now time.Time) error {
 	return nil
 }
 
-// Do switches an output: ON, OFF or TOGGLE.
+// Do switches an output: ON, OFF or TOGGLE. on_for is the manager's.
 func (s *sim) Do(_ context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
-	state, ok := s.outputs[entity]
-	if !ok {
+	i := slices.IndexFunc(s.signals, called(entity))
+	if i < 0 || s.signals[i].Signal != "output" {
 		return nil, fmt.Errorf("%s takes no commands", entity)
 	}
-	switch command := strings.ToUpper(strings.TrimSpace(string(payload))); command {
-	case "ON", "1", "TRUE":
-		state = true
-	case "OFF", "0", "FALSE":
-		state = false
-	case "TOGGLE":
-		state = !state
-	default:
-		return nil, fmt.Errorf("want ON, OFF or TOGGLE, not %.32q", command)
+	c, err := sensors.ParseSwitch(payload)
+	if err != nil {
+		return nil, err
 	}
-	s.outputs[entity] = state
-	return []sensors.Reading{s.reading(entity, time.Now())}, nil
+	s.own <- struct{}{}
+	defer func() { <-s.own }()
+	e := &s.signals[i]
+	e.on = c.On || c.Toggle && !e.on
+	return []sensors.Reading{s.reading(e, time.Now())}, nil
 }
 
 // Stop switches every output off.
 func (s *sim) Stop(context.Context) error {
-	for name := range s.outputs {
-		s.outputs[name] = false
+	s.own <- struct{}{}
+	defer func() { <-s.own }()
+	for i := range s.signals {
+		s.signals[i].on = false
 	}
 	return nil
 }

@@ -101,3 +101,23 @@ func TestSim(t *testing.T) {
 		}
 	})
 }
+
+func TestSimSafety(t *testing.T) {
+	lamp := &simEntity{Signal: "output", Safety: sensors.Safety{MaxOn: time.Hour, Require: "tank.level > 10"}}
+	d := mustBuild(t, "sim", nil, map[string]any{"lamp": lamp, "heat": &simEntity{Signal: "sine"}}).(sensors.Guarded)
+	got := d.Outputs()
+	if len(got) != 1 || got[0].Entity != "lamp" || got[0].Off != "OFF" || !got[0].Timed || got[0].MaxOn != time.Hour || got[0].Require == "" || got[0].Path != "." {
+		t.Errorf("outputs obey %+v", got)
+	}
+	for path, e := range map[string]*simEntity{
+		"signal":         {Signal: "sine", Safety: sensors.Safety{MaxOn: time.Hour}},
+		"require":        {Signal: "output", Safety: sensors.Safety{Require: "tank is full"}},
+		"failsafe.state": {Signal: "output", Safety: sensors.Safety{Failsafe: sensors.Failsafe{State: "5", After: 1, Without: "client x"}}},
+	} {
+		var found []string
+		e.Validate(func(path, _ string) { found = append(found, path) })
+		if len(found) != 1 || found[0] != path {
+			t.Errorf("%+v is faulted at %v, want %s", e, found, path)
+		}
+	}
+}

@@ -33,13 +33,23 @@ const (
 var longAgo = time.Unix(1, 0)
 
 // exchange sends one request and returns its answer's PDU, valid while the slot
-// is held. When ctx ends, so does the wait.
+// is held. When ctx's deadline passes, the wait ends. A ctx that is canceled
+// before keeps a request from being sent; an answer under way is waited for,
+// because a unit that owes one could not be asked anything for a while.
 func (m *Master) exchange(ctx context.Context, id byte, pdu []byte) ([]byte, error) {
 	l := &m.line
 	l.owed = false
 	conn, err := m.connection(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if at, ok := ctx.Deadline(); ok {
+		whole, cancel := context.WithDeadline(context.WithoutCancel(ctx), at)
+		defer cancel()
+		ctx = whole
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

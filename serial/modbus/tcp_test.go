@@ -139,3 +139,36 @@ func TestTCPDeadConnectionIsOpenedAnew(t *testing.T) {
 		}
 	})
 }
+
+// A request that is canceled while its answer is under way is finished: the
+// unit owes nothing, and the next request, a fail-safe's, is made at once.
+func TestCanceledRequestIsFinished(t *testing.T) {
+	for _, tcp := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			u := &modbustest.Units{Twist: func(_ int, _, answer []byte, send func([]byte)) {
+				time.Sleep(40 * time.Millisecond)
+				send(answer)
+			}}
+			registers(u, 1, 1)
+			m := wired(t, tcp, u)
+			if _, err := read(t, m, 1, 0); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			time.AfterFunc(20*time.Millisecond, cancel)
+			began := time.Now()
+			if err := m.Read(ctx, 1, modbus.Holding, 0, make([]uint16, 1)); err != nil {
+				t.Errorf("tcp=%v: %v", tcp, err)
+			}
+			if err := m.Write(t.Context(), 1, modbus.Holding, 0, []uint16{5}, false); err != nil {
+				t.Errorf("tcp=%v: %v", tcp, err)
+			}
+			if took := time.Since(began); took > 150*time.Millisecond {
+				t.Errorf("tcp=%v: the write was done after %v", tcp, took)
+			}
+			if err := m.Read(ctx, 1, modbus.Holding, 0, make([]uint16, 1)); !errors.Is(err, context.Canceled) {
+				t.Errorf("tcp=%v: a canceled request was made: %v", tcp, err)
+			}
+		})
+	}
+}
