@@ -12,22 +12,68 @@ scripts/release.sh "$out"
 passed=0
 ok() { passed=$((passed + 1)); echo "ok   $*"; }
 die() { echo "FAIL $*" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d) running=
+trap '[ -z "$running" ] || kill -KILL $running; rm -rf "$work"' EXIT
 
-# Every binary says its version and checks a configuration.
-printf 'mqtt: {listeners: [{bind: "127.0.0.1:1883", anonymous: true}]}\ndevices: [{name: host, driver: system}]\n' >"$work/dunlin.yaml"
+# Every binary says its version, checks a configuration, serves a message at
+# each QoS and ends when it is told to. Other processors are emulated.
+serves() { # name command...
+	local name=$1 pid qos port=
+	shift
+	printf 'data_dir: %s\nhttp: {bind: ""}\nmqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}\nlog: {format: json}\ndevices: [{name: host, driver: system}]\n' "$work/$name" >"$work/$name.yaml"
+	"$@" version | grep -qF "$VERSION" || die "$name: version"
+	"$@" check "$work/$name.yaml" >/dev/null || die "$name: check"
+	"$@" run -c "$work/$name.yaml" >"$work/$name.log" 2>&1 &
+	pid=$! running=$!
+	for _ in $(seq 300); do
+		port=$(sed -nE 's/.*"msg":"listening".*"address":"127.0.0.1:([0-9]+)".*/\1/p' "$work/$name.log")
+		[ -n "$port" ] && break
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.2
+	done
+	[ -n "$port" ] || { cat "$work/$name.log" >&2; die "$name does not listen"; }
+	for qos in 0 1 2; do
+		mosquitto_pub -V 5 -p "$port" -q $qos -r -t "smoke/$qos" -m "$name $qos" || { cat "$work/$name.log" >&2; die "$name: PUBLISH at QoS $qos"; }
+		[ "$(mosquitto_sub -V 5 -p "$port" -q $qos -t "smoke/$qos" -C 1 -W 60)" = "$name $qos" ] || die "$name: SUBSCRIBE at QoS $qos"
+	done
+	mosquitto_sub -p "$port" -t 'dunlin/+/host/load_1m' -C 1 -W 60 | grep -q '^[0-9.]*$' || die "$name: no value of its own"
+	kill -TERM $pid
+	wait $pid || { cat "$work/$name.log" >&2; die "$name ends with exit code $?"; }
+	running=
+	ok "$name starts, answers, publishes, ends"
+}
 for pair in amd64= arm64=aarch64 armv7=arm armv6=arm armv5=arm riscv64=riscv64 mipsle=mipsel; do
 	bin=$out/bin/dunlin-linux-${pair%%=*} emulator=${pair#*=}
 	run=("$bin")
 	[ -z "$emulator" ] || run=("qemu-$emulator-static" "$bin")
-	"${run[@]}" version | grep -qF "$VERSION" || die "${run[*]} version"
-	"${run[@]}" check "$work/dunlin.yaml" >/dev/null || die "${run[*]} check"
-	ok "dunlin-linux-${pair%%=*} starts"
+	serves "dunlin-linux-${pair%%=*}" "${run[@]}"
 done
 size=$(stat -c %s "$out/bin/dunlin-linux-armv6")
 [ "$size" -le 9000000 ] || die "the ARMv6 binary has $size bytes, more than 9000000"
 ok "ARMv6 binary: $size bytes"
+
+# What is said about a release: its sizes to one percent, and every module that is inside.
+said() { # what file
+	local size told
+	size=$(stat -c %s "$2")
+	told=$(sed -nE "s/^\| $1 \| ([0-9,]+) \|\$/\1/p" README.md | tr -d ,)
+	[ -n "$told" ] && [ $((told > size ? told - size : size - told)) -le $((size / 100)) ] ||
+		die "README.md says $1 has ${told:-no} bytes: it has $size"
+}
+for arch in amd64 arm64 armv7 armv6 riscv64; do said "linux $arch" "$out/bin/dunlin-linux-$arch"; done
+said ".deb for arm64" "$(echo "$out"/*_arm64.deb)"
+ok "the sizes in README.md"
+for bin in "$out"/bin/*; do
+	for dep in $(go version -m "$bin" | awk '$1 == "dep" {print $2 "@" $3}'); do
+		grep -qF "\"pkg:golang/$dep\"" "$out"/*.spdx.json || die "$(basename "$bin") has $dep, the SBOM has not"
+		grep -qF "${dep/@/ } (" "$out/LICENCES.txt" || die "no licence of $dep"
+	done
+done
+for dep in $(sed -nE 's/^== ([^ ]+) ([^ ]+)$/\1@\2/p' ui/LICENSES.txt); do
+	grep -qF "\"pkg:npm/$dep\"" "$out"/*.spdx.json || die "the page has $dep, the SBOM has not"
+	grep -qF "${dep/@/ } (" "$out/doc/copyright" || die "the package has no licence of $dep"
+done
+ok "SBOM and licences name every module of every binary"
 
 # The packages.
 for deb in "$out"/*.deb; do

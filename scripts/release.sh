@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a release in build/out/release/: a binary for every board, packages
-# (deb, rpm, ipk), a container image, the licences, a list of what is
+# (deb, rpm, apk, ipk), a container image, the licences, a list of what is
 # inside, checksums. The same commit gives the same bytes.
 set -euo pipefail
 : "${VERSION:?run make release}"
@@ -26,7 +26,6 @@ compile linux-mipsle mipsle ''
 go mod download
 go build -o build/out/release-tool ./scripts/release
 build/out/release-tool licences "$out/bin/dunlin-linux-arm64" >"$out/LICENCES.txt"
-cat ui/LICENSES.txt >>"$out/LICENCES.txt"
 build/out/release-tool copyright "$out/bin/dunlin-linux-arm64" >"$out/doc/copyright"
 build/out/release-tool sbom "$out/bin/dunlin-linux-arm64" >"$out/dunlin-$VERSION.spdx.json"
 scripts/compile.sh build/out/dunlin-host
@@ -44,6 +43,8 @@ TEXT
 
 (cd build/tools && go build -o ../out/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
 export OUT=$out
+# An apk has its scripts with the times of their files.
+touch -d "@$SOURCE_DATE_EPOCH" build/package/{postinst,prerm,postrm}
 package() { # format, nfpm's architecture, binary
 	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/package/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
 }
@@ -63,6 +64,9 @@ for deb in "$out"/*.deb; do repack "$deb"; done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
 	package rpm "${pair%=*}" "${pair#*=}"
 done
+for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
+	package apk "${pair%=*}" "${pair#*=}"
+done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7 mipsle=linux-mipsle; do
 	package ipk "${pair%=*}" "${pair#*=}"
 done
@@ -72,5 +76,5 @@ for arch in amd64 arm64 armv7 armv6 riscv64; do containers+=("$arch=$out/bin/dun
 build/out/release-tool oci "$out/dunlin-$VERSION-oci.tar" /etc/ssl/certs/ca-certificates.crt "${containers[@]}"
 
 (cd "$out" && find . -type f ! -path './doc/*' ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
-(cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.ipk *.tar *.json)
+(cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.apk *.ipk *.tar *.json)
 [ "$out" != build/out/release ] && [ "$out" != "$PWD/build/out/release" ] || echo "$VERSION ${REVISION:-unknown}" >build/out/release.of

@@ -13,13 +13,14 @@ import (
 // module is one module inside a binary.
 type module struct {
 	Path, Version, Sum string
-	Dir                string // its source, where the licence is
+	Dir                string // its source, where the licence is; "" for a part of the page
 	Licence            string // an SPDX identifier
 	Texts              []string
 }
 
-// modules returns what a binary was made of: dunlin first, Go's own library
-// last. Their sources must be in the module cache.
+// modules returns what a binary was made of: dunlin first, then Go's modules,
+// what the page has of npm, and Go's own library last. The sources of Go's
+// modules must be in the module cache.
 func modules(binary string) ([]module, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
@@ -36,6 +37,11 @@ func modules(binary string) ([]module, error) {
 		}
 		list = append(list, module{Path: d.Path, Version: d.Version, Sum: d.Sum, Dir: dirs[d.Path]})
 	}
+	page, err := pageParts(filepath.Join(list[0].Dir, "ui/LICENSES.txt"))
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, page...)
 	list = append(list, module{Path: "std", Version: strings.TrimPrefix(info.GoVersion, "go"), Dir: root})
 	for i := range list {
 		if err := list[i].license(); err != nil {
@@ -43,6 +49,32 @@ func modules(binary string) ([]module, error) {
 		}
 	}
 	return list, nil
+}
+
+// pageParts reads what the page is made of, and the licences, from the file
+// that is written when it is built: sections after "== NAME VERSION".
+func pageParts(file string) (list []module, err error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	for _, section := range strings.Split(string(text), "\n== ")[1:] {
+		head, licence, _ := strings.Cut(section, "\n")
+		name, version, ok := strings.Cut(strings.TrimSpace(head), " ")
+		if !ok {
+			return nil, fmt.Errorf("%s: %q is no name and version", file, head)
+		}
+		list = append(list, module{Path: name, Version: version, Texts: []string{licence}, Licence: licenceName(licence)})
+	}
+	return list, nil
+}
+
+// purl names the module for those who look for weak points.
+func (m *module) purl() string {
+	if m.Dir == "" {
+		return "pkg:npm/" + m.Path + "@" + m.Version
+	}
+	return "pkg:golang/" + m.Path + "@" + m.Version
 }
 
 // sources returns the folder of each module of the main module, and Go's.
@@ -65,6 +97,9 @@ func sources() (dirs map[string]string, root string, err error) {
 
 // license reads a module's licence files and names the licence.
 func (m *module) license() error {
+	if m.Licence != "" {
+		return nil // of the page
+	}
 	if m.Dir == "" {
 		return fmt.Errorf("the source of %s is not in the module cache: run go mod download", m.Path)
 	}

@@ -147,8 +147,9 @@ func TestSBOMAndLicencesOfABinary(t *testing.T) {
 	if d.SPDXVersion != "SPDX-2.3" || d.CreationInfo.Created != "2023-11-14T22:13:20Z" || len(d.Packages) != len(list) || !bytes.Equal(b.Bytes(), again.Bytes()) {
 		t.Errorf("%+v", d)
 	}
-	ids := []string{}
+	ids, purls := []string{}, ""
 	for _, p := range d.Packages {
+		purls += p.ExternalRefs[0].ReferenceLocator + "\n"
 		ids = append(ids, p.SPDXID)
 	}
 	for _, r := range d.Relationships {
@@ -156,12 +157,17 @@ func TestSBOMAndLicencesOfABinary(t *testing.T) {
 			t.Errorf("%+v leads nowhere", r)
 		}
 	}
+	for _, want := range []string{"pkg:npm/preact@", "pkg:npm/uplot@", "pkg:golang/std@1."} {
+		if !strings.Contains(purls, want) {
+			t.Errorf("no %s in\n%s", want, purls)
+		}
+	}
 	var full, debian bytes.Buffer
 	if err := errors.Join(writeLicences(&full, self, false), writeLicences(&debian, self, true)); err != nil {
 		t.Fatal(err)
 	}
 	const clause = "Grant of Copyright License"
-	if !strings.Contains(full.String(), clause) || !strings.Contains(full.String(), "the Go standard library") || strings.Contains(debian.String(), clause) {
+	if !strings.Contains(full.String(), clause) || !strings.Contains(full.String(), "the Go standard library") || !strings.Contains(debian.String(), "Leon Sorokin") || strings.Contains(debian.String(), clause) {
 		t.Error(full.Len(), debian.Len())
 	}
 }

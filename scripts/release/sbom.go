@@ -71,7 +71,7 @@ func writeSBOM(w io.Writer, binary, version string, made time.Time) error {
 		p := spdxPackage{
 			Name: m.Path, SPDXID: identifier(i), VersionInfo: m.Version, DownloadLocation: "NOASSERTION",
 			LicenseConcluded: m.Licence, LicenseDeclared: m.Licence, CopyrightText: copyright(m.Texts),
-			ExternalRefs: []externalRef{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + m.Path + "@" + m.Version}},
+			ExternalRefs: []externalRef{{"PACKAGE-MANAGER", "purl", m.purl()}},
 		}
 		if sum, ok := strings.CutPrefix(m.Sum, "h1:"); ok {
 			raw, err := base64.StdEncoding.DecodeString(sum)
