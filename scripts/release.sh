@@ -48,11 +48,12 @@ touch -d "@$SOURCE_DATE_EPOCH" build/package/{postinst,prerm,postrm}
 package() { # format, nfpm's architecture, binary
 	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/package/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
 }
-# dpkg-deb packs a fifth smaller than nfpm does.
+# dpkg-deb packs a fifth smaller than nfpm does, and knows no field License.
 repack() { # deb
 	local dir
 	dir=$(mktemp -d)
 	dpkg-deb -R "$1" "$dir/root"
+	sed -i '/^License:/d' "$dir/root/DEBIAN/control"
 	dpkg-deb --root-owner-group -Zxz -z9 -b "$dir/root" "$1" >/dev/null
 	rm -rf "$dir"
 }
