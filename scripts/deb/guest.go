@@ -78,12 +78,12 @@ func dial(path string) (c net.Conn, err error) {
 	return nil, err
 }
 
-// run has the machine carry out a command of its shell, within three minutes.
+// run has the machine carry out a command of its shell, within ten minutes.
 func (g *guest) run(command string) (output string, code int, err error) {
 	if strings.Contains(command, "\n") {
 		return "", 0, errors.New("a command is one line")
 	}
-	g.hands.SetDeadline(time.Now().Add(3 * time.Minute))
+	g.hands.SetDeadline(time.Now().Add(10 * time.Minute))
 	if _, err := fmt.Fprintln(g.hands, command); err != nil {
 		return "", 0, err
 	}

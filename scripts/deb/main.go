@@ -50,11 +50,12 @@ func (w *world) run(image, deb string) error {
 	defer w.g.kill()
 	w.check("the machine has started", true, "")
 	w.must("tar -xf /dev/vdb -C /root")
+	w.newMachine()
+	w.must("rm -rf /usr/bin/dunlin /etc/dunlin /var/lib/dunlin; userdel dunlin")
 	w.installed()
 	w.upgraded()
 	w.troubled()
 	w.removed()
-	w.newMachine()
 	if w.failed > 0 {
 		fmt.Println("--- the journal of dunlin:\n" + w.say("journalctl --no-pager -o cat -u dunlin | tail -n 60"))
 	}

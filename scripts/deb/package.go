@@ -36,7 +36,7 @@ func (w *world) installed() {
 
 // nothingAsRoot looks at every process of the program.
 func (w *world) nothingAsRoot() {
-	ids := w.say(`for p in /proc/[0-9]*; do [ "$(readlink $p/exe)" = /usr/bin/dunlin ] && grep -h '^[UG]id:' $p/status; done | tr '\t' '\n' | grep -v '^[UG]id:' | sort -u`)
+	ids := w.say(`for p in $(pidof /usr/bin/dunlin); do grep -h '^[UG]id:' /proc/$p/status; done | tr '\t' '\n' | grep -v '^[UG]id:' | sort -u`)
 	w.check("nothing of it runs as root", ids != "" && !strings.Contains("\n"+ids+"\n", "\n0\n"), "user and group ids "+ids)
 }
 
@@ -53,15 +53,15 @@ func (w *world) upgraded() {
 	w.check("in a process of its own", now != before && now != "0", now)
 	w.is("which runs the new program", "readlink /proc/"+now+"/exe", "/usr/bin/dunlin")
 	w.is("what was changed in the configuration is kept", "grep -c 'name: hut,' /etc/dunlin/dunlin.yaml", "1")
-	w.is("a retained message too", "dunlin sub -t kept -C 1 -W 60", "before the upgrade")
-	w.becomes("the device of that configuration has values", "dunlin sub -t 'dunlin/+/hut/load_1m' -C 1 -W 60 | grep -q '^[0-9.]*$'")
+	w.is("a retained message too", "dunlin sub -t kept -C 1 -W 120", "before the upgrade")
+	w.becomes("the device of that configuration has values", "dunlin sub -t 'dunlin/+/hut/load_1m' -C 1 -W 120 | grep -q '^[0-9.]*$'")
 
 	for _, deb := range []string{"failing", "cut"} {
 		_, code := w.sh("dpkg --force-unsafe-io -i /root/" + deb + ".deb </dev/null")
 		w.check("a "+deb+" package is not installed", code != 0, "dpkg --force-unsafe-io -i succeeds")
 		w.is("the version before it is whole", "dpkg-query -W -f '${Version} ${Status}' dunlin; dpkg -V dunlin | grep -v -e dunlin.yaml -e /usr/share", w.version+" install ok installed")
 		w.becomes("and serves", "systemctl -q is-active dunlin")
-		w.is("with what it had", "dunlin sub -t kept -C 1 -W 60", "before the upgrade")
+		w.is("with what it had", "dunlin sub -t kept -C 1 -W 120", "before the upgrade")
 	}
 	w.must("systemctl disable --now dunlin; dpkg --force-unsafe-io -i /root/dunlin.deb </dev/null")
 	w.is("installed again, the configuration is kept", "grep -c 'name: hut,' /etc/dunlin/dunlin.yaml", "1")
@@ -75,8 +75,8 @@ func (w *world) troubled() {
 	p := w.pid()
 	w.must("kill -KILL " + p)
 	w.becomes("killed, it is started again", fmt.Sprintf(`systemctl -q is-active dunlin && [ "$(systemctl show -p MainPID --value dunlin)" != %s ]`, p))
-	w.is("with the messages it had", "dunlin sub -t kept -C 1 -W 60", "before the upgrade")
-	w.must(`mkdir -p /run/systemd/system/dunlin.service.d && printf '[Service]\nWatchdogSec=3\n' >/run/systemd/system/dunlin.service.d/test.conf && systemctl daemon-reload && systemctl restart dunlin`)
+	w.is("with the messages it had", "dunlin sub -t kept -C 1 -W 120", "before the upgrade")
+	w.must(`mkdir -p /run/systemd/system/dunlin.service.d && printf '[Service]\nWatchdogSec=6\n' >/run/systemd/system/dunlin.service.d/test.conf && systemctl daemon-reload && systemctl restart dunlin`)
 	p = w.pid()
 	w.must("kill -STOP " + p)
 	w.becomes("hung, it is replaced by systemd's watchdog", fmt.Sprintf(`systemctl -q is-active dunlin && [ "$(systemctl show -p MainPID --value dunlin)" != %s ] && journalctl -q -u dunlin | grep -qi watchdog`, p))
@@ -90,7 +90,7 @@ func (w *world) removed() {
 	w.is("configuration and data are there", "ls -d /etc/dunlin/dunlin.yaml /var/lib/dunlin", "/etc/dunlin/dunlin.yaml\n/var/lib/dunlin")
 	w.must("dpkg --force-unsafe-io -i /root/dunlin.deb </dev/null")
 	w.is("installed again, it starts, now and at every boot", "systemctl is-active dunlin; systemctl is-enabled dunlin", "active\nenabled")
-	w.is("with what it had", "dunlin sub -t kept -C 1 -W 60; grep -c 'name: hut,' /etc/dunlin/dunlin.yaml", "before the upgrade\n1")
+	w.is("with what it had", "dunlin sub -t kept -C 1 -W 120; grep -c 'name: hut,' /etc/dunlin/dunlin.yaml", "before the upgrade\n1")
 	w.must("dpkg -P dunlin")
 	w.is("purged, nothing of it is left", traces+"; getent passwd dunlin; getent group dunlin; pidof dunlin; systemctl --no-legend --plain list-units --all 'dunlin*'", "")
 }
