@@ -121,7 +121,7 @@ image: ## the flashable card of BOARD=rpi (Pi 3, 4, 5, Zero 2 W) or pizero (Pi 1
 deb-test: ## the release's .deb on an emulated arm64 machine with Debian and systemd: install, upgrade, kill, purge, first value
 	@scripts/deb.sh
 .PHONY: image-test
-image-test: ## make both images twice, the same bytes, and boot them in QEMU: a password, values, power cuts, a broken card
+image-test: ## make both images, the same bytes each time, and boot them in QEMU: a password, values, power cuts, a broken card
 	@scripts/image-test.sh
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub

@@ -25,8 +25,10 @@ type kind struct {
 // kernelFiles is where a kernel and its device trees lie.
 type kernelFiles struct {
 	image, license string
-	trees          []string // globs of files
-	overlays       string   // a directory; empty for none
+	trees          []string          // globs of files
+	renamed        map[string]string // device trees whose names the firmware does not know
+	overlays       string            // a directory; empty for none
+	modules        string            // the directory of those for Wi-Fi; empty for none
 	debian         *initramfs.Kernel
 }
 
@@ -49,12 +51,20 @@ var kinds = map[string]kind{
 	"pizero": {
 		goarch: "arm", goarm: "6", oneSlot: true, kernelFile: "kernel.img", kernel: debianKernel,
 		firmware: []string{"bootcode.bin", "start.elf", "fixup.dat"},
-		// Debian's kernel has the device trees' names of the kernel's own sources.
-		config: "arm_64bit=0\nkernel=kernel.img\ninitramfs initrd.gz followkernel\nupstream_kernel=1\nos_prefix=/\n" + buses,
-		modules: []string{"phy-generic", "dwc2", "bcm2835", "sdhci-iproc", "mmc_block", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1",
+		config:   "arm_64bit=0\nkernel=kernel.img\ninitramfs initrd.gz followkernel\n" + buses,
+		modules: []string{"phy-generic", "dwc2", "bcm2835", "sdhci-iproc", "mmc_block", "crc32c_generic", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1",
 			"cdc_ether", "smsc95xx", "lan78xx", "asix", "ax88179_178a", "r8152", "i2c-bcm2835", "i2c-dev", "spi-bcm2835", "spidev",
 			"w1-gpio", "w1-therm", "bcm2835_wdt", "ftdi_sio", "cp210x", "ch341", "pl2303", "cdc-acm", "af_packet"},
 	},
+}
+
+// originalTrees gives the device trees of the kernel's own sources the names
+// under which the firmware looks for one (Raspberry Pi documentation,
+// config.txt, device_tree); the boards A and A+ share those of B and B+.
+var originalTrees = map[string]string{
+	"bcm2835-rpi-zero.dtb": "bcm2708-rpi-zero.dtb", "bcm2835-rpi-zero-w.dtb": "bcm2708-rpi-zero-w.dtb",
+	"bcm2835-rpi-b.dtb": "bcm2708-rpi-b-rev1.dtb", "bcm2835-rpi-b-rev2.dtb": "bcm2708-rpi-b.dtb",
+	"bcm2835-rpi-b-plus.dtb": "bcm2708-rpi-b-plus.dtb", "bcm2835-rpi-cm1-io1.dtb": "bcm2708-rpi-cm.dtb",
 }
 
 // moduleDir is where the files of a Go module are, downloaded if need be: what
@@ -86,7 +96,11 @@ func raspberryKernel(b *build) (*kernelFiles, error) {
 	}
 	b.source = strings.TrimSpace(string(source)) + "\nwith the configuration and the patch that are in _build/ of https://github.com/gokrazy/kernel.rpi, version " +
 		dir[strings.LastIndexByte(dir, '@')+1:]
-	return &kernelFiles{image: filepath.Join(dir, "vmlinuz"), license: filepath.Join(dir, "LICENSE.linux"),
+	modules, err := filepath.Glob(filepath.Join(dir, "lib/modules/*"))
+	if err != nil || len(modules) != 1 {
+		return nil, fmt.Errorf("modules of %d kernels in %s", len(modules), dir)
+	}
+	return &kernelFiles{modules: modules[0], image: filepath.Join(dir, "vmlinuz"), license: filepath.Join(dir, "LICENSE.linux"),
 		trees: []string{filepath.Join(dir, "bcm27*-rpi-*.dtb")}, overlays: filepath.Join(dir, "overlays")}, nil
 }
 
@@ -100,5 +114,6 @@ func debianKernel(b *build) (*kernelFiles, error) {
 		return nil, err
 	}
 	b.source = fmt.Sprintf("https://snapshot.debian.org/package/linux/ (of Debian's package linux-image-%s)", k.Version)
-	return &kernelFiles{image: k.Image(), license: "/usr/share/common-licenses/GPL-2", trees: []string{k.Tree("bcm2835-rpi-*.dtb")}, debian: k}, nil
+	return &kernelFiles{image: k.Image(), license: "/usr/share/common-licenses/GPL-2", trees: []string{k.Tree("bcm2835-rpi-*.dtb")},
+		renamed: originalTrees, debian: k}, nil
 }

@@ -33,10 +33,14 @@ func (b *build) licenceFiles(tree string, k *kernelFiles, firmware string) error
 			return err
 		}
 	}
-	for from, to := range map[string]string{
+	texts := map[string]string{
 		k.license: "GPL-2.txt", filepath.Join(firmware, "LICENSE.broadcom"): "firmware-broadcom.txt",
 		"/usr/share/doc/ca-certificates/copyright": "ca-certificates.txt",
-	} {
+	}
+	if k.modules != "" {
+		texts[filepath.Join(b.root, radioFirmware, "usr/share/doc/firmware-brcm80211/copyright")] = "firmware-wifi.txt"
+	}
+	for from, to := range texts {
 		if err := copyFile(from, filepath.Join(dir, to)); err != nil {
 			return err
 		}

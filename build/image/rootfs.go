@@ -32,9 +32,9 @@ func (b *build) programs() error {
 
 // rootfs packs the first file system, which stays the only one beside /data.
 func (b *build) rootfs() error {
-	a := &initramfs.Archive{}
-	for _, dir := range []string{"boot", "boot/card", "data", "dev", "etc", "etc/ssl", "etc/ssl/certs", "lib", "lib/modules", "proc", "run", "sys", "tmp", "usr", "usr/bin"} {
-		a.Dir(dir)
+	a, there := &initramfs.Archive{}, map[string]bool{}
+	for _, dir := range []string{"boot/card", "data", "dev", "etc", "lib/modules", "proc", "run", "sys", "tmp"} {
+		addDirs(a, there, dir+"/.")
 	}
 	contents := map[string]string{
 		"etc/passwd": passwd, "etc/group": groups, "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
@@ -63,7 +63,11 @@ func (b *build) rootfs() error {
 		}
 		contents["lib/modules/order"] = strings.Join(order, "\n") + "\n"
 	}
+	if err := b.radio(files, contents); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		addDirs(a, there, name)
 		a.File(name, []byte(contents[name]))
 	}
 	var packed bytes.Buffer

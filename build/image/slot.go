@@ -44,7 +44,11 @@ func (b *build) slotTree() error {
 			return fmt.Errorf("no files %s: %w", glob, err)
 		}
 		for _, name := range names {
-			if err := copyFile(name, filepath.Join(to, filepath.Base(name))); err != nil {
+			base := filepath.Base(name)
+			if other, ok := files.renamed[base]; ok {
+				base = other
+			}
+			if err := copyFile(name, filepath.Join(to, base)); err != nil {
 				return err
 			}
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 )
 
-// patience is for a loaded machine: ten times what a step takes.
-const patience = 150 * time.Second
+// patience is for a loaded machine: more than ten times what a step takes.
+const patience = 5 * time.Minute
 
 func main() {
 	images := flag.String("images", "../out/image", "`directory` of the images")

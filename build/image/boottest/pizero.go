@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/emulator"
 )
@@ -14,6 +15,7 @@ func playRaspi0(c *card) {
 	}
 	address := c.m.Address(1883)
 	c.becomes("nobody is let in without a password", func() error { return refuses(address, "", "") })
+	c.check("/data has grown to the card's end", c.m.Says("/data: 35", time.Minute))
 	var password string
 	c.becomes("the made-up password is on the card", func() error {
 		text, err := c.get("dunlin-password.txt")

@@ -26,7 +26,7 @@ type Board struct {
 // The boards that there are images for.
 var (
 	Raspi3 = Board{"raspi3b", "qemu-system-aarch64", "kernel8.img", "bcm2710-rpi-3-b.dtb", "ttyS0", "dwc_otg.fiq_fsm_enable=0"}
-	Raspi0 = Board{"raspi0", "qemu-system-arm", "kernel.img", "bcm2835-rpi-zero.dtb", "ttyAMA0", "initcall_blacklist=bcm2835_power_driver_init"}
+	Raspi0 = Board{"raspi0", "qemu-system-arm", "kernel.img", "bcm2708-rpi-zero.dtb", "ttyAMA0", "initcall_blacklist=bcm2835_power_driver_init"}
 )
 
 // Options are how a card is booted.

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// t0 is a moment.
+var t0 = time.Now()
+
 func TestParsePassword(t *testing.T) {
 	for text, want := range map[string]string{
 		"curlew-whimbrel":                "admin curlew-whimbrel",
