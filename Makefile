@@ -124,6 +124,10 @@ deb-test: ## the release's .deb on an emulated arm64 machine with Debian and sys
 image-test: ## make both images, the same bytes each time, and boot them in QEMU: a password, values, power cuts, a broken card
 	@scripts/image-test.sh
 
+.PHONY: update-test
+update-test: ## update the image in QEMU: trial, commit, a broken update, CUTS=200 power cuts of which BOOTS=3 are booted; IMAGE=built NETWORK=1
+	@IMAGE=$(IMAGE) CUTS=$(CUTS) BOOTS=$(BOOTS) NETWORK=$(NETWORK) scripts/update-test.sh
+
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub
 	@scripts/fresh.sh
 

@@ -73,6 +73,7 @@ type build struct {
 	epoch          string // seconds since 1970 that everything is dated with
 	begin          time.Time
 	key            update.SecretKey
+	trusted        string // public keys
 	contents       []byte // of the slot
 	manifest       *slots.Manifest
 }

@@ -38,7 +38,7 @@ func (b *build) rootfs() error {
 	}
 	contents := map[string]string{
 		"etc/passwd": passwd, "etc/group": groups, "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
-		"etc/update-keys": b.key.Public().Text(),
+		"etc/update-keys": b.trusted,
 		"etc/image":       "board=" + b.board + "\nversion=" + b.version + "\n",
 	}
 	for name, from := range map[string]string{

@@ -16,6 +16,7 @@ import (
 // updateKey finds the key that updates are signed with: UPDATE_KEY names
 // minisign's file of it, without a password. Without it a key is made once and
 // kept beside what is built: its images take updates from this tree only.
+// UPDATE_PUB names a file of further public keys that the image trusts.
 func (b *build) updateKey() error {
 	name, made := os.Getenv("UPDATE_KEY"), false
 	if name == "" {
@@ -40,6 +41,17 @@ func (b *build) updateKey() error {
 	}
 	if b.key, err = update.ParseSecretKey(string(text)); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
+	}
+	b.trusted = b.key.Public().Text()
+	if others := os.Getenv("UPDATE_PUB"); others != "" {
+		text, err := os.ReadFile(others)
+		if err != nil {
+			return err
+		}
+		if _, err := update.ParsePublicKeys(string(text)); err != nil {
+			return fmt.Errorf("%s: %w", others, err)
+		}
+		b.trusted += string(text)
 	}
 	switch {
 	case made:
