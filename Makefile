@@ -75,6 +75,10 @@ crash: ## power cuts, failures and damage of the disk under the store: CRASH_STA
 	@SWEEP=$(or $(SWEEP),150) go test -count=1 -timeout 30m -run TestFaultSweep ./broker
 	@CRASH_STATES=4000 go run ./scripts/mutants -list crash.txt
 
+.PHONY: powercut
+powercut: ## power cuts of an emulated machine with dunlin under MQTT load, from a record of its disk: STATES=300
+	@scripts/powercut.sh
+
 outage: drain ## as drain, and local messages while the server upstream fails: LATENCY=400
 	@LATENCY=$(or $(LATENCY),400) go test -count=1 -timeout 10m -v -run TestLocalMessagesDoNot ./cmd/dunlin
 

@@ -28,6 +28,12 @@ if [ "${1:-}" = board ]; then
 	command -v qemu-system-arm >/dev/null || missing+=(qemu-system-arm)
 	command -v depmod >/dev/null || missing+=(kmod)
 	command -v fdtput >/dev/null || missing+=(device-tree-compiler)
+	command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
+fi
+if [ "${1:-}" = powercut ]; then
+	command -v qemu-system-aarch64 >/dev/null || missing+=(qemu-system-arm)
+	command -v debugfs >/dev/null || missing+=(e2fsprogs)
+	command -v depmod >/dev/null || missing+=(kmod)
 fi
 if [ "${1:-}" = image ]; then
 	command -v qemu-system-aarch64 >/dev/null || missing+=(qemu-system-arm)

@@ -45,6 +45,9 @@ var mayImport = map[string][]string{
 	"scripts/board":           {"scripts/board/initramfs"},
 	"scripts/...":             {},
 
+	"scripts/powercut":       {"scripts/board/initramfs", "scripts/powercut/oracle"},
+	"scripts/powercut/guest": {"scripts/powercut/oracle"},
+
 	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1", "cmd/dunlin/internal/history", "cmd/dunlin/internal/lines", "cmd/dunlin/internal/page"},
 
 	"cmd/dunlin/internal/scan": {"broker/mqtt", "sensors", "sensors/bus", "sensors/chipsim", "serial", "serial/modbus", "serial/modbus/modbustest", "serial/serialtest"},
@@ -77,7 +80,7 @@ var doors = map[string][]string{
 	"periph.io/x/conn":    {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers", "cmd/dunlin", "cmd/dunlin/internal/scan"},
 	"go.bug.st/serial":    {"serial"},
 	"golang.org/x/crypto": {"broker/internal/auth"},
-	"golang.org/x/sys":    {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin", "scripts/board/guest"},
+	"golang.org/x/sys":    {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "bridge", "broker/internal/listen", "cmd/dunlin", "scripts/board/guest", "scripts/powercut/guest"},
 }
 
 type goPackage struct {
