@@ -103,6 +103,7 @@ const (
 	Panic        Reason = "panic"     // the driver panicked; it is opened anew
 	Exited       Reason = "exited"    // a program ended by itself; it is started anew
 	Shutdown     Reason = "shutdown"
+	Paused       Reason = "paused" // by a person
 
 	// Of lines on which units answer requests.
 	Late      Reason = "late"       // an answer came to an earlier request

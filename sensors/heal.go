@@ -39,7 +39,7 @@ const rungs = 8
 // climb takes the next rung for a device that failed with err.
 func (o *owner) climb(err error) {
 	switch r := ReasonOf(err); r {
-	case Unplugged, NotFound, Permission, Busy, Panic, Parse, Exited, Shutdown:
+	case Unplugged, NotFound, Permission, Busy, Panic, Parse, Exited, Shutdown, Paused:
 		return // no clock and no supply changes that
 	case Hung:
 		o.rung = max(o.rung, 1) // opening waits for it

@@ -26,6 +26,10 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 	case healing:
 		o.healed(c, out.err)
 	case opening:
+		if o.held {
+			o.mustClose = true // whatever came of it
+			return
+		}
 		o.finishedOpen(ctx, out.err, now)
 	case closing:
 		o.closed()

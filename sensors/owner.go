@@ -59,6 +59,9 @@ type owner struct {
 	aside *call // Close beside a hung call
 	hung  bool  // call did not come back in time
 
+	hold, hurry atomic.Bool // what a person has asked for: see heed
+	held        bool        // the device is paused
+
 	opened    bool
 	mustClose bool
 	ever      bool      // opened once
@@ -157,6 +160,7 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	case o.aside != nil:
 	case o.mustClose:
 		o.call = o.begin(ctx, closing, o.dev.Timeout, nil, closer(d))
+	case o.held:
 	case !o.opened && !now.Before(o.next):
 		if o.remedy != reopened && o.apply(ctx) {
 			o.remedy = reopened
@@ -255,7 +259,7 @@ func (o *owner) wake(now time.Time) time.Time {
 	switch {
 	case o.call != nil && !o.hung:
 		sooner(o.call.limit.Add(grace))
-	case o.call == nil && o.aside == nil:
+	case o.call == nil && o.aside == nil && !o.held:
 		sooner(o.next)
 	}
 	if o.opened {

@@ -24,6 +24,7 @@ func (o *owner) turn() {
 	if o.again.Swap(false) {
 		o.repeat(o.ctx)
 	}
+	o.heed(o.ctx, time.Now())
 	o.handle(o.ctx)
 	o.advance(o.ctx, time.Now())
 	for n := 1; n < eventsATurn && o.handle(o.ctx); n++ {

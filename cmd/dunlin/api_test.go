@@ -452,3 +452,35 @@ func TestAPIBinds(t *testing.T) {
 		t.Errorf("a taken http.bind: %v", err)
 	}
 }
+
+// A device is read, paused and opened again by those who may.
+func TestAPIAsksDevices(t *testing.T) {
+	socket, port, _ := startAPI(t)
+	device := func() (d api.Device) {
+		var all []api.Device
+		socket.read("/api/v1/devices", &all)
+		return all[0]
+	}
+	until(t, "the device is online", func() bool { return device().State == "online" })
+	if a := socket.do("POST", "/api/v1/devices/tank/read", ""); a.status != 204 {
+		t.Errorf("%+v", a)
+	}
+	if a := socket.do("POST", "/api/v1/devices/tank/pause", ""); a.status != 204 {
+		t.Errorf("%+v", a)
+	}
+	until(t, "the device is paused", func() bool { d := device(); return d.State == "offline" && d.Reason == "paused" })
+	var s api.Status
+	if socket.read("/api/v1/status", &s); !slices.Contains(s.Attention, "device tank is paused") {
+		t.Errorf("nobody is told: %v", s.Attention)
+	}
+	if a := socket.do("POST", "/api/v1/devices/tank/resume", ""); a.status != 204 {
+		t.Errorf("%+v", a)
+	}
+	until(t, "the device is online again", func() bool { return device().State == "online" })
+	if a := socket.do("POST", "/api/v1/devices/none/read", ""); a.status != 404 || a.contentType != "application/problem+json" {
+		t.Errorf("%+v", a)
+	}
+	if a := port.do("POST", "/api/v1/devices/tank/pause", "", "Authorization", "Bearer see-but-do-not-touch"); a.status != 403 {
+		t.Errorf("a viewer: %+v", a)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
 // ports tries the listeners of a gateway that does not run.
@@ -135,7 +136,7 @@ func (d *doctor) gateway(context.Context) {
 		d.add("gateway", "what arrives now is lost at a restart", "look at the disk: 'dmesg | grep -i error'", "the disk refuses writes")
 	}
 	for _, v := range d.status.Devices {
-		if v.State != "online" && v.State != "starting" {
+		if v.State != "online" && v.State != "starting" && v.Reason != string(sensors.Paused) {
 			d.add("gateway", "it has no value", "look at its wires, its address and its power", "device %s is %s: %s %s", v.Name, v.State, v.Reason, v.Error)
 		}
 	}

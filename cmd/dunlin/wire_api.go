@@ -39,13 +39,13 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		Broker: g.broker, Client: c, Build: readVersion(), Log: d.logger("http"),
 		Config:  g.config.Load,
 		Bridges: g.bridgeList,
-		Devices: g.sensors.Status,
-		Auth:    g.auth,
-		Lines:   cmp.Or(d.lines, new(lines.Ring)),
-		Events:  &g.events,
-		Trust:   d.volatile,
-		Check:   g.checkText,
-		Reload:  g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
+		Devices: g.sensors.Status, Ask: g.sensors.Ask,
+		Auth:   g.auth,
+		Lines:  cmp.Or(d.lines, new(lines.Ring)),
+		Events: &g.events,
+		Trust:  d.volatile,
+		Check:  g.checkText,
+		Reload: g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 	})
 	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
 		<-ctx.Done()

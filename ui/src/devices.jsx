@@ -1,18 +1,19 @@
 // Devices: what each reads, how it is, and how its values went.
 import { useState } from "preact/hooks";
+import { ask } from "./api.js";
 import { age, num, value } from "./format.js";
 import { useLive } from "./live.js";
-import { Card, Empty, Failure, Pill, Plot, Spark, useHistory } from "./parts.jsx";
+import { Act, Card, Empty, Failure, Pill, Plot, Spark, useHistory } from "./parts.jsx";
 import { device as words } from "./words.js";
 
-export function Devices({ name }) {
+export function Devices({ name, admin }) {
   const live = useLive(), list = live.status && live.status.devices;
   const past = useHistory(list && list.length ? "device/" : "", 3600, 60);
   if (!list) return null;
   const one = name && list.find(d => d.name === name);
   return (
     <>
-      {name && (one ? <One d={one} key={name} /> : <Card title={name} action={<a href="#/devices">Close</a>}><Failure err={new Error("there is no device of this name")} /></Card>)}
+      {name && (one ? <One d={one} key={name} admin={admin} /> : <Card title={name} action={<a href="#/devices">Close</a>}><Failure err={new Error("there is no device of this name")} /></Card>)}
       {!list.length && <Card title="Devices"><Empty title="No devices yet"><p>Find what is wired with <code>dunlin scan</code>, or begin with a pretended one:</p><pre>{`devices:
   - name: room
     driver: sim
@@ -39,10 +40,11 @@ function Tile({ d, past }) {
 
 const spans = [[900, "15 min"], [3600, "1 h"], [86400, "24 h"]];
 
-function One({ d }) {
+function One({ d, admin }) {
   const [span, setSpan] = useState(3600);
   const past = useHistory(`device/${d.name}/`, span, 360);
   const [kind, word] = words(d);
+  const put = what => () => ask("POST", `devices/${encodeURIComponent(d.name)}/${what}`);
   return (
     <Card title={d.name} note={d.driver} action={<a href="#/devices">Close</a>}>
       <dl class="facts">
@@ -52,6 +54,9 @@ function One({ d }) {
         {d.reason && <div><dt>Reason</dt><dd>{d.reason}</dd></div>}
         {d.error && <div class="long"><dt>Last error</dt><dd>{d.error}</dd></div>}
       </dl>
+      {admin && <p class="acts">
+        {d.reason === "paused" ? <Act label="Go on reading" kind="main" run={put("resume")} /> : <><Act label="Read now" run={put("read")} /><Act label="Pause reading" sure="Really pause? It goes offline" run={put("pause")} /></>}
+      </p>}
       <div class="bar" role="group" aria-label="Time shown">{spans.map(([s, text]) => <button type="button" key={s} aria-pressed={s === span} onClick={() => setSpan(s)}>{text}</button>)}</div>
       <div class="plots">
         {d.values.map((v, i) => {

@@ -1,7 +1,7 @@
 // States in words and marks.
 export const cap = s => s.charAt(0).toUpperCase() + s.slice(1);
 
-export const device = d => (d.state === "online" ? ["ok", "Good"] : d.state === "starting" ? ["idle", "Starting"] : ["bad", cap(d.state)]);
+export const device = d => (d.reason === "paused" ? ["warn", "Paused"] : d.state === "online" ? ["ok", "Good"] : d.state === "starting" ? ["idle", "Starting"] : ["bad", cap(d.state)]);
 
 // A bridge that tries again is as down as one that waits for its next try.
 export function bridge(b) {

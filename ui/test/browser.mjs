@@ -141,6 +141,18 @@ async function journeys() {
   await page.fill("textarea", "nod: barn\n");
   await page.click("button:has-text('Check')");
   await page.waitForSelector("pre:has-text('did you mean node?')");
+  await show(page, "devices/greenhouse");
+  const device = async () => (await world.api("GET", "status")).doc.devices.find(d => d.name === "greenhouse");
+  const good = (await device()).ok;
+  await page.click("button:has-text('Read now')");
+  await until("greenhouse is read", 10, async () => (await device()).ok > good);
+  await page.click("button:has-text('Pause reading')");
+  await page.click("button:has-text('Really pause?')");
+  await page.waitForSelector("main .pill:has-text('Paused')");
+  assert.equal((await device()).reason, "paused");
+  await page.click("button:has-text('Go on reading')");
+  await page.waitForSelector("button:has-text('Read now')");
+  await until("greenhouse is back", 10, async () => (await device()).state === "online");
   await show(page, "bridges/cloud");
   await page.click("button:has-text('Test')");
   await page.waitForSelector("[aria-label='Steps of the test'] .pill.ok");
@@ -155,7 +167,7 @@ async function journeys() {
   await show(page, "logs");
   await page.waitForSelector(".log >> text=dunlin starts");
   await page.context().close();
-  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, bridge test, pause, log";
+  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, device read now, pause, bridge test, pause, log";
 }
 
 async function outage() {
@@ -202,7 +214,7 @@ async function viewer() {
   for (const at of Object.keys(places).filter(p => p !== "clients/visitor")) {
     await show(page, at);
     await wait(200);
-    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits"]) {
+    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits", "Read now", "Pause reading"]) {
       assert.equal(await page.locator(`main button:text-is("${action}")`).count(), 0, `${at} offers ${action} to a viewer`);
     }
   }

@@ -1,5 +1,7 @@
 package api
 
+import "github.com/dunlin-mqtt/dunlin/sensors"
+
 // route is one row of the table.
 type route struct {
 	method, path string // * stands for one level of the path
@@ -46,6 +48,9 @@ func init() {
 		{"GET", "/api/v1/config", viewer, "every setting that is carried out; secrets are ***", "", Settings{}, settings},
 		{"POST", "/api/v1/config/check", admin, "the mistakes of the configuration in the body", "", Checked{}, checkText},
 		{"GET", "/api/v1/devices", viewer, "devices of this gateway", "", []Device(nil), devices},
+		{"POST", "/api/v1/devices/*/read", admin, "read a device at once, or try to open it", "", nil, askDevice(sensors.ReadNow)},
+		{"POST", "/api/v1/devices/*/pause", admin, "close a device until resume: it is offline with the reason paused", "", nil, askDevice(sensors.Pause)},
+		{"POST", "/api/v1/devices/*/resume", admin, "open it again", "", nil, askDevice(sensors.Resume)},
 		{"GET", "/api/v1/bridges", viewer, "links to other servers", "", []Bridge(nil), bridges},
 
 		{"GET", "/api/v1/bridges/*", viewer, "one link", "", Bridge{}, onBridge(oneBridge)},

@@ -138,6 +138,20 @@ func status(c *call) (any, error) { return c.a.Status(), nil }
 
 func devices(c *call) (any, error) { return c.a.devices(), nil }
 
+// askDevice is a route's do for the device that the path names.
+func askDevice(what sensors.Asked) func(*call) (any, error) {
+	return func(c *call) (any, error) {
+		switch err := c.a.Ask(c.name, what); err {
+		case nil:
+			return nil, nil
+		case sensors.ErrNoDevice:
+			return nil, problem(404, "there is no device %.100q", c.name)
+		default:
+			return nil, problem(409, "%v", err)
+		}
+	}
+}
+
 func bridges(c *call) (any, error) { return c.a.bridges(), nil }
 
 // Status describes the gateway now.
@@ -167,7 +181,9 @@ func (s *Status) attend() {
 		say("the disk refuses writes: nothing is kept until it works again")
 	}
 	for _, d := range s.Devices {
-		if d.State != string(sensors.Online) && d.State != string(sensors.Starting) {
+		if d.Reason == string(sensors.Paused) {
+			say("device %s is paused", d.Name)
+		} else if d.State != string(sensors.Online) && d.State != string(sensors.Starting) {
 			say("device %s is %s: %s", d.Name, d.State, cmp.Or(d.Error, d.Reason))
 		}
 	}
