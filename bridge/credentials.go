@@ -16,11 +16,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
 // login is what CONNECT carries besides what the options say.
 type login struct {
-	bridge             bool // the bridge bit of 3.x
+	bridge             bool          // the bridge bit of 3.x
+	will               *mqtt.Message // of a node of Sparkplug; nil: there is none
 	username, password string
 	until              time.Time // when it ends to be valid; zero: never
 }

@@ -7,7 +7,7 @@
 // upstream topic, envelope.go puts time (clock.go) and identity on it, batch.go
 // may join it with others and gzip.go compress them, window.go gives it a Packet
 // Identifier and a place under the server's Receive Maximum, upstream_send.go
-// encodes it, wire.go coalesces the bytes, progress.go writes them; loose.go
+// encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces the bytes, progress.go writes them; loose.go
 // takes what is of QoS 0 out of the Queue when its bytes have left. The
 // acknowledgement comes back through upstream_read.go to settle.go, which is the
 // only caller of Received and, for QoS 1 and 2, of Remove. The entry in the

@@ -16,8 +16,10 @@ func (l *link) send(ctx context.Context) error {
 		return err
 	}
 	if l.b.queue == nil {
+		err := l.births(ctx)
+		l.up.push()
 		<-ctx.Done()
-		return ctx.Err()
+		return errors.Join(err, ctx.Err())
 	}
 	if err := sleep(ctx, l.b.quiet()); err != nil {
 		return err
@@ -66,7 +68,7 @@ func (l *link) sendStatus(ctx context.Context) error {
 // sendUntil forwards entries in order until ctx ends.
 func (l *link) sendUntil(ctx context.Context) error {
 	for {
-		if err := l.place(ctx); err != nil {
+		if err := errors.Join(l.births(ctx), l.place(ctx)); err != nil {
 			return err
 		}
 		e, ok, err := l.next(ctx)
@@ -110,7 +112,7 @@ func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 		if !paused {
 			soonest = l.batchDue(now)
 		}
-		if soonest == 0 {
+		if soonest == 0 || l.reborn.Load() {
 			return e, false, nil
 		}
 		e, ok, err = l.b.queue.take(ctx, func(lane Lane) bool {
@@ -199,6 +201,9 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	switch {
 	case fate == fateTooLarge:
 		return l.giveUp(ctx, e.Seq, &o, mqtt.PacketTooLarge, "larger than the route takes")
+	case fate == fateSend && l.b.o.Edge != nil:
+		at, _ := l.b.prep.captured(e, e.At)
+		return l.edge(ctx, e, at)
 	case fate == fateSend && o.batch != nil:
 		return l.gather(ctx, e.Seq, &o)
 	case fate != fateSend:

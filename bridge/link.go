@@ -39,6 +39,9 @@ type link struct {
 	answered atomic.Bool       // the server has acknowledged something
 	batches  map[int]*gathered // in the making, by route; the sender's own
 	hurry    atomic.Bool       // batches wait no longer
+	end      int64             // where the latest message of the Edge ends; the sender's own
+	reborn   atomic.Bool       // births of the Edge are due
+	commands []string          // filters of the Edge
 	loose    []loose           // sent with QoS 0 and still in the queue, in order; the sender's own
 	settled  []flight          // the settler's own, reused
 	seqs     []uint64          // likewise
@@ -79,11 +82,17 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 	}
 	in.bridge = bit
 	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), until: in.until, batches: map[int]*gathered{}}
+	l.begins(&in)
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
-		received:     func(in inbound) (mqtt.ReasonCode, error) { return b.receiver.receive(lctx, in) },
-		released:     func(id uint16) (mqtt.ReasonCode, error) { return b.receiver.release(lctx, id) },
+		received: func(in inbound) (mqtt.ReasonCode, error) {
+			if code, handled, err := l.command(lctx, in); handled {
+				return code, err
+			}
+			return b.receiver.receive(lctx, in)
+		},
+		released: func(id uint16) (mqtt.ReasonCode, error) { return b.receiver.release(lctx, id) },
 	})
 	if err != nil {
 		return nil, err
@@ -209,7 +218,7 @@ func (l *link) drain(failed <-chan error) {
 func (l *link) farewell(err error) (mqtt.ReasonCode, bool) {
 	var p *planned
 	switch {
-	case err == nil && l.b.o.StatusTopic != "":
+	case err == nil && (l.b.o.StatusTopic != "" || l.b.o.Edge != nil):
 		// With this code the server publishes the will: "offline" stays
 		// upstream whether or not the packet arrives.
 		return mqtt.DisconnectWithWill, true

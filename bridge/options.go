@@ -108,6 +108,11 @@ type Options struct {
 	// counted.
 	Dead     Shelf
 	Envelope Envelope
+	// Edge makes messages those of a Sparkplug node, in place of an Envelope;
+	// nil: they stay what they are. With it sessions are clean, what goes up is
+	// of QoS 0, the will is the node's, and In are the local topics that commands
+	// may reach.
+	Edge Edge
 	// Mark names this gateway in messages, so that one which comes back is
 	// known; the bridges of a gateway have the same. Default: random.
 	Mark string
@@ -134,6 +139,18 @@ type Options struct {
 	// that of the proxy if there is one. What lies above is still done on what
 	// it returns.
 	Dial func(ctx context.Context, server string) (net.Conn, error)
+}
+
+// Edge is a Sparkplug Edge Node. Command may be called beside the others.
+type Edge interface {
+	// Will begins a connection: its will, and the filters of commands.
+	Will() (will mqtt.Message, commands []string)
+	// Births are what a connection begins with, and the answer to a rebirth.
+	Births(ctx context.Context) []mqtt.Message
+	// Data is what becomes of a message that was captured at this time.
+	Data(ctx context.Context, m *mqtt.Message, at time.Time) []mqtt.Message
+	// Command reads one: births are asked for, or messages are to be published.
+	Command(m *mqtt.Message) (rebirth bool, set []mqtt.Message)
 }
 
 // RetainPolicy says what becomes of the RETAIN flag on a route.
@@ -233,8 +250,8 @@ func (o *Options) validate() error {
 		bad("inflight: %d is not within 1 to %d", o.InFlight, maxInFlight)
 	}
 	for _, r := range o.Out {
-		if r.Batch.Form != BatchNone && o.Envelope == ThingsBoard {
-			bad("out: the route from %q: %s takes no batches", r.From, thingsBoardTopic)
+		if r.Batch.Form != BatchNone && (o.Envelope == ThingsBoard || o.Edge != nil) {
+			bad("out: the route from %q: the envelope takes no batches", r.From)
 		}
 		if r.Lane >= LaneCount || o.Queues[r.Lane] == nil {
 			bad("out: the route from %q needs a Queue of its lane", r.From)

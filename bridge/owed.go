@@ -62,5 +62,5 @@ func (o *owed) pay(q *lanes, wants func(topic string) bool) bool {
 // retained reports whether messages of a topic go up with RETAIN.
 func (l *link) retained(topic string) bool {
 	r := routeOf(l.b.out, topic)
-	return r != nil && !r.strip && r.batch.Form == BatchNone && l.lim.retain && l.b.o.Envelope != ThingsBoard
+	return r != nil && !r.strip && r.batch.Form == BatchNone && l.lim.retain && l.b.o.Envelope != ThingsBoard && l.b.o.Edge == nil
 }

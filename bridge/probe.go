@@ -22,7 +22,7 @@ type Step struct {
 func (b *Bridge) Test(ctx context.Context, report func(Step)) error {
 	o := b.o
 	o.ClientID += "-test"
-	o.StatusTopic, o.SessionExpiry = "", time.Second
+	o.StatusTopic, o.SessionExpiry, o.Edge = "", time.Second, nil
 	report(Step{Name: "config", Detail: fmt.Sprintf("%d routes out, %d in", len(o.Out), len(o.In))})
 	clock := "synchronized"
 	if !o.ClockSynced() {

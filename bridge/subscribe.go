@@ -14,7 +14,7 @@ import (
 // configuration: the session upstream has them still. A filter that is refused
 // is reported, the rest works without it.
 func (l *link) subscribe(ctx context.Context) error {
-	wanted := subscriptions(l.b.o.In)
+	wanted := l.filters()
 	if err := l.unsubscribe(ctx, wanted); err != nil {
 		return err
 	}

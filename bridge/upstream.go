@@ -110,6 +110,7 @@ func connectUpstream(ctx context.Context, c net.Conn, o *Options, in login, cb c
 		u.wire.close()
 		return nil, err
 	}
+	u.lim.sessionPresent = u.lim.sessionPresent && in.will == nil
 	o.Profile.restrict(&u.lim)
 	u.noNack = o.Profile.NoNack
 	if u.lim.keepAlive == 0 || u.lim.keepAlive > o.KeepAlive {
@@ -199,8 +200,11 @@ func connectPacket(o *Options, in login) *packet.View {
 		ReceiveMaximum:    receiveMaximum,
 		MaximumPacketSize: o.PacketSize,
 	}
-	if o.StatusTopic != "" {
-		c := &v.Connect
+	switch c := &v.Connect; {
+	case in.will != nil: // a node of Sparkplug begins anew with each connection
+		c.HasWill, c.WillQoS, c.WillTopic, c.WillPayload = true, in.will.QoS, []byte(in.will.Topic), in.will.Payload
+		c.CleanStart, v.Properties.SessionExpiry = true, 0
+	case o.StatusTopic != "":
 		c.HasWill, c.WillQoS, c.WillRetain = true, mqtt.AtLeastOnce, true
 		c.WillTopic, c.WillPayload = []byte(o.StatusTopic), []byte(statusOffline)
 	}

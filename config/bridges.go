@@ -24,7 +24,7 @@ type Bridge struct {
 	In          []Route       `yaml:"in" doc:"topics of the other side that are published here"`
 	Spool       Spool         `yaml:"spool" doc:"what waits while the link is down"`
 	Pace        Pace          `yaml:"pace" doc:"how fast messages are sent"`
-	Envelope    string        `yaml:"envelope" enum:"raw|json|thingsboard" doc:"what is put around payloads"`
+	Envelope    string        `yaml:"envelope" enum:"raw|json|thingsboard|sparkplug" doc:"what is put around payloads; sparkplug makes the gateway a Sparkplug B Edge Node there"`
 }
 
 // Credentials are one way to say who we are.
@@ -214,6 +214,9 @@ func (b *Bridge) check(l *loader, p string) {
 		fault, hint := serverFault(s)
 		l.failIf(fault, at, hint, "server %s")
 	}
+	if b.Envelope == "sparkplug" && b.StatusTopic != "" && l.cfg.IsSet(join(p, "status_topic")) {
+		l.failIf("has no place beside envelope: sparkplug: the will is the NDEATH", join(p, "status_topic"), "status_topic: \"\"", "status_topic %s")
+	}
 	anyTLS := slices.ContainsFunc(b.Servers, secure)
 	if l.cfg.IsSet(join(p, "tls")) && !anyTLS && len(b.Servers) > 0 {
 		l.failIf("has no effect: no server is mqtts:// or wss://", join(p, "tls"), "", "tls %s")
@@ -237,8 +240,8 @@ func (b *Bridge) check(l *loader, p string) {
 		if r.From != "" && wildcards(r.To) != "" && !l.failed(0, join(at, "to")) {
 			l.failAt(join(at, "batch"), "for example to: \"sites/{node}/batch\"", "a batch has one topic: give to without wildcards")
 		}
-		if b.Envelope == "thingsboard" {
-			l.failAt(join(at, "batch"), "", "envelope: thingsboard takes no batches")
+		if b.Envelope == "thingsboard" || b.Envelope == "sparkplug" {
+			l.failAt(join(at, "batch"), "", "envelope: %s takes no batches", b.Envelope)
 		}
 	}
 	for i, r := range b.In {

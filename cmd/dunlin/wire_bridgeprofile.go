@@ -35,6 +35,9 @@ func bridgeOptions(cfg *config.Config, bc *config.Bridge) bridge.Options {
 	if !cfg.IsSet(place+"protocol") && !o.Profile.Speaks(o.Protocol) {
 		o.Protocol = o.Profile.Versions[0]
 	}
+	if bc.Envelope == "sparkplug" {
+		o.StatusTopic = ""
+	}
 	if !cfg.IsSet(place+"status_topic") && !o.Profile.Takes(o.StatusTopic, o.ClientID) {
 		o.StatusTopic = ""
 	}

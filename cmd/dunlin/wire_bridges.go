@@ -14,6 +14,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/sensors/sparkplug"
 )
 
 // Without a data directory a spool is in memory: this much of its max_size.
@@ -60,6 +61,13 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 	if !d.volatile {
 		o.Ledger = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".day")
 		o.Subscribed = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".in")
+	}
+	if bc.Envelope == "sparkplug" {
+		file := ""
+		if !d.volatile {
+			file = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".bdseq")
+		}
+		o.Edge = sparkplug.NewEdge(cfg.Gateway.Sparkplug.Group, cfg.Node, file, o.Log)
 	}
 	b, err := bridge.New(o)
 	if err != nil {

@@ -26,7 +26,7 @@ func (n *Node) obey(ctx context.Context, s sensors.Session) error {
 			continue
 		}
 		for _, c := range metrics {
-			if (c.name == rebirth || c.alias == rebirthAlias) && c.value == true {
+			if isRebirth(c) {
 				bctx, cancel := context.WithTimeout(ctx, publishLimit)
 				n.lock()
 				err := n.births(bctx)
@@ -39,6 +39,10 @@ func (n *Node) obey(ctx context.Context, s sensors.Session) error {
 			}
 		}
 	}
+}
+
+func isRebirth(c metric) bool {
+	return (c.name == rebirth || c.alias == rebirthAlias) && c.value == true
 }
 
 // device hands the metrics of a DCMD to the device's own command topics, where

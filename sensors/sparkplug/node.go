@@ -109,14 +109,13 @@ func (n *Node) attach(ctx context.Context) (sensors.Session, error) {
 	n.lock()
 	defer n.unlock()
 	n.countBirth()
-	death := mqtt.Message{Topic: n.topic("NDEATH", ""), QoS: mqtt.AtLeastOnce, Payload: encode(time.Now(), noSeq, []metric{n.bdSeqMetric(time.Time{})})}
-	s, err := n.opt.Attach("sparkplug", &mqtt.Will{Message: death})
+	s, err := n.opt.Attach("sparkplug", &mqtt.Will{Message: n.death()})
 	if err != nil {
 		return nil, fmt.Errorf("attach sparkplug: %w", err)
 	}
 	sctx, cancel := context.WithTimeout(ctx, publishLimit)
 	defer cancel()
-	for _, filter := range []string{n.topic("NCMD", ""), n.topic("DCMD", "+")} {
+	for _, filter := range n.commands() {
 		sub := mqtt.Subscription{Filter: filter, QoS: mqtt.AtLeastOnce, RetainHandling: mqtt.DoNotSendRetained}
 		if err := s.Subscribe(sctx, sub); err != nil {
 			return s, fmt.Errorf("subscribe %s: %w", filter, err)
@@ -125,6 +124,13 @@ func (n *Node) attach(ctx context.Context) (sensors.Session, error) {
 	n.session = s
 	return s, n.births(sctx)
 }
+
+// death is the will of a session; the lock is held.
+func (n *Node) death() mqtt.Message {
+	return mqtt.Message{Topic: n.topic("NDEATH", ""), QoS: mqtt.AtLeastOnce, Payload: encode(time.Now(), noSeq, []metric{n.bdSeqMetric(time.Time{})})}
+}
+
+func (n *Node) commands() []string { return []string{n.topic("NCMD", ""), n.topic("DCMD", "+")} }
 
 func (n *Node) topic(kind, device string) string {
 	t := namespace + n.opt.Group + "/" + kind + "/" + n.opt.Node
