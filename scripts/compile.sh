@@ -22,6 +22,8 @@ flags=()
 if [ "${GOARCH:-}" = arm ]; then
 	# 66 kB, for a fifth more time a signature on P-256: where flash is small.
 	cold+=(crypto/internal/fips140/nistec)
+	# 30 kB more: Ed25519 and what wraps ciphers, and what works at the start.
+	cold+=(crypto/internal/fips140/edwards25519/... crypto/internal/fips140/sha3 crypto/{ecdsa,hpke,aes,cipher,sha3} unique iter maps errors syscall internal/reflectlite internal/godebug internal/bisect)
 	# Kernels for ARMv6 and ARMv7 have pages of 4 KiB: no need to pad the file to the 64 KiB of others.
 	rounding="-R 4096"
 fi
