@@ -19,6 +19,7 @@ type scenario struct {
 	modules []string
 	config  string // dunlin's; {port} is that of the broker here
 	qemu    func(k *initramfs.Kernel, dir string) []string
+	data    string                                      // where dunlin's state is, of the kernel's devices; empty is memory
 	prepare func(k *initramfs.Kernel, dir string) error // nil for nothing
 	play    func(w *world)
 }
@@ -32,7 +33,7 @@ func main() {
 	kernelDir := flag.String("kernel", "build/out/kernels/armhf", "an unpacked linux-image package with a file \"version\"")
 	program := flag.String("dunlin", "build/out/board/dunlin", "dunlin for ARMv7")
 	guest := flag.String("guest", "build/out/board/guest", "scripts/board/guest for ARMv7")
-	flag.DurationVar(&patience, "patience", time.Minute, "how long a value may take")
+	flag.DurationVar(&patience, "patience", 3*time.Minute, "how long a value may take")
 	flag.Parse()
 	k, err := initramfs.OpenKernel(*kernelDir)
 	if err != nil {
@@ -88,7 +89,7 @@ func (w *world) run(k *initramfs.Kernel, program, guest string) error {
 		}
 	}
 	args := append(w.qemu(k, w.dir), "-kernel", k.Image(), "-initrd", w.dir+"/initrd",
-		"-append", "console="+w.console+" quiet panic=-1 rdinit=/init")
+		"-append", "console="+w.console+" quiet panic=-1 rdinit=/init"+w.data)
 	w.start = func() (err error) {
 		w.m, err = boot(w.dir, args...)
 		return err
@@ -149,7 +150,7 @@ func (w *world) do(what string, err error) bool {
 	return true
 }
 
-// becomes waits up to a minute for a topic of the board to have a value.
+// becomes waits, but not for ever, for a topic of the board to have a value.
 func (w *world) becomes(what, topic, want string) bool {
 	return w.turns(what, topic, func(value string) bool { return value == want })
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -14,8 +15,10 @@ import (
 func sabrelite() scenario {
 	return scenario{
 		name: "sabrelite", console: "ttymxc1,115200",
-		modules: []string{"gpio-mxc", "i2c-imx", "i2c-dev", "micrel", "smsc", "fec", "sdhci-esdhc-imx", "mmc_block", "ext4"},
+		modules: []string{"gpio-mxc", "i2c-imx", "i2c-dev", "micrel", "smsc", "fec", "sdhci-esdhc-imx", "mmc_block", "crc32c_generic", "ext4"},
+		data:    " data=/dev/mmcblk3",
 		config: bridge + `
+store: {durability: always, min_free: 1MiB, max_size: 32MiB}
 buses: [{id: i2c, type: i2c, path: /dev/i2c-0}]
 devices:
   - {name: room, driver: tmp105, bus: i2c, address: 0x48}
@@ -29,11 +32,26 @@ devices:
 				"-chardev", "socket,id=line,server=on,wait=off,path=" + dir + "/line", "-serial", "chardev:line", "-serial", "chardev:console",
 				"-device", "tmp105,id=room,bus=i2c-bus.0,address=0x48",
 				"-netdev", "user,id=net", "-net", "nic,model=imx.enet,netdev=net",
+				"-drive", "if=none,id=card,format=raw,file=" + dir + "/card", "-device", "sd-card,drive=card",
 				"-qtest", "unix:" + dir + "/pins,server=on,wait=off", "-qtest-log", "none"}
 		},
-		prepare: tree,
+		prepare: prepareSabrelite,
 		play:    playSabrelite,
 	}
+}
+
+// prepareSabrelite makes the board's device tree and its empty SD card.
+func prepareSabrelite(k *initramfs.Kernel, dir string) error {
+	if err := os.WriteFile(dir+"/card", nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Truncate(dir+"/card", 64<<20); err != nil { // QEMU's cards have a power of two
+		return err
+	}
+	if text, err := exec.Command("mkfs.ext4", "-q", "-F", "-b", "4096", dir+"/card").CombinedOutput(); err != nil {
+		return fmt.Errorf("mkfs.ext4: %w: %s", err, text)
+	}
+	return tree(k, dir)
 }
 
 // tree writes the board's device tree without the DMA engine that QEMU does not
@@ -102,10 +120,39 @@ func playSabrelite(w *world) {
 	w.becomes("what was said meanwhile arrives", "scale/n", "6")
 	got := strings.Join(w.broker.values("sites/board/scale/n"), " ")
 	w.check("all of it", strings.HasSuffix(got, "2 3 4 5 6"), got)
+	line.Close() // QEMU takes one at a time
 
-	w.m.Kill()
-	w.becomes("after a power cut the broker here says so", "status", "offline")
-	if w.do("the board starts again", w.start()) {
-		w.becomes("it is back by itself", "status", "online")
+	w.keeps(7, "a power cut", func() bool {
+		w.m.Kill()
+		w.becomes("after a power cut the broker here says so", "status", "offline")
+		return w.do("the board starts again", w.start())
+	})
+}
+
+// keeps has ten lines come, from a number on, while the network cable is out;
+// then the board is ended in the middle of its work. What was said must arrive
+// all the same: it is on the SD card.
+func (w *world) keeps(from int, what string, end func() (back bool)) {
+	line, err := dial(w.m.path("line"))
+	if !w.do("the serial line is connected", err) {
+		return
 	}
+	defer line.Close()
+	before := len(w.broker.values("sites/board/scale/n"))
+	w.do("the network cable is pulled", w.m.ask("set_link", map[string]any{"name": "net", "up": false}))
+	time.Sleep(time.Second)
+	var want []string
+	for n := from; n < from+10; n++ {
+		w.do("the line is spoken on", say(line, fmt.Sprintf(`{"n": %d}`, n)))
+		want = append(want, fmt.Sprint(n))
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(2 * time.Second) // they have come up the line
+	if !end() {
+		return
+	}
+	w.becomes("after "+what+" the board is back by itself", "status", "online")
+	w.becomes("and what was said before arrives", "scale/n", want[9])
+	got := strings.Join(w.broker.values("sites/board/scale/n")[before:], " ")
+	w.check("all of it, in order", strings.HasSuffix(got, strings.Join(want, " ")), got)
 }

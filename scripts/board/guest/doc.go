@@ -12,5 +12,8 @@
 //	kill                       ends dunlin as a crash would; it is started again
 //	stop                       ends the board's dunlin for good, as systemd would
 //
+// "data=DEVICE" on the kernel's command line is where dunlin's state is, instead
+// of memory.
+//
 // Each is answered with "guest: ok" or "guest: error: ...".
 package main

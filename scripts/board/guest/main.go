@@ -62,7 +62,28 @@ func (b *board) start() error {
 	for line := range strings.Lines(string(list)) {
 		errs = append(errs, insmod(strings.TrimSpace(line)))
 	}
-	return errors.Join(append(errs, up("lo", "127.0.0.1"), up("eth0", "10.0.2.15"))...)
+	return errors.Join(append(errs, data(), up("lo", "127.0.0.1"), up("eth0", "10.0.2.15"))...)
+}
+
+// data mounts the device that the kernel's command line names, if it does. It
+// waits up to ten seconds for a driver to make it.
+func data() (err error) {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	_, rest, ok := strings.Cut(string(line), " data=")
+	if !ok {
+		return nil
+	}
+	device := strings.Fields(rest)[0]
+	for range 100 {
+		if err = unix.Mount(device, "/data", "ext4", unix.MS_NOATIME, ""); err == nil {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("mount %s: %w", device, err)
 }
 
 func insmod(line string) error {
