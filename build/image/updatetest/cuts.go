@@ -39,8 +39,12 @@ func readLog(name string) (all []write, err error) {
 	defer f.Close()
 	in := bufio.NewReaderSize(f, 1<<20)
 	var head [slots.Sector]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil || binary.LittleEndian.Uint64(head[:]) != logMagic {
-		return nil, fmt.Errorf("%s is no log of writes: %v", name, err)
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	// QEMU writes the first sector last, and not at all when it is killed.
+	if magic := binary.LittleEndian.Uint64(head[:]); magic != logMagic && magic != 0 {
+		return nil, fmt.Errorf("%s is no log of writes", name)
 	}
 	for {
 		if _, err := io.ReadFull(in, head[:]); err != nil {
