@@ -28,7 +28,7 @@ const (
 )
 
 // The first wait for an answer, which doubles up to the last (RFC 2131, 4.1),
-// and the rest after a declined address (3.1.5).
+// and the rest after a declined address (3.1.5) or offer.
 const (
 	firstWait   = 2 * time.Second
 	lastWait    = 64 * time.Second
@@ -188,8 +188,12 @@ func (m *Machine) Received(now time.Time, msg *Message) Step {
 	case kind == Ack && waiting:
 		return m.acknowledged(now, msg)
 	case kind == Nak && waiting && m.fromServer(msg):
-		held := m.state == renewing || m.state == rebinding
 		m.had = netip.Addr{}
+		if m.state == requesting { // to its own offer: it would go round and round
+			m.state, m.tries, m.xid, m.due = selecting, 0, m.Random(), now.Add(declineWait)
+			return Step{Note: "the server says no to its own offer"}
+		}
+		held := m.state == renewing || m.state == rebinding
 		s := m.discover(now, "the server says no to the address")
 		s.Lost = held
 		return s

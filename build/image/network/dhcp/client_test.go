@@ -1,0 +1,280 @@
+package dhcp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/network/arp"
+)
+
+var (
+	own    = net.HardwareAddr{2, 0, 0, 0, 0, 1}
+	other  = net.HardwareAddr{2, 0, 0, 0, 0, 2}
+	server = netip.MustParseAddr("10.0.0.1")
+)
+
+// lan is a link with one server and other hosts.
+type lan struct {
+	sync.Mutex
+	off     bool       // the server is silent
+	give    netip.Addr // what it offers
+	says    Kind       // in place of ACK
+	expire  uint32     // seconds
+	taken   map[netip.Addr]bool
+	heard   []*Message
+	to      []netip.Addr
+	answers chan *Message
+	arps    chan arp.Packet
+	used    []Lease
+	start   time.Time
+	at      []time.Duration // of each use
+}
+
+func newLAN() *lan {
+	return &lan{give: netip.MustParseAddr("10.0.0.50"), says: Ack, expire: 3600, taken: map[netip.Addr]bool{},
+		answers: make(chan *Message, 16), arps: make(chan arp.Packet, 16), start: time.Now()}
+}
+
+func (l *lan) Send(m *Message, to netip.Addr) error {
+	l.Lock()
+	defer l.Unlock()
+	m, err := Parse(m.Append(nil)) // what goes over the wire
+	if err != nil {
+		return err
+	}
+	l.heard, l.to = append(l.heard, m), append(l.to, to)
+	reply := &Message{Reply: true, XID: m.XID, Hardware: m.Hardware, Your: l.give, Options: map[byte][]byte{
+		optServer: server.AsSlice(), optMask: {255, 255, 255, 0}, optRouter: server.AsSlice(),
+		optLeaseTime: {byte(l.expire >> 24), byte(l.expire >> 16), byte(l.expire >> 8), byte(l.expire)},
+	}}
+	switch kind := m.Kind(); {
+	case l.off || kind != Discover && kind != Request:
+		return nil
+	case kind == Discover:
+		reply.Options[optKind] = []byte{byte(Offer)}
+	case kind == Request:
+		reply.Options[optKind] = []byte{byte(l.says)}
+	}
+	l.answers <- reply
+	return nil
+}
+
+func (l *lan) Receive(deadline time.Time) (*Message, error) {
+	select {
+	case m := <-l.answers:
+		return Parse(m.Append(nil))
+	case <-time.After(time.Until(deadline)):
+		return nil, os.ErrDeadlineExceeded
+	}
+}
+
+func (l *lan) Close() error { return nil }
+
+// hosts are the other machines of a lan, which answer for their addresses.
+type hosts struct{ *lan }
+
+func (h hosts) Send(p arp.Packet) error {
+	h.Lock()
+	defer h.Unlock()
+	if h.taken[p.Target] {
+		h.arps <- arp.Packet{Reply: true, SenderHardware: other, Sender: p.Target, TargetHardware: own, Target: netip.IPv4Unspecified()}
+	}
+	return nil
+}
+
+func (h hosts) Receive(deadline time.Time) (arp.Packet, error) {
+	select {
+	case p := <-h.arps:
+		return p, nil
+	case <-time.After(time.Until(deadline)):
+		return arp.Packet{}, os.ErrDeadlineExceeded
+	}
+}
+
+// change changes the lan while the client waits.
+func (l *lan) change(f func()) {
+	synctest.Wait()
+	l.Lock()
+	defer l.Unlock()
+	f()
+}
+
+// kinds are the messages heard since the last call.
+func (l *lan) kinds() (kinds []Kind) {
+	synctest.Wait()
+	l.Lock()
+	defer l.Unlock()
+	for _, m := range l.heard {
+		kinds = append(kinds, m.Kind())
+	}
+	l.heard, l.to = nil, nil
+	return kinds
+}
+
+// address is what the link has now, and since when.
+func (l *lan) address() (netip.Addr, time.Duration) {
+	synctest.Wait()
+	l.Lock()
+	defer l.Unlock()
+	if len(l.used) == 0 {
+		return netip.Addr{}, 0
+	}
+	return l.used[len(l.used)-1].Address.Addr(), l.at[len(l.at)-1]
+}
+
+// run runs a client on the lan until stop.
+func (l *lan) run(t *testing.T, m *Machine) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &Client{Machine: m, Conn: l, ARP: func() (arp.Conn, error) { return hosts{l}, nil }, Logf: t.Logf, Use: func(lease Lease) {
+		l.Lock()
+		defer l.Unlock()
+		l.used, l.at = append(l.used, lease), append(l.at, time.Since(l.start))
+	}}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func machine() *Machine {
+	n := uint32(0)
+	return &Machine{Hardware: own, Hostname: "dunlin-77aa", Random: func() uint32 { n += 250; return n }}
+}
+
+func TestClient(t *testing.T) {
+	run := func(name string, f func(t *testing.T, l *lan)) {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { f(t, newLAN()) }) })
+	}
+	want := func(t *testing.T, what string, got, want any) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %v, want %v", what, got, want)
+		}
+	}
+	kinds := func(t *testing.T, l *lan, expected ...Kind) {
+		t.Helper()
+		if got := l.kinds(); !slices.Equal(got, expected) {
+			t.Errorf("heard %v, want %v", got, expected)
+		}
+	}
+
+	run("RFC2131-3.1 an address within a second, and the host's name told", func(t *testing.T, l *lan) {
+		defer l.run(t, machine())()
+		time.Sleep(time.Second)
+		a, since := l.address()
+		want(t, "address", a, l.give)
+		want(t, "after", since, probes*probePause)
+		if got := string(l.heard[0].Options[optHostname]); got != "dunlin-77aa" {
+			t.Errorf("host name %q", got)
+		}
+		kinds(t, l, Discover, Request)
+	})
+	run("RFC2131-4.4.5 renewed at T1 by the server, at T2 by any, given up at the end", func(t *testing.T, l *lan) {
+		defer l.run(t, machine())()
+		time.Sleep(time.Second)
+		kinds(t, l, Discover, Request)
+		time.Sleep(30 * time.Minute)
+		l.change(func() {
+			if len(l.to) != 1 || l.to[0] != server || l.heard[0].Client != l.give {
+				t.Errorf("asked %v", l.to)
+			}
+		})
+		kinds(t, l, Request)
+		l.change(func() { l.off = true })
+		time.Sleep(45 * time.Minute) // T2 of the renewed lease is at 52:30 of it
+		if a, _ := l.address(); a != l.give {
+			t.Errorf("given up early: %v", a)
+		}
+		kinds(t, l, Request, Request) // at T1, and half way to T2
+		time.Sleep(10 * time.Minute)
+		l.change(func() {
+			if last := l.to[len(l.to)-1]; last.IsValid() {
+				t.Errorf("after T2 asked %v, want everybody", last)
+			}
+		})
+		time.Sleep(6 * time.Minute)
+		l.change(func() {
+			if !slices.ContainsFunc(l.used, func(u Lease) bool { return !u.Address.IsValid() }) {
+				t.Error("kept after its end")
+			}
+			l.off = false
+		})
+		time.Sleep(70 * time.Second)
+		a, _ := l.address()
+		want(t, "address of the server that is back", a, l.give)
+	})
+	run("RFC2131-3.2 the link comes back: the same address is asked for, a no is taken", func(t *testing.T, l *lan) {
+		m := machine()
+		stop := l.run(t, m)
+		time.Sleep(time.Second)
+		stop()
+		kinds(t, l, Discover, Request)
+		stop = l.run(t, m)
+		time.Sleep(time.Second)
+		stop()
+		kinds(t, l, Request)
+		l.says = Nak
+		l.give = netip.MustParseAddr("10.0.0.99")
+		stop = l.run(t, m)
+		time.Sleep(time.Millisecond)
+		l.change(func() { l.says = Ack })
+		time.Sleep(90 * time.Second)
+		stop()
+		a, _ := l.address()
+		want(t, "address", a, l.give)
+	})
+	run("RFC2131-3.1-5 an address that somebody has is declined", func(t *testing.T, l *lan) {
+		taken := l.give
+		l.taken[taken] = true
+		defer l.run(t, machine())()
+		time.Sleep(5 * time.Second)
+		if a, _ := l.address(); a.IsValid() {
+			t.Errorf("used %v", a)
+		}
+		kinds(t, l, Discover, Request, Decline)
+		l.change(func() { l.give = netip.MustParseAddr("10.0.0.51") })
+		time.Sleep(declineWait)
+		a, _ := l.address()
+		want(t, "address", a, l.give)
+	})
+	run("RFC3927-2 nobody answers: a link-local address, until somebody does", func(t *testing.T, l *lan) {
+		l.off = true
+		defer l.run(t, machine())()
+		time.Sleep(30 * time.Second)
+		a, since := l.address()
+		if !arp.LinkLocal.Contains(a) || since > 15*time.Second {
+			t.Errorf("%v after %v", a, since)
+		}
+		l.change(func() { l.arps <- arp.Packet{SenderHardware: other, Sender: a, Target: a} }) // defended
+		time.Sleep(time.Second)
+		if b, _ := l.address(); b != a {
+			t.Errorf("gave %v up for %v at the first conflict", a, b)
+		}
+		l.change(func() { l.arps <- arp.Packet{SenderHardware: other, Sender: a, Target: a} })
+		time.Sleep(10 * time.Second)
+		if b, _ := l.address(); b == a || !arp.LinkLocal.Contains(b) {
+			t.Errorf("after two conflicts %v", b)
+		}
+		n := len(l.kinds())
+		time.Sleep(time.Hour)
+		if n = len(l.kinds()); n < 50 || n > 65 {
+			t.Errorf("%d DISCOVERs an hour", n)
+		}
+		l.change(func() { l.off = false })
+		time.Sleep(70 * time.Second)
+		a, _ = l.address()
+		want(t, "address", a, l.give)
+	})
+}
