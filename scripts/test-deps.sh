@@ -49,6 +49,7 @@ if [ "${1:-}" = image-net ]; then
 	command -v nsenter >/dev/null || missing+=(util-linux)
 	command -v dnsmasq >/dev/null || missing+=(dnsmasq-base)
 	command -v chronyd >/dev/null || missing+=(chrony)
+	/usr/bin/python3 -c "import zeroconf" 2>/dev/null || missing+=(python3-zeroconf)
 fi
 if [ "${1:-}" = guest ]; then
 	command -v qemu-system-aarch64 >/dev/null || missing+=(qemu-system-arm)

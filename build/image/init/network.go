@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/wifi"
 )
@@ -19,14 +20,15 @@ func (b *board) network(ctx context.Context) error {
 		b.logf("the clock was %v behind the time kept", behind)
 	}
 	return network.Run(ctx, network.Options{
-		Name:    b.name,
-		Static:  b.static(),
-		WiFi:    b.wifi(),
-		Clock:   sntp.System{},
-		State:   keptDir,
-		Resolv:  "/run/resolv.conf",
-		Logf:    b.logf,
-		Problem: b.report,
+		Name:     b.name,
+		Static:   b.static(),
+		WiFi:     b.wifi(),
+		Clock:    sntp.System{},
+		State:    keptDir,
+		Resolv:   "/run/resolv.conf",
+		Logf:     b.logf,
+		Problem:  b.report,
+		Services: []mdns.Service{{Type: "_mqtt._tcp", Port: 1883}, {Type: "_http._tcp", Port: 8083}}, // of defaultConfig
 	})
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +15,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/build/image/network/arp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/dhcp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/link"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 )
 
 // device is a link that Run has seen. It belongs to network.follow.
@@ -40,7 +44,10 @@ func (d *device) follow(ctx context.Context, carrier bool) {
 		d.running, d.done = true, make(chan struct{})
 		go func() {
 			defer close(d.done)
+			var name sync.WaitGroup
+			name.Go(func() { d.answer(ctx) })
 			d.run(ctx)
+			name.Wait()
 		}()
 	case !carrier && d.running:
 		d.net.Logf("%s: no carrier", d.link.Name)
@@ -72,6 +79,50 @@ func (d *device) run(ctx context.Context) {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// answer answers mDNS on the link until ctx ends.
+func (d *device) answer(ctx context.Context) {
+	for ctx.Err() == nil {
+		if len(d.addresses()) > 0 {
+			if err := d.respond(ctx); err != nil && ctx.Err() == nil {
+				d.net.Logf("%s: mDNS: %v", d.link.Name, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (d *device) respond(ctx context.Context) error {
+	conn, err := mdns.Dial(d.link.Interface())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r := mdns.Responder{Name: d.net.Name, Services: d.net.Services, Conn: conn, Addrs: d.addresses, Own: own,
+		Logf: func(f string, a ...any) { d.net.Logf(d.link.Name+": "+f, a...) }}
+	return r.Run(ctx)
+}
+
+// addresses are the link's; none when the kernel does not say.
+func (d *device) addresses() []netip.Prefix {
+	all, err := d.net.kernel.Addresses(d.link.Index)
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
+// own says whether an address is one of this host's.
+func own(a netip.Addr) bool {
+	all, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(all, func(i net.Addr) bool {
+		p, err := netip.ParsePrefix(i.String())
+		return err == nil && p.Addr() == a
+	})
 }
 
 // static says whether the address of network.txt is this link's.

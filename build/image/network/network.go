@@ -10,20 +10,22 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network/dhcp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/link"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/wifi"
 )
 
 // Options say what Run is to do.
 type Options struct {
-	Name    string                  // the host's: a DHCP server and mDNS are told
-	WiFi    *wifi.Config            // of wifi.txt; nil: no radio is used
-	Static  Static                  // of network.txt
-	Clock   sntp.Clock              // nil: nobody sets it
-	State   string                  // the directory that lasts, for the time
-	Resolv  string                  // the file for name servers: /run/resolv.conf; /etc/resolv.conf is a link to it
-	Problem func(part, text string) // "wifi", what is wrong and what helps; an empty text: it is well again
-	Logf    func(format string, args ...any)
+	Name     string                  // the host's: a DHCP server and mDNS are told
+	WiFi     *wifi.Config            // of wifi.txt; nil: no radio is used
+	Static   Static                  // of network.txt
+	Clock    sntp.Clock              // nil: nobody sets it
+	State    string                  // the directory that lasts, for the time
+	Services []mdns.Service          // that mDNS tells of
+	Resolv   string                  // the file for name servers: /run/resolv.conf; /etc/resolv.conf is a link to it
+	Problem  func(part, text string) // "wifi", what is wrong and what helps; an empty text: it is well again
+	Logf     func(format string, args ...any)
 }
 
 // network is a running Run.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 )
 
 // TestPeers runs the network against real servers: dnsmasq, chrony, avahi,
@@ -229,7 +231,8 @@ func lab(t *testing.T) {
 	clock, state := &behind{by: -time.Hour}, t.TempDir()
 	resolv := filepath.Join(t.TempDir(), "resolv.conf")
 	o := Options{
-		Name: "dunlin-77aa", Resolv: resolv, Clock: clock, State: state,
+		Services: []mdns.Service{{Type: "_mqtt._tcp", Port: 1883}},
+		Name:     "dunlin-77aa", Resolv: resolv, Clock: clock, State: state,
 		Problem: func(part, text string) { t.Logf("problem: %s: %s", part, text) },
 		Logf:    func(f string, a ...any) { t.Logf("%s "+f, append([]any{time.Now().Format("05.000")}, a...)...) },
 	}
@@ -272,6 +275,21 @@ func lab(t *testing.T) {
 	t.Run("chrony sets the clock, and it is kept", func(t *testing.T) {
 		eventually(t, "the time", func() bool { return clock.wrong().Abs() < 50*time.Millisecond })
 		eventually(t, "the file", contains(TimeFile(state), time.Now().UTC().Format("2006-01-02T15:")))
+	})
+	t.Run("python-zeroconf finds the name and the service", func(t *testing.T) {
+		const script = `
+import sys, time
+from zeroconf import Zeroconf
+z = Zeroconf()
+for _ in range(20):
+    i = z.get_service_info("_mqtt._tcp.local.", "dunlin-77aa._mqtt._tcp.local.", 3000)
+    if i: break
+print(i.server, i.parsed_addresses()[0], i.port)
+z.close()`
+		out, err := p.command("/usr/bin/python3", "-c", script).CombinedOutput()
+		if want := fmt.Sprintf("dunlin-77aa.local. %v 1883\n", first.Addr()); err != nil || string(out) != want {
+			t.Errorf("%v: %q, want %q", err, out, want)
+		}
 	})
 	t.Run("cable pulled and put back", func(t *testing.T) {
 		p.run("ip", "link", "set", "lan0", "down")

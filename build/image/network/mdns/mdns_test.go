@@ -1,0 +1,165 @@
+package mdns
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// wire is a link: what one sends, the others receive.
+type wire struct {
+	sync.Mutex
+	ports []*port
+}
+
+type packet struct {
+	b    []byte
+	from netip.AddrPort
+}
+
+type port struct {
+	*wire
+	addr netip.AddrPort
+	in   chan packet
+}
+
+func (w *wire) port(addr string) *port {
+	w.Lock()
+	defer w.Unlock()
+	p := &port{wire: w, addr: netip.MustParseAddrPort(addr), in: make(chan packet, 64)}
+	w.ports = append(w.ports, p)
+	return p
+}
+
+func (p *port) Send(b []byte, to netip.AddrPort) error {
+	p.Lock()
+	defer p.Unlock()
+	for _, o := range p.ports {
+		if o != p && (to == Group && o.addr.Port() == 5353 || to == o.addr) {
+			o.in <- packet{slices.Clone(b), p.addr}
+		}
+	}
+	return nil
+}
+
+func (p *port) Receive(b []byte, deadline time.Time) (int, netip.AddrPort, error) {
+	select {
+	case m := <-p.in:
+		return copy(b, m.b), m.from, nil
+	case <-time.After(time.Until(deadline)):
+		return 0, netip.AddrPort{}, os.ErrDeadlineExceeded
+	}
+}
+
+func (p *port) Close() error { return nil }
+
+// host runs a responder on the link until stop.
+func host(t *testing.T, w *wire, addr string) (stop func()) {
+	p := w.port(addr + ":5353")
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &Responder{Name: "dunlin", Services: []Service{{"_mqtt._tcp", 1883}}, Conn: p, Logf: t.Logf,
+		Addrs: func() []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(p.addr.Addr(), 24)} },
+		Own:   func(a netip.Addr) bool { return a == p.addr.Addr() }}
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// ask asks from a port, and returns what is answered within a second.
+func ask(t *testing.T, p *port, to netip.AddrPort, what string, kind dnsmessage.Type, known ...dnsmessage.Resource) (out []dnsmessage.Resource) {
+	t.Helper()
+	for len(p.in) > 0 {
+		<-p.in
+	}
+	q := dnsmessage.Message{Header: dnsmessage.Header{ID: 7}, Answers: known,
+		Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(what), Type: kind, Class: dnsmessage.ClassINET}}}
+	b, err := q.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Send(b, to)
+	time.Sleep(time.Second)
+	synctest.Wait()
+	for len(p.in) > 0 {
+		var m dnsmessage.Message
+		if err := m.Unpack((<-p.in).b); err != nil {
+			t.Error(err)
+		}
+		out = append(out, m.Answers...)
+	}
+	return out
+}
+
+func TestResponder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		asker, legacy, far := w.port("10.0.0.9:5353"), w.port("10.0.0.9:40000"), w.port("10.9.0.9:40000")
+		stop := host(t, w, "10.0.0.1")
+		time.Sleep(5 * time.Second)
+		if got := ask(t, asker, Group, "Dunlin.local.", dnsmessage.TypeA); len(got) != 1 || got[0].Body.GoString() != (&dnsmessage.AResource{A: [4]byte{10, 0, 0, 1}}).GoString() || got[0].Header.Class&flush == 0 {
+			t.Errorf("address: %v", got)
+		}
+		pointer := ask(t, asker, Group, "_mqtt._tcp.local.", dnsmessage.TypePTR)
+		if len(pointer) != 1 || pointer[0].Body.(*dnsmessage.PTRResource).PTR.String() != "dunlin._mqtt._tcp.local." {
+			t.Errorf("services: %v", pointer)
+		}
+		if got := ask(t, asker, Group, "_mqtt._tcp.local.", dnsmessage.TypePTR, pointer...); len(got) != 0 {
+			t.Errorf("RFC6762-7.1 a known answer is sent again: %v", got)
+		}
+		if got := ask(t, legacy, Group, "dunlin._mqtt._tcp.local.", dnsmessage.TypeSRV); len(got) != 1 || got[0].Header.TTL > 10 || got[0].Header.Class&flush != 0 {
+			t.Errorf("RFC6762-6.7 legacy: %v", got)
+		}
+		if got := ask(t, far, Group, "dunlin.local.", dnsmessage.TypeA); len(got) != 0 {
+			t.Errorf("RFC6762-11 a stranger is answered: %v", got)
+		}
+		if got := ask(t, asker, Group, "other.local.", dnsmessage.TypeA); len(got) != 0 {
+			t.Errorf("another's name is answered: %v", got)
+		}
+		stopSecond := host(t, w, "10.0.0.2")
+		time.Sleep(10 * time.Second)
+		if got := ask(t, asker, Group, "dunlin-2.local.", dnsmessage.TypeA); len(got) != 1 {
+			t.Errorf("RFC6762-9 the second host of a name: %v", got)
+		}
+		if got := ask(t, asker, Group, "dunlin.local.", dnsmessage.TypeA); len(got) != 1 {
+			t.Errorf("the first keeps it: %v", got)
+		}
+		stopSecond()
+		ask(t, asker, Group, "nobody.local.", dnsmessage.TypeA)
+		stop()
+		var m dnsmessage.Message
+		if len(asker.in) != 1 || m.Unpack((<-asker.in).b) != nil || len(m.Answers) == 0 || m.Answers[0].Header.TTL != 0 {
+			t.Errorf("RFC6762-10.1 goodbye: %v", m.Answers)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	all := records("dunlin", []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, []Service{{"_mqtt._tcp", 1883}})
+	m := dnsmessage.Message{Answers: all, Questions: []dnsmessage.Question{{Name: name("dunlin"), Type: dnsmessage.TypeALL, Class: 1}}}
+	b, err := m.Pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m dnsmessage.Message
+		if m.Unpack(b) == nil {
+			claimed(&m, "dunlin", nil)
+			if len(answers(&m, all)) > len(all) {
+				t.Error("more answers than records")
+			}
+		}
+	})
+}
