@@ -77,7 +77,7 @@ func startMosquitto(dir string) (*mosquitto, error) {
 	m := &mosquitto{port: l.Addr().(*net.TCPAddr).Port}
 	l.Close()
 	conf := filepath.Join(dir, "mosquitto.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, "listener %d 127.0.0.1\nallow_anonymous true\n", m.port), 0o644); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "listener %d 127.0.0.1\nallow_anonymous true\nuser root\n", m.port), 0o644); err != nil {
 		return nil, err
 	}
 	m.cmd = exec.Command("mosquitto", "-c", conf)
