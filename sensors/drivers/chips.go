@@ -3,6 +3,7 @@ package drivers
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"sort"
 	"strconv"
@@ -29,6 +30,7 @@ func (m *chipMatch) any() bool { return len(m.Name)+len(m.Label) == 0 }
 type kernelChip struct {
 	dir, name, device string
 	prefix            string // of its entities: its name, where there may be several
+	is                os.FileInfo
 }
 
 // chips returns the chips below a pattern that match, ordered by name and then
@@ -45,6 +47,9 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		}
 		label, _ := k.text(dir + "/label") // most have none
 		c := kernelChip{dir: dir, name: name, device: k.target(dir) + "/" + k.target(dir+"/device") + "/"}
+		if c.is, err = os.Stat(k.path(dir)); err != nil {
+			continue // it went just now
+		}
 		switch {
 		case len(m.Name) > 0 && !matches(m.Name, name), len(m.Label) > 0 && !matches(m.Label, label),
 			device != "" && !strings.Contains(c.device, "/"+device+"/"):
@@ -74,6 +79,19 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		}
 	}
 	return found, nil
+}
+
+// still reports, as the fault unplugged, that a chip is gone. Another one may
+// have its number by now, and its files: what was read before is believed only
+// when the directory is the one that was opened.
+func (k kernel) still(chips []kernelChip) error {
+	for _, c := range chips {
+		is, err := os.Stat(k.path(c.dir))
+		if err != nil || !os.SameFile(is, c.is) {
+			return &sensors.Fault{Reason: sensors.Unplugged, Err: fmt.Errorf("%s is not %s any more", path.Base(c.dir), c.name)}
+		}
+	}
+	return nil
 }
 
 // unique adds a number to a name that is taken.

@@ -67,13 +67,14 @@ var quantities = [...]quantity{
 type hwmon struct {
 	hwmonOptions
 	kernel   kernel
+	chips    []kernelChip
 	channels []channel
 }
 
 // channel is one attribute of one chip.
 type channel struct {
-	chip, file, fault string // paths; fault "" when the chip cannot tell
-	entity            string
+	file, fault string // paths; fault "" when the chip cannot tell
+	entity      string
 	quantity
 }
 
@@ -88,6 +89,7 @@ func (h *hwmon) Open(_ context.Context, b sensors.Buses) error {
 	if err != nil {
 		return err
 	}
+	h.chips = chips
 	for _, chip := range chips {
 		h.addChannels(chip.dir, chip.prefix)
 	}
@@ -112,7 +114,7 @@ func (h *hwmon) addChannels(chip, prefix string) {
 		if strings.HasSuffix(file, "_average") && h.kernel.exists(base+"_input") {
 			continue
 		}
-		c := channel{chip: chip, file: file, quantity: q, entity: prefix + path.Base(base)}
+		c := channel{file: file, quantity: q, entity: prefix + path.Base(base)}
 		if label, err := h.kernel.text(base + "_label"); err == nil && sensors.EntityName(label) != "" {
 			c.entity = prefix + sensors.EntityName(label)
 		}
@@ -159,11 +161,11 @@ func (h *hwmon) Read(ctx context.Context) ([]sensors.Reading, error) {
 		}
 		r := sensors.Reading{Entity: c.entity, Unit: c.unit, At: time.Now()}
 		v, err := h.read(c)
-		if err != nil && !h.kernel.exists(c.chip+"/name") {
-			return nil, &sensors.Fault{Reason: sensors.Unplugged, Err: err}
-		}
 		r.Value, r.Err = v, err
 		all = append(all, r)
+	}
+	if err := h.kernel.still(h.chips); err != nil {
+		return nil, err
 	}
 	return all, nil
 }

@@ -1,6 +1,8 @@
 package drivers
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -81,6 +83,19 @@ func TestHwmon(t *testing.T) {
 		h.write("/sys/class/hwmon/hwmon9/name", "lm75")
 		h.write("/sys/class/hwmon/hwmon9/temp1_input", "-500")
 		wantShown(t, shows(t, open(t, d, h)), "temp1=-0.5 °C")
+	})
+	t.Run("another chip that has its number is never read in its place", func(t *testing.T) {
+		h := newTree(t, lm75)
+		d := open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)
+		for _, names := range [][2]string{{"hwmon3", "hwmon4"}, {"hwmon1", "hwmon3"}} { // the kernel counts anew
+			if err := os.Rename(filepath.Join(h.root, "/sys/class/hwmon", names[0]), filepath.Join(h.root, "/sys/class/hwmon", names[1])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all, err := d.Read(t.Context()); sensors.ReasonOf(err) != sensors.Unplugged {
+			t.Errorf("Read: %v, %v", all, err)
+		}
+		wantShown(t, shows(t, open(t, d, h)), "temp1=23.5 °C")
 	})
 	t.Run("one bad channel does not spoil the others", func(t *testing.T) {
 		h := newTree(t, lm75)

@@ -75,15 +75,16 @@ var iioKinds = [...]struct {
 type iio struct {
 	iioOptions
 	kernel   kernel
+	chips    []kernelChip
 	channels []iioChannel
 }
 
 // iioChannel is one channel: a file with its value, or a raw one with the files
 // that make a value of it, "" for none.
 type iioChannel struct {
-	chip, input, raw, scale, offset string
-	entity, unit                    string
-	per                             float64
+	input, raw, scale, offset string
+	entity, unit              string
+	per                       float64
 }
 
 // Open finds the chips and their channels.
@@ -97,6 +98,7 @@ func (d *iio) Open(_ context.Context, b sensors.Buses) error {
 	if err != nil {
 		return err
 	}
+	d.chips = chips
 	for _, c := range chips {
 		d.addChannels(c)
 	}
@@ -118,7 +120,7 @@ func (d *iio) addChannels(chip kernelChip) {
 			continue // the value came first
 		}
 		before = base
-		c := iioChannel{chip: chip.dir, per: 1}
+		c := iioChannel{per: 1}
 		if strings.HasSuffix(file, "_input") {
 			c.input = file
 		} else {
@@ -184,10 +186,10 @@ func (d *iio) Read(ctx context.Context) ([]sensors.Reading, error) {
 			return list, err
 		}
 		v, err := d.read(c)
-		if err != nil && !d.kernel.exists(c.chip+"/name") {
-			return nil, &sensors.Fault{Reason: sensors.Unplugged, Err: err}
-		}
 		list = append(list, sensors.Reading{Entity: c.entity, Value: v, Unit: c.unit, At: time.Now(), Err: err})
+	}
+	if err := d.kernel.still(d.chips); err != nil {
+		return nil, err
 	}
 	return list, nil
 }
@@ -209,6 +211,9 @@ func (d *iio) read(c *iioChannel) (float64, error) {
 		var scale float64
 		scale, err = d.kernel.number(c.scale)
 		v *= scale
+		if err == nil && scale == 0 { // it would make a good reading of 0 of anything
+			err = &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("the scale %s is 0", path.Base(c.scale))}
+		}
 	}
 	return v / c.per, err
 }

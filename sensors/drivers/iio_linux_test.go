@@ -67,6 +67,24 @@ func TestIIO(t *testing.T) {
 		h.broken(iioDir + "iio:device3/in_pressure_input")
 		wantShown(t, shows(t, d), "temperature=23.5 °C", "pressure=!io hPa")
 	})
+	t.Run("a scale of 0 makes no value", func(t *testing.T) {
+		h := newTree(t, map[string]string{iioDir + "iio:device0/name": "adc", iioDir + "iio:device0/in_voltage0_raw": "50", iioDir + "iio:device0/in_voltage_scale": "0"})
+		wantShown(t, shows(t, open(t, mustBuild(t, "iio", named("adc"), nil), h)), "voltage0=!parse V")
+	})
+	t.Run("another chip that has its number is never read in its place", func(t *testing.T) {
+		h := newTree(t, bmp)
+		d := open(t, mustBuild(t, "iio", named("bmp280"), nil), h)
+		h.remove(iioDir + "iio:device0")
+		if err := os.Rename(filepath.Join(h.root, iioDir, "iio:device3"), filepath.Join(h.root, iioDir, "iio:device0")); err != nil {
+			t.Fatal(err)
+		}
+		h.write(iioDir+"iio:device3/name", "bmp280")
+		h.write(iioDir+"iio:device3/in_temp_input", "99000")
+		h.write(iioDir+"iio:device3/in_pressure_input", "1")
+		if all, err := d.Read(t.Context()); sensors.ReasonOf(err) != sensors.Unplugged {
+			t.Errorf("Read: %v, %v", all, err)
+		}
+	})
 	t.Run("unplugged, and back under another number", func(t *testing.T) {
 		h := newTree(t, bmp)
 		d := open(t, mustBuild(t, "iio", named("bmp280"), nil), h)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -87,6 +88,7 @@ type pwm struct {
 	own    chan struct{} // one slot, which guards the rest: its holder writes files
 	kernel kernel
 	dir    string // of the channel; "" before it is open
+	chips  []kernelChip
 }
 
 var (
@@ -142,7 +144,11 @@ func (d *pwm) Open(_ context.Context, b sensors.Buses) error {
 			return d.fault("export", err)
 		}
 	}
-	d.dir = dir
+	is, err := os.Stat(d.kernel.path(chip))
+	if err != nil {
+		return d.fault("look at", kernelFault(err))
+	}
+	d.dir, d.chips = dir, []kernelChip{{dir: chip, name: "the controller that was opened", is: is}}
 	enabled, err := d.kernel.number(dir + "/enable")
 	if err != nil {
 		return d.fault("look at", err)
@@ -216,6 +222,9 @@ func (d *pwm) write(file string, v int64) error {
 }
 
 func (d *pwm) drive(percent float64) error {
+	if err := d.kernel.still(d.chips); err != nil { // nothing drives another controller's output
+		return err
+	}
 	return d.write("/duty_cycle", int64(math.Round(percent/100*float64(d.o.Period))))
 }
 
@@ -242,6 +251,9 @@ func (d *pwm) Read(context.Context) ([]sensors.Reading, error) {
 }
 
 func (d *pwm) driven() ([]sensors.Reading, error) {
+	if err := d.kernel.still(d.chips); err != nil {
+		return nil, err
+	}
 	var v [3]float64
 	for i, file := range [...]string{"/enable", "/duty_cycle", "/period"} {
 		var err error

@@ -195,6 +195,15 @@ func TestPWMFaults(t *testing.T) {
 	if _, err := d.Read(t.Context()); sensors.ReasonOf(err) != sensors.Unplugged {
 		t.Errorf("Read: %v", err)
 	}
+	h = pwmTree(t, nil)
+	d = open(t, fan(t, nil), h)
+	if err := os.Rename(h.root+"/sys/class/pwm/pwmchip0", h.root+"/sys/class/pwm/pwmchip7"); err != nil {
+		t.Fatal(err)
+	}
+	h.write(pwmDir+"duty_cycle", "0") // another controller has its number
+	if _, err := d.(sensors.Commander).Do(t.Context(), "output", []byte("100")); sensors.ReasonOf(err) != sensors.Unplugged {
+		t.Errorf("another controller's output is driven: %v", err)
+	}
 	for key, set := range map[string]func(o *pwmOptions){
 		"channel": func(o *pwmOptions) { o.Channel = -1 }, "period": func(o *pwmOptions) { o.Period = 0 }, "polarity": func(o *pwmOptions) { o.Polarity = "up" },
 		"initial": func(o *pwmOptions) { o.Initial = "101" }, "on_stop": func(o *pwmOptions) { o.OnStop = "x" }, "entity": func(o *pwmOptions) { o.Entity = "a/b" },
