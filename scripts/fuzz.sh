@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for the time given (default 10s each);
+# Runs every fuzz target, those of nested modules too, for the time given (default 10s each);
 # LONG is the time for those that read what strangers send.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,15 +27,18 @@ once() { # target time dir
 }
 
 n=0
-for pkg in $(go list ./...); do
-	dir=${pkg#github.com/dunlin-mqtt/dunlin}
-	grep -qs '^func Fuzz' ".$dir"/*_test.go || continue
-	for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' ".$dir"/*_test.go | awk '{print $2}'); do
-		for=$time
-		[[ $strangers != *" $target "* ]] || for=$long
-		echo "-- $target in .$dir for $for"
-		once "$target" "$for" ".$dir" || once "$target" "$for" ".$dir" || exit 1
-		n=$((n + 1))
+top=$PWD
+for module in . $(git ls-files '*/go.mod' | xargs -n 1 dirname); do
+	cd "$top/$module"
+	for dir in $(go list -f '{{.Dir}}' ./...); do
+		grep -qs '^func Fuzz' "$dir"/*_test.go || continue
+		for target in $(grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go | awk '{print $2}'); do
+			for=$time
+			[[ $strangers != *" $target "* ]] || for=$long
+			echo "-- $target in ${dir#"$top/"} for $for"
+			once "$target" "$for" "$dir" || once "$target" "$for" "$dir" || exit 1
+			n=$((n + 1))
+		done
 	done
 done
 echo "$n fuzz targets, no failure"
