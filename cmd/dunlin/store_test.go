@@ -233,7 +233,7 @@ func TestRestoreCommand(t *testing.T) {
 	b := brokertest.New(t, func(o *broker.Options) { o.Data = &broker.Data{Dir: dir} })
 	away := b.Client(mqtt.V5)
 	away.Connect("cid=away clean=0 se=100000 sp=1")
-	away.Expect("PUBLISH id=1 topic=t/1 payload=one qos=1 dup=1")
+	away.Expect("PUBLISH id=1 topic=t/1 payload=one qos=1")
 }
 
 // What outgrew memory is counted, exported, backed up, restored and checked as
