@@ -64,8 +64,7 @@ func (b *build) moduleLicences() (string, error) {
 			return "", err
 		}
 	}
-	page, err := os.ReadFile(filepath.Join(b.root, "ui/LICENSES.txt"))
-	return all.String() + string(page), err
+	return all.String(), nil
 }
 
 // licences keeps them beside the image too.

@@ -10,6 +10,9 @@ import (
 	"strings"
 )
 
+// withPage is the module whose program has the page in it; the image's init has not.
+const withPage = "github.com/dunlin-mqtt/dunlin"
+
 // module is one module inside a binary.
 type module struct {
 	Path, Version, Sum string
@@ -37,11 +40,13 @@ func modules(binary string) ([]module, error) {
 		}
 		list = append(list, module{Path: d.Path, Version: d.Version, Sum: d.Sum, Dir: dirs[d.Path]})
 	}
-	page, err := pageParts(filepath.Join(list[0].Dir, "ui/LICENSES.txt"))
-	if err != nil {
-		return nil, err
+	if info.Main.Path == withPage {
+		page, err := pageParts(filepath.Join(list[0].Dir, "ui/LICENSES.txt"))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page...)
 	}
-	list = append(list, page...)
 	list = append(list, module{Path: "std", Version: strings.TrimPrefix(info.GoVersion, "go"), Dir: root})
 	for i := range list {
 		if err := list[i].license(); err != nil {
