@@ -173,7 +173,10 @@ func TestDupAfterARestart(t *testing.T) {
 			s.Expect("PUBLISH id=1 topic=t/1 payload=sent qos=1")
 			before := b.Stats().ClientsConnected
 			s.Close()
-			for b.Stats().ClientsConnected == before {
+			for until := time.Now().Add(10 * time.Second); b.Stats().ClientsConnected == before; {
+				if time.Now().After(until) {
+					t.Fatal("the server does not see that the client is gone")
+				}
 				time.Sleep(time.Millisecond)
 			}
 			publish(t, p, mqtt.Message{Topic: "t/2", QoS: 1, Payload: []byte("waits")})

@@ -38,10 +38,6 @@
 //   - A syntax mistake of the kind that MQTT provokes (a value that starts
 //     with *, #, % or @) is reported and mended in memory, so that the rest of
 //     the file is still checked.
-//   - Keys of the final shape that this version does not carry out are read
-//     and checked; notyet.go lists them in one table. Leaving one out weakens
-//     nothing: [Config.NotYet] warns. Leaving one out would weaken who may
-//     connect: [Config.Runnable] refuses.
 //   - A listener says anonymous: true to let everyone in. Unset, it is true
 //     only for loopback addresses and Unix sockets, and only while nothing is
 //     configured under auth.

@@ -116,24 +116,6 @@ func (n *node) lookup(path string) *node {
 	return n
 }
 
-// walk calls f for every key and list item below n, with its path.
-func (n *node) walk(path string, f func(path string, at, value *node)) {
-	for _, e := range n.entries {
-		p := join(path, e.key.text)
-		at := e.key
-		if e.value.kind == scalar {
-			at = e.value
-		}
-		f(p, at, e.value)
-		e.value.walk(p, f)
-	}
-	for i, it := range n.items {
-		p := index(path, i)
-		f(p, it, it)
-		it.walk(p, f)
-	}
-}
-
 // segments splits a.b[0].c into a, b, 0, c.
 func segments(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '.' || r == '[' || r == ']' })

@@ -8,24 +8,6 @@ import (
 	"testing"
 )
 
-func TestNotYetWarnsAtThePlace(t *testing.T) {
-	c := load(t, "history: {step: 20s}\n")
-	var got []string
-	for _, e := range c.warnings([]later{{path: "history.*"}}) {
-		got = append(got, e.Error())
-	}
-	want := `dunlin.yaml:1:17: warning: history.step is read but not carried out by this version`
-	if s := strings.Join(got, "\n"); s != want {
-		t.Errorf("got\n%s\nwant\n%s", s, want)
-	}
-	if errs := c.NotYet(); errs != nil {
-		t.Error(errs)
-	}
-	if errs := c.Runnable(); errs != nil {
-		t.Error(errs)
-	}
-}
-
 // What would be weaker than it says must not run.
 func TestRunnableRefusesWhatItWouldServeWeaker(t *testing.T) {
 	for src, place := range map[string]string{
@@ -55,17 +37,6 @@ func TestRunnableNeedsSomebody(t *testing.T) {
 	} {
 		if errs := load(t, src).Runnable(); (errs == nil) != ok {
 			t.Errorf("%s: %v", src, errs)
-		}
-	}
-}
-
-// Every row of the table is about a key that exists, or it would never warn.
-func TestEveryRowOfNotYetIsAboutAKnownKey(t *testing.T) {
-	l := newLoader(testTables(), environment())
-	for _, row := range notYet() {
-		key := row.path[strings.LastIndexByte(row.path, '.')+1:]
-		if key != "*" && len(l.keys[key]) == 0 {
-			t.Errorf("%s: there is no key %q", row.path, key)
 		}
 	}
 }
@@ -104,7 +75,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal("neither a configuration nor a reason")
 		}
 		if c != nil {
-			errs = append(c.Runnable(), c.NotYet()...)
+			errs = c.Runnable()
 		}
 		lines := strings.Split(string(src), "\n")
 		for _, e := range errs {
