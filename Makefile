@@ -15,6 +15,7 @@ export VERSION REVISION
 
 run: ## build dunlin for this machine and start the demo: no hardware, no configuration
 	@mkdir -p build/out
+	@[ -e build/out/dunlin ] || echo 'building dunlin: a minute or two the first time'
 	@scripts/compile.sh build/out/dunlin
 	@exec build/out/dunlin demo
 
