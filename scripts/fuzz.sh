@@ -18,8 +18,7 @@ once() { # target time dir
 		return 0
 	fi
 	if ! grep -qE 'Failing input|seed corpus entry|panic:|build failed|setup failed' "$out"; then
-		tail -n 6 "$out"
-		echo "no input failed: the fuzzing engine ended late"
+		echo "no input failed, the fuzzing engine ended late: $(grep -m 1 context "$out" || tail -n 1 "$out")"
 		return 1
 	fi
 	cat "$out"
@@ -36,7 +35,7 @@ for module in . $(git ls-files '*/go.mod' | xargs -n 1 dirname); do
 			for=$time
 			[[ $strangers != *" $target "* ]] || for=$long
 			echo "-- $target in ${dir#"$top/"} for $for"
-			once "$target" "$for" "$dir" || once "$target" "$for" "$dir" || exit 1
+			once "$target" "$for" "$dir" || once "$target" "$for" "$dir" || once "$target" 2000x "$dir" || exit 1
 			n=$((n + 1))
 		done
 	done
