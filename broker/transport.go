@@ -22,7 +22,11 @@ type (
 )
 
 // Listen binds "host:port" or "unix:/path". A Unix socket gets mode 0660.
-func Listen(bind string) (net.Listener, error) { return listen.Bind(bind) }
+// Sockets that are going to close, as in Relisten, do not hold the address (on
+// Linux).
+func Listen(bind string, going ...net.Listener) (net.Listener, error) {
+	return listen.Bind(bind, going...)
+}
 
 // Inherit takes over the sockets that systemd passed on. It may be called
 // once.

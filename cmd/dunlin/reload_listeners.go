@@ -57,9 +57,5 @@ func notBound(file string, err error) error {
 	if errors.As(err, &errs) {
 		return invalid(file, errs)
 	}
-	p := &api.Problem{Status: 409, Title: err.Error() + "; nothing is changed"}
-	if isAddressInUse(err) {
-		p.Detail = "if a listener of this gateway has that port at another address: take it out, reload, and add the new one then"
-	}
-	return p
+	return &api.Problem{Status: 409, Title: err.Error() + "; nothing is changed"}
 }

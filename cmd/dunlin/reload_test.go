@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -335,6 +336,49 @@ func TestReloadOfListeners(t *testing.T) {
 	}
 	if !alive(first) || !alive(second) {
 		t.Error("another listener's client was disconnected")
+	}
+}
+
+// A listener moves to another address of its port, and back; nobody else gets
+// the port.
+func TestReloadOfAListenersAddress(t *testing.T) {
+	_, port, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	every, loopback := ":"+port, "127.0.0.1:"+port
+	f := startFromFile(t, `mqtt:
+  listeners:
+    - {bind: "127.0.0.1:0", anonymous: true}
+    - {bind: "`+every+`", anonymous: true}
+`)
+	other := mqttClient(t, dialTCP(t, f.address), "other")
+	for _, move := range [][2]string{{every, loopback}, {loopback, every}, {every, "localhost:" + port}, {"localhost:" + port, loopback}} {
+		moved := mqttClient(t, dialTCP(t, loopback), "moved")
+		if code, out, stderr := f.reload(strconv.Quote(move[0]), strconv.Quote(move[1])); code != exitDone {
+			t.Fatalf("%s to %s: code %d\n%s%s", move[0], move[1], code, out, stderr)
+		}
+		until(t, "the listener's client is disconnected", func() bool { return !alive(moved) })
+		if nc := mqttClient(t, dialTCP(t, loopback), "after"); !alive(other) || !alive(nc) {
+			t.Error(move, "ends another listener's connection, or serves none")
+		}
+		for _, bind := range []string{every, loopback} {
+			if ln, err := net.Listen("tcp", bind); err == nil {
+				ln.Close()
+				t.Errorf("after %s: another server gets %s", move[1], bind)
+			}
+		}
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if code, _, stderr := f.reload(strconv.Quote(loopback), strconv.Quote(taken.Addr().String())); code != exitFailed || !strings.Contains(stderr, "nothing is changed") {
+		t.Errorf("a port that is taken: code %d, %s", code, stderr)
+	}
+	if !alive(mqttClient(t, dialTCP(t, loopback), "after")) || !alive(other) {
+		t.Error("the listeners are not as they were")
 	}
 }
 

@@ -20,6 +20,7 @@ type listeners struct {
 	all     []bound
 	options []broker.ListenerOptions // of all of them
 	fresh   []net.Listener           // bound now, not before
+	going   []net.Listener           // close when these are served
 }
 
 // bound is one listener of the configuration.
@@ -50,6 +51,15 @@ func bindAll(cfg *config.Config, d *deps) (all *listeners, err error) {
 // the same; renewed says of an index whether anything else of it is different.
 func bindOthers(cfg *config.Config, d *deps, inherited *broker.Inherited, before []bound, renewed func(i int) bool) (*listeners, error) {
 	all, before := new(listeners), append([]bound(nil), before...)
+	stay := map[string]bool{}
+	for i := range cfg.MQTT.Listeners {
+		stay[cfg.MQTT.Listeners[i].Bind] = true
+	}
+	for k := range before {
+		if !stay[before[k].bind] {
+			all.going = append(all.going, before[k].sockets...)
+		}
+	}
 	for i := range cfg.MQTT.Listeners {
 		var old *bound
 		for k := range before {
@@ -80,7 +90,7 @@ func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.
 		}
 	}
 	if old == nil {
-		if now.sockets, err = bind(cfg, l, d, inherited); err != nil {
+		if now.sockets, err = bind(cfg, l, d, inherited, all.going); err != nil {
 			return fmt.Errorf("%s: %w%s", place, err, bindHint(err))
 		}
 		all.fresh = append(all.fresh, now.sockets...)
@@ -110,7 +120,7 @@ func (all *listeners) close() {
 
 // bind binds one listener of the configuration: several sockets if systemd
 // passed several under its name.
-func bind(cfg *config.Config, l *config.Listener, d *deps, inherited *broker.Inherited) ([]net.Listener, error) {
+func bind(cfg *config.Config, l *config.Listener, d *deps, inherited *broker.Inherited, going []net.Listener) ([]net.Listener, error) {
 	switch kind, name := l.Kind(); kind {
 	case "systemd":
 		return inherited.Take(name)
@@ -125,11 +135,11 @@ func bind(cfg *config.Config, l *config.Listener, d *deps, inherited *broker.Inh
 		ln, err := serial.Listen(o)
 		return []net.Listener{ln}, err
 	}
-	listen := d.listen
-	if listen == nil {
-		listen = broker.Listen
+	if d.listen != nil {
+		ln, err := d.listen(l.Bind)
+		return []net.Listener{ln}, err
 	}
-	ln, err := listen(l.Bind)
+	ln, err := broker.Listen(l.Bind, going...)
 	return []net.Listener{ln}, err
 }
 

@@ -27,11 +27,18 @@ const maxSocketPath = 107
 // Bind listens on "host:port" or "unix:/path". A socket file left by a
 // process that is gone is replaced; the file is removed when the listener
 // closes. Nagle's algorithm is off, as Go has it: writes are batched already.
-func Bind(bind string) (net.Listener, error) {
+//
+// Sockets that are going to close do not hold the address, on Linux: they
+// share it with the new one, 127.0.0.1:1883 beside :1883, until they close.
+func Bind(bind string, going ...net.Listener) (net.Listener, error) {
 	path, unix := strings.CutPrefix(bind, "unix:")
 	if !unix {
-		lc := tcpConfig()
-		return lc.Listen(context.Background(), "tcp", bind) // an address waits for nothing
+		lc := tcpConfig(len(going))
+		share(going, 1)
+		ln, err := lc.Listen(context.Background(), "tcp", bind) // an address waits for nothing
+		share(going, 0)
+		share([]net.Listener{ln}, 0)
+		return ln, err
 	}
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("listen on %s: the path has %d bytes, a socket's at most %d", bind, len(path), maxSocketPath)

@@ -4,15 +4,19 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // tcpConfig sets keep alive on the listening socket: Linux hands it on to the
-// accepted ones, which saves four system calls for each.
-func tcpConfig() net.ListenConfig {
+// accepted ones, which saves four system calls for each. shared is not 0
+// for an address that share has made free.
+func tcpConfig(shared int) net.ListenConfig {
 	return net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		set := func(fd uintptr) {
 			for _, o := range []struct{ level, name, value int }{
+				{syscall.SOL_SOCKET, unix.SO_REUSEPORT, shared},
 				{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
 				{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(keepAlive.Idle / time.Second)},
 				{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(keepAlive.Interval / time.Second)},
@@ -28,6 +32,20 @@ func tcpConfig() net.ListenConfig {
 		}
 		return err
 	}}
+}
+
+// share lets another socket of this user have the address of these, or, with
+// on 0, no more. Only TCP's have one to share.
+func share(sockets []net.Listener, on int) {
+	for _, ln := range sockets {
+		tcp, ok := ln.(*net.TCPListener)
+		if !ok {
+			continue
+		}
+		if c, err := tcp.SyscallConn(); err == nil { // what fails here fails at bind, too
+			c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, unix.SO_REUSEPORT, on) })
+		}
+	}
 }
 
 // early gives a Unix socket its mode before it has a name: Linux makes the

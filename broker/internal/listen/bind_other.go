@@ -7,7 +7,10 @@ import (
 	"syscall"
 )
 
-func tcpConfig() net.ListenConfig { return net.ListenConfig{KeepAliveConfig: keepAlive} }
+func tcpConfig(int) net.ListenConfig { return net.ListenConfig{KeepAliveConfig: keepAlive} }
+
+// share: an address is free when the socket that has it is closed.
+func share([]net.Listener, int) {}
 
 // early: the mode is set once the file is there.
 func early(syscall.RawConn) error { return nil }
