@@ -62,8 +62,8 @@ func TestSessionsExpireOffline(t *testing.T) {
 	// The board had started with yesterday's time; now the clock is set, and it
 	// is the day after.
 	b.hub.registry.Lock()
-	clients["half"].left = now.Add(-5 * time.Hour)
-	clients["future"].left = now.Add(-10 * time.Minute)
+	clients["half"].left = now.Add(-5 * time.Hour).UnixNano()
+	clients["future"].left = now.Add(-10 * time.Minute).UnixNano()
 	b.hub.registry.Unlock()
 	b.hub.clockSet()
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // real: New is not for a bubble

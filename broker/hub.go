@@ -77,8 +77,8 @@ type client struct {
 	proof    *time.Timer // ends the connection when the proof of who ends
 	kept     bool        // the store has a record of the session
 	lastEnd  mqtt.ReasonCode
-	left     time.Time // when the client of a session left that was restored, before this boot; else zero
-	since    int64     // when endpoint came or left: Unix time, ns
+	left     int64 // when the client of a session left that was restored, before this boot: Unix time, ns; else 0
+	since    int64 // when endpoint came or left: Unix time, ns
 }
 
 func newHub(o *Options, r *router.Router, m *memory.Account) *hub {
@@ -204,7 +204,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 		r.clients[a.id] = cl
 	}
 	cl.endpoint, cl.will, cl.door, cl.who, cl.remote = a.endpoint, a.will, a.door, a.who, a.remote
-	cl.since, cl.left = time.Now().UnixNano(), time.Time{}
+	cl.since, cl.left = time.Now().UnixNano(), 0
 	h.expire(cl)
 	if a.params.Expiry > 0 {
 		r.keeping.add(cl)

@@ -27,7 +27,7 @@ type listener struct {
 	proxied   bool
 	redirect  error  // refuses every client; nil serves them
 	realm     string // see owner
-	reach     string
+	nobody    string // the realm of who is nobody in particular
 	conn      conn.Config
 }
 
@@ -57,11 +57,12 @@ func newListener(b *Broker, g *gate, o *ListenerOptions, all *Options) *listener
 	l := &listener{
 		hub: b.hub, name: o.Name, gate: g, anonymous: o.Anonymous,
 		limits: all.Limits, features: AllFeatures(),
-		proxied: o.Proxied, redirect: o.Redirect.refusal(), realm: o.TopicPrefix, reach: reachOf(o.Listener),
+		proxied: o.Proxied, redirect: o.Redirect.refusal(), realm: o.TopicPrefix,
 	}
 	if o.Auth != nil || o.OwnUsers {
 		l.realm += "\x00" + l.name
 	}
+	l.nobody = l.realm + "\x00" + reachOf(o.Listener)
 	l.auth = b.hub.authority(all.who(o))
 	if o.Limits != nil {
 		l.limits = *o.Limits

@@ -30,11 +30,10 @@ var gateway = owner{realm: "\x00gateway"} // no name contains U+0000
 
 // owner returns whose a session of id is.
 func (l *listener) owner(id *Identity) owner {
-	o := owner{user: id.Principal(), realm: l.realm}
-	if o.user == "" {
-		o.realm += "\x00" + l.reach
+	if user := id.Principal(); user != "" {
+		return owner{user, l.realm}
 	}
-	return o
+	return owner{realm: l.nobody}
 }
 
 // reachOf tells those on this machine from those on the network.

@@ -132,7 +132,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 		}
 		cl.expiry = h.after(left, func() { h.expired(id, cl) })
 		if line.LeftBefore {
-			cl.left = line.Left
+			cl.left = line.Left.UnixNano()
 		}
 	}
 }
@@ -144,11 +144,12 @@ func (h *hub) clockSet() {
 	h.registry.Lock()
 	defer h.registry.Unlock()
 	for id, cl := range h.registry.clients {
-		if cl.endpoint != nil || cl.left.IsZero() || !now.After(cl.left) || h.registry.closed {
+		away := time.Duration(now.UnixNano() - cl.left)
+		if cl.endpoint != nil || cl.left == 0 || away <= 0 || h.registry.closed {
 			continue
 		}
 		h.stop(cl.expiry)
-		cl.expiry = h.after(max(cl.peer.Describe().Expiry-now.Sub(cl.left), 0), func() { h.expired(id, cl) })
+		cl.expiry = h.after(max(cl.peer.Describe().Expiry-away, 0), func() { h.expired(id, cl) })
 	}
 }
 

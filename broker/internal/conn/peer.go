@@ -21,8 +21,7 @@ type Peer struct {
 	state struct {
 		sync.Mutex
 		session *session.Session
-		waker   Waker // who is attached
-		conn    *Conn // the same, if it is a network connection
+		waker   Waker // who is attached: *Conn for a network connection
 		// gate judges each message by its topic; nil lets all pass.
 		gate func(topic string) bool
 		// backlog are retained messages that wait until the session has room.
@@ -97,7 +96,6 @@ func (p *Peer) Attach(params session.Params, w Waker) {
 	defer p.state.Unlock()
 	p.state.session.Connect(params)
 	p.state.waker = w
-	p.state.conn, _ = w.(*Conn)
 	p.online.Store(true)
 }
 
@@ -106,11 +104,11 @@ func (p *Peer) Detach() time.Duration {
 	p.state.Lock()
 	defer p.state.Unlock()
 	p.online.Store(false)
-	if c := p.state.conn; c != nil {
+	if c, ok := p.state.waker.(*Conn); ok {
 		c.flowing = false
 		c.dropPassed()
 	}
-	p.state.waker, p.state.conn = nil, nil
+	p.state.waker = nil
 	p.state.session.Disconnect()
 	p.settle()
 	return p.state.session.Expiry()
@@ -121,6 +119,7 @@ func (p *Peer) Detach() time.Duration {
 func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retain bool, via *packet.Via) (number uint64) {
 	s := &p.state
 	s.Lock()
+	conn, _ := s.waker.(*Conn)
 	if s.gate != nil && !s.gate(m.Peek().Topic) {
 		s.Unlock()
 		return 0
@@ -131,14 +130,14 @@ func (p *Peer) Deliver(now time.Time, m *packet.Publication, qos mqtt.QoS, retai
 			return 0
 		}
 	}
-	if level := p.home.Memory.Level(); level > 0 && s.session.Squeeze(level, qos, m.Peek().Size(), s.conn != nil && s.conn.Output() > 0) {
+	if level := p.home.Memory.Level(); level > 0 && s.session.Squeeze(level, qos, m.Peek().Size(), conn != nil && conn.Output() > 0) {
 		s.Unlock()
 		return 0
 	}
 	passed := false
-	if qos == mqtt.AtMostOnce && s.conn != nil && s.session.MayPass() {
+	if qos == mqtt.AtMostOnce && conn != nil && s.session.MayPass() {
 		var sent bool
-		if sent, passed = s.conn.pass(now, m, retain, via.IDs()); passed {
+		if sent, passed = conn.pass(now, m, retain, via.IDs()); passed {
 			s.session.Passed(sent)
 		}
 	}

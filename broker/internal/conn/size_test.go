@@ -18,7 +18,7 @@ func TestSizesOfAnIdleConnection(t *testing.T) {
 		size, class uintptr
 	}{
 		{"Conn", unsafe.Sizeof(Conn{}), 576},
-		{"Peer", unsafe.Sizeof(Peer{}), 112},
+		{"Peer", unsafe.Sizeof(Peer{}), 96},
 		{"Request", unsafe.Sizeof(Request{}), 160},
 		{"Session", unsafe.Sizeof(session.Session{}), 288},
 	} {
