@@ -73,7 +73,7 @@ func againstQueue(t *testing.T, c *cloudtest.Cloud, q *fakeQueue, change ...func
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
-	sampled := sample(t, b)
+	sampled := Sample(t, b, sampling)
 	r.stop = sync.OnceFunc(func() {
 		sampled()
 		cancel()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -26,107 +27,107 @@ func withDead(t *testing.T) func(*Options) {
 	return func(o *Options) { o.Dead = newQueue(t) }
 }
 
+// refusing starts a bridge with dead letters against a cloud that judges so.
+func refusing(t *testing.T, judge func(cloudtest.Message) cloudtest.Verdict) *cloudRig {
+	t.Helper()
+	return cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Publish: judge}}, withDead(t))
+}
+
 func TestB10PacketTooLarge(t *testing.T) {
 	bubble(t, "checked before sending, and the queue moves on", func(t *testing.T) {
-		s := newServer(t, always(plan{packetMax: 200}))
-		r := start(t, s, withDead(t))
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{PacketSize: 200}}, withDead(t))
 		r.put("out/big", strings.Repeat("x", 300), 1)
 		r.put("out/a", "small", 1)
 		after(time.Second)
-		want(t, "delivered", s.payloads(), "[small]")
+		want(t, "delivered", r.c.Payloads(), "[small]")
+		want(t, "seen", len(r.c.Seen()), 1)
 		if got := letters(t, r.Bridge); len(got) != 1 || !strings.Contains(got[0], "the server takes 200") {
 			t.Errorf("dead letters %q", got)
 		}
-		want(t, "connections", len(s.connections()), 1)
+		want(t, "connections", len(r.c.Connects()), 1)
+		r.stop()
 	})
 	bubble(t, "DISCONNECT 0x95 without a known limit: the second time it is dead", func(t *testing.T) {
-		s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {
-			if len(p.Publish.Payload) > 200 {
-				return verdict{goodbye: mqtt.PacketTooLarge}
+		r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
+			if len(m.Payload) > 200 {
+				d.Goodbye = mqtt.PacketTooLarge
 			}
-			return verdict{}
-		}}))
-		r := start(t, s, withDead(t))
+			return d
+		})
 		r.put("out/a", "1", 1)
 		r.put("out/big", strings.Repeat("x", 300), 1)
 		r.put("out/a", "2", 1)
 		after(5 * time.Minute)
-		want(t, "delivered", s.payloads(), "[1 2]")
+		want(t, "delivered", r.c.Payloads(), "[1 2]")
 		want(t, "dead letters", letters(t, r.Bridge), "[out/big xxx: Packet too large]")
-		want(t, "connections", len(s.connections()), 3)
+		want(t, "connections", len(r.c.Connects()), 3)
+		r.stop()
 	})
 }
 
 func TestB11TopicRefused(t *testing.T) {
 	for _, code := range []mqtt.ReasonCode{mqtt.NotAuthorized, mqtt.TopicNameInvalid, mqtt.PayloadFormatInvalid} {
 		bubble(t, "answered with "+code.String(), func(t *testing.T) {
-			s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {
-				if string(p.Publish.Topic) == "up/no" {
-					return verdict{code: code}
+			r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
+				if m.Topic == "up/no" {
+					d.Code = code
 				}
-				return verdict{}
-			}}))
-			r := start(t, s, withDead(t))
+				return d
+			})
 			r.put("out/no", "x", 1)
 			r.put("out/no", "y", 2)
 			r.put("out/a", "1", 1)
 			after(time.Second)
-			want(t, "delivered", s.payloads(), "[1]")
+			want(t, "delivered", r.c.Payloads(), "[1]")
 			want(t, "dead letters", letters(t, r.Bridge), "[out/no x: "+code.String()+" out/no y: "+code.String()+"]")
 			want(t, "dead", r.Stats().Dead, 2)
+			r.stop()
 		})
 	}
 	bubble(t, "closed without a word: three times, the last alone on a quiet link", func(t *testing.T) {
-		s := newServer(t, always(plan{publish: func(_ int, p *packet.View) verdict {
-			return verdict{kill: string(p.Publish.Topic) == "up/no"}
-		}}))
-		r := start(t, s, withDead(t))
+		r := refusing(t, func(m cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Cut: m.Topic == "up/no"} })
 		for _, name := range []string{"a", "b", "no", "c", "d"} {
 			r.put("out/"+name, name, 1)
 		}
 		after(10 * time.Minute)
-		want(t, "delivered", s.payloads(), "[a b c d]")
+		want(t, "delivered", r.c.Payloads(), "[a b c d]")
 		want(t, "dead letters", letters(t, r.Bridge), "[out/no no: the server closed the connection over it]")
-		want(t, "connections", len(s.connections()), 4)
+		want(t, "connections", len(r.c.Connects()), 4)
+		r.stop()
 	})
 	bubble(t, "a link that breaks by itself costs no message", func(t *testing.T) {
-		s := newServer(t, nil)
-		s.plans = func(n int) plan {
-			return plan{publish: func(int, *packet.View) verdict { return verdict{ignore: true} }}
-		}
-		r := start(t, s, withDead(t))
+		r := refusing(t, func(cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Ignore: true} })
 		r.put("out/a", "1", 1)
 		for range 40 { // every 3 s, whatever is sent
 			after(3 * time.Second)
-			s.kill()
+			r.c.Kill()
 		}
-		s.plans = always(plan{})
-		s.kill()
+		r.c.Set(func(f *cloudtest.Faults) { *f = cloudtest.Faults{} })
+		r.c.Kill()
 		after(10 * time.Minute)
-		want(t, "delivered", s.payloads(), "[1]")
+		want(t, "delivered", r.c.Payloads(), "[1]")
 		want(t, "dead", r.Stats().Dead, 0)
+		r.stop()
 	})
 }
 
 func TestB11BrokenLinkIsNotBlamed(t *testing.T) {
 	bubble(t, "a connection that breaks 10 s after the message costs none, however often", func(t *testing.T) {
 		broken := 0
-		s := newServer(t, func(n int) plan {
-			return plan{publish: func(int, *packet.View) verdict { return verdict{ignore: n <= 6} }}
-		})
-		r := start(t, s, withDead(t))
+		r := refusing(t, func(m cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Ignore: m.Conn <= 6} })
 		r.put("out/a", "1", 1)
-		for len(s.payloads()) == 0 && broken < 20 {
-			sent := len(s.publishes())
-			for i := 0; i < 600 && len(s.publishes()) == sent; i++ {
+		for len(r.c.Payloads()) == 0 && broken < 20 {
+			sent := len(r.c.Seen())
+			for i := 0; i < 600 && len(r.c.Seen()) == sent; i++ {
 				after(time.Second)
 			}
 			after(10 * time.Second)
-			s.kill()
+			r.c.Kill()
 			broken++
 		}
-		want(t, "delivered", s.payloads(), "[1]")
+		want(t, "delivered", r.c.Payloads(), "[1]")
 		want(t, "dead", r.Stats().Dead, 0)
+		r.stop()
 	})
 }
 

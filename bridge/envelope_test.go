@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 var queued2026 = mqtt.Queued{Seq: 40<<laneBits | uint64(Live), At: start2026}
@@ -72,35 +72,45 @@ func FuzzEnvelope(f *testing.F) {
 
 func TestB08MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
 	bubble(t, "msg-id is the same on every connection", func(t *testing.T) {
-		s := newServer(t, then(plan{publish: func(n int, _ *packet.View) verdict { return verdict{after: n == 3} }}, plan{forget: true}))
-		r := start(t, s)
+		r := cloud(t, cloudtest.Options{})
+		r.c.Set(func(f *cloudtest.Faults) {
+			f.Publish = func(m cloudtest.Message) cloudtest.Verdict {
+				return cloudtest.Verdict{CutLate: m.Conn == 1 && string(m.Payload) == "2"}
+			}
+		})
 		for i := range 6 {
 			r.put("out/a", fmt.Sprint(i), 1)
 		}
 		after(time.Minute)
 		ids, payloads := map[string]string{}, map[string]string{}
-		for _, p := range s.publishes() {
-			id := p.user[propID]
-			if before, known := payloads[id]; id == "" || known && before != p.payload {
-				t.Errorf("%q has the msg-id of %q", p.payload, before)
+		for _, p := range r.c.Seen() {
+			id, _ := p.Properties.Get(propID)
+			payload := string(p.Payload)
+			if before, known := payloads[id]; id == "" || known && before != payload {
+				t.Errorf("%q has the msg-id of %q", payload, before)
 			}
-			if before, known := ids[p.payload]; known && before != id {
-				t.Errorf("%q was %q, is %q", p.payload, before, id)
+			if before, known := ids[payload]; known && before != id {
+				t.Errorf("%q was %q, is %q", payload, before, id)
 			}
-			ids[p.payload], payloads[id] = id, p.payload
+			ids[payload], payloads[id] = id, payload
 		}
-		if len(s.publishes()) < 7 || len(ids) != 6 {
-			t.Errorf("%d packets of %d messages", len(s.publishes()), len(ids))
+		if n := len(r.c.Seen()); n < 7 || len(ids) != 6 {
+			t.Errorf("%d packets of %d messages", n, len(ids))
 		}
+		r.stop()
 	})
 	bubble(t, "QoS 2 arrives once and needs none", func(t *testing.T) {
-		s := newServer(t, always(plan{}))
-		r := start(t, s)
+		r := cloud(t, cloudtest.Options{})
+		r.c.Set(func(f *cloudtest.Faults) {
+			f.Release = func(uint16) cloudtest.Verdict { return cloudtest.Verdict{CutLate: len(r.c.Connects()) < 3} }
+		})
 		r.put("out/a", "x", 2)
-		after(time.Second)
-		if id, has := s.publishes()[0].user[propID]; has {
+		after(time.Minute)
+		want(t, "arrived, connections", fmt.Sprint(len(r.c.Messages()), len(r.c.Connects())), "1 3")
+		if id, has := r.c.Messages()[0].Properties.Get(propID); has {
 			t.Errorf("msg-id %q", id)
 		}
+		r.stop()
 	})
 }
 
@@ -134,14 +144,19 @@ func TestB22LoopsEnd(t *testing.T) {
 		back.Properties = p.With(viaProperty, "other,me")
 		fresh := message("site/cmd/a", "y", 1)
 		fresh.Properties = p.With(viaProperty, "other")
-		r := start(t, newServer(t, always(plan{send: []mqtt.Message{back, fresh}})), withIn(Route{From: "site/cmd/#", To: "cmd/#"}))
+		r := cloud(t, cloudtest.Options{}, withIn(Route{From: "site/cmd/#", To: "cmd/#"}), func(o *Options) { o.Mark = "me" })
+		after(time.Second)
+		r.c.Publish(back)
+		r.c.Publish(fresh)
 		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Properties: p.With(viaProperty, "me,other")})
 		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("2"), QoS: 1, Properties: p.With(viaProperty, "other")})
 		after(time.Second)
-		want(t, "up", r.s.payloads(), "[2]")
-		want(t, "via", r.s.publishes()[0].via, "other,me")
+		want(t, "up", r.c.Payloads(), "[2]")
+		via, _ := r.c.Messages()[0].Properties.Get(viaProperty)
+		want(t, "via", via, "other,me")
 		want(t, "down", len(r.local.messages()), 1)
 		want(t, "looped", r.Stats().Looped, 1)
+		r.stop()
 	})
 }
 

@@ -28,7 +28,6 @@ type plan struct {
 	maxQoS     *mqtt.QoS
 	noRetain   bool
 	noPing     bool
-	echo       bool              // sends everything back
 	raw        []byte            // sent after CONNACK
 	hello      []byte            // sent in place of CONNACK
 	props      packet.Properties // of CONNACK
@@ -378,9 +377,6 @@ func (c *fakeConn) publish(v *packet.View) bool {
 		s.mu.received[w.id] = true
 	}
 	s.mu.Unlock()
-	if c.plan.echo {
-		c.send(&packet.View{Type: packet.PUBLISH, Publish: packet.Publish{Topic: []byte(w.topic), Payload: []byte(w.payload)}})
-	}
 	switch {
 	case d.goodbye != 0:
 		c.send(&packet.View{Type: packet.DISCONNECT, Reason: d.goodbye})

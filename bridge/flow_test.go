@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -8,15 +9,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // busiest is the most PUBLISH packets that arrived within one second.
-func busiest(all []seen) (most int) {
+func busiest(all []cloudtest.Message) (most int) {
 	first := 0
 	for i, p := range all {
-		for p.at.Sub(all[first].at) >= time.Second {
+		for p.At.Sub(all[first].At) >= time.Second {
 			first++
 		}
 		most = max(most, i-first+1)
@@ -32,15 +33,14 @@ func TestB14DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
 		backlog = n // 100000 in the long run
 	}
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, always(plan{delay: 80 * time.Millisecond, receiveMax: 100}))
 		history := newQueue(t)
 		for i := range backlog {
 			history.add(mqtt.Message{Topic: "log/a", Payload: []byte(strconv.Itoa(i)), QoS: 1})
 		}
-		r := start(t, s, func(o *Options) {
+		aws := cloudtest.Options{Limits: cloudtest.AWS(), Faults: cloudtest.Faults{AckDelay: 80 * time.Millisecond}}
+		r := cloud(t, aws, func(o *Options) {
 			o.Out = []Route{{From: "log/#", Lane: History}, {From: "live/#"}}
-			o.Queues[History] = history
-			o.Pace = Pace{Messages: 100, Bytes: 512 << 10}
+			o.Queues[History], o.Profile, o.Username = history, profiled(t, "aws-iot"), "gw"
 		})
 		sent := map[string]time.Time{}
 		for history.Stats().Messages > 0 {
@@ -48,22 +48,25 @@ func TestB14DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
 			sent[name] = time.Now()
 			r.put("live/a", name, 1)
 			after(490 * time.Millisecond)
-			r.balanced(t)
+			if st := r.Stats(); st.Unaccounted() != 0 {
+				t.Errorf("%d messages are nowhere: %+v", st.Unaccounted(), st.Queue)
+			}
 		}
 		after(2 * time.Second)
-		all := s.publishes()
+		want(t, "throttled, violations", fmt.Sprint(r.c.Throttled(), r.c.Violations()), "0 []")
+		all := r.c.Seen()
 		if n := busiest(all); n > 100 {
 			t.Errorf("%d messages in one second, the server takes 100", n)
 		}
 		var waits []time.Duration
 		next := 0
 		for _, p := range all {
-			switch p.topic {
+			switch p.Topic {
 			case "live/a":
-				waits = append(waits, p.at.Sub(sent[p.payload]))
+				waits = append(waits, p.At.Sub(sent[string(p.Payload)]))
 			case "log/a":
-				if p.payload != strconv.Itoa(next) {
-					t.Fatalf("history: %s arrived, %d is next", p.payload, next)
+				if string(p.Payload) != strconv.Itoa(next) {
+					t.Fatalf("history: %s arrived, %d is next", p.Payload, next)
 				}
 				next++
 			}
@@ -73,19 +76,20 @@ func TestB14DrainKeepsTheLimitsAndLiveMessagesPass(t *testing.T) {
 		if len(waits) != len(sent) || p99 >= time.Second {
 			t.Errorf("%d of %d live messages, p99 %v", len(waits), len(sent), p99)
 		}
-		took := all[len(all)-1].at.Sub(all[0].at)
+		took := all[len(all)-1].At.Sub(all[0].At)
 		t.Logf("%d messages in %v, busiest second %d, live p99 %v, longest %v", len(all), took, busiest(all), p99, waits[len(waits)-1])
 		if least := 80.0; float64(len(all))/took.Seconds() < least {
 			t.Errorf("%d messages took %v, less than %v/s", len(all), took, least)
 		}
-		want(t, "throttled by the server", r.Stats().Refused, 0)
+		want(t, "refused by the server", r.Stats().Refused, 0)
+		want(t, "connects", r.Stats().Connects, 1)
+		r.stop()
 	})
 }
 
 func TestB17ExpiryWhileQueued(t *testing.T) {
 	bubble(t, "Message Expiry is what is left, and what waited longer is never sent", func(t *testing.T) {
-		s := newServer(t, func(n int) plan { return plan{connack: map[bool]mqtt.ReasonCode{true: mqtt.ServerBusy}[n <= 4]} })
-		r := start(t, s, func(o *Options) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.ServerBusy}}, func(o *Options) {
 			o.Out = []Route{{From: "out/#", To: "up/#"}, {From: "old/#", TTL: 2 * time.Second}}
 			o.RetryMax = 10 * time.Second
 		})
@@ -93,15 +97,19 @@ func TestB17ExpiryWhileQueued(t *testing.T) {
 		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("long"), QoS: 1, Expires: time.Now().Add(time.Minute)})
 		r.put("old/a", "by its route", 1)
 		r.put("other/a", "of no route", 1)
-		after(30 * time.Second)
-		want(t, "sent", s.payloads(), "[long]")
-		if e := s.publishes()[0].expiry; e == 0 || e > 59 {
-			t.Errorf("Message Expiry Interval %d", e)
+		after(20 * time.Second)
+		r.c.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.Success })
+		after(20 * time.Second)
+		want(t, "sent", r.c.Payloads(), "[long]")
+		m := r.c.Messages()[0]
+		if e := m.Expires.Sub(m.At); e < 20*time.Second || e > 40*time.Second {
+			t.Errorf("Message Expiry Interval %v after 20 s and more of a minute", e)
 		}
 		st := r.Stats()
 		want(t, "expired", st.Expired, 2)
 		want(t, "unrouted", st.Unrouted, 1)
 		want(t, "left", st.Queue.Messages, 0)
+		r.stop()
 	})
 }
 
@@ -142,15 +150,13 @@ func TestDailyBudget(t *testing.T) {
 
 func TestB09QuotaExceeded(t *testing.T) {
 	bubble(t, "a server that is full for a while gets everything later, in order, and slower", func(t *testing.T) {
-		full := start2026 // of the bubble's clock
-		s := newServer(t, always(plan{publish: func(int, *packet.View) verdict {
+		full := time.Now().Add(time.Minute)
+		r := refusing(t, func(cloudtest.Message) (d cloudtest.Verdict) {
 			if time.Now().Before(full) {
-				return verdict{code: mqtt.QuotaExceeded}
+				d.Code = mqtt.QuotaExceeded
 			}
-			return verdict{}
-		}}))
-		full = time.Now().Add(time.Minute)
-		r := start(t, s, withDead(t))
+			return d
+		})
 		var all []string
 		for i := range 40 {
 			r.put("out/a", strconv.Itoa(i), mqtt.QoS(1+i%2))
@@ -158,29 +164,33 @@ func TestB09QuotaExceeded(t *testing.T) {
 		}
 		after(59 * time.Second)
 		st := r.Stats()
-		if n := len(s.publishes()); n > 200 || st.State != Up || st.Queue.Messages != 40 {
+		if n := len(r.c.Seen()); n > 200 || st.State != Up || st.Queue.Messages != 40 {
 			t.Errorf("%d packets in a minute to a server that is full; state %s, %d wait", n, st.State, st.Queue.Messages)
 		}
 		after(10 * time.Minute)
-		want(t, "delivered", s.payloads(), all)
+		want(t, "delivered", r.c.Payloads(), all)
 		want(t, "given up", r.Stats().Dead, 0)
+		want(t, "connects", r.Stats().Connects, 1)
 		if n := r.pacer.mu.pace.catchup.full; n == 0 {
 			t.Error("the pace does not know of it")
 		}
+		r.stop()
 	})
 }
 
 func TestB23ServerWithout(t *testing.T) {
 	bubble(t, "QoS 2 and RETAIN: the QoS is lowered and the flag cleared, the message arrives", func(t *testing.T) {
 		one := mqtt.AtLeastOnce
-		s := newServer(t, always(plan{maxQoS: &one, noRetain: true}))
-		r := start(t, s)
+		limits := cloudtest.Limits{NoQoS2: true, MaximumQoS: 1, Retain: cloudtest.RetainCloses}
+		r := cloud(t, cloudtest.Options{Limits: limits, Faults: cloudtest.Faults{MaximumQoS: &one, NoRetain: true}})
 		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("x"), QoS: 2, Retain: true})
 		after(time.Second)
-		p := s.publishes()
-		if len(p) != 1 || p[0].qos != 1 || p[0].retain {
+		p := r.c.Messages()
+		if len(p) != 1 || p[0].QoS != 1 || p[0].Retain {
 			t.Errorf("sent %+v", p)
 		}
+		want(t, "violations", r.c.Violations(), "[]")
 		want(t, "left", r.q.Stats().Messages, 0)
+		r.stop()
 	})
 }

@@ -60,6 +60,7 @@ func observeIn(t *testing.T, version mqtt.Version, addr, id, filter string) *obs
 func (o *observer) read(write func(*packet.View), ready chan struct{}) {
 	var buf []byte
 	chunk := make([]byte, 64<<10)
+	held := map[uint16]bool{} // of QoS 2, up to PUBREL [MQTT-4.3.3-2]
 	for {
 		n, err := packet.Frame(buf, 0)
 		if err != nil {
@@ -81,14 +82,18 @@ func (o *observer) read(write func(*packet.View), ready chan struct{}) {
 		case packet.SUBACK:
 			close(ready)
 		case packet.PUBLISH:
-			o.got <- v.Message(time.Now())
+			if !held[v.ID] {
+				o.got <- v.Message(time.Now())
+			}
 			switch v.Publish.QoS {
 			case 1:
 				write(&packet.View{Type: packet.PUBACK, ID: v.ID})
 			case 2:
+				held[v.ID] = true
 				write(&packet.View{Type: packet.PUBREC, ID: v.ID})
 			}
 		case packet.PUBREL:
+			delete(held, v.ID)
 			write(&packet.View{Type: packet.PUBCOMP, ID: v.ID})
 		}
 		buf = buf[n:]
@@ -121,7 +126,9 @@ func running(t *testing.T, o bridge.Options) (b *bridge.Bridge, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
+	sampled := bridge.Sample(t, b, 20*time.Millisecond)
 	stop = sync.OnceFunc(func() {
+		sampled()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

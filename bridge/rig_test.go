@@ -40,7 +40,7 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
-	sampled := sample(t, b)
+	sampled := Sample(t, b, sampling)
 	r.stop = sync.OnceFunc(func() {
 		sampled()
 		cancel()
@@ -55,22 +55,29 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	return r
 }
 
-// sample checks every half minute of a bubble that no message is nowhere, until
-// what it returns is called.
-func sample(t testing.TB, b *Bridge) (stop func()) {
+// sampling is how often a bridge in a bubble is looked at: it meets no period of
+// the bridge's own.
+const sampling = 23 * time.Second
+
+// Sample checks again and again that no message is nowhere, until what it
+// returns is called, and then once more.
+func Sample(t testing.TB, b *Bridge, every time.Duration) (stop func()) {
 	ended := make(chan struct{})
 	var sampler sync.WaitGroup
 	sampler.Go(func() {
-		tick := time.NewTicker(23 * time.Second)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
-		for {
+		for last := false; ; {
 			if s := b.Stats(); s.Unaccounted() != 0 {
 				t.Errorf("%d messages are nowhere: %+v", s.Unaccounted(), s.Queue)
+			}
+			if last {
+				return
 			}
 			select {
 			case <-tick.C:
 			case <-ended:
-				return
+				last = true
 			}
 		}
 	})

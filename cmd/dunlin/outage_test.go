@@ -7,57 +7,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
-
-// The server upstream is away while messages are queued; during the drain
-// dunlin is killed three times and the server twice. None is lost, those of a
-// topic stay in order, and QoS 2 arrives once. OUTAGE=100000 is the long run.
-func TestOutage(t *testing.T) {
-	t.Parallel() // it waits more than it works
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-	messages := times(t, "OUTAGE", 4000)
-	cloud := cloudtest.NewProcess(t)
-	cloud.Kill()
-	k := &killing{t: t, dir: t.TempDir()}
-	k.configure()
-	k.bridgeTo(cloud.Address)
-	k.start()
-	k.dialed(t) // it serves while the server upstream is away
-	idle := resident(k.cmd.Process.Pid)
-	backlog(t, k, messages)
-	full := resident(k.cmd.Process.Pid)
-
-	cloud.Start()
-	began := time.Now()
-	arrived := func() int { return len(cloud.Messages()) }
-	for i, kill := range []string{"dunlin", "cloud", "dunlin", "cloud", "dunlin"} {
-		goal := messages * (i + 1) / 6
-		if !cloudtest.WaitFor(10*time.Minute, func() bool { time.Sleep(20 * time.Millisecond); return arrived() >= goal }) {
-			t.Fatalf("%d messages arrived, waiting for %d", arrived(), goal)
-		}
-		if kill == "cloud" {
-			cloud.Kill()
-			cloud.Start()
-			continue
-		}
-		k.kill()
-		k.start()
-	}
-	seen := map[string]int{}
-	if !cloudtest.WaitFor(10*time.Minute, func() bool { time.Sleep(100 * time.Millisecond); return different(cloud.Messages(), seen) >= messages }) {
-		t.Errorf("%d of %d messages arrived", different(cloud.Messages(), seen), messages)
-	}
-	t.Logf("%d messages in %v; resident %d kB idle, %d kB with the backlog, %d kB after it", messages, time.Since(began).Round(time.Second), idle>>10, full>>10, resident(k.cmd.Process.Pid)>>10)
-	k.stop()
-	inOrder(t, cloud.Messages())
-}
 
 // bridgeTo adds a bridge to the configuration.
 func (k *killing) bridgeTo(address string) {
