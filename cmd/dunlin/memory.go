@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -77,8 +76,12 @@ func memoryThereIs(root string) int64 {
 	if err != nil {
 		return 0 // not Linux
 	}
-	var kib int64
-	if _, err := fmt.Sscanf(string(b), "MemTotal: %d kB", &kib); err != nil {
+	f := strings.Fields(string(b)) // MemTotal: 16384 kB
+	if len(f) < 2 || f[0] != "MemTotal:" {
+		return 0
+	}
+	kib, err := strconv.ParseInt(f[1], 10, 64)
+	if err != nil {
 		return 0
 	}
 	return kib << 10 / 2

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,14 +24,16 @@ func releaseCode() {
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
-		var from, to uintptr
-		var mode string
-		if _, err := fmt.Sscanf(s.Text(), "%x-%x %s", &from, &to, &mode); err != nil {
+		f := strings.Fields(s.Text()) // 00010000-00512000 r-xp ...
+		// Pages that can be written are data: dropping them would lose it.
+		if len(f) < 2 || !strings.HasSuffix(s.Text(), " "+exe) || !strings.HasPrefix(f[1], "r-") || !strings.HasSuffix(f[1], "p") {
 			continue
 		}
-		// Pages that can be written are data: dropping them would lose it.
-		if strings.HasSuffix(s.Text(), " "+exe) && mode[0] == 'r' && mode[1] == '-' && mode[3] == 'p' {
-			unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		low, high, _ := strings.Cut(f[0], "-")
+		from, err := strconv.ParseUint(low, 16, 64)
+		to, errTo := strconv.ParseUint(high, 16, 64)
+		if err == nil && errTo == nil {
+			unix.Syscall(unix.SYS_MADVISE, uintptr(from), uintptr(to-from), unix.MADV_DONTNEED)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -132,8 +133,10 @@ func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code
 
 // progress shows bytes done of all, their rate, and the time left, in place.
 func (u *updating) progress(text string) {
-	var done, all int64
-	if fmt.Sscan(text, &done, &all); !isTerminal(u.s.err) || all <= 0 {
+	first, second, _ := strings.Cut(strings.TrimSpace(text), " ")
+	done, err := strconv.ParseInt(first, 10, 64)
+	all, errAll := strconv.ParseInt(second, 10, 64)
+	if err != nil || errAll != nil || all <= 0 || !isTerminal(u.s.err) {
 		return
 	}
 	u.shown = true

@@ -1,8 +1,9 @@
 package api
 
 import (
-	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -20,8 +21,8 @@ func readProcess() (p process) {
 		p.cpu = float64(use.Utime.Nano()+use.Stime.Nano()) / 1e9
 	}
 	if b, err := os.ReadFile("/proc/self/statm"); err == nil {
-		var size, resident int64
-		if _, err := fmt.Sscan(string(b), &size, &resident); err == nil {
+		if f := strings.Fields(string(b)); len(f) > 1 { // all pages, and those in memory
+			resident, _ := strconv.ParseInt(f[1], 10, 64)
 			p.resident = resident * int64(os.Getpagesize())
 		}
 	}
