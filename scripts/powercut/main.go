@@ -78,7 +78,7 @@ func (o *options) run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("powercut: %d states, seed %d, %.0f s: %d with writes pending, %d with a torn page before a whole one, %d messages read; lost: %d of class always, %d of class interval within its bound; %d bad states\n",
+	fmt.Printf("powercut: %d states, seed %d, %.0f s: %d with writes pending, %d with a write that was cut off, %d messages read; lost: %d of class always, %d of class interval within its bound; %d bad states\n",
 		t.states, o.seed, time.Since(begin).Seconds(), t.pending, t.torn, t.messages, t.lost[1], t.lost[0], t.bad)
 	switch {
 	case o.bad && t.bad == 0:

@@ -135,44 +135,6 @@ func run(t *testing.T, d *disktest.Fake, seed uint64, n int) (promised []int, af
 	return promised, after
 }
 
-// Whatever a power cut leaves is the state after some number of records, and
-// not fewer than were promised.
-func TestCrashLeavesAPrefix(t *testing.T) {
-	d := disktest.New(1 << 30)
-	var promised []int
-	var after [][]string
-	synctest.Test(t, func(t *testing.T) { promised, after = run(t, d, 1, 600) })
-	rng := rand.New(rand.NewPCG(2, 2))
-	for i := range 400 {
-		ops := rng.IntN(d.Ops() + 1)
-		loss := []disktest.Loss{disktest.LoseAll, disktest.KeepAll, disktest.Prefix}[i%3]
-		_, state, _, err := Open(d.Crash(ops, loss, rng), Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := picture(state)
-		least := 0
-		for _, n := range promised[:min(ops+1, len(promised))] {
-			least = max(least, n)
-		}
-		at := slices.IndexFunc(after[least:], func(p []string) bool { return slices.Equal(p, got) })
-		if at < 0 {
-			t.Errorf("after %d of %d operations, loss %d, %d records promised: the state is that of no number of records", ops, d.Ops(), loss, least)
-			for _, line := range got {
-				if !slices.Contains(after[least], line) {
-					t.Errorf("unexpected: %.60s", line)
-				}
-			}
-			for _, line := range after[least] {
-				if !slices.Contains(got, line) {
-					t.Errorf("missing: %.60s", line)
-				}
-			}
-			return
-		}
-	}
-}
-
 func TestStateOutlivesTheProcess(t *testing.T) {
 	for seed := range uint64(10) {
 		d := disktest.New(1 << 30)

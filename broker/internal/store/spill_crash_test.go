@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,17 +106,6 @@ func lookAt(t *testing.T, d *disktest.Fake, ops int, said []moment) {
 	if last := max(next, taken); last < p.pushed {
 		t.Errorf("entries end at %d, and %d was promised", last, p.pushed)
 	}
-}
-
-func crashStates(t *testing.T, few int) int {
-	if s := os.Getenv("CRASH_STATES"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n / 10
-	}
-	return few
 }
 
 // Whatever a power cut leaves of journal, checkpoints and spill files, the

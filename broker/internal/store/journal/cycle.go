@@ -274,13 +274,22 @@ func (j *Journal) space() error {
 // not wait for a checkpoint.
 func (j *Journal) snapshot(add func(kind byte, body []byte) error) error {
 	written := 0
-	return j.opts.Snapshot(func(kind byte, body []byte) error {
+	err := j.opts.Snapshot(func(kind byte, body []byte) error {
 		if written += len(body); written > checkpointFlush*pageSize {
 			written = 0
 			j.cycle(false)
 		}
 		return add(kind, body)
 	})
+	if err != nil {
+		return err
+	}
+	// What came meanwhile may be in the checkpoint: what came before it must not
+	// be lost then.
+	j.cycle(true)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.mu.err
 }
 
 // close ends Run. While nothing is kept it tries once more: what is in memory

@@ -67,6 +67,7 @@ func TestDamagedPage(t *testing.T) {
 	file := make([]byte, 16*pageSize)
 	g := numbered(1, 60)
 	lay(file, g, 1, 0)
+	lay(file, numbered(61, 61), 1, len(g.heads)) // so that the group before was synced
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 200 {
 		d := disktest.New(1 << 20)
@@ -75,12 +76,42 @@ func TestDamagedPage(t *testing.T) {
 		bad[at] ^= 1 << rng.IntN(8)
 		d.Put(segmentName(1), bad)
 		got, r := sequences(t, d)
-		lost := 60 - len(got)
+		lost := 61 - len(got)
 		if inBody := at%pageSize < headerSize+bodySize; lost > 10 || inBody && r.BadPages != 1 && lost > 0 {
 			t.Fatalf("a bit of byte %d flipped: %d records lost, %d bad pages", at, lost, r.BadPages)
 		}
 		if !slices.IsSorted(got) {
 			t.Fatalf("out of order: %v", got)
+		}
+	}
+}
+
+// Of the last group nothing says whether it was synced: behind a hole in it
+// nothing is believed, also by later starts, and that is no damage.
+func TestHoleInTheLastGroup(t *testing.T) {
+	file := make([]byte, 16*pageSize)
+	before, last := numbered(1, 9), numbered(10, 60)
+	lay(file, before, 1, 0)
+	lay(file, last, 1, len(before.heads))
+	for hole := range last.heads {
+		page := len(before.heads) + hole
+		bad := slices.Clone(file)
+		bad[page*pageSize+100] ^= 1
+		d := disktest.New(1 << 20)
+		d.Put(segmentName(1), bad)
+		got, r := sequences(t, d)
+		n := uint64(len(got))
+		if !slices.Equal(got, count(1, n)) || n < uint64(9+7*hole) || n > uint64(9+8*(hole+1)) {
+			t.Errorf("a hole in page %d: %v", page, got)
+		}
+		if behind := len(before.heads) + len(last.heads) - page; r.BadPages > 0 || r.Missing > 0 || r.Torn < behind || r.Torn > behind+1 {
+			t.Errorf("a hole in page %d: %+v", page, r)
+		}
+		again := make([]byte, 16*pageSize) // what the next process writes has the same numbers
+		lay(again, numbered(n+1, n+3), 2, 0)
+		d.Put(segmentName(2), again)
+		if got, r := sequences(t, d); !slices.Equal(got, count(1, n+3)) || r.BadPages > 0 || r.Missing > 0 {
+			t.Errorf("a hole in page %d, at the start after the next: %v, %+v", page, got, r)
 		}
 	}
 }

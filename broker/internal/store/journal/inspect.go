@@ -42,12 +42,15 @@ func Inspect(d disk.Disk, each func(FileInfo)) error {
 	if err := r.base(&f); err != nil {
 		return err
 	}
+	live := f.since(r.cover)
+	if err := r.replay(live); err != nil {
+		return err
+	}
 	names, err := d.Names()
 	if err != nil {
 		return err
 	}
 	slices.Sort(names)
-	var parts reader
 	for _, name := range names {
 		info := FileInfo{Name: name, Use: Unknown}
 		file, err := d.Open(name)
@@ -57,7 +60,7 @@ func Inspect(d disk.Disk, each func(FileInfo)) error {
 		}
 		info.Size, err = file.Size()
 		if err == nil {
-			err = info.read(file, &r, &parts)
+			err = info.read(file, &r, live)
 		}
 		file.Close() // nothing was written
 		if err != nil {
@@ -69,7 +72,7 @@ func Inspect(d disk.Disk, each func(FileInfo)) error {
 }
 
 // read finds out what a file is, and what is in it if a start reads it.
-func (i *FileInfo) read(file disk.File, r *recovery, parts *reader) error {
+func (i *FileInfo) read(file disk.File, r *recovery, live []uint64) error {
 	epoch, segment := number(i.Name, "", segmentSuffix)
 	n, checkpoint := number(i.Name, checkpointPrefix, "")
 	var s scan
@@ -78,11 +81,8 @@ func (i *FileInfo) read(file disk.File, r *recovery, parts *reader) error {
 	switch {
 	case segment && epoch >= r.cover.epoch:
 		i.Use = InUse
-		s, err = readPages(pages, i.Size, epoch, parts, r.apply)
+		s = r.scans[slices.Index(live, epoch)]
 		i.Bad, i.Torn = s.bad, s.torn-s.blank
-		if s.short || i.Size == 0 {
-			i.Bad++
-		}
 	case checkpoint:
 		if i.Use = Older; n == r.cover.number {
 			i.Use = InUse

@@ -151,12 +151,7 @@ func Open(d disk.Disk, o Options, apply func(Record) error) (*Journal, Report, e
 	if err := r.base(&f); err != nil {
 		return nil, r.report, err
 	}
-	var live []uint64
-	for _, epoch := range f.segments {
-		if epoch >= r.cover.epoch {
-			live = append(live, epoch)
-		}
-	}
+	live := f.since(r.cover)
 	if err := r.replay(live); err != nil {
 		return nil, r.report, err
 	}
@@ -181,7 +176,7 @@ func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
 	j.mu.last = r.last
 	j.mu.written, j.mu.synced = r.last, r.last
 	j.mu.stats.BadPages = r.report.BadPages
-	j.wantCheckpoint = len(w.damaged) > 0 // what is left of damaged files goes into whole ones
+	j.wantCheckpoint = r.cut || len(w.damaged) > 0 // what is left of damaged files goes into whole ones
 }
 
 // Append takes a record; body is copied. always asks for a sync of its own,

@@ -7,7 +7,11 @@ import "encoding/binary"
 type reader struct {
 	partial []byte // the beginning of a record that goes on in the next page
 	want    int    // its length, 0 while the length itself is incomplete
+	at      place
 }
+
+// place is a page of a file, and how many before it cannot be read.
+type place struct{ page, bad int }
 
 // lost forgets the record that a missing page interrupts.
 func (r *reader) lost() { r.partial, r.want = r.partial[:0], 0 }

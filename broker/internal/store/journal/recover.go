@@ -57,6 +57,8 @@ type recovery struct {
 	report Report
 	last   uint64 // sequence of the last record applied
 	cover  coverage
+	cut    bool   // the last segment is not believed to its end
+	scans  []scan // of the segments that were replayed
 }
 
 // base applies the newest checkpoint that is whole and whose segments are still
@@ -89,6 +91,16 @@ func (f *found) reaches(c coverage) bool {
 	return len(f.segments) == 0 || slices.Contains(f.segments, c.epoch) || c.epoch > f.segments[len(f.segments)-1]
 }
 
+// since are the segments that a checkpoint does not cover.
+func (f *found) since(c coverage) (live []uint64) {
+	for _, epoch := range f.segments {
+		if epoch >= c.epoch {
+			live = append(live, epoch)
+		}
+	}
+	return live
+}
+
 func (r *recovery) load(n uint64) error {
 	cover, s, err := readCheckpoint(r.disk, n, r.apply)
 	r.cover, r.last = cover, cover.sequence
@@ -111,14 +123,19 @@ func (r *recovery) replay(epochs []uint64) error {
 		limits[i] = limit
 		limit = min(limit, r.opens(epoch))
 	}
+	tail, err := r.tail(epochs)
+	if err != nil {
+		return err
+	}
 	var parts reader
 	var before scan // of the segment before
 	for i, epoch := range epochs {
 		missing := r.report.Missing
-		s, err := r.segment(epoch, limits[i], &parts)
+		s, err := r.segment(epoch, limits[i], &parts, tail)
+		r.scans = append(r.scans, s)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s: %w", segmentName(epoch), err)
+			return err
 		case s.bad > 0:
 			r.damage(segmentName(epoch), s.bad)
 		case r.report.Missing > missing && i > 0 && before.bad == 0:
@@ -149,25 +166,52 @@ func (r *recovery) opens(epoch uint64) uint64 {
 		return none
 	}
 	h, ok := open(p)
-	if !ok || h.epoch != epoch || h.number != 0 || h.flags&groupStart == 0 || h.used < recordHeader {
+	if !ok || h.epoch != epoch || h.number != 0 || h.flags&groupStart == 0 {
 		return none
 	}
-	return binary.LittleEndian.Uint64(p[headerSize+5:])
+	return opens(p)
 }
 
-func (r *recovery) segment(epoch, limit uint64, parts *reader) (scan, error) {
-	f, err := r.disk.Open(segmentName(epoch))
-	if err != nil {
-		return scan{bad: 1}, nil // lost as a whole: the others are not
+// opens is the sequence of the record that a page begins with that starts a
+// group.
+func opens(p []byte) uint64 { return binary.LittleEndian.Uint64(p[headerSize+5:]) }
+
+// tail is the last group that was written, in the last segment that has a page.
+// Nothing tells whether it was synced. All before it was.
+type tail struct {
+	epoch uint64
+	page  int    // where the group starts; 0 if it came from the segment before
+	opens uint64 // its first sequence; 0 if that is not known
+}
+
+func (r *recovery) tail(epochs []uint64) (tail, error) {
+	for _, epoch := range slices.Backward(epochs) {
+		s, err := r.read(epoch, new(reader), func(Record) error { return nil })
+		if s.good > 0 || err != nil {
+			return tail{epoch, s.group, s.opens}, err
+		}
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return scan{bad: 1}, nil
-	}
-	s, err := readPages(io.NewSectionReader(f, 0, size), size, epoch, parts, func(rec Record) error {
-		if rec.Sequence <= r.last || rec.Sequence >= limit {
-			return nil // in the checkpoint, or written again after a failed sync
+	return tail{}, nil
+}
+
+// ends reports whether records are missing before one of the tail that a power cut may have
+// taken: those of the last group are in the page cache in any order until they
+// are synced. What is behind them is not believed, so that what is lost is what
+// came last.
+func (r *recovery) ends(sequence uint64, page int, t *tail) bool {
+	return page >= t.page && sequence > max(r.last+1, t.opens) && (t.opens > 0 || r.last > 0 || r.cover.number == 0)
+}
+
+func (r *recovery) segment(epoch, limit uint64, parts *reader, t tail) (scan, error) {
+	passed, believed := false, place{page: -1}
+	s, err := r.read(epoch, parts, func(rec Record) error {
+		if r.cut = r.cut || epoch == t.epoch && r.ends(rec.Sequence, parts.at.page, &t); r.cut || rec.Sequence >= limit {
+			passed = true // or written again after a failed sync
+			return nil
+		}
+		believed = parts.at
+		if rec.Sequence <= r.last {
+			return nil // in the checkpoint
 		}
 		if r.last > 0 {
 			r.report.Missing += int(rec.Sequence - r.last - 1)
@@ -176,8 +220,34 @@ func (r *recovery) segment(epoch, limit uint64, parts *reader) (scan, error) {
 		r.report.Records++
 		return r.apply(rec)
 	})
-	if s.short || size == 0 {
+	if bad := max(believed.bad, s.before); epoch == t.epoch && s.bad > bad {
+		r.cut, s.bad = true, bad
+	} else if passed {
+		s.bad = believed.bad // what follows was written again
+	}
+	if r.cut {
+		s.torn += s.last - believed.page
+	}
+	if s.short {
 		s.bad++ // its end was cut off, whatever was on it
+	}
+	return s, err
+}
+
+// read gives the records of a segment to f.
+func (r *recovery) read(epoch uint64, parts *reader, f func(Record) error) (scan, error) {
+	file, err := r.disk.Open(segmentName(epoch))
+	if err != nil {
+		return scan{short: true}, nil // lost as a whole: the others are not
+	}
+	defer file.Close()
+	size, err := file.Size()
+	if err != nil || size == 0 {
+		return scan{short: true}, nil
+	}
+	s, err := readPages(io.NewSectionReader(file, 0, size), size, epoch, parts, f)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", segmentName(epoch), err)
 	}
 	return s, err
 }

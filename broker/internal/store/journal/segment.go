@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -29,10 +30,8 @@ func number(name, prefix, suffix string) (n uint64, ok bool) {
 	if digits, ok = strings.CutSuffix(digits, suffix); !ok || len(digits) != 16 {
 		return 0, false
 	}
-	if _, err := fmt.Sscanf(digits, "%016x", &n); err != nil {
-		return 0, false
-	}
-	return n, strings.ToLower(digits) == digits
+	n, err := strconv.ParseUint(digits, 16, 64)
+	return n, err == nil && strings.ToLower(digits) == digits
 }
 
 // segment is the file that is written to.
@@ -48,11 +47,15 @@ func (s *segment) room() int { return s.pages - s.at }
 // scan is what readPages found in one file.
 type scan struct {
 	records int
-	good    int  // pages
-	bad     int  // pages that cannot be read and that good ones follow
-	torn    int  // pages that cannot be read at the end: a write that a crash cut
-	blank   int  // of those, the ones that were never written in this life of the file
-	short   bool // the file was longer once
+	good    int    // pages
+	bad     int    // pages that cannot be read and that good ones follow
+	torn    int    // pages that cannot be read at the end: a write that a crash cut
+	blank   int    // of those, the ones that were never written in this life of the file
+	short   bool   // the file was longer once
+	last    int    // the last good page
+	group   int    // the last that starts a group
+	before  int    // pages before that one that cannot be read
+	opens   uint64 // the sequence of its first record; 0 if no page starts a group
 }
 
 // errNewer says that a file was written by a later version.
@@ -84,7 +87,12 @@ func readPages(file io.ReaderAt, size int64, epoch uint64, r *reader, f func(Rec
 					r.lost()
 				}
 				s.good++
+				s.last = int(h.number)
+				if h.flags&groupStart != 0 {
+					s.group, s.before, s.opens = s.last, s.bad, opens(p)
+				}
 				s.short = s.short || int64(h.pages)*pageSize > size
+				r.at = place{s.last, s.bad}
 				sane, err := r.page(h, p[headerSize:pageSize], func(rec Record) error { s.records++; return f(rec) })
 				if err != nil {
 					return s, err
