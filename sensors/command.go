@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -139,7 +140,8 @@ func (o *owner) finishedCommand(ctx context.Context, c *command, out outcome, no
 }
 
 // reply publishes the result of a command, to the requester too when it named
-// a Response Topic [MQTT-3.3.2-13].
+// a Response Topic [MQTT-3.3.2-13]. One below the base, or the server's own, gets
+// nothing: whoever may send commands may not have the gateway speak for devices.
 func (o *owner) reply(ctx context.Context, c *command, err error) {
 	result := struct {
 		OK     bool   `json:"ok"`
@@ -158,7 +160,7 @@ func (o *owner) reply(ctx context.Context, c *command, err error) {
 		Properties: &mqtt.Properties{PayloadFormat: 1, HasFormat: true, ContentType: "application/json", CorrelationData: c.data},
 	}
 	_ = o.publish(ctx, m) // logged and counted there
-	if c.response != "" && c.response != m.Topic {
+	if c.response != "" && c.response[0] != '$' && !strings.HasPrefix(c.response, o.opt.Base+"/") {
 		m.Topic = c.response
 		_ = o.publish(ctx, m)
 	}

@@ -61,11 +61,11 @@ func TestCommands(t *testing.T) {
 			_, stop := run(t, b, heater(o))
 			after(time.Second)
 			m := set("relay", "ON")
-			m.Properties = &mqtt.Properties{ResponseTopic: base + "/answers", CorrelationData: []byte{7}}
+			m.Properties = &mqtt.Properties{ResponseTopic: "answers/me", CorrelationData: []byte{7}}
 			b.send("dev:heater", m)
 			after(0)
-			wantLog(t, b.all()[3:], "heater/relay=ON", `heater/relay/result={"ok":true}`, `answers={"ok":true}`)
-			for _, e := range append(b.on("answers"), b.on("heater/relay/result")...) {
+			wantLog(t, b.all()[3:], "heater/relay=ON", `heater/relay/result={"ok":true}`, `answers/me={"ok":true}`)
+			for _, e := range b.log[4:] {
 				if e.Retain || string(e.Properties.CorrelationData) != "\x07" {
 					t.Errorf("result is %+v", e)
 				}
@@ -74,6 +74,22 @@ func TestCommands(t *testing.T) {
 			if !o.stopped {
 				t.Error("outputs were not brought to on_stop")
 			}
+		})
+	})
+	t.Run("a Response Topic below the base, or the server's, gets no answer", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, o := newFakeBroker(), newFakeOutput()
+			_, stop := run(t, b, heater(o))
+			after(time.Second)
+			for _, forged := range []string{base + "/climate/temperature", base + "/heater/relay/set", "$SYS/broker/uptime"} {
+				m := set("relay", "ON")
+				m.Properties = &mqtt.Properties{ResponseTopic: forged}
+				b.send("dev:heater", m)
+				after(0)
+			}
+			wantLog(t, b.all()[3:], "heater/relay=ON", `heater/relay/result={"ok":true}`, "heater/relay=ON", `heater/relay/result={"ok":true}`,
+				"heater/relay=ON", `heater/relay/result={"ok":true}`)
+			stop()
 		})
 	})
 	t.Run("a command is confirmed although the value stays", func(t *testing.T) {

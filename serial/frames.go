@@ -37,6 +37,10 @@ func (f *Frames) Stats() FrameStats {
 // waits in Next.
 func (f *Frames) Rejected() uint64 { return f.d.rejected.Load() }
 
+// Arrived returns how many bytes have come so far; it may be asked while another
+// goroutine waits in Next.
+func (f *Frames) Arrived() uint64 { return f.s.arrived.Load() }
+
 // Next returns the payload of the next good frame; it is valid until the next
 // call of any method. With Tell it is nil for a frame that was dropped. It blocks until there is one, ctx ends (the error of
 // ctx) or the port fails. It sets the port's read deadline.

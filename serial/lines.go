@@ -90,6 +90,10 @@ func (l *Lines) Reset(r DeadlineReader) {
 // Stats returns the counts so far.
 func (l *Lines) Stats() LineStats { return l.f.stats }
 
+// Arrived returns how many bytes have come so far; it may be asked while another
+// goroutine waits in Next.
+func (l *Lines) Arrived() uint64 { return l.s.arrived.Load() }
+
 // Next returns the next line without its terminator; it is valid until the
 // next call of any method. It blocks until there is one, ctx ends (the error
 // of ctx) or the port fails. Lines that arrived before a failure are returned

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type stream struct {
 	cut   cutter
 	begin func() // called with every read's bytes before they are cut; may be nil
 	err   error  // of a read that also gave bytes
+
+	arrived atomic.Uint64 // bytes
 }
 
 const maxIdleReads = 100 // in a row that gave neither bytes nor error
@@ -99,6 +102,7 @@ func (s *stream) read() ([]byte, error) {
 		n, err := s.r.Read(s.cut.space())
 		if n > 0 {
 			idle = 0
+			s.arrived.Add(uint64(n))
 			if s.begin != nil {
 				s.begin()
 			}

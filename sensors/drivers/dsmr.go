@@ -53,6 +53,9 @@ var dsmrNames = [...]struct{ code, name string }{
 	{"0-0:96.7.21", "power_failures"}, {"0-0:96.7.9", "long_power_failures"},
 }
 
+// errChecksum is what a telegram or sentence was damaged by.
+var errChecksum = &sensors.Fault{Reason: sensors.CRC, Err: errors.New("the checksum is wrong")}
+
 // mbusNames are the kinds of meters behind the smart meter, by their device
 // type in EN 13757-3.
 var mbusNames = map[string]string{"2": "electricity", "3": "gas", "4": "heat", "6": "hot_water", "7": "water", "10": "cooling", "11": "cooling", "12": "heat", "13": "heat_cooling"}
@@ -108,7 +111,7 @@ func parseTelegram(telegram string, mustCheck bool) ([]lineField, error) {
 		return nil, errors.New("the checksum is missing; crc: false is for meters without one")
 	}
 	if check != "" && (err != nil || len(want) != 2 || uint32(want[0])<<8|uint32(want[1]) != arc.Sum([]byte(telegram[:end+1]))) {
-		return nil, errors.New("the checksum is wrong")
+		return nil, errChecksum
 	}
 	var fields []lineField
 	meters := map[string]string{} // device type by channel

@@ -76,6 +76,15 @@ func (p *program) Open(context.Context, sensors.Buses) error {
 	return nil
 }
 
+// OnSilence implements sensors.Pusher: what the program started may hold its
+// output open when the program itself has ended.
+func (p *program) OnSilence() error {
+	if c, ok := p.port().(interface{ ended() bool }); ok && c.ended() {
+		return exited("")
+	}
+	return p.lines.OnSilence()
+}
+
 // exited is the fault of a program that ended by itself; last is what it
 // wrote last on its standard error.
 func exited(last string) error {

@@ -18,6 +18,10 @@ const (
 	// killAfter is how long a program may take to end when it is asked to.
 	killAfter = 700 * time.Millisecond
 	maxLast   = 200 // bytes kept of standard error
+	// A program that prints without end waits: outputRate bytes a second are
+	// taken of it, of which one second's may come at once, in pieces of outputPiece.
+	outputRate  = 16 << 10
+	outputPiece = 2 << 10
 )
 
 // child is a program as a port: what it prints is read, what it is told is
@@ -27,7 +31,8 @@ type child struct {
 	process      *os.Process
 	in, out, err *os.File
 	drained      chan struct{}
-	last         string // what it wrote last on standard error; read after drained
+	last         string    // what it wrote last on standard error; read after drained
+	paid         time.Time // until then its output is taken; of whoever reads
 }
 
 func startChild(command []string) (serial.Port, error) {
@@ -47,6 +52,8 @@ func startChild(command []string) (serial.Port, error) {
 		closeAll(ends[:]...)
 		return nil, err
 	}
+	// What waits in the pipe is late: the least is a page.
+	_, _ = unix.FcntlInt(ends[3].Fd(), unix.F_SETPIPE_SZ, 4096)
 	// Not this program's environment: it may hold secrets.
 	env := []string{"PATH=" + os.Getenv("PATH"), "TZ=" + os.Getenv("TZ")}
 	process, err := os.StartProcess(command[0], command, &os.ProcAttr{
@@ -79,9 +86,21 @@ func (c *child) drain() {
 	c.last = strings.ToValidUTF8(string(tail[bytes.LastIndexByte(tail, '\n')+1:]), "?")
 }
 
+// ended reports whether the program has, though what it started may live on.
+func (c *child) ended() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, c.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err == nil && info.Signo != 0
+}
+
 // Read implements serial.Port.
 func (c *child) Read(b []byte) (int, error) {
-	n, err := c.out.Read(b)
+	time.Sleep(time.Until(c.paid)) // for as long as a piece takes
+	n, err := c.out.Read(b[:min(len(b), outputPiece)])
+	if now := time.Now().Add(-time.Second); c.paid.Before(now) {
+		c.paid = now
+	}
+	c.paid = c.paid.Add(time.Duration(n) * time.Second / outputRate)
 	if err == io.EOF {
 		_ = c.err.SetReadDeadline(time.Now().Add(killAfter)) // a grandchild may hold it open
 		<-c.drained

@@ -97,8 +97,36 @@ func alive(pid int) bool {
 
 // A program that prints without end or sense is read within the bounds.
 func TestExecOutputIsBounded(t *testing.T) {
-	k := newProgram(t, `head -c 3000000 /dev/zero | tr '\0' x; echo; head -c 300000 /dev/zero >&2; echo '{"n":1}'; exec sleep 1000`, func(o *execOptions) { o.MaxLength = 100 })
+	k := newProgram(t, `head -c 20000 /dev/zero | tr '\0' x; echo; head -c 300000 /dev/zero >&2; echo '{"n":1}'; exec sleep 1000`, func(o *execOptions) { o.MaxLength = 100 })
 	k.expect(t, map[string]any{"n": int64(1), "rejected_lines": int64(1)})
+}
+
+// A program that prints without end has a bounded part of the gateway's time.
+func TestExecFloodWaits(t *testing.T) {
+	k := newProgram(t, `exec yes '{"n":1234567}'`, nil) // 14 bytes a line
+	const most = 2 * outputRate / 14
+	n, start := 0, time.Now()
+	for ; n <= most; n++ {
+		k.expect(t, map[string]any{"n": int64(1234567)})
+	}
+	if took := time.Since(start); took < 900*time.Millisecond {
+		t.Errorf("%d lines in %v", n, took)
+	}
+}
+
+// A program that has ended is named although its child holds the output open.
+func TestExecEndsBeforeItsChild(t *testing.T) {
+	k := newProgram(t, `echo '{"n":1}'; sleep 1000 & exit 0`, nil)
+	k.expect(t, map[string]any{"n": int64(1)})
+	p := k.d.(sensors.Pusher)
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		switch got := sensors.ReasonOf(p.OnSilence()); {
+		case got == sensors.Exited:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("%q, want exited", got)
+		}
+	}
 }
 
 // Commands to a program that reads nothing time out.

@@ -62,8 +62,8 @@ type frames struct {
 	// mismatched counts frames that the struct does not describe; toldRejected
 	// and toldLost are the counts as they were last published.
 	mismatched, toldRejected, toldLost uint64
-	// settled is how many frames had been rejected when the last good one came.
-	settled atomic.Uint64
+	// rejected is how many frames had been rejected when the last good one came.
+	rejected atomic.Uint64
 }
 
 // framePusher publishes what the device says by itself.
@@ -224,10 +224,14 @@ func (d *frames) hear(ctx context.Context, c *command, want any) ([]sensors.Read
 		return nil, false, err
 	}
 	list, err := d.layout.readings(payload, time.Now())
-	if err != nil {
-		if err != errOtherFrame {
-			d.mismatched++
-		}
+	other := err == errOtherFrame
+	if other {
+		err = nil
+	}
+	if d.heard("frame", "as struct says", len(list) > 0, err); err != nil {
+		d.mismatched++
+	}
+	if other || err != nil {
 		return nil, false, nil
 	}
 	confirmed := false
@@ -235,7 +239,7 @@ func (d *frames) hear(ctx context.Context, c *command, want any) ([]sensors.Read
 		confirmed = confirmed || c != nil && r.Entity == c.confirm && confirms(r.Value, want)
 	}
 	s := d.cut.Stats()
-	d.settled.Store(s.Rejected)
+	d.rejected.Store(s.Rejected)
 	list = grown(list, rejectedFrames, s.Rejected+s.Overlong+d.mismatched, &d.toldRejected)
 	return grown(list, lostFrames, d.layout.lost, &d.toldLost), confirmed, nil
 }
@@ -243,10 +247,10 @@ func (d *frames) hear(ctx context.Context, c *command, want any) ([]sensors.Read
 // OnSilence implements sensors.Pusher: a device that talks has gone quiet, or
 // says only what is no frame.
 func (d framePusher) OnSilence() error {
-	if d.cut.Rejected() > d.settled.Load() {
+	if d.cut.Rejected() > d.rejected.Load() {
 		return &sensors.Fault{Reason: sensors.CRC, Err: errors.New("bytes arrive, but no frame is right")}
 	}
-	return &sensors.Fault{Reason: sensors.NoData, Err: errors.New("no frame arrived")}
+	return d.silence("frame")
 }
 
 // Read implements sensors.Driver: it sends the request and returns what the

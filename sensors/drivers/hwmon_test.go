@@ -15,7 +15,7 @@ func TestHwmon(t *testing.T) {
 		"/sys/class/hwmon/hwmon1/name": "other", "/sys/class/hwmon/hwmon1/temp1_input": "1",
 	}
 	match := func(names ...string) func(any) {
-		return func(o any) { o.(*hwmonOptions).Match.Name = names }
+		return func(o any) { o.(*chipOptions).Match.Name = names }
 	}
 	t.Run("a chip is found by name and its milli units become units", func(t *testing.T) {
 		h := newTree(t, lm75)
@@ -55,7 +55,7 @@ func TestHwmon(t *testing.T) {
 			"/sys/class/hwmon/hwmon1/name": "acpi", "/sys/class/hwmon/hwmon1/temp1_input": "1",
 		})
 		d := mustBuild(t, "hwmon", func(o any) {
-			o.(*hwmonOptions).Match.Label, o.(*hwmonOptions).Exclude = []string{"ups"}, []string{"temp*"}
+			o.(*chipOptions).Match.Label, o.(*chipOptions).Exclude = []string{"ups"}, []string{"temp*"}
 		}, nil)
 		wantShown(t, shows(t, open(t, d, h)), "power1=1.5 W", "power2=2 W")
 	})

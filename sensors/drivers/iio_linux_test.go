@@ -14,7 +14,7 @@ import (
 const iioDir = "/sys/bus/iio/devices/"
 
 func TestIIO(t *testing.T) {
-	named := func(names ...string) func(any) { return func(o any) { o.(*iioOptions).Match.Name = names } }
+	named := func(names ...string) func(any) { return func(o any) { o.(*chipOptions).Match.Name = names } }
 	bmp := map[string]string{
 		iioDir + "iio:device3/name": "bmp280", iioDir + "iio:device3/in_temp_input": "23500", iioDir + "iio:device3/in_pressure_input": "100.5",
 		iioDir + "iio:device3/in_temp_raw": "1", iioDir + "iio:device3/in_temp_oversampling_ratio": "2", iioDir + "iio:device3/sampling_frequency": "1",
@@ -27,7 +27,7 @@ func TestIIO(t *testing.T) {
 	})
 	t.Run("a chip is found by its label", func(t *testing.T) {
 		h := newTree(t, bmp)
-		d := mustBuild(t, "iio", func(o any) { o.(*iioOptions).Match.Label = []string{"tank*"} }, nil)
+		d := mustBuild(t, "iio", func(o any) { o.(*chipOptions).Match.Label = []string{"tank*"} }, nil)
 		wantShown(t, shows(t, open(t, d, h)), "voltage0=0.2 V")
 	})
 	t.Run("several chips carry their names", func(t *testing.T) {
@@ -50,13 +50,13 @@ func TestIIO(t *testing.T) {
 	t.Run("include and exclude", func(t *testing.T) {
 		h := newTree(t, bmp)
 		d := mustBuild(t, "iio", func(o any) {
-			o.(*iioOptions).Include, o.(*iioOptions).Exclude = []string{"in_temp", "in_voltage*"}, []string{"in_voltage0"}
+			o.(*chipOptions).Include, o.(*chipOptions).Exclude = []string{"in_temp", "in_voltage*"}, []string{"in_voltage0"}
 		}, nil)
 		wantShown(t, shows(t, open(t, d, h)), "bmp280_temperature=23.5 °C")
-		for _, bad := range []func(o *iioOptions){
-			func(o *iioOptions) { o.Include = nil }, func(o *iioOptions) { o.Exclude = []string{"["} }, func(o *iioOptions) { o.Match.Label = []string{"["} },
+		for _, bad := range []func(o *chipOptions){
+			func(o *chipOptions) { o.Include = nil }, func(o *chipOptions) { o.Exclude = []string{"["} }, func(o *chipOptions) { o.Match.Label = []string{"["} },
 		} {
-			if _, err := build(t, "iio", func(o any) { bad(o.(*iioOptions)) }, nil); err == nil {
+			if _, err := build(t, "iio", func(o any) { bad(o.(*chipOptions)) }, nil); err == nil {
 				t.Error("bad options are taken")
 			}
 		}
@@ -139,7 +139,7 @@ func binder(t *testing.T, h *tree, driver bool) (written <-chan string) {
 
 func TestBind(t *testing.T) {
 	const device = "/sys/bus/i2c/devices/1-0076"
-	bind := func(o any) { o.(*iioOptions).Bind = bindOptions{Bus: "i2c1", Chip: "bmp280", Address: 0x76} }
+	bind := func(o any) { o.(*chipOptions).Bind = bindOptions{Bus: "i2c1", Chip: "bmp280", Address: 0x76} }
 	bmp := func(h *tree) {
 		h.write(device+"/iio:device2/name", "bmp280")
 		h.write(device+"/iio:device2/in_temp_input", "23500")
@@ -192,14 +192,14 @@ func TestBind(t *testing.T) {
 		if sensors.ReasonOf(err) != sensors.NotFound || !strings.Contains(err.Error(), "new_device") {
 			t.Errorf("Open: %v", err)
 		}
-		d := mustBuild(t, "hwmon", func(o any) { o.(*hwmonOptions).Bind = bindOptions{Bus: "x", Chip: "lm75", Address: 0x48} }, nil)
+		d := mustBuild(t, "hwmon", func(o any) { o.(*chipOptions).Bind = bindOptions{Bus: "x", Chip: "lm75", Address: 0x48} }, nil)
 		if err := d.Open(t.Context(), h); sensors.ReasonOf(err) != sensors.NotFound {
 			t.Errorf("Open: %v", err)
 		}
 	})
 	t.Run("options", func(t *testing.T) {
 		for _, o := range []bindOptions{{Bus: "i2c1"}, {Bus: "i2c1", Chip: "a b", Address: 0x48}, {Bus: "i2c1", Chip: "lm75", Address: 0x78}, {Chip: "lm75", Address: 0x48}} {
-			if _, err := build(t, "iio", func(all any) { all.(*iioOptions).Bind = o }, nil); err == nil {
+			if _, err := build(t, "iio", func(all any) { all.(*chipOptions).Bind = o }, nil); err == nil {
 				t.Errorf("%+v is taken", o)
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -123,9 +122,6 @@ type lines struct {
 	// the count of rejected lines as it was last published.
 	mismatched, told uint64
 	heard            time.Time // when the last line came, or the board was reset
-	// garbled: since the last good line only bad ones came. OnSilence asks while
-	// a Read is on its way.
-	garbled atomic.Bool
 }
 
 var (
@@ -192,16 +188,15 @@ func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Readi
 	if err == nil && fields != nil {
 		list, err = d.pick.readings(fields, time.Now())
 	}
+	d.talking.heard("line", d.o.Format, len(list) > 0, err)
 	if err != nil {
 		d.mismatched++
-		d.garbled.Store(true)
 		if d.o.OnMismatch == "fail" {
 			return nil, false, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("line %.80q: %w", line, err)}
 		}
 		return nil, false, nil
 	}
 	if len(list) > 0 {
-		d.garbled.Store(false)
 		list = grown(list, rejectedLines, d.mismatched+d.dropped(), &d.told)
 	}
 	if c != nil {
@@ -271,8 +266,5 @@ func (d *lines) fields(line []byte) ([]lineField, error) {
 // OnSilence implements sensors.Pusher: a device that talks has gone quiet, or
 // says only what its format does not describe.
 func (d *lines) OnSilence() error {
-	if d.garbled.Load() {
-		return &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("lines arrive, but none is %s", d.o.Format)}
-	}
-	return &sensors.Fault{Reason: sensors.NoData, Err: errors.New("no line arrived")}
+	return d.silence("line")
 }

@@ -201,6 +201,69 @@ func TestLinesSilence(t *testing.T) {
 	}
 }
 
+func (k *talking) arrived() uint64 { return k.in.Arrived() }
+
+// What arrives and is no line is no silence: the wrong baud is the commonest
+// mistake there is.
+func TestSilenceTellsWhatArrived(t *testing.T) {
+	noise := strings.Repeat("\x80\xfe\xf8", 10)
+	dsmr := func(o any) *serial.Config { return &o.(*dsmrOptions).Port }
+	nmea := func(o any) *serial.Config { return &o.(*nmeaOptions).Port }
+	lines := func(o any) *serial.Config { return &o.(*linesOptions).Port }
+	frames := func(o any) *serial.Config {
+		f := o.(*framesOptions)
+		f.Framing, f.CRC, f.Struct = "cobs", "crc16_kermit", []frameField{{Name: "n", Type: "u8"}}
+		return &f.Port
+	}
+	for _, c := range []struct {
+		name, driver, say string
+		port              func(o any) *serial.Config
+		want              sensors.Reason
+	}{
+		{"nothing", "lines", "", lines, sensors.NoData},
+		{"the noise of a plug", "lines", "\x00\xff", lines, sensors.NoData},
+		{"comments", "lines", strings.Repeat("# alive\n", 9), lines, sensors.NoData},
+		{"wrong baud, no end of a line", "lines", noise, lines, sensors.Garbage},
+		{"wrong baud, lines that are no text", "lines", noise + "\r\n" + noise + "\n", lines, sensors.Garbage},
+		{"another format", "lines", "voltage is fine\n", lines, sensors.Parse},
+		{"NMEA without a checksum", "nmea", strings.Repeat("$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,\r\n", 2), nmea, sensors.Parse},
+		{"NMEA with a wrong one", "nmea", strings.Repeat("$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*00\r\n", 2), nmea, sensors.CRC},
+		{"telegrams cut off", "dsmr", "/KFM5KAIFA\r\n\r\n1-0:1.7.0(00.193*kW)\r\n1-0:1.8.1(00", dsmr, sensors.Garbage},
+		{"a telegram that was damaged", "dsmr", "/KFM5KAIFA\r\n\r\n1-0:1.7.0(00.193*kW)\r\n!ABCD\r\n", dsmr, sensors.CRC},
+		{"wrong baud, no frame", "frames", noise, frames, sensors.Garbage},
+		{"frames that are wrong", "frames", strings.Repeat("\x05\x01\x02\x03\x04\x00", 3), frames, sensors.CRC},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := &talker{Device: serialtest.Pty(t)}
+			k.d = mustBuild(t, c.driver, func(o any) {
+				p := c.port(o)
+				*p = serial.DefaultConfig()
+				p.Path = k.Path()
+			}, nil)
+			k.open(t)
+			defer k.d.Close()
+			k.Send(c.say)
+			read, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() { defer close(done); _, _ = k.d.Read(read) }()
+			defer func() { cancel(); <-done }()
+			p := k.d.(interface {
+				sensors.Pusher
+				arrived() uint64
+			})
+			for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+				err := p.OnSilence()
+				switch got := sensors.ReasonOf(err); {
+				case got == c.want && p.arrived() == uint64(len(c.say)):
+					return
+				case time.Now().After(end):
+					t.Fatalf("%v, want %s", err, c.want)
+				}
+			}
+		})
+	}
+}
+
 // bells is a port whose modem lines are seen.
 type bells struct {
 	serial.Port

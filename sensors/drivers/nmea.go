@@ -135,8 +135,11 @@ func nmeaFields(line string) ([]string, error) {
 	for _, b := range []byte(body) {
 		sum ^= b
 	}
-	if !ok || err != nil || len(want) != 1 || want[0] != sum {
-		return nil, errors.New("the checksum is wrong")
+	if !ok {
+		return nil, errors.New("it has no checksum")
+	}
+	if err != nil || len(want) != 1 || want[0] != sum {
+		return nil, errChecksum
 	}
 	f := strings.Split(body, ",")
 	if len(f[0]) != 5 {

@@ -28,6 +28,11 @@ type talking struct {
 	slot  struct {
 		sync.Mutex
 		port serial.Port // nil: closed
+		// known is how many bytes had arrived with the last piece that was
+		// understood; doubt is what was wrong with the newest since one had values,
+		// nil: nothing.
+		known uint64
+		doubt error
 	}
 }
 
@@ -44,6 +49,39 @@ type speaker interface {
 type cutter interface {
 	Reset(r serial.DeadlineReader)
 	Next(ctx context.Context) ([]byte, error)
+	Arrived() uint64
+}
+
+// plugNoise is how many bytes a line may make up when something is plugged or
+// loses its power.
+const plugNoise = 16
+
+// heard notes what a piece was: one with values, one that has nothing to say, or,
+// with an error, no format.
+func (k *talking) heard(piece, format string, values bool, err error) {
+	if err != nil && sensors.ReasonOf(err) != sensors.CRC {
+		err = &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("%ss arrive, but none is %s: %w", piece, format, err)}
+	}
+	known := k.in.Arrived()
+	k.slot.Lock()
+	defer k.slot.Unlock()
+	if k.slot.known = known; values || err != nil {
+		k.slot.doubt = err
+	}
+}
+
+// silence is what it means that nothing good came for long.
+func (k *talking) silence(what string) error {
+	k.slot.Lock()
+	n, doubt := k.in.Arrived()-k.slot.known, k.slot.doubt
+	k.slot.Unlock()
+	switch {
+	case doubt != nil:
+		return doubt
+	case n > plugNoise:
+		return &sensors.Fault{Reason: sensors.Garbage, Err: fmt.Errorf("%d bytes arrived, but no %s: is baud right?", n, what)}
+	}
+	return &sensors.Fault{Reason: sensors.NoData, Err: errors.New("no " + what + " with a value arrived")}
 }
 
 // Open implements sensors.Driver. It does not wait for the board to settle:
@@ -62,6 +100,7 @@ func (k *talking) use(port serial.Port) {
 	k.slot.port = port
 	k.slot.Unlock()
 	k.in.Reset(port)
+	k.heard("", "", true, nil)
 	k.ready = time.Time{}
 	if k.conf.Settle > 0 {
 		k.ready = time.Now().Add(k.conf.Settle)

@@ -1,0 +1,173 @@
+package drivers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
+
+// chipOptions are those of hwmon and iio.
+type chipOptions struct {
+	Bind    bindOptions `yaml:"bind" doc:"creates the chip in the kernel first, as {bus: i2c1, chip: bmp280, address: 0x76}"`
+	Match   chipMatch   `yaml:"match" doc:"which chips; without it all of them, or the one of bind"`
+	Include []string    `yaml:"include" doc:"what to read, as temp*_input of hwmon, in_voltage* of iio"`
+	Exclude []string    `yaml:"exclude" doc:"what to leave out of that"`
+}
+
+// Validate reports patterns that cannot be read.
+func (o *chipOptions) Validate(report func(path, msg string)) {
+	checkPatterns("include", o.Include, report)
+	checkPatterns("exclude", o.Exclude, report)
+	o.Match.check(report)
+	o.Bind.check(report)
+	if len(o.Include) == 0 {
+		report("include", "is empty: nothing would be read")
+	}
+}
+
+// wants reports whether a channel is to be read.
+func (o *chipOptions) wants(name string) bool {
+	return matches(o.Include, name) && !matches(o.Exclude, name)
+}
+
+// quantity is what the kernel's documentation says of a kind of channels,
+// brought to the unit that people use: name of the entity, unit, and how many of
+// the kernel's make one.
+type quantity struct {
+	kind, entity, unit string
+	per                float64
+}
+
+// quantityOf finds the quantity of a channel whose name begins with its kind,
+// and what follows that.
+func quantityOf(all []quantity, name string) (q quantity, rest string, ok bool) {
+	for _, q := range all {
+		if rest, ok := strings.CutPrefix(name, q.kind); ok && (rest == "" || rest[0] < 'a' || rest[0] > 'z') {
+			return q, rest, true
+		}
+	}
+	return q, "", false
+}
+
+// channel is a file with a value, or a raw one with the files that make a value
+// of it. What a chip does not have is "".
+type channel struct {
+	file, scale, offset string
+	fault               string // says whether the sensor is broken
+	entity, unit        string
+	per                 float64
+}
+
+// chipReader reads the channels of all matching chips: the driver of hwmon and
+// iio.
+type chipReader struct {
+	chipOptions
+	dirs     string // pattern of the chips' directories
+	add      func(d *chipReader, c kernelChip)
+	kernel   kernel
+	chips    []kernelChip
+	channels []channel
+}
+
+// Open finds the chips by name, and their channels.
+func (d *chipReader) Open(_ context.Context, b sensors.Buses) error {
+	d.kernel, d.channels = kernel(b.Root()), nil
+	device, err := d.Bind.bind(d.kernel, b)
+	if err != nil {
+		return err
+	}
+	chips, err := d.kernel.chips(d.dirs, d.Match, device)
+	if err != nil {
+		return err
+	}
+	d.chips = chips
+	for _, c := range chips {
+		d.add(d, c)
+	}
+	if len(d.channels) == 0 {
+		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("the chip has no %s", strings.Join(d.Include, " or "))}
+	}
+	return nil
+}
+
+// files are those of a chip that match, in the order of their channels.
+func (d *chipReader) files(c kernelChip, patterns ...string) (all []string) {
+	for _, p := range patterns {
+		all = append(all, d.kernel.glob(c.dir+p)...)
+	}
+	sort.SliceStable(all, func(i, j int) bool { return byNumber(channelOf(all[i]), channelOf(all[j])) < 0 })
+	return all
+}
+
+// byNumber puts temp2 before temp10.
+func byNumber(a, b string) int {
+	kind := func(file string) string {
+		name := path.Base(file)
+		return name[:max(strings.IndexAny(name, "0123456789"), 0)]
+	}
+	return cmp.Or(strings.Compare(kind(a), kind(b)), len(a)-len(b), strings.Compare(a, b))
+}
+
+// channelOf is in_voltage0 of in_voltage0_raw, with its directory.
+func channelOf(file string) string { return file[:strings.LastIndexByte(file, '_')] }
+
+// named adds a channel, called by its label if it has one.
+func (d *chipReader) named(c channel, chip kernelChip, base string) {
+	if label, err := d.kernel.text(base + "_label"); err == nil && sensors.EntityName(label) != "" {
+		c.entity = label
+	}
+	c.entity = unique(chip.prefix+sensors.EntityName(c.entity), func(entity string) bool {
+		return slices.ContainsFunc(d.channels, func(c channel) bool { return c.entity == entity })
+	})
+	d.channels = append(d.channels, c)
+}
+
+// Read returns every channel; one that fails carries its reason. A chip that
+// is gone fails the whole device, which is then looked for again.
+func (d *chipReader) Read(ctx context.Context) ([]sensors.Reading, error) {
+	list := make([]sensors.Reading, 0, len(d.channels))
+	for i := range d.channels {
+		c := &d.channels[i]
+		if err := ctx.Err(); err != nil {
+			return list, err
+		}
+		v, err := d.read(c)
+		list = append(list, sensors.Reading{Entity: c.entity, Value: v, Unit: c.unit, At: time.Now(), Err: err})
+	}
+	if err := d.kernel.still(d.chips); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// read makes a value. Scale and offset are read each time, since a change of
+// the chip's gain changes them.
+func (d *chipReader) read(c *channel) (v float64, err error) {
+	number := func(file string, none float64) float64 {
+		if file == "" || err != nil {
+			return none
+		}
+		var n float64
+		n, err = d.kernel.number(file)
+		return n
+	}
+	if number(c.fault, 0) != 0 {
+		return 0, &sensors.Fault{Reason: sensors.WireBreak, Err: fmt.Errorf("%s says that the sensor is broken", path.Base(c.fault))}
+	}
+	v = number(c.file, 0) + number(c.offset, 0)
+	scale := number(c.scale, 1)
+	if err == nil && scale == 0 { // it would make a good reading of 0 of anything
+		err = &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("the scale %s is 0", path.Base(c.scale))}
+	}
+	return v * scale / c.per, err
+}
+
+// Close has nothing to release.
+func (d *chipReader) Close() error { return nil }
