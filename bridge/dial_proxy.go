@@ -112,7 +112,7 @@ var socksReplies = [...]string{1: "general failure", "not allowed", "network unr
 
 // socksReply reads the answer with the address that the proxy uses.
 func socksReply(c net.Conn) error {
-	var head [5]byte // up to the first byte of the address
+	var head [4]byte // some say no more when they refuse
 	if _, err := io.ReadFull(c, head[:]); err != nil {
 		return err
 	}
@@ -126,10 +126,14 @@ func socksReply(c net.Conn) error {
 		}
 		return failf(ClassTCP, "it answers: %s (%d)", text, code)
 	}
-	size := map[byte]int{1: 4, 3: 1 + int(head[4]), 4: 16}[head[3]]
+	var rest [16 + 2]byte // address and port
+	size := map[byte]int{1: 4, 3: 1, 4: 16}[head[3]]
 	if size == 0 {
 		return failf(ClassProtocol, "it answers with an address of type %d", head[3])
 	}
-	_, err := io.ReadFull(c, make([]byte, size-1+2))
+	_, err := io.ReadFull(c, rest[:size+2])
+	if err == nil && head[3] == 3 { // a name, of so many bytes
+		_, err = io.ReadFull(c, make([]byte, rest[0]))
+	}
 	return err
 }

@@ -85,7 +85,11 @@ func classOf(code mqtt.ReasonCode) Class {
 func classify(err error, now time.Time) *failure {
 	var f *failure
 	if errors.As(err, &f) {
-		return f
+		whole := *f
+		if err != error(f) {
+			whole.err = err // with the name of whom it is about
+		}
+		return &whole
 	}
 	class := ClassTCP
 	var (
@@ -107,7 +111,7 @@ func classify(err error, now time.Time) *failure {
 	case errors.As(err, &ver), errors.As(err, &rec), errors.As(err, &alrt), errors.As(err, &cert):
 		class = ClassTLS
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
-		return &failure{class: ClassTCP, err: fmt.Errorf("server closed the connection: %w", err)}
+		return &failure{class: ClassTCP, err: fmt.Errorf("the other side closed the connection: %w", err)}
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &nerr) && nerr.Timeout():
 		class = ClassTimeout
