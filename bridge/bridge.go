@@ -266,10 +266,10 @@ func (b *Bridge) down(f *failure, up time.Duration) time.Duration {
 	repeated := false
 	b.status.update(func(s *Stats) {
 		repeated = up == 0 && s.Class == f.class
-		if s.State != Down {
-			s.State, s.Since = Down, now
+		if s.State != Down && s.State != Connecting {
+			s.Since = now
 		}
-		s.Class, s.Reason = f.class, f.Error()
+		s.State, s.Class, s.Reason = Down, f.class, f.Error()
 	})
 	log := b.o.Log.Warn
 	if repeated {

@@ -261,6 +261,9 @@ func TestBadServers(t *testing.T) {
 				t.Errorf("%d attempts in an hour, want 2 to %d", n, tc.most)
 			}
 			want(t, "queue", r.q.Stats().Messages, 1)
+			if st := r.Stats(); st.Connects == 0 && time.Since(st.Since) < 59*time.Minute {
+				t.Errorf("never connected in an hour, and %s for %v", st.State, time.Since(st.Since))
+			}
 		})
 	}
 	bubble(t, "CONNACK with an Authentication Method does no harm", func(t *testing.T) {

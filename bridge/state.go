@@ -55,7 +55,7 @@ type Dead struct {
 // Stats describes a bridge at one moment; counters count since New.
 type Stats struct {
 	State    State
-	Since    time.Time // of State
+	Since    time.Time // of State; while the bridge has no link, of that
 	Class    Class     // of the last failure; empty while up
 	Reason   string
 	Attempts uint64 // attempts to connect
@@ -182,9 +182,10 @@ func (t *status) snapshot() Stats {
 
 func (t *status) state(now time.Time, s State) {
 	t.update(func(st *Stats) {
-		if st.State != s {
-			st.State, st.Since = s, now
+		if st.State != s && st.State != Down { // one failed attempt after the other is one outage
+			st.Since = now
 		}
+		st.State = s
 	})
 }
 

@@ -102,7 +102,7 @@ func (f *flattener) add(v reflect.Value, path, where string) {
 		}
 		return
 	}
-	s := Setting{Path: path, where: where, Value: fmt.Sprint(v.Interface())}
+	s := Setting{Path: path, where: where, Value: written(v.Interface())}
 	s.exact = s.Value + "\x00"
 	if secret, ok := v.Interface().(Secret); ok {
 		s.exact = secret.Reveal() + "\x00"

@@ -111,7 +111,7 @@ func lend(properties schema, options any, tables Tables, depth int) {
 func WriteReference(w io.Writer, t Tables) error {
 	defaults := map[string]string{}
 	for _, s := range Default(t).Flat() {
-		if s.Path != "node" && s.Path != "data_dir" { // these depend on the machine
+		if s.Path != "node" && s.Path != "data_dir" && s.Path != "gateway.base" { // these depend on the machine
 			defaults[s.Path] = s.Value
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -37,6 +38,44 @@ func perSecond(n int64, per time.Duration) float64 {
 		return 0
 	}
 	return float64(n) / per.Seconds()
+}
+
+// written writes a value as the configuration has it: 14d, 256MiB, 100/s.
+func written(v any) string {
+	switch v := v.(type) {
+	case time.Duration:
+		return writtenTime(v)
+	case Size:
+		units := "B  KiBMiBGiB"
+		for ; v != 0 && v%1024 == 0 && len(units) > 3; v /= 1024 {
+			units = units[3:]
+		}
+		return strconv.FormatInt(int64(v), 10) + strings.TrimSpace(units[:3])
+	case Rate:
+		return strconv.FormatInt(v.Count, 10) + "/" + strings.TrimLeft(writtenTime(v.Per), "1")
+	case ByteRate:
+		return written(v.Size) + "/" + strings.TrimLeft(writtenTime(v.Per), "1")
+	}
+	return fmt.Sprint(v)
+}
+
+// writtenTime leaves out what is 0 in 1h0m0s, and knows days.
+func writtenTime(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == Never:
+		return "never"
+	case d != 0 && d%day == 0:
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = text[:len(text)-2]
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = text[:len(text)-2]
+	}
+	return text
 }
 
 // unitError is why a text is no duration, size or rate, with a cure.

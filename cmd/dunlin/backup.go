@@ -54,7 +54,9 @@ func (q *asker) backup(ctx context.Context, w io.Writer) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := io.Copy(w, r.Body)
+	m := newMeter(q.s, size, 0)
+	n, err := io.Copy(w, io.TeeReader(r.Body, m))
+	m.end()
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errors.New("the gateway broke the backup off: its log says why")
 	}

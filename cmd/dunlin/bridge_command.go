@@ -233,25 +233,16 @@ func (j *bridgeJob) export(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tell := isTerminal(j.s.err) && !isTerminal(j.s.out)
-	for total := int64(0); err == nil; {
-		var n int64
-		n, err = io.CopyN(j.s.out, r.Body, 1<<20)
-		if total += n; tell {
-			j.progress(size(total))
-		}
+	m := newMeter(j.s, size, 0)
+	if isTerminal(j.s.out) {
+		m.w = nil // the messages show how far it is
 	}
-	if tell {
-		fmt.Fprintln(j.s.err)
+	_, err = io.Copy(j.s.out, io.TeeReader(r.Body, m))
+	if m.end(); err != nil {
+		return fmt.Errorf("the export is not complete: %w", err)
 	}
-	if err == io.EOF {
-		return nil
-	}
-	return fmt.Errorf("the export is not complete: %w", err)
+	return nil
 }
-
-// progress writes over the line before.
-func (j *bridgeJob) progress(text string) { fmt.Fprint(j.s.err, "\r"+text+"\x1b[K") }
 
 // drainPoll is how often drain --wait looks.
 const drainPoll = 250 * time.Millisecond
@@ -272,7 +263,11 @@ func (j *bridgeJob) drain(ctx context.Context) error {
 		}
 		took := time.Since(began)
 		if terminal {
-			j.progress(count(b.Waiting) + " messages wait, bridge " + b.State + ", " + span(took.Seconds()))
+			text := "\r" + count(b.Waiting) + " messages wait, " + rate(b.Rate) + ", bridge " + b.State
+			if b.Drain > 0 {
+				text += ", " + span(b.Drain) + " left"
+			}
+			fmt.Fprint(j.s.err, text+"\x1b[K")
 		}
 		over := j.timeout > 0 && took > j.timeout
 		if b.Waiting == 0 || over || ctx.Err() != nil {

@@ -45,7 +45,7 @@ func TestExplain(t *testing.T) {
 		{"route dunlin/x/log", []string{"logs/x", "out[0]"}},
 		{"route cmd/a", []string{"in    cmd/a of bridge cloud"}},
 		{"route else", []string{"no bridge carries else"}},
-		{"key bridges.cloud.spool.max_size", []string{"bridges.NAME.spool.max_size\n", "now bridges.cloud.spool.max_size: 67108864  (", "dunlin.yaml:14:"}},
+		{"key bridges.cloud.spool.max_size", []string{"bridges.NAME.spool.max_size\n", "now bridges.cloud.spool.max_size: 64MiB  (", "dunlin.yaml:14:"}},
 		{"key mqtt.limits.connections", []string{"connections", "(by default)"}},
 		{"key auth.rules[0].max_qos", []string{"highest QoS", "auth.rules.0.max_qos: 1"}},
 	} {

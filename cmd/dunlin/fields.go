@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 )
 
 // fields are those of a JSON object in rows of name and value.
@@ -44,7 +46,7 @@ func fieldText(name string, v any) string {
 		case name == "bytes":
 			return size(int64(v))
 		}
-		return reading(v)
+		return reading(&api.Value{Value: v})
 	case string:
 		return printable(v)
 	case bool:

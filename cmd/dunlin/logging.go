@@ -77,12 +77,15 @@ func level(name string) slog.Level {
 }
 
 // harmless escapes what a terminal would obey instead of show: the formats'
-// own quoting leaves C1 controls and marks that turn the direction of text.
+// own quoting leaves C1 controls and marks that turn the direction of text. It
+// gives times their unit.
 func harmless(_ []string, a slog.Attr) slog.Attr {
 	text := ""
 	switch v := a.Value; v.Kind() {
 	case slog.KindString:
 		text = v.String()
+	case slog.KindDuration: // nanoseconds in JSON
+		a.Value = slog.StringValue(v.Duration().String())
 	case slog.KindAny:
 		err, ok := v.Any().(error)
 		if !ok {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -38,6 +39,7 @@ type mqttFlags struct {
 	debug, quiet          bool
 
 	urlTopic string // from -L
+	service  string // socket of the service on this machine
 }
 
 type willFlags struct {
@@ -47,7 +49,7 @@ type willFlags struct {
 }
 
 func (m *mqttFlags) register(fs *flags.Set) {
-	m.fs = fs
+	m.fs, m.service = fs, serviceMQTT
 	fs.StringVarP(&m.host, "host", "h", "localhost", "`HOST` to connect to")
 	fs.IntVarP(&m.port, "port", "p", 0, "`PORT` (default 1883, with TLS 8883)")
 	fs.StringVar(&m.unix, "unix", "", "connect to the Unix socket `PATH` instead")
@@ -98,8 +100,22 @@ func (m *mqttFlags) options() (client.Options, error) {
 	return o, nil
 }
 
+// serviceMQTT is where the service on this machine listens if its
+// configuration has a listener "unix:/run/dunlin/mqtt.sock".
+const serviceMQTT = "/run/dunlin/mqtt.sock"
+
+// usable says that one may connect to a Unix socket. None can be opened, but
+// Linux looks at the rights first.
+func usable(socket string) bool {
+	f, err := os.OpenFile(socket, os.O_WRONLY, 0)
+	if err == nil {
+		f.Close()
+	}
+	return errors.Is(err, syscall.ENXIO)
+}
+
 // setTarget finds the server: -L, --unix or -h, then $DUNLIN_URL, then
-// localhost. Single flags override parts of a URL.
+// the service's socket, then localhost. Single flags override parts of a URL.
 func (m *mqttFlags) setTarget(o *client.Options) error {
 	given := m.fs.Changed
 	u := client.URL{Scheme: "mqtt", Host: m.host}
@@ -118,6 +134,9 @@ func (m *mqttFlags) setTarget(o *client.Options) error {
 		m.urlTopic = u.Topic
 		o.Username, o.Password = u.Username, u.Password
 	}
+	if m.unix == "" && source == "" && !given("host") && !given("port") && !m.secure() && usable(m.service) {
+		m.unix = m.service
+	}
 	if m.unix != "" {
 		u = client.URL{Scheme: "unix", Host: m.unix}
 	}
@@ -135,8 +154,7 @@ func (m *mqttFlags) setAddress(o *client.Options, u client.URL) error {
 		}
 		u.Port = m.port
 	}
-	secure := u.Scheme == "mqtts" || u.Port == 8883 || m.systemCAs ||
-		m.tls.CAFile != "" || m.tls.CAPath != "" || m.tls.CertFile != ""
+	secure := u.Scheme == "mqtts" || u.Port == 8883 || m.secure()
 	if u.Port == 0 {
 		u.Port = 1883
 		if secure {
@@ -150,6 +168,11 @@ func (m *mqttFlags) setAddress(o *client.Options, u client.URL) error {
 	var err error
 	o.Target.TLS, err = m.tls.Config(u.Host)
 	return err
+}
+
+// secure says that a flag asks for TLS.
+func (m *mqttFlags) secure() bool {
+	return m.systemCAs || m.tls.CAFile != "" || m.tls.CAPath != "" || m.tls.CertFile != ""
 }
 
 func (m *mqttFlags) setVersion(o *client.Options) error {

@@ -15,7 +15,9 @@ const pubHelp = `Usage: dunlin pub [FLAGS] -t TOPIC (-m MESSAGE | -f FILE | -s |
 
 Publishes messages. The flags and the exit codes are those of mosquitto_pub.
 
-Without -h, --unix and -L the server is $DUNLIN_URL, else localhost.
+Without -h, -p, --unix and -L the server is $DUNLIN_URL, else this machine:
+/run/dunlin/mqtt.sock, if that is a listener, which asks root and the group
+dunlin for no password, else localhost.
 
 Examples:
   dunlin pub lamp/set on

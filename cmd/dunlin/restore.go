@@ -30,7 +30,7 @@ func runRestore(_ context.Context, args []string, s streams) int {
 	if fs.NArg() != 2 {
 		return usageError(s, "restore", "takes FILE DIR")
 	}
-	if err := restore(fs.Arg(0), fs.Arg(1)); err != nil {
+	if err := restore(s, fs.Arg(0), fs.Arg(1)); err != nil {
 		fmt.Fprintln(s.err, "dunlin restore:", err)
 		return exitFailed
 	}
@@ -38,7 +38,7 @@ func runRestore(_ context.Context, args []string, s streams) int {
 	return exitDone
 }
 
-func restore(file, dir string) error {
+func restore(s streams, file, dir string) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -48,8 +48,23 @@ func restore(file, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := broker.RestoreData(dir, f, info.Size()); err != nil {
+	m := newMeter(s, size, 2*info.Size()) // it is read twice
+	err = broker.RestoreData(dir, &measured{f, m}, info.Size())
+	if m.end(); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
+}
+
+// measured is a file whose reading a meter shows.
+type measured struct {
+	file io.ReaderAt
+	m    *meter
+}
+
+// ReadAt implements io.ReaderAt.
+func (r *measured) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.file.ReadAt(p, off)
+	r.m.add(n)
+	return n, err
 }

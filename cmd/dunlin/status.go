@@ -138,9 +138,13 @@ func pathLine(st *api.Status) string {
 }
 
 func deviceRow(d *api.Device) []string {
-	var readings []string
-	for _, v := range d.Values {
-		readings = append(readings, strings.TrimSpace(reading(v.Value)+" "+v.Unit))
+	const wide = 48
+	text := ""
+	for i := range d.Values {
+		if text += "  " + reading(&d.Values[i]); len(text) > wide && i < len(d.Values)-1 {
+			text += "  …" // 'dunlin sub' shows them all
+			break
+		}
 	}
 	state := d.State
 	if d.Reason != "" {
@@ -149,22 +153,24 @@ func deviceRow(d *api.Device) []string {
 	if d.Error != "" {
 		state += ", " + d.Error
 	}
-	text := strings.Join(readings, "  ")
 	if text == "" {
 		text = "-"
 	}
-	return []string{d.Name, d.Driver, text, span(d.Age), printable(state)}
+	return []string{d.Name, d.Driver, strings.TrimSpace(text), span(d.Age), printable(state)}
 }
 
-// reading is a value as JSON brought it.
-func reading(v any) string {
-	switch v := v.(type) {
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case string:
-		return printable(v)
+// reading words a value as JSON brought it.
+func reading(v *api.Value) string {
+	n, number := v.Value.(float64)
+	switch {
+	case number && v.Unit == "B":
+		return size(int64(n))
+	case number && v.Unit == "s":
+		return span(n)
+	case number:
+		return strings.TrimSpace(strconv.FormatFloat(n, 'f', -1, 64) + " " + v.Unit)
 	}
-	return fmt.Sprint(v)
+	return printable(strings.TrimSpace(fmt.Sprint(v.Value) + " " + v.Unit))
 }
 
 func bridgeRows(all []api.Bridge) [][]string {

@@ -20,7 +20,9 @@ Shows the messages that arrive. The flags, the output and the exit codes are
 those of mosquitto_sub. On a terminal, without -v and -F, each line shows
 time, topic and value.
 
-Without -h, --unix and -L the server is $DUNLIN_URL, else localhost.
+Without -h, -p, --unix and -L the server is $DUNLIN_URL, else this machine:
+/run/dunlin/mqtt.sock, if that is a listener, which asks root and the group
+dunlin for no password, else localhost.
 
 Examples:
   dunlin sub '#'                               everything

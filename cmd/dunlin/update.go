@@ -78,10 +78,8 @@ func runUpdate(ctx context.Context, args []string, s streams) int {
 
 // updating is one conversation with the updater.
 type updating struct {
-	s     streams
-	line  string // the question
-	begin time.Time
-	shown bool
+	s    streams
+	line string // the question
 }
 
 func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code int, err error) {
@@ -103,7 +101,7 @@ func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code
 		nc.(*net.UnixConn).CloseWrite()
 		sent <- err
 	}()
-	u.begin = time.Now()
+	m := newMeter(u.s, size, 0)
 	lines := bufio.NewScanner(nc)
 	for {
 		nc.SetReadDeadline(time.Now().Add(api.UpdateSilence))
@@ -112,12 +110,13 @@ func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code
 		}
 		word, rest, _ := strings.Cut(lines.Text(), " ")
 		if word == "progress" {
-			u.progress(rest)
+			first, second, _ := strings.Cut(rest, " ")
+			done, _ := strconv.ParseInt(first, 10, 64) // what cannot be read is not shown
+			m.all, _ = strconv.ParseInt(second, 10, 64)
+			m.add(int(done - m.done))
 			continue
 		}
-		if u.shown {
-			fmt.Fprintln(u.s.err)
-		}
+		m.end()
 		if word == "ok" {
 			_, err := fmt.Fprintln(u.s.out, rest)
 			return exitDone, err
@@ -129,20 +128,4 @@ func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code
 	default:
 	}
 	return exitFailed, errors.Join(errors.New("the updater went away: 'dunlin update --status' says what became of it"), err, lines.Err())
-}
-
-// progress shows bytes done of all, their rate, and the time left, in place.
-func (u *updating) progress(text string) {
-	first, second, _ := strings.Cut(strings.TrimSpace(text), " ")
-	done, err := strconv.ParseInt(first, 10, 64)
-	all, errAll := strconv.ParseInt(second, 10, 64)
-	if err != nil || errAll != nil || all <= 0 || !isTerminal(u.s.err) {
-		return
-	}
-	u.shown = true
-	line := fmt.Sprintf("\r%s of %s", size(done), size(all))
-	if per := float64(done) / time.Since(u.begin).Seconds(); per > 0 {
-		line += fmt.Sprintf(", %s/s, %s left", size(int64(per)), span(float64(all-done)/per))
-	}
-	fmt.Fprint(u.s.err, line, "\x1b[K")
 }

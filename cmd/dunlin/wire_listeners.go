@@ -51,12 +51,12 @@ func bindAll(cfg *config.Config, d *deps) (all *listeners, err error) {
 // the same; renewed says of an index whether anything else of it is different.
 func bindOthers(cfg *config.Config, d *deps, inherited *broker.Inherited, before []bound, renewed func(i int) bool) (*listeners, error) {
 	all, before := new(listeners), append([]bound(nil), before...)
-	stay := map[string]bool{}
-	for i := range cfg.MQTT.Listeners {
-		stay[cfg.MQTT.Listeners[i].Bind] = true
-	}
 	for k := range before {
-		if !stay[before[k].bind] {
+		stays := false
+		for i := range cfg.MQTT.Listeners {
+			stays = stays || cfg.MQTT.Listeners[i].Bind == before[k].bind
+		}
+		if !stays {
 			all.going = append(all.going, before[k].sockets...)
 		}
 	}
