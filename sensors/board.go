@@ -33,6 +33,13 @@ func (b *board) slot(ref string) *slot {
 	return s
 }
 
+// place is slot without the lock.
+func (b *board) place(ref string) *slot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.slot(ref)
+}
+
 // value returns a value and when it is stale; nil when there is none.
 func (b *board) value(ref string) (any, time.Time) {
 	b.mu.Lock()
@@ -44,9 +51,8 @@ func (b *board) value(ref string) (any, time.Time) {
 
 // set puts a value in place, or withdraws it when it is nil, and wakes those
 // who watch.
-func (b *board) set(ref string, value any, until time.Time) {
+func (b *board) set(s *slot, value any, until time.Time) {
 	b.mu.Lock()
-	s := b.slot(ref)
 	s.value, s.until = value, until
 	for _, o := range s.users {
 		o.nudge()

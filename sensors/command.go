@@ -32,7 +32,7 @@ type command struct {
 func (o *owner) listen(ctx context.Context, s Session) {
 	handling := mqtt.DoNotSendRetained
 	for _, e := range o.entities {
-		if e.AcceptRetained {
+		if e.conf.AcceptRetained {
 			handling = mqtt.SendRetained
 		}
 	}
@@ -46,7 +46,7 @@ func (o *owner) listen(ctx context.Context, s Session) {
 	err := s.Subscribe(sctx, subs...)
 	done()
 	if err != nil {
-		o.log.Error("no commands", "topic", o.topics.commands, "err", err)
+		o.log().Error("no commands", "topic", o.topics.commands, "err", err)
 		return
 	}
 	o.mail.open(s)
@@ -56,7 +56,7 @@ func (o *owner) listen(ctx context.Context, s Session) {
 // lose notices that the broker ended the session: another client took it over,
 // or an administrator closed it. The device comes back with a new one.
 func (o *owner) lose(ctx context.Context) {
-	o.log.Warn("session lost")
+	o.log().Warn("session lost")
 	now := time.Now()
 	o.leave(now)
 	if o.health.State == Online {
@@ -76,7 +76,7 @@ func (o *owner) accept(ctx context.Context, m mqtt.Message) {
 		c.response, c.data = p.ResponseTopic, p.CorrelationData
 	}
 	if m.Retain && !o.acceptsRetained(name) {
-		o.log.Info("retained command ignored", "topic", m.Topic)
+		o.log().Info("retained command ignored", "topic", m.Topic)
 		return
 	}
 	err := o.output(name).timed(c)
@@ -100,8 +100,8 @@ func (o *owner) accept(ctx context.Context, m mqtt.Message) {
 
 func (o *owner) acceptsRetained(name string) bool {
 	for _, e := range o.entities {
-		if e.name() == name {
-			return e.AcceptRetained
+		if e.name == name {
+			return e.conf.AcceptRetained
 		}
 	}
 	return false
@@ -125,7 +125,7 @@ func (o *owner) finishedCommand(ctx context.Context, c *command, out outcome, no
 	var r *refusal
 	if errors.As(out.err, &r) {
 		o.health.Refused++
-		o.log.Debug("command refused", "topic", c.entity, "reason", r.Error())
+		o.log().Debug("command refused", "topic", c.entity, "reason", r.Error())
 	}
 	o.reply(ctx, c, out.err)
 	var f *Fault
@@ -152,7 +152,7 @@ func (o *owner) reply(ctx context.Context, c *command, err error) {
 	}
 	payload, jerr := json.Marshal(result)
 	if jerr != nil {
-		o.log.Error("no result", "err", jerr)
+		o.log().Error("no result", "err", jerr)
 		return
 	}
 	m := mqtt.Message{

@@ -67,7 +67,10 @@ func (o *owner) describe(ctx context.Context) error {
 			return err
 		}
 	}
-	o.announcement, o.described = announce, true
+	o.described = true
+	if o.announcement = nil; announce.Topic != "" {
+		o.announcement = &announce
+	}
 	for _, e := range o.entities {
 		e.described = e.described || e.has
 	}
@@ -150,8 +153,8 @@ func clearEntry(ctx context.Context, publish func(context.Context, mqtt.Message)
 
 // repeat announces the device again, as it was announced before.
 func (o *owner) repeat(ctx context.Context) {
-	if o.announcement.Topic != "" {
-		_ = o.publish(ctx, o.announcement) // logged and counted there
+	if o.announcement != nil {
+		_ = o.publish(ctx, *o.announcement) // logged and counted there
 	}
 }
 

@@ -8,7 +8,7 @@ func Holds(c *Condition, values map[string]any, fresh time.Duration) bool {
 	b := newBoard()
 	now := time.Now()
 	for ref, v := range values {
-		b.set(ref, v, now.Add(fresh))
+		b.set(b.place(ref), v, now.Add(fresh))
 	}
 	until, why := c.holds(b, now)
 	if until.IsZero() == (why == "") {

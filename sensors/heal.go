@@ -100,14 +100,14 @@ func (o *owner) healed(c *call, err error) {
 	case err == errNoRemedy:
 		return
 	case err != nil:
-		o.log.Warn("not healed", "err", err)
+		o.log().Warn("not healed", "err", err)
 		return
 	case c.step == recovered:
 		o.health.Recovered++
 	default:
 		o.health.PowerCycled++
 	}
-	o.log.Warn("healing", "bus_recovered", o.health.Recovered, "power_cycled", o.health.PowerCycled)
+	o.log().Warn("healing", "bus_recovered", o.health.Recovered, "power_cycled", o.health.PowerCycled)
 }
 
 func (p *Power) times() time.Duration { return p.Off + p.Settle }

@@ -76,7 +76,7 @@ type tracker struct {
 
 func newTracker(failAfter int, staleAfter time.Duration, now time.Time) tracker {
 	return tracker{
-		Health:    Health{State: Starting, Since: now, Reasons: map[Reason]uint64{}, Failed: map[string]Reason{}},
+		Health:    Health{State: Starting, Since: now},
 		failAfter: failAfter, staleAfter: staleAfter, fresh: now,
 	}
 }
@@ -95,8 +95,19 @@ func (t *tracker) alive(now time.Time) { t.row, t.fresh, t.cause = 0, now, nil }
 // count records one failure among the counters.
 func (t *tracker) count(err error) {
 	t.Err++
+	if t.Reasons == nil {
+		t.Reasons = map[Reason]uint64{}
+	}
 	t.Reasons[ReasonOf(err)]++
 	t.Error, t.cause = err.Error(), err
+}
+
+// fails names an entity without a valid reading.
+func (t *tracker) fails(entity string, r Reason) {
+	if t.Failed == nil {
+		t.Failed = map[string]Reason{}
+	}
+	t.Failed[entity] = r
 }
 
 // bad records an interval that failed; it reports whether the device is to go

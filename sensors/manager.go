@@ -68,6 +68,7 @@ func New(o Options) (*Manager, error) {
 	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard(), post: newPostman()}
 	var err error
 	m.crew.owners, err = m.employ(o.Devices, nil)
+	m.opt.Devices = nil // the owners have them
 	return m, err
 }
 
@@ -92,12 +93,11 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
 		}
-		for _, e := range d.Entities {
-			ent, err := w.addEntity(e)
-			if err != nil {
+		for i := range d.Entities {
+			e := &d.Entities[i]
+			if _, err := w.addEntity(e.Name, e); err != nil {
 				return nil, fmt.Errorf("sensors: device %q: entity %q: %w", d.Name, e.Name, err)
 			}
-			ent.listed = true
 		}
 		owners = append(owners, w)
 	}
@@ -139,12 +139,15 @@ func (m *Manager) Run(ctx context.Context) error {
 		m.crew.done.Go(func() { m.answer(ctx, s) })
 	}
 	for i, o := range m.crew.owners {
-		m.start(o, startsAfter(i))
+		o.begins(ctx, startsAfter(i))
 	}
 	m.crew.Unlock()
 	<-ctx.Done()
 	m.crew.Lock()
 	m.crew.ctx = nil // nobody starts any more
+	for _, o := range m.crew.owners {
+		m.crew.done.Go(o.ends)
+	}
 	m.crew.Unlock()
 	m.crew.done.Wait()
 	rest()
@@ -177,7 +180,7 @@ func (o *owner) publishStatus() {
 	s := &Status{Name: o.dev.Name, Health: o.health.snapshot(), Unsent: o.unsent}
 	for _, e := range o.entities {
 		if e.has {
-			s.Values = append(s.Values, Value{e.name(), e.value.Value, e.unit, e.value.At})
+			s.Values = append(s.Values, Value{e.name, e.value.Value, e.unit, e.value.At})
 		}
 	}
 	o.status.Store(s)

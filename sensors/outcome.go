@@ -12,7 +12,7 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 	if o.hung {
 		// Whatever a hung call brings is too old to believe.
 		o.hung, o.mustClose = false, o.mustClose || c.task != closing
-		o.log.Info("hung call returned", "after", now.Sub(c.start).Round(time.Millisecond))
+		o.log().Info("hung call returned", "after", now.Sub(c.start).Round(time.Millisecond))
 		if c.task == closing {
 			o.closed()
 		}
@@ -20,7 +20,7 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 	}
 	var p *panicked
 	if errors.As(out.err, &p) {
-		o.log.Error("driver panicked", "err", p.value, "stack", string(p.stack))
+		o.log().Error("driver panicked", "err", p.value, "stack", string(p.stack))
 	}
 	switch c.task {
 	case healing:
@@ -60,7 +60,7 @@ func (o *owner) finishedOpen(ctx context.Context, err error, now time.Time) {
 	}
 	o.opened, o.ever, o.tries = true, true, 0
 	o.next, o.tick = now, now
-	o.log.Info("device opened")
+	o.log().Info("device opened")
 }
 
 func (o *owner) closed() {
@@ -206,7 +206,7 @@ func (o *owner) missed(ctx context.Context, err error, now time.Time) {
 // failed records a failed interval; the device goes offline by it, or says
 // why it still is.
 func (o *owner) failed(ctx context.Context, err error, now time.Time) {
-	o.log.Debug("interval failed", "reason", string(ReasonOf(err)), "err", err)
+	o.log().Debug("interval failed", "reason", string(ReasonOf(err)), "err", err)
 	if o.health.bad(err) {
 		o.down(ctx, err, now)
 		return
@@ -223,7 +223,7 @@ func (o *owner) failed(ctx context.Context, err error, now time.Time) {
 // the session, by which the broker publishes the will.
 func (o *owner) down(ctx context.Context, err error, now time.Time) {
 	r := ReasonOf(err)
-	o.log.Warn("device offline", "reason", string(r), "err", err)
+	o.log().Warn("device offline", "reason", string(r), "err", err)
 	o.health.Error = err.Error()
 	clear(o.health.Failed)
 	o.health.become(Offline, r, now)
@@ -232,7 +232,7 @@ func (o *owner) down(ctx context.Context, err error, now time.Time) {
 	o.leave(now)
 	for _, e := range o.entities {
 		e.has, e.dirty, e.row = false, false, 0
-		o.board.set(e.ref, nil, time.Time{})
+		o.board.set(e.slot, nil, time.Time{})
 		e.pipe.Reset()
 	}
 	o.reopen(err, now)

@@ -26,7 +26,6 @@ const (
 type owner struct {
 	dev    Device
 	opt    *Options
-	log    *slog.Logger
 	topics topics
 	will   *mqtt.Will
 	out    Publisher // speaks for the device while it has no session
@@ -43,7 +42,6 @@ type owner struct {
 	nudged  atomic.Bool                // a turn is on its way
 	entered bool                       // the first turn was taken
 	over    bool                       // there are no more turns
-	dismiss func()                     // stops this device alone and waits; nil before it was started
 
 	pusher    Pusher    // nil: read at intervals
 	commander Commander // nil: no outputs
@@ -79,32 +77,37 @@ type owner struct {
 	healthSeen uint64 // OK+Err as published
 	unsent     uint64 // publishes that failed
 
-	again        atomic.Bool // the announcement is wanted once more
-	announcement mqtt.Message
-	described    bool // the ledger knows the device, and the announcement is out
+	again        atomic.Bool   // the announcement is wanted once more
+	announcement *mqtt.Message // nil: nobody announces the device
+	described    bool          // the ledger knows the device, and the announcement is out
 }
 
 // entity is one entity with its pipeline and its newest value.
+// A gateway has many: it is kept small.
 type entity struct {
-	Entity
+	name   string
+	conf   *Entity // what the configuration says of it, or unlisted
+	topic  string  // of its plain value
 	unit   string
-	pipe   *Pipeline
+	pipe   Pipeline
+	slot   *slot         // on the board
+	lives  time.Duration // how long a reading is good for
 	expiry time.Duration // Message Expiry Interval
 	seq    uint64
 	value  Sample
-	has    bool          // value is of the running epoch: since the device was opened
-	dirty  bool          // value is not published yet
-	row    int           // rejected readings in a row
-	ref    string        // on the board
-	lives  time.Duration // how long a reading is good for
+	row    int32 // rejected readings in a row
 
-	listed    bool // the configuration names it
+	has       bool // value is of the running epoch: since the device was opened
+	dirty     bool // value is not published yet
 	described bool // the ledger and the announcement have it
 }
 
+// unlisted is what the configuration says of an entity that it does not name.
+var unlisted Entity
+
 func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, log: o.Log.With("sensor", d.Name), topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, desk: make(chan struct{}, 1),
+		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, desk: make(chan struct{}, 1),
 		wait: backoff{least: time.Second},
 	}
 	w.will = w.topics.will(d.WillDelay)
@@ -115,6 +118,10 @@ func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 	}
 	return w
 }
+
+// log is for what is seldom said: a logger a device would cost more than making
+// one.
+func (o *owner) log() *slog.Logger { return o.opt.Log.With("sensor", o.dev.Name) }
 
 // ended is where the outcome arrives; nil, where nothing ever does, without a
 // call.
@@ -205,7 +212,7 @@ func (o *owner) command(ctx context.Context, now time.Time) bool {
 	c := o.urgent(now)
 	switch {
 	case c != nil:
-		o.log.Warn("output is brought to a safe state", "topic", c.entity, "reason", c.forced)
+		o.log().Warn("output is brought to a safe state", "topic", c.entity, "reason", c.forced)
 		o.output(c.entity).again = now.Add(retryForced)
 	case len(o.waiting) > 0:
 		c = o.waiting[0]

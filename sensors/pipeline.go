@@ -3,8 +3,6 @@ package sensors
 import (
 	"fmt"
 	"math"
-	"slices"
-	"sort"
 	"time"
 )
 
@@ -76,33 +74,46 @@ type Verdict struct {
 type Pipeline struct {
 	steps []Step
 	gates []Gate
+	renew time.Duration // reports what gates hold back after so long; 0: never
 
 	last    Sample    // reported last
 	sent    time.Time // and when
-	any     bool      // something was reported since Reset
 	newest  any       // came through the steps last
-	through bool      // with the last Feed
-	pending Sample    // held back by a gate that names a time
-	due     time.Time // when pending is to be reported; zero: nothing pending
+	pending *pending  // nil: nothing
+	any     bool      // something was reported since Reset
+	through bool      // newest is of the last Feed
+}
+
+// pending is a sample that a gate holds back, until a time that it names.
+type pending struct {
+	Sample
+	due time.Time
 }
 
 // NewPipeline sorts the filters into their stages; within a stage the order
 // of listing stays. A filter that is neither Step nor Gate is an error.
 func NewPipeline(filters ...Filter) (*Pipeline, error) {
-	sorted := slices.Clone(filters)
-	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Stage() < sorted[j].Stage() })
 	p := &Pipeline{}
-	for _, f := range sorted {
-		switch f := f.(type) {
-		case Gate:
-			p.gates = append(p.gates, f)
-		case Step:
-			p.steps = append(p.steps, f)
-		default:
-			return nil, fmt.Errorf("filter %T is neither a Step nor a Gate", f)
+	return p, p.fill(filters)
+}
+
+func (p *Pipeline) fill(filters []Filter) error {
+	for stage := Validate; stage <= Report; stage++ {
+		for _, f := range filters {
+			if f.Stage() != stage {
+				continue
+			}
+			switch f := f.(type) {
+			case Gate:
+				p.gates = append(p.gates, f)
+			case Step:
+				p.steps = append(p.steps, f)
+			default:
+				return fmt.Errorf("filter %T is neither a Step nor a Gate", f)
+			}
 		}
 	}
-	return p, nil
+	return nil
 }
 
 // Feed passes one sample through. ok says that out is to be reported now. An
@@ -121,12 +132,13 @@ func (p *Pipeline) Feed(s Sample, now time.Time) (out Sample, ok bool, err error
 }
 
 func (p *Pipeline) report(s Sample, now time.Time) (Sample, bool, error) {
-	p.pending, p.due = Sample{}, time.Time{}
+	p.pending = nil
 	p.newest, p.through = s.Value, true
 	if !p.any {
 		return p.accept(s, now), true, nil
 	}
-	var refused, forced, never bool
+	var refused, never bool
+	forced := p.renew > 0 && s.At.Sub(p.sent) >= p.renew
 	var until time.Time
 	for _, g := range p.gates {
 		v := g.Decide(s, p.last, p.sent)
@@ -143,7 +155,7 @@ func (p *Pipeline) report(s Sample, now time.Time) (Sample, bool, error) {
 	case forced || !refused:
 		return p.accept(s, now), true, nil
 	case !never:
-		p.pending, p.due = s, until
+		p.pending = &pending{s, until}
 	}
 	return s, false, nil
 }
@@ -171,15 +183,20 @@ func (p *Pipeline) hold() (d time.Duration) {
 }
 
 // Due is when Release has something to give; zero when nothing is held back.
-func (p *Pipeline) Due() time.Time { return p.due }
+func (p *Pipeline) Due() time.Time {
+	if p.pending == nil {
+		return time.Time{}
+	}
+	return p.pending.due
+}
 
 // Release returns the held sample once its time has come.
 func (p *Pipeline) Release(now time.Time) (s Sample, ok bool) {
-	if p.due.IsZero() || now.Before(p.due) {
+	if p.pending == nil || now.Before(p.pending.due) {
 		return Sample{}, false
 	}
-	s = p.pending
-	p.pending, p.due = Sample{}, time.Time{}
+	s = p.pending.Sample
+	p.pending = nil
 	return p.accept(s, now), true
 }
 
@@ -192,7 +209,7 @@ func (p *Pipeline) Reset() {
 	for _, g := range p.gates {
 		g.Reset()
 	}
-	p.last, p.pending, p.sent, p.due, p.any = Sample{}, Sample{}, time.Time{}, time.Time{}, false
+	p.last, p.pending, p.sent, p.any = Sample{}, nil, time.Time{}, false
 }
 
 // decode brings every number to float64 or int64.

@@ -84,7 +84,7 @@ func (o *owner) controls() map[string]Control {
 }
 
 func (o *owner) feature(e *entity) Feature {
-	f := Feature{Name: e.name(), Unit: e.unit, DeviceClass: e.DeviceClass, StateClass: e.StateClass, Listed: e.listed, Expiry: e.expiry}
+	f := Feature{Name: e.name, Unit: e.unit, DeviceClass: e.conf.DeviceClass, StateClass: e.conf.StateClass, Listed: e.conf != &unlisted, Expiry: e.expiry}
 	if e.has {
 		f.Value, f.At = e.value.Value, e.value.At
 	}

@@ -18,7 +18,7 @@ func (o *owner) attach(ctx context.Context) bool {
 	}
 	s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, news)
 	if err != nil {
-		o.log.Warn("no session", "err", err)
+		o.log().Warn("no session", "err", err)
 		return false
 	}
 	o.session = s
@@ -37,7 +37,7 @@ func (o *owner) leave(now time.Time) {
 	// is inside it there.
 	o.aborted = now
 	if err := o.session.Abort(); err != nil {
-		o.log.Warn("session not ended", "err", err)
+		o.log().Warn("session not ended", "err", err)
 	}
 	o.mail.open(nil)
 	o.session = nil
@@ -55,7 +55,7 @@ func (o *owner) publish(ctx context.Context, m mqtt.Message) error {
 	err := p.Publish(ctx, m)
 	if err != nil {
 		o.unsent++
-		o.log.Warn("not published", "topic", m.Topic, "err", err)
+		o.log().Warn("not published", "topic", m.Topic, "err", err)
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 		}
 		o.said = true
 	}
-	o.log.Info("device online", "reopened", o.health.Reopened)
+	o.log().Info("device online", "reopened", o.health.Reopened)
 }
 
 // publishValues sends the values that changed, each with what is needed to
@@ -136,7 +136,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 			e.dirty = false
 			continue
 		}
-		m := o.valueMessage(o.topics.value(e.name()), []byte(plain(e.value.Value)), properties(e.value.At, "good", synced, e.seq))
+		m := o.valueMessage(e.topic, []byte(plain(e.value.Value)), properties(e.value.At, "good", synced, e.seq))
 		m.Expires = now.Add(e.expiry)
 		if err := o.publish(ctx, m); err != nil {
 			return o.unpublished(ctx, err, now)
@@ -191,14 +191,14 @@ func (o *owner) stateDocument() []byte {
 		if !e.has {
 			continue
 		}
-		values[e.name()] = e.value.Value
+		values[e.name] = e.value.Value
 		if _, number := e.value.Value.(float64); number {
-			values[e.name()] = json.Number(plain(e.value.Value))
+			values[e.name] = json.Number(plain(e.value.Value))
 		}
 	}
 	doc, err := json.Marshal(values)
 	if err != nil { // numbers, booleans and strings only
-		o.log.Error("no state document", "err", err)
+		o.log().Error("no state document", "err", err)
 	}
 	return doc
 }
@@ -208,7 +208,7 @@ func (o *owner) blank(ctx context.Context, e *entity, how ValuePolicy) error {
 	if !o.dev.Payload.scalars() {
 		return nil // the state document leaves it out
 	}
-	m := retained(o.topics.value(e.name()), nil)
+	m := retained(e.topic, nil)
 	if how == NaN {
 		e.seq++
 		m = o.valueMessage(m.Topic, []byte("NaN"), properties(time.Now(), "bad", o.opt.ClockSynced(), e.seq))
@@ -237,7 +237,7 @@ func (o *owner) forget(ctx context.Context) {
 func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 	var newest, withdrawn *entity
 	for _, e := range o.entities {
-		if e.row < o.dev.FailAfter || !e.has {
+		if int(e.row) < o.dev.FailAfter || !e.has {
 			if e.has && (newest == nil || e.value.At.After(newest.value.At)) {
 				newest = e
 			}
@@ -258,7 +258,7 @@ func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 	}
 	var reason Reason
 	for _, e := range o.entities {
-		if r, failed := o.health.Failed[e.name()]; failed && reason == "" {
+		if r, failed := o.health.Failed[e.name]; failed && reason == "" {
 			reason = r
 		}
 	}
@@ -277,7 +277,7 @@ func (o *owner) confirm(ctx context.Context, now time.Time) {
 	for _, e := range o.entities {
 		e.dirty = e.has
 		if e.has {
-			o.board.set(e.ref, e.pipe.newest, now.Add(e.lives))
+			o.board.set(e.slot, e.pipe.newest, now.Add(e.lives))
 		}
 	}
 	o.settle(ctx, now)
@@ -299,7 +299,7 @@ func (o *owner) release(ctx context.Context, now time.Time) {
 func (o *owner) publishHealth(ctx context.Context) {
 	doc, err := json.Marshal(o.health.Health)
 	if err != nil {
-		o.log.Error("no health document", "err", err)
+		o.log().Error("no health document", "err", err)
 		return
 	}
 	m := retained(o.topics.health, doc)

@@ -78,7 +78,7 @@ func (o *owner) senmlPack(now time.Time, synced bool) []byte {
 				start += fmt.Sprintf(`"bt":%.3f,`, float64(epoch.UnixMilli())/1000)
 			}
 		}
-		fmt.Fprintf(&b, `%s"n":"%s"`, start, senmlEscape(e.name()))
+		fmt.Fprintf(&b, `%s"n":"%s"`, start, senmlEscape(e.name))
 		if t := e.value.At.Sub(epoch).Round(time.Millisecond); t != 0 {
 			fmt.Fprintf(&b, `,"t":%s`, plain(t.Seconds()))
 		}
@@ -100,7 +100,7 @@ func writeSenMLValue(b *bytes.Buffer, e *entity) {
 		return
 	}
 	n, _ := number(e.value)
-	unit, factor := senmlUnit(e.name(), e.unit)
+	unit, factor := senmlUnit(e.name, e.unit)
 	if unit != "" {
 		fmt.Fprintf(b, `,"u":"%s"`, unit)
 	}

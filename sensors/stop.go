@@ -17,7 +17,7 @@ func (o *owner) stop(ctx context.Context) {
 		}, nil)
 		var out outcome
 		if out, free = await(c); out.err != nil {
-			o.log.Error("outputs not brought to on_stop", "err", out.err)
+			o.log().Error("outputs not brought to on_stop", "err", out.err)
 		}
 	}
 	o.goodbye(ctx)
@@ -26,11 +26,11 @@ func (o *owner) stop(ctx context.Context) {
 	}
 	if free && o.supply != nil {
 		if err := o.supply.Close(); err != nil {
-			o.log.Warn("power line not given back", "err", err)
+			o.log().Warn("power line not given back", "err", err)
 		}
 	}
 	if !free {
-		o.log.Error("a driver call never returned", "reason", string(Hung))
+		o.log().Error("a driver call never returned", "reason", string(Hung))
 	}
 	o.publishStatus()
 }
@@ -69,13 +69,13 @@ func await(c *call) (out outcome, ok bool) {
 // delay attaches once more, so that the truth does not wait for the delay.
 func (o *owner) goodbye(ctx context.Context) {
 	for _, e := range o.entities {
-		o.board.set(e.ref, nil, time.Time{})
+		o.board.set(e.slot, nil, time.Time{})
 	}
 	o.mail.open(nil)
 	if o.session == nil && o.said && !o.aborted.IsZero() {
 		s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, nil)
 		if err != nil {
-			o.log.Warn("no session", "err", err)
+			o.log().Warn("no session", "err", err)
 			return
 		}
 		o.session = s
@@ -87,7 +87,7 @@ func (o *owner) goodbye(ctx context.Context) {
 		return // the will is out
 	}
 	if err := o.session.DisconnectWithWill(); err != nil {
-		o.log.Warn("session not ended", "err", err)
+		o.log().Warn("session not ended", "err", err)
 	}
 	o.session = nil
 }

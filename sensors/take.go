@@ -5,20 +5,18 @@ import (
 	"time"
 )
 
-func (e *entity) name() string { return e.Entity.Name }
-
 // entity returns the device's entity with this name; it appears with its
 // first reading. nil: the name is none, or there are too many.
 func (o *owner) entity(name string) *entity {
 	for _, e := range o.entities {
-		if e.name() == name {
+		if e.name == name {
 			return e
 		}
 	}
 	if len(o.entities) >= maxEntities || checkName(name, reserved[:]...) != nil {
 		return nil
 	}
-	e, err := o.addEntity(Entity{Name: name})
+	e, err := o.addEntity(name, &unlisted)
 	if err != nil {
 		return nil
 	}
@@ -28,20 +26,21 @@ func (o *owner) entity(name string) *entity {
 // addEntity gives c its pipeline. Values expire stale_after after they were
 // read, or later where a throttle keeps their successor back; one that a gate
 // keeps from being reported is renewed before it expires.
-func (o *owner) addEntity(c Entity) (*entity, error) {
-	p, err := NewPipeline(c.Filters...)
-	if err != nil {
+func (o *owner) addEntity(name string, c *Entity) (*entity, error) {
+	e := &entity{name: name, conf: c, topic: o.topics.value(name), unit: c.Unit}
+	if err := e.pipe.fill(c.Filters); err != nil {
 		return nil, err
 	}
 	for _, f := range c.Filters {
-		keep(f, o.opt.Totals, o.dev.Name+"/"+c.Name)
+		keep(f, o.opt.Totals, o.dev.Name+"/"+name)
 	}
-	hold, stale := p.hold(), o.dev.StaleAfter
+	hold, stale := e.pipe.hold(), o.dev.StaleAfter
 	if d, ok := o.dev.Driver.(Paced); ok {
-		stale = max(stale, 3*d.Every(c.Name))
+		stale = max(stale, 3*d.Every(name))
 	}
-	p.gates = append(p.gates, &maxInterval{period: max(hold, stale*2/3)})
-	e := &entity{Entity: c, pipe: p, expiry: stale + hold, unit: c.Unit, ref: o.dev.Name + "." + c.Name, lives: stale}
+	e.pipe.renew = max(hold, stale*2/3)
+	e.lives, e.expiry = stale, stale+hold
+	e.slot = o.board.place(o.dev.Name + "." + name)
 	o.entities = append(o.entities, e)
 	return e, nil
 }
@@ -85,19 +84,19 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 		s, report, err = e.pipe.Feed(Sample{Value: r.Value, At: r.At}, now)
 	}
 	if err != nil {
-		if e.row++; e.row >= o.dev.FailAfter {
-			o.health.Failed[e.name()] = ReasonOf(err)
-			o.board.set(e.ref, nil, time.Time{})
+		if e.row++; int(e.row) >= o.dev.FailAfter {
+			o.health.fails(e.name, ReasonOf(err))
+			o.board.set(e.slot, nil, time.Time{})
 		}
 		return err
 	}
 	if e.pipe.through {
-		o.board.set(e.ref, e.pipe.newest, now.Add(e.lives))
+		o.board.set(e.slot, e.pipe.newest, now.Add(e.lives))
 		o.output(r.Entity).seen(e.pipe.newest, now)
 	}
 	e.row = 0
-	delete(o.health.Failed, e.name())
-	e.unit = cmp.Or(e.Unit, r.Unit)
+	delete(o.health.Failed, e.name)
+	e.unit = cmp.Or(e.conf.Unit, r.Unit)
 	if report {
 		e.value, e.has, e.dirty = s, true, true
 	}

@@ -26,7 +26,7 @@ func TestTotalsOfFiltersHaveTheirOwnKeys(t *testing.T) {
 	}{{all, 7}, {nil, 0}} {
 		f := &keepingFilter{}
 		o := newOwner(Device{Name: "meter"}, &Options{Base: "b", Totals: tc.totals, Log: slog.New(slog.DiscardHandler)}, nil, newBoard(), nil)
-		if _, err := o.addEntity(Entity{Name: "power", Filters: []Filter{f}}); err != nil {
+		if _, err := o.addEntity("power", &Entity{Filters: []Filter{f}}); err != nil {
 			t.Fatal(err)
 		}
 		if v, ok := f.Load("energy"); v != tc.want || ok != (tc.totals != nil) {

@@ -105,14 +105,16 @@ func (o *owner) enter() {
 	o.attach(o.ctx)
 }
 
-// ends is the last turn. A turn that waits for this one finds nobody there.
+// ends is the last turn, if there was a first. A turn that waits for this one
+// finds nobody there.
 func (o *owner) ends() {
 	o.desk <- struct{}{}
 	defer func() { <-o.desk }()
-	o.alarm.Load().Stop()
-	if o.over {
+	alarm := o.alarm.Load()
+	if alarm == nil || o.over {
 		return
 	}
+	alarm.Stop()
 	defer o.survive()
 	o.enter()
 	o.leaveOutputs()
@@ -129,7 +131,7 @@ func (o *owner) survive() {
 	}
 	o.over = true
 	o.alarm.Load().Stop()
-	o.log.Error("device given up", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+	o.log().Error("device given up", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
 	o.leaveOutputs()
 	o.health.count(&Fault{Reason: Panic, Err: fmt.Errorf("%v", p)})
 	o.health.become(Offline, Panic, time.Now())

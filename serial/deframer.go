@@ -34,12 +34,13 @@ type FrameStats struct {
 	Skipped  uint64 // bytes between frames
 }
 
-// room is the least space that is offered to a read.
+// room is the least space that is offered to a read, and what the buffer begins
+// with: most devices say a short frame a second.
 const room = 256
 
 func (d *deframer) init(f Framing) {
 	d.f, d.limit = f, f.longest()
-	d.buf = make([]byte, min(d.limit, 1024)+room)
+	d.buf = make([]byte, room)
 }
 
 func (d *deframer) space() []byte {
@@ -49,7 +50,7 @@ func (d *deframer) space() []byte {
 		d.end -= d.start
 		d.start = 0
 	}
-	if len(d.buf)-d.end < room { // only a long frame on its way comes here
+	if len(d.buf)-d.end < room { // only a frame on its way comes here
 		d.buf = append(d.buf, make([]byte, min(len(d.buf), d.limit+room-len(d.buf)))...)
 	}
 	return d.buf[d.end:]

@@ -2,8 +2,9 @@ package topic
 
 import "iter"
 
-// wide is how many children a node may have before it indexes them.
-const wide = 8
+// wide is how many children a node may have before it indexes them: the index of
+// a device with ten values would take as much as its values' nodes.
+const wide = 16
 
 // node is one topic level of a tree. Its path is the topic from the root to
 // here, a slice of the string of some topic at or below this node, so names

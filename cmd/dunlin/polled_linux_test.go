@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,12 +14,13 @@ import (
 )
 
 // polled are 100 devices of one driver: the keys of device i, and the machine.
-// What their models cost is counted too.
+// What the models of chips and lines cost is counted too.
 type polled struct {
 	driver string
 	device string // the device's own keys; %d is its number
 	model  func(t *testing.T, m *models)
-	every  int // seconds between two readings; 0 is 1
+	says   func(n int) []byte // what a device on a port says in second n
+	every  int                // seconds between two readings; 0 is 1
 	// most is how much memory they may take where it is not 4 MB, and half of it
 	// how much of a core in percent: ports with a line of text under way, and
 	// devices with more than four values.
@@ -38,7 +40,7 @@ func chip[C chipsim.Chip](make func() C) func() chipsim.Chip {
 func polledDrivers() []polled {
 	const i2c, spi = `bus: "%d"`, "bus: s%d"
 	return []polled{
-		{driver: "sim", device: "", model: func(*testing.T, *models) {}},
+		{driver: "sim", device: ""},
 		{driver: "hwmon", device: "match: {name: [board]}", model: func(_ *testing.T, m *models) {
 			dir := "sys/class/hwmon/hwmon0/"
 			m.file(dir+"name", "board")
@@ -96,28 +98,26 @@ func polledDrivers() []polled {
 				}
 			}
 		}},
-		{driver: "lines", most: 5.5, device: "port: {path: /dev/P%d}, format: json, entities: {a: {path: a}}", model: spoken(func(n int) []byte {
+		{driver: "lines", most: 5.5, device: "port: {path: /dev/P%d}, format: json, entities: {a: {path: a}}", says: func(n int) []byte {
 			return fmt.Appendf(nil, "{\"a\": %d}\n", n)
-		})},
-		{driver: "frames", most: 5.5, device: "port: {path: /dev/P%d}, framing: cobs, crc: crc16_ccitt_false, struct: [{name: a, type: u16}]", model: func(t *testing.T, m *models) {
+		}},
+		{driver: "frames", most: 5.5, device: "port: {path: /dev/P%d}, framing: cobs, crc: crc16_ccitt_false, struct: [{name: a, type: u16}]", says: func(n int) []byte {
 			check, _ := serial.CheckNamed("crc16_ccitt_false")
 			f := serial.Framing{Kind: "cobs", Max: 64, Check: check}
-			spoken(func(n int) []byte {
-				frame, err := f.Append(nil, []byte{0, byte(n)})
-				if err != nil {
-					t.Error(err)
-				}
-				return frame
-			})(t, m)
+			frame, err := f.Append(nil, []byte{0, byte(n)})
+			if err != nil {
+				panic(err)
+			}
+			return frame
 		}},
-		{driver: "nmea", most: 8, device: "port: {path: /dev/P%d}, every: 1s", model: spoken(func(n int) []byte {
+		{driver: "nmea", most: 8, device: "port: {path: /dev/P%d}, every: 1s", says: func(n int) []byte {
 			return []byte(nmeaSentence(fmt.Sprintf("GPRMC,1235%02d,A,4807.038,N,01131.000,E,022.4,084.4,230324,003.1,W", n%60)))
-		})},
-		{driver: "dsmr", most: 6, device: "port: {path: /dev/P%d}", model: spoken(func(n int) []byte {
+		}},
+		{driver: "dsmr", most: 6, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
 			text := fmt.Sprintf("/ISk5\\2MT382-1000\r\n\r\n1-0:1.8.1(%06d.789*kWh)\r\n1-0:1.7.0(01.193*kW)\r\n!", n)
 			check, _ := serial.CheckNamed("crc16_arc")
 			return fmt.Appendf(nil, "%s%04X\r\n", text, check.Sum([]byte(text)))
-		})},
+		}},
 	}
 }
 
@@ -126,6 +126,8 @@ func eachSecond(t *testing.T, f func(device, n int)) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
 		for n := 0; ; n++ {
 			for i := range polledDevices {
 				f(i, n)
@@ -133,7 +135,7 @@ func eachSecond(t *testing.T, f func(device, n int)) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Second):
+			case <-tick.C:
 			}
 		}
 	}()
@@ -146,18 +148,19 @@ func edges(t *testing.T, m *models) {
 	eachSecond(t, func(i, n int) { m.gpio.named("L" + strconv.Itoa(i)).set(n%2 == 0) })
 }
 
-// spoken are ports on which a device says something once a second.
-func spoken(say func(n int) []byte) func(*testing.T, *models) {
-	return func(t *testing.T, m *models) {
-		var all [polledDevices]*serialtest.Device
-		for i := range all {
-			all[i] = serialtest.Pty(t)
-			m.ports["/dev/P"+strconv.Itoa(i)] = all[i].Path()
-		}
-		eachSecond(t, func(i, n int) {
-			if _, err := all[i].Write(say(n)); err != nil {
-				t.Error(err)
-			}
-		})
+// speak plugs in devices that say something once a second until the test ends,
+// and returns the paths of their ports.
+func speak(t *testing.T, says func(n int) []byte) string {
+	var all [polledDevices]*serialtest.Device
+	var paths [polledDevices]string
+	for i := range all {
+		all[i] = serialtest.Pty(t)
+		paths[i] = all[i].Path()
 	}
+	eachSecond(t, func(i, n int) {
+		if _, err := all[i].Write(says(n)); err != nil {
+			t.Error(err)
+		}
+	})
+	return strings.Join(paths[:], " ")
 }

@@ -39,13 +39,16 @@ func TestPolling(t *testing.T) {
 	t.Logf("%-10s %8s %8s %9s", "driver", "% core", "MB", "values/s")
 	t.Logf("%-10s %8.2f %8.2f", "none", empty.percent, float64(empty.rss)/1e6)
 	for _, p := range polledDrivers() {
-		got := measurePolling(t, p.driver, seconds)
-		percent, mb := got.percent-empty.percent, float64(got.rss-empty.rss)/1e6
-		t.Logf("%-10s %8.2f %8.2f %9.0f", p.driver, percent, mb, float64(got.values)/float64(seconds))
-		most := max(p.most, pollingMemory)
-		if percent >= most/2 || mb >= most || got.values < polledDevices*seconds*9/10/max(p.every, 1) {
-			t.Errorf("%s costs more than %.1f %% of a core or %.1f MB, or gives too few values", p.driver, most/2, most)
-		}
+		t.Run(p.driver, func(t *testing.T) {
+			got := measurePolling(t, p.driver, seconds)
+			percent, mb := got.percent-empty.percent, float64(got.rss-empty.rss)/1e6
+			t.Logf("%-10s %8.2f %8.2f %9.0f", p.driver, percent, mb, float64(got.values)/float64(seconds))
+			least := polledDevices * (seconds - 1) * 9 / 10 / max(p.every, 1) // the moment of one may be just outside
+			most := max(p.most, pollingMemory)
+			if percent >= most/2 || mb >= most || got.values < least {
+				t.Errorf("%s costs more than %.1f %% of a core or %.1f MB, or gives too few values", p.driver, most/2, most)
+			}
+		})
 	}
 }
 
@@ -55,11 +58,18 @@ type pollingCost struct {
 	values  int
 }
 
-// measurePolling runs a gateway in a process of its own.
+// measurePolling runs a gateway in a process of its own. Devices that talk stay
+// in this one, behind their ports: what they cost is not the gateway's. Nor is
+// the memory profile that a test keeps.
 func measurePolling(t *testing.T, driver string, seconds int) (c pollingCost) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestPollingChild$")
-	cmd.Env = append(os.Environ(), "POLLING_DRIVER="+driver, "POLLING="+strconv.Itoa(seconds))
+	cmd.Env = append(os.Environ(), "POLLING_DRIVER="+driver, "POLLING="+strconv.Itoa(seconds), "GODEBUG=memprofilerate=0")
+	for _, p := range polledDrivers() {
+		if p.driver == driver && p.says != nil {
+			cmd.Env = append(cmd.Env, "POLLING_PORTS="+speak(t, p.says))
+		}
+	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", driver, err, out)
@@ -90,7 +100,14 @@ func TestPollingChild(t *testing.T) {
 			continue
 		}
 		text += "devices:\n"
-		p.model(t, m)
+		if p.model != nil {
+			p.model(t, m)
+		}
+		if ports := os.Getenv("POLLING_PORTS"); ports != "" {
+			for i, path := range strings.Split(ports, " ") {
+				m.ports["/dev/P"+strconv.Itoa(i)] = path
+			}
+		}
 		for i := range polledDevices {
 			keys := strings.ReplaceAll(p.device, "%d", strconv.Itoa(i))
 			text += fmt.Sprintf("  - {name: d%d, driver: %s, interval: %ds%s}\n", i, driver, max(p.every, 1), strings.TrimSuffix(", "+keys, ", "))

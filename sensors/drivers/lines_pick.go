@@ -22,11 +22,14 @@ const maxDiscovered = 64
 // when there are none, of everything that has a name.
 type picker struct {
 	wanted []wantedField
-	// found maps the key of a discovered field to its entity's name, "" when it
-	// gets none; taken are the names.
-	found map[string]string
-	taken map[string]bool
+	// found are the discovered fields, and taken is how many of them have a name.
+	found []foundField
+	taken int
 }
+
+// foundField is the key of a discovered field and its entity's name, "" when it
+// gets none.
+type foundField struct{ label, name string }
 
 type wantedField struct {
 	entity, key, kind string
@@ -37,7 +40,7 @@ type wantedField struct {
 var selectors = map[string]string{"json": "path", "csv": "column", "key_value": "key", "regex": "group", "frames": "field", "dsmr": "key"}
 
 func newPicker(o *linesOptions, entities map[string]any) (*picker, error) {
-	p := &picker{found: map[string]string{}, taken: map[string]bool{}}
+	p := &picker{}
 	for name, options := range entities {
 		e, ok := options.(*lineEntity)
 		if !ok {
@@ -155,8 +158,10 @@ func (p *picker) name(f lineField) string {
 	if f.alias != "" {
 		label = f.alias
 	}
-	if name, known := p.found[label]; known {
-		return name
+	for i := range p.found {
+		if p.found[i].label == label {
+			return p.found[i].name
+		}
 	}
 	if len(p.found) >= 4*maxDiscovered {
 		return "" // keys that change with every line must not be remembered
@@ -165,11 +170,17 @@ func (p *picker) name(f lineField) string {
 	if slices.Contains(reservedEntities, name) || name == rejectedLines {
 		name = "value_" + name
 	}
-	if name == "" || len(name) > 64 || p.taken[name] || len(p.taken) >= maxDiscovered {
-		p.found[label] = ""
-		return ""
+	taken := func(f foundField) bool { return f.name == name }
+	if len(name) > 64 || p.taken >= maxDiscovered || slices.ContainsFunc(p.found, taken) {
+		name = ""
 	}
-	p.found[label], p.taken[name] = name, true
+	if name == label {
+		label = name // which keeps no whole line alive
+	}
+	if name != "" {
+		p.taken++
+	}
+	p.found = append(p.found, foundField{label, name})
 	return name
 }
 
