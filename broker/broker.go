@@ -38,7 +38,7 @@ type Broker struct {
 	durable *store.Durable // nil: state is in memory only
 	dir     *disk.Dir      // of durable
 	loops   *conn.Loops
-	leavers leavers
+	tide    tide
 	wg      sync.WaitGroup // connections
 }
 
@@ -114,7 +114,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.serving.Unlock()
 	b.wg.Wait()
-	b.leavers.stop()
+	b.tide.stop()
 	b.serving.strangers.stop(&b.serving.Mutex)
 	b.loops.Close()
 	b.hub.detachAll()
@@ -194,6 +194,7 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	}
 	a.open++
 	s.conns[c] = l
+	b.tide.count(len(s.conns), b.shrink, b.opts.Emptied)
 	b.meet(c, time.Now())
 	a.accepted++
 	b.wg.Add(1) // forget takes it back
@@ -214,6 +215,6 @@ func (b *Broker) forget(c *conn.Conn) {
 	b.serving.conns[c].gate.account.leave(c)
 	c.Release()
 	delete(b.serving.conns, c)
-	b.leavers.left(len(b.serving.conns), b.shrink, b.opts.Emptied)
+	b.tide.count(len(b.serving.conns), b.shrink, b.opts.Emptied)
 	b.wg.Done()
 }
