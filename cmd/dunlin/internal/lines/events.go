@@ -26,16 +26,34 @@ type Event struct {
 // can drive out only each other. The zero value is ready.
 type Events struct {
 	lock    sync.Mutex
-	clients map[string][]Event // oldest first
-	count   int                // of all
-	unknown int                // clients of which only refusals are known
+	clients map[string]*history
+	known   queue // clients that got in
+	unknown queue // clients of which only refusals are known
+	count   int   // events of all
+}
+
+// history is what is known of one client.
+type history struct {
+	id           string
+	events       []Event // oldest first
+	in           *queue
+	older, newer *history // in it
+}
+
+// queue has clients in the order in which they were heard last.
+type queue struct {
+	oldest, newest *history
+	n              int
 }
 
 // Of returns the events of a client, oldest first.
 func (e *Events) Of(client string) []Event {
 	e.lock.Lock()
 	defer e.lock.Unlock()
-	return slices.Clone(e.clients[client])
+	if h := e.clients[client]; h != nil {
+		return slices.Clone(h.events)
+	}
+	return nil
 }
 
 // Add keeps an event; a repeat of the one before is counted.
@@ -46,56 +64,82 @@ func (e *Events) Add(client, what, text string) {
 	}
 	e.lock.Lock()
 	defer e.lock.Unlock()
-	list := e.clients[client]
-	if n := len(list); n > 0 && list[n-1].What == what && list[n-1].Text == text {
-		list[n-1].Time = now
-		list[n-1].Count++
+	h := e.heard(client, what == "refused")
+	if n := len(h.events); n > 0 && h.events[n-1].What == what && h.events[n-1].Text == text {
+		h.events[n-1].Time = now
+		h.events[n-1].Count++
 		return
 	}
-	was := stranger(list)
-	if len(list) == ofClient {
+	if len(h.events) == ofClient {
+		h.events = slices.Delete(h.events, 0, 1)
 		e.count--
-		list = slices.Delete(list, 0, 1)
 	}
-	list = append(list, Event{now, what, text, 1})
-	if e.clients == nil {
-		e.clients = make(map[string][]Event)
+	h.events = append(h.events, Event{now, what, text, 1})
+	if e.count++; e.count > inAll {
+		e.forget(h)
 	}
-	e.clients[client] = list
-	e.count++
-	switch is := stranger(list); {
-	case is && !was:
-		if e.unknown++; e.unknown > strangers {
-			e.forget(client, stranger)
-		}
-	case was && !is:
-		e.unknown--
-	}
-	if e.count > inAll {
-		e.forget(client, func(list []Event) bool { return true })
+	if e.unknown.n > strangers {
+		e.drop(e.unknown.oldest)
 	}
 }
 
-// stranger reports whether all that is known are refusals.
-func stranger(list []Event) bool {
-	return len(list) > 0 && !slices.ContainsFunc(list, func(e Event) bool { return e.What != "refused" })
+// heard moves a client behind all others of its queue, and returns it. One that
+// was let in once stays known.
+func (e *Events) heard(client string, refused bool) *history {
+	h := e.clients[client]
+	if h == nil {
+		if e.clients == nil {
+			e.clients = make(map[string]*history)
+		}
+		h = &history{id: client, in: &e.unknown}
+		e.clients[client] = h
+	} else {
+		h.leave()
+	}
+	if !refused {
+		h.in = &e.known
+	}
+	h.older, h.newer = h.in.newest, nil
+	if h.older != nil {
+		h.older.newer = h
+	} else {
+		h.in.oldest = h
+	}
+	h.in.newest = h
+	h.in.n++
+	return h
 }
 
-// forget lets the client go that was silent longest, of those that which names;
-// never the one that was heard just now.
-func (e *Events) forget(now string, which func([]Event) bool) {
-	oldest := ""
-	var at time.Time
-	for id, list := range e.clients {
-		if last := list[len(list)-1].Time; id != now && which(list) && (at.IsZero() || last.Before(at)) {
-			oldest, at = id, last
-		}
+func (h *history) leave() {
+	if h.older != nil {
+		h.older.newer = h.newer
+	} else {
+		h.in.oldest = h.newer
 	}
-	if list := e.clients[oldest]; len(list) > 0 {
-		if stranger(list) {
-			e.unknown--
-		}
-		e.count -= len(list)
-		delete(e.clients, oldest)
+	if h.newer != nil {
+		h.newer.older = h.older
+	} else {
+		h.in.newest = h.older
 	}
+	h.in.n--
+}
+
+// forget lets the client go that was silent longest, never the one that was
+// heard just now.
+func (e *Events) forget(now *history) {
+	h := e.known.oldest
+	if u := e.unknown.oldest; h == nil || h == now || u != nil && u != now && u.last().Before(h.last()) {
+		h = u
+	}
+	if h != nil && h != now {
+		e.drop(h)
+	}
+}
+
+func (h *history) last() time.Time { return h.events[len(h.events)-1].Time }
+
+func (e *Events) drop(h *history) {
+	h.leave()
+	e.count -= len(h.events)
+	delete(e.clients, h.id)
 }

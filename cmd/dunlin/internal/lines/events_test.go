@@ -38,27 +38,67 @@ func TestEventsOfStrangersDriveOutNobody(t *testing.T) {
 			t.Errorf("%d clients are known", len(e.clients))
 		}
 		e.Add("guess 9999", "connected", "")
-		if e.unknown != strangers-1 {
-			t.Errorf("%d strangers, one of %d was let in", e.unknown, strangers)
+		if e.unknown.n != strangers-1 {
+			t.Errorf("%d strangers, one of %d was let in", e.unknown.n, strangers)
 		}
 	})
 }
 
-// What is counted is what is there, whatever happens.
+// The queues against a model that searches: what is counted is what is there,
+// and who was silent longest goes first.
 func TestEventsKeepTheirLimit(t *testing.T) {
 	var e Events
+	type client struct {
+		n    int // events
+		in   bool
+		last int
+	}
+	model := map[string]*client{}
+	oldest := func(now string, which func(*client) bool) {
+		id := ""
+		for i, c := range model {
+			if i != now && which(c) && (id == "" || c.last < model[id].last) {
+				id = i
+			}
+		}
+		delete(model, id)
+	}
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 50_000 {
-		e.Add(fmt.Sprint(random.IntN(700)), []string{"connected", "refused", "refused", "denied"}[random.IntN(4)], fmt.Sprint(random.IntN(9)))
+	for i := range 12_000 {
+		id, what := fmt.Sprint(random.IntN(700)), []string{"connected", "refused", "refused", "denied"}[random.IntN(4)]
+		e.Add(id, what, fmt.Sprint(i))
+		c := model[id]
+		if c == nil {
+			c = &client{}
+			model[id] = c
+		}
+		c.n, c.last = min(c.n+1, ofClient), i
+		c.in = c.in || what != "refused"
+		count, unknown := 0, 0
+		for _, c := range model {
+			count += c.n
+			if !c.in {
+				unknown++
+			}
+		}
+		if count > inAll {
+			oldest(id, func(*client) bool { return true })
+		}
+		if unknown > strangers {
+			oldest(id, func(c *client) bool { return !c.in })
+		}
 	}
 	count, unknown := 0, 0
-	for _, list := range e.clients {
-		count += len(list)
-		if stranger(list) {
+	for id, c := range model {
+		if len(e.Of(id)) != c.n {
+			t.Errorf("%d events of %s, want %d", len(e.Of(id)), id, c.n)
+		}
+		count += c.n
+		if !c.in {
 			unknown++
 		}
 	}
-	if count > inAll || count != e.count || unknown != e.unknown || count < inAll/2 {
-		t.Errorf("%d events and %d strangers, counted %d and %d", count, unknown, e.count, e.unknown)
+	if len(e.clients) != len(model) || e.known.n != len(model)-unknown || e.unknown.n != unknown || count != e.count || count < inAll/2 {
+		t.Errorf("%d clients, %d of them known, %d events; want %d, %d, %d", len(e.clients), e.known.n, e.count, len(model), len(model)-unknown, count)
 	}
 }
