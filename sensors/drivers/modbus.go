@@ -226,7 +226,10 @@ func (d *modbusUnit) ask(ctx context.Context, s modbus.Span) ([]uint16, error) {
 	words := d.words[:s.Count]
 	err := d.master.Read(ctx, byte(d.o.Unit), s.Table, s.Address, words)
 	if damaged(err) {
-		err = d.master.Read(ctx, byte(d.o.Unit), s.Table, s.Address, words)
+		again := d.master.Read(ctx, byte(d.o.Unit), s.Table, s.Address, words)
+		if again == nil || ctx.Err() == nil {
+			err = again // else it was the noise that took the time
+		}
 	}
 	return words, modbusFault(err)
 }

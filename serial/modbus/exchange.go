@@ -15,6 +15,7 @@ type line struct {
 	sent        [maxMBAP]byte
 	received    [2*maxADU + 64]byte // an echo, an answer, some noise
 	n           int                 // bytes in received
+	manners     [256]manner         // RTU: by unit
 }
 
 const (
@@ -46,6 +47,7 @@ func (m *Master) exchange(ctx context.Context, id byte, pdu []byte) ([]byte, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	asked := ctx
 	if at, ok := ctx.Deadline(); ok {
 		whole, cancel := context.WithDeadline(context.WithoutCancel(ctx), at)
 		defer cancel()
@@ -62,7 +64,10 @@ func (m *Master) exchange(ctx context.Context, id byte, pdu []byte) ([]byte, err
 			<-ended // or it would end the next request
 		}
 	}()
-	if err := m.quiet(ctx, conn); err != nil {
+	if err := m.quiet(ctx, conn, id, pdu[0]); err != nil {
+		return nil, err
+	}
+	if err := asked.Err(); err != nil {
 		return nil, err
 	}
 	frame := frameRTU(l.sent[:0], id, pdu)
@@ -149,12 +154,11 @@ func (m *Master) receive(ctx context.Context, conn Conn, deadline time.Time) (in
 
 // quiet waits until the line was silent for long enough, and throws away what
 // came in since the last answer.
-func (m *Master) quiet(ctx context.Context, conn Conn) error {
-	wait := time.Until(m.line.used.Add(m.gap))
+func (m *Master) quiet(ctx context.Context, conn Conn, id, function byte) error {
 	if !m.o.TCP {
-		return m.flushRTU(ctx, conn, wait)
+		return m.flushRTU(ctx, conn, id, function)
 	}
-	if err := sleep(ctx, wait); err != nil {
+	if err := sleep(ctx, time.Until(m.line.used.Add(m.gap))); err != nil {
 		return err
 	}
 	return m.flushTCP()

@@ -181,6 +181,7 @@ func (m *Master) once(ctx context.Context, id byte, pdu []byte, into []uint16) e
 		err = checkAnswer(pdu, answer)
 	}
 	if m.judge(id, pdu, err); err == nil {
+		m.line.answered(id)
 		words(answer, into)
 	}
 	return err

@@ -2,9 +2,7 @@ package modbus
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"time"
 )
 
 // An RTU frame is the unit's address, the PDU, and a CRC-16, low byte first
@@ -99,34 +97,6 @@ func (m *Master) findRTU(sent []byte) ([]byte, error) {
 		l.echo = absent
 	}
 	return answer, err
-}
-
-// flushRTU listens until the line was silent for m.gap, wait from now on, and
-// throws away what it hears.
-func (m *Master) flushRTU(ctx context.Context, conn Conn, wait time.Duration) error {
-	l := &m.line
-	if c, ok := conn.(interface {
-		Discard(received, written bool) error
-	}); ok && wait <= 0 {
-		l.n = 0
-		if err := c.Discard(true, false); err != nil {
-			return m.failed(err)
-		}
-		return nil
-	}
-	end := time.Now().Add(max(wait, time.Millisecond))
-	for giveUp := end.Add(m.o.Timeout); ; {
-		l.n = 0
-		switch _, err := m.receive(ctx, conn, end); {
-		case expired(err):
-			return nil
-		case err != nil:
-			return err
-		}
-		if end = l.used.Add(m.gap); end.After(giveUp) {
-			return &detailed{ErrGarbage, "the line is never silent"}
-		}
-	}
 }
 
 // diagnose says why there is no answer to the frame sent in what was received
