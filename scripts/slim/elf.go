@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"debug/elf"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // program is a statically linked little-endian ELF file of the Go linker.
@@ -27,6 +30,9 @@ const (
 	moduleTypelinks = 45 // typelinks, itablinks: slices
 )
 
+// release is the Go whose layout, and readers of it, are known here.
+const release = "go1.26"
+
 // tail are the sections that follow the table of functions in its segment.
 var tail = []string{".typelink", ".itablink"}
 
@@ -34,6 +40,9 @@ func open(file []byte) (*program, error) {
 	f, err := elf.NewFile(bytes.NewReader(file))
 	if err != nil {
 		return nil, err
+	}
+	if info, err := buildinfo.Read(bytes.NewReader(file)); err != nil || info.GoVersion != release && !strings.HasPrefix(info.GoVersion, release+".") {
+		return nil, fmt.Errorf("not a program of %s: %w", release, errLayout)
 	}
 	if f.ByteOrder != order || f.Type != elf.ET_EXEC {
 		return nil, errors.New("not a static little-endian program")
@@ -52,16 +61,17 @@ func open(file []byte) (*program, error) {
 	if len(p.module) < (moduleTypelinks+6)*p.word {
 		return nil, errLayout
 	}
-	if p.table, err = parse(p.section(".gopclntab"), int(p.get(moduleGofunc)-s.Addr)); err != nil {
+	if p.table, err = parse(p.section(".gopclntab"), int(p.get(moduleGofunc)-s.Addr), int(p.get(moduleFind)-s.Addr)); err != nil {
 		return nil, err
 	}
 	links, itabs := f.Section(".typelink"), f.Section(".itablink")
 	known := map[int]uint64{
-		modulePclntab: s.Addr, moduleEnd: s.Addr + s.Size, moduleParts + 12: s.Addr + uint64(p.table.start), moduleText: f.Section(".text").Addr,
+		modulePclntab: s.Addr, moduleEnd: s.Addr + s.Size, moduleText: f.Section(".text").Addr,
+		moduleParts + 15: s.Addr + uint64(p.table.start), moduleParts + 16: uint64(p.table.funcs) + 1,
 		moduleTypelinks: links.Addr, moduleTypelinks + 1: links.Size / 4, moduleTypelinks + 3: itabs.Addr, moduleTypelinks + 4: itabs.Size / uint64(p.word),
 	}
-	if at := p.get(moduleFind); at < p.get(moduleGofunc) || at >= s.Addr+s.Size {
-		return nil, fmt.Errorf("the index of functions is not behind their data: %w", errLayout)
+	for i := range 5 {
+		known[moduleParts+3*i] = s.Addr + word(p.table.head[8+(3+i)*p.word:], p.word)
 	}
 	for i, want := range known {
 		if got := p.get(i); got != want {
@@ -97,13 +107,10 @@ func putWord(b []byte, size int, v uint64) {
 	}
 }
 
-// slim returns the program without lines.
+// slim returns the program without what only a stack trace reads.
 func (p *program) slim() ([]byte, error) {
 	s, err := p.table.slim()
 	if err != nil {
-		return nil, err
-	}
-	if err := p.table.same(s); err != nil {
 		return nil, err
 	}
 	whole, at := s.bytes()
@@ -112,10 +119,10 @@ func (p *program) slim() ([]byte, error) {
 		p.slice(moduleParts+3*i, base+uint64(at[i]), uint64(size))
 	}
 	p.set(moduleParts+15, base+uint64(at[4])) // ftab: as many as before
-	data := p.get(moduleGofunc)
-	p.set(moduleFind, p.get(moduleFind)-data+base+uint64(at[5]))
 	p.set(moduleGofunc, base+uint64(at[5]))
+	p.set(moduleFind, base+uint64(at[6]))
 	p.set(moduleEnd, base+uint64(len(whole)))
+	size := uint64(len(whole))
 	moved := map[string]uint64{".gopclntab": base}
 	for i, name := range tail {
 		for len(whole)%p.word != 0 {
@@ -125,11 +132,55 @@ func (p *program) slim() ([]byte, error) {
 		p.set(moduleTypelinks+3*i, moved[name])
 		whole = append(whole, p.section(name)...)
 	}
-	end := p.elf.Section(tail[len(tail)-1])
+	first, end := p.elf.Section(".gopclntab"), p.elf.Section(tail[len(tail)-1])
+	for _, s := range p.elf.Sections { // without an address, on MIPS, where there was room
+		if s.Flags&elf.SHF_ALLOC == 0 && s.Type != elf.SHT_NULL && s.Offset >= first.Offset && s.Offset < end.Offset+end.FileSize {
+			moved[s.Name] = base + uint64(len(whole))
+			whole = append(whole, p.section(s.Name)...)
+		}
+	}
 	if base+uint64(len(whole)) > end.Addr+end.Size {
 		return nil, errors.New("it would become larger")
 	}
-	return p.replace(whole, moved, uint64(at[5]+len(s.data)))
+	out, err := p.replace(whole, moved, size)
+	if err != nil {
+		return nil, err
+	}
+	return out, p.verify(out)
+}
+
+// verify reads what was written as a program: its table says the same, and all
+// else is as it was, at the same address.
+func (p *program) verify(out []byte) error {
+	q, err := open(out)
+	if err != nil {
+		return fmt.Errorf("what was written: %w", err)
+	}
+	if err := p.table.same(q.table); err != nil {
+		return err
+	}
+	if len(q.elf.Sections) != len(p.elf.Sections) || q.elf.Entry != p.elf.Entry {
+		return errors.New("what was written has other sections")
+	}
+	for i, s := range p.elf.Sections {
+		r := q.elf.Sections[i]
+		if s.Name == ".gopclntab" || s.Type == elf.SHT_NULL {
+			continue
+		}
+		var same bool
+		if s.Type == elf.SHT_NOBITS {
+			same = s.Size == r.Size
+		} else {
+			same = bytes.Equal(p.file[s.Offset:s.Offset+s.FileSize], out[r.Offset:r.Offset+r.FileSize])
+		}
+		loaded := s.Flags&elf.SHF_ALLOC == 0 || s.Type == elf.SHT_NOBITS || slices.ContainsFunc(q.elf.Progs, func(l *elf.Prog) bool {
+			return l.Type == elf.PT_LOAD && r.Offset-l.Off == r.Addr-l.Vaddr && r.Offset >= l.Off && r.Offset+r.FileSize <= l.Off+l.Filesz
+		})
+		if !same || !loaded || s.Name != r.Name || s.Addr != r.Addr && !slices.Contains(tail, s.Name) {
+			return fmt.Errorf("section %s is not the same", s.Name)
+		}
+	}
+	return nil
 }
 
 // slice sets a slice without room to grow.
@@ -181,10 +232,14 @@ func (p *program) replace(whole []byte, moved map[string]uint64, table uint64) (
 			at -= cut
 		}
 		addr, ok := moved[s.Name]
-		if !ok {
-			addr = s.Addr
-		} else if at = from + addr - first.Addr; s.Name == ".gopclntab" {
+		if ok {
+			at = from + addr - first.Addr
+		}
+		if s.Name == ".gopclntab" {
 			size = table
+		}
+		if !ok || s.Flags&elf.SHF_ALLOC == 0 {
+			addr = s.Addr
 		}
 		h.section(i, addr, at, size)
 	}

@@ -3,9 +3,9 @@ package main
 import (
 	"bufio"
 	"debug/gosym"
-	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +16,7 @@ type tracer struct {
 	text    uint64
 	source  *gosym.Table
 	records map[string][]int // of the functions with a name
+	fault   uint64           // address of the instruction that a signal came of
 }
 
 // lines copies a stack trace and puts file and line in the place of each
@@ -27,17 +28,20 @@ func (p *program) lines(in io.Reader, out io.Writer) error {
 	}
 	t := &tracer{p: p, text: p.get(moduleText), source: source, records: map[string][]int{}}
 	for i := range p.table.funcs {
-		r, err := p.table.record(i)
+		f, err := p.table.function(i)
 		if err != nil {
 			return err
 		}
-		name := short(p.table.name(r[recordName:]))
+		name := short(p.table.name(f.head[recordName:]))
 		t.records[name] = append(t.records[name], i)
 	}
 	var frames []string // names and their places, from an inlined call to the function that it is in
 	w := bufio.NewWriter(out)
 	for scanner := bufio.NewScanner(in); scanner.Scan(); {
 		line := scanner.Text()
+		if _, pc, ok := strings.Cut(line, " pc=0x"); ok && strings.HasPrefix(line, "[signal ") {
+			t.fault, _ = strconv.ParseUint(strings.TrimSuffix(pc, "]"), 16, 64)
+		}
 		switch {
 		case strings.HasPrefix(line, "\t?:0 +0x"):
 			for _, line := range t.places(append(frames, line)) {
@@ -66,80 +70,115 @@ func called(line string) string {
 		name, _, _ := strings.Cut(rest, " in goroutine ")
 		return name
 	}
-	if i := strings.LastIndexByte(line, '('); i > 0 && line[0] != '\t' {
-		return line[:i]
+	i := strings.LastIndexByte(line, '(')
+	if i <= 0 || line[0] == '\t' {
+		return ""
 	}
-	return ""
+	if line[:i] == "panic" {
+		return "runtime.gopanic"
+	}
+	return line[:i]
 }
 
 // places fills in the places of frames, whose last names its offset in the
-// function.
+// function, and puts the calls in that were inlined there.
 func (t *tracer) places(frames []string) []string {
 	if len(frames) < 2 {
 		return frames
 	}
-	offset, _, _ := strings.Cut(strings.TrimPrefix(frames[len(frames)-1], "\t?:0 +0x"), " ")
+	own := frames[len(frames)-2:]
+	offset, _, _ := strings.Cut(strings.TrimPrefix(own[1], "\t?:0 +0x"), " ")
 	n, err := strconv.ParseUint(offset, 16, 32)
 	if err != nil {
 		return frames
 	}
-	var found [][]string
-	for _, i := range t.records[called(frames[len(frames)-2])] {
-		if chain := t.chain(i, uint32(n)-1); len(chain) == len(frames)/2 {
+	all := strings.Contains(own[1], " fp=0x") // the runtime's functions too
+	var found [][]frame
+	for _, i := range t.records[called(own[0])] {
+		if chain := t.chain(i, uint32(n)); len(chain) > 0 {
 			found = append(found, chain)
 		}
 	}
-	for i := 1; i < len(frames) && len(found) > 0; i += 2 {
-		var names []string
-		for _, chain := range found {
-			names = append(names, chain[i/2])
-		}
-		frames[i] = strings.Replace(frames[i], "?:0", strings.Join(names, " or "), 1)
+	if len(found) == 0 {
+		return frames
 	}
-	return frames
+	if strings.HasPrefix(own[0], "created by ") { // the function and the innermost place
+		return append(frames[:len(frames)-1], strings.Replace(own[1], "?:0", join(found, func(chain []frame) string { return chain[0].place }), 1))
+	}
+	frames = frames[:0:0]
+	if !slices.ContainsFunc(found, func(chain []frame) bool { return !slices.EqualFunc(chain, found[0], frame.named) }) {
+		for i, call := range found[0][:len(found[0])-1] {
+			if call.shown || all {
+				frames = append(frames, call.name+"(...)", "\t"+join(found, func(chain []frame) string { return chain[i].place }))
+			}
+		}
+	}
+	last := join(found, func(chain []frame) string { return chain[len(chain)-1].place })
+	return append(frames, own[0], strings.Replace(own[1], "?:0", last, 1))
 }
 
-// chain are the places of an offset in a function: of the innermost call that
-// was inlined there first, of the function itself last.
-func (t *tracer) chain(i int, offset uint32) (places []string) {
-	r, err := t.p.table.record(i)
+// join names the places that functions with one name have.
+func join(found [][]frame, place func(chain []frame) string) string {
+	var places []string
+	for _, chain := range found {
+		if p := place(chain); !slices.Contains(places, p) {
+			places = append(places, p)
+		}
+	}
+	return strings.Join(places, " or ")
+}
+
+// frame is a call in a trace.
+type frame struct {
+	name, place string
+	shown       bool
+}
+
+func (f frame) named(g frame) bool { return f.name == g.name && f.shown == g.shown }
+
+// chain are the places of an offset in a function, which a call returns to: of
+// the innermost call that was inlined there first, of the function itself last.
+func (t *tracer) chain(i int, offset uint32) (chain []frame) {
+	tb := t.p.table
+	f, err := tb.function(i)
 	if err != nil {
 		return nil
 	}
-	entry := t.text + uint64(order.Uint32(t.p.table.records[8*i:]))
+	spans, err := tb.inlined(f)
+	if err != nil {
+		return nil
+	}
+	entry := t.text + uint64(order.Uint32(tb.records[8*i:]))
+	if entry+uint64(offset) != t.fault {
+		offset--
+	}
 	for {
-		file, line, f := t.source.PCToLine(entry + uint64(offset))
-		if f == nil || f.Entry != entry {
+		file, line, source := t.source.PCToLine(entry + uint64(offset))
+		if source == nil || source.Entry != entry || len(chain) > len(spans) {
 			return nil
 		}
-		places = append(places, fmt.Sprintf("%s:%d", file, line))
-		call := t.p.call(r, offset)
-		if call == nil {
-			return places
+		call := at(spans, offset)
+		name := short(tb.innermost(f, call))
+		chain = append(chain, frame{name, fmt.Sprintf("%s:%d", file, line), exported(name)})
+		if call < 0 {
+			return chain
 		}
-		offset = order.Uint32(call[callParent:])
+		inlined := tb.data[int(f.list(listInlined))+call*callSize:]
+		if inlined[callFuncID] == wrapper {
+			chain[len(chain)-1].shown = false
+		}
+		offset = order.Uint32(inlined[callParent:])
 	}
 }
 
-// call is the inlined call that an offset in a function is in, nil in none.
-func (p *program) call(record []byte, offset uint32) []byte {
-	list, values := p.table.inlined(record)
-	quantum := uint64(p.table.head[6]) // of a program counter
-	var end uint64
-	for value := -1; ; {
-		change, n := binary.Uvarint(values)
-		count, m := binary.Uvarint(values[max(n, 0):])
-		if n <= 0 || m <= 0 {
-			return nil
-		}
-		values = values[n+m:]
-		value += int(change>>1) ^ -int(change&1)
-		if end += count * quantum; uint64(offset) >= end {
-			continue
-		}
-		if at := list + value*callSize; value >= 0 && at+callSize <= len(p.table.data) {
-			return p.table.data[at : at+callSize]
-		}
-		return nil
+// exported tells whether a trace shows a function: of the runtime's only those
+// that others may call.
+func exported(name string) bool {
+	rest, ok := strings.CutPrefix(name, "runtime.")
+	if !ok {
+		return true
 	}
+	kind, method, ok := strings.Cut(strings.TrimPrefix(rest, "(*"), ".")
+	upper := func(s string) bool { return s != "" && 'A' <= s[0] && s[0] <= 'Z' }
+	return upper(kind) && (!ok || upper(method))
 }

@@ -11,28 +11,6 @@ import (
 // magic is what a table of Go 1.20 and later begins with (abi.Go120PCLnTabMagic).
 const magic = 0xfffffff1
 
-// Offsets in a record of a function (runtime._func).
-const (
-	recordName  = 4
-	recordPCSP  = 16
-	recordFile  = 20
-	recordLine  = 24
-	recordNPC   = 28
-	recordUnit  = 32
-	recordNFunc = 43
-	recordSize  = 44
-)
-
-// Numbers of a function's tables and lists (internal/abi), and the layout of an
-// inlined call (runtime.inlinedCall).
-const (
-	tableInlined = 2 // PCDATA_InlTreeIndex
-	listInlined  = 3 // FUNCDATA_InlTree
-	callName     = 4
-	callParent   = 8 // offset of the call in the function
-	callSize     = 16
-)
-
 var order = binary.LittleEndian
 
 // table is a .gopclntab in its parts.
@@ -44,17 +22,18 @@ type table struct {
 	units   []byte // of 4 bytes, offsets in files
 	files   []byte
 	tables  []byte // values by program counter
-	records []byte // an index of (entry, offset), then the records
+	records []byte // an index of (entry, offset), the end of the text, then the records
 	data    []byte // stack maps and lists of inlined calls
+	find    []byte // the index of functions by address
 	start   int    // of the records, in the section
 }
 
 // errLayout is what a program that another Go has linked gets.
 var errLayout = errors.New("the table of functions is not laid out as Go 1.26 does it")
 
-// parse splits the section, whose data begin at an offset.
-func parse(b []byte, data int) (*table, error) {
-	if len(b) < 72 || data < 72 || data > len(b) || order.Uint32(b) != magic || b[7] != 4 && b[7] != 8 {
+// parse splits the section, whose data and index begin at an offset.
+func parse(b []byte, data, find int) (*table, error) {
+	if len(b) < 72 || data < 72 || find < data || find > len(b) || order.Uint32(b) != magic || b[7] != 4 && b[7] != 8 {
 		return nil, errLayout
 	}
 	t := &table{word: int(b[7])}
@@ -66,23 +45,26 @@ func parse(b []byte, data int) (*table, error) {
 			return nil, errLayout
 		}
 	}
-	if ends[4]+8*t.funcs+4 > data {
+	if t.funcs < 0 || t.funcs > len(b) || ends[4]+t.index() > data {
 		return nil, errLayout
 	}
-	t.head = b[:ends[0]]
+	t.head = b[:8+8*t.word]
 	t.names, t.units, t.files = b[ends[0]:ends[1]], b[ends[1]:ends[2]], b[ends[2]:ends[3]]
 	t.tables, t.records, t.start = b[ends[3]:ends[4]], b[ends[4]:data], ends[4]
-	t.data = b[data:]
+	t.data, t.find = b[data:find], b[find:]
 	return t, nil
 }
+
+// index is the size of what is before the records.
+func (t *table) index() int { return 8*t.funcs + 4 }
 
 // alignment is that of the parts.
 const alignment = 32
 
-// bytes joins the parts and tells where each begins, data last.
-func (t *table) bytes() (out []byte, at [6]int) {
-	out = bytes.Clone(t.head[:8+8*t.word])
-	for i, part := range [6][]byte{t.names, t.units, t.files, t.tables, t.records, t.data} {
+// bytes joins the parts and tells where each begins, the index last.
+func (t *table) bytes() (out []byte, at [7]int) {
+	out = bytes.Clone(t.head)
+	for i, part := range [7][]byte{t.names, t.units, t.files, t.tables, t.records, t.data, t.find} {
 		out = append(out, make([]byte, -len(out)&(alignment-1))...)
 		at[i] = len(out)
 		if i < 5 {
@@ -93,20 +75,6 @@ func (t *table) bytes() (out []byte, at [6]int) {
 	return out, at
 }
 
-// record is the i-th function's.
-func (t *table) record(i int) ([]byte, error) {
-	at := int(order.Uint32(t.records[8*i+4:]))
-	if at+recordSize > len(t.records) {
-		return nil, errLayout
-	}
-	r := t.records[at:]
-	size := recordSize + 4*int(order.Uint32(r[recordNPC:])) + 4*int(r[recordNFunc])
-	if size > len(r) {
-		return nil, errLayout
-	}
-	return r[:size], nil
-}
-
 // name is what the offset at the start of b is of.
 func (t *table) name(b []byte) string {
 	at := int(order.Uint32(b))
@@ -115,16 +83,6 @@ func (t *table) name(b []byte) string {
 	}
 	text, _, _ := bytes.Cut(t.names[at:], []byte{0})
 	return string(text)
-}
-
-// kept are the places in a record with the offsets of tables that the runtime
-// works with: stack sizes, then pcdata.
-func kept(record []byte) []int {
-	places := []int{recordPCSP}
-	for i := range int(order.Uint32(record[recordNPC:])) {
-		places = append(places, recordSize+4*i)
-	}
-	return places
 }
 
 // values is one table: pairs of a change of the value and one of the counter,
@@ -149,6 +107,40 @@ func (t *table) values(at int) ([]byte, error) {
 	return nil, errLayout
 }
 
+// span is a value, from where the one before it ends to the offset in the
+// function where it ends.
+type span struct {
+	value int
+	end   uint32
+}
+
+// spans reads values. A function without any has the value -1 all through.
+func (t *table) spans(values []byte) (spans []span) {
+	quantum := uint64(t.head[6]) // of a program counter
+	value, end := -1, uint64(0)
+	for {
+		change, n := binary.Uvarint(values)
+		count, m := binary.Uvarint(values[max(n, 0):])
+		if n <= 0 || m <= 0 {
+			return append(spans, span{-1, ^uint32(0)})
+		}
+		values = values[n+m:]
+		value += int(change>>1) ^ -int(change&1)
+		end += count * quantum
+		spans = append(spans, span{value, uint32(end)})
+	}
+}
+
+// at is the value at an offset.
+func at(spans []span, offset uint32) int {
+	for _, s := range spans {
+		if offset < s.end {
+			return s.value
+		}
+	}
+	return -1
+}
+
 // pool collects values that are found again by what they are.
 type pool struct {
 	all []byte
@@ -165,85 +157,54 @@ func (p *pool) put(value []byte) uint32 {
 	return uint32(at)
 }
 
-// slim leaves lines, files and units out, and shortens names.
+// slim leaves out what only a stack trace reads, and shortens names.
 func (t *table) slim() (*table, error) {
 	names, tables := pool{[]byte{0}, map[string]int{}}, pool{[]byte{0}, map[string]int{}}
-	name := func(at []byte) { order.PutUint32(at, names.put(append([]byte(short(t.name(at))), 0))) }
-	s := &table{head: t.head, word: t.word, funcs: t.funcs, files: []byte{0}, records: bytes.Clone(t.records), data: bytes.Clone(t.data)}
-	renamed := map[int]bool{} // functions can have their inlined calls in common
-	for i := range t.funcs {
-		r, err := s.record(i)
+	put := func(at []byte) { order.PutUint32(at, names.put(append([]byte(short(t.name(at))), 0))) }
+	funcs := make([]function, t.funcs)
+	renamed := bytes.Clone(t.data)
+	for i := range funcs {
+		f, err := t.function(i)
 		if err != nil {
 			return nil, err
 		}
-		calls, err := t.calls(r)
+		calls, err := t.calls(f)
 		if err != nil {
 			return nil, err
 		}
-		for _, call := range calls {
-			if !renamed[call] {
-				renamed[call] = true
-				name(s.data[call+callName:])
+		if f = f.slim(t.preempted(f, calls)); f.list(listInlined) != none {
+			for _, call := range calls { // in more than one function, it may be
+				copy(renamed[call+callName:call+callName+4], t.data[call+callName:])
+				put(renamed[call+callName:])
 			}
 		}
-		name(r[recordName:])
-		for _, place := range kept(r) {
-			if from := int(order.Uint32(r[place:])); from != 0 {
-				values, err := t.values(from)
-				if err != nil {
-					return nil, err
-				}
-				order.PutUint32(r[place:], tables.put(values))
+		put(f.head[recordName:])
+		for _, from := range f.offsets() {
+			if *from == 0 {
+				continue
 			}
+			values, err := t.values(int(*from))
+			if err != nil {
+				return nil, err
+			}
+			*from = tables.put(values)
 		}
-		for _, place := range []int{recordFile, recordLine, recordUnit} {
-			order.PutUint32(r[place:], 0)
-		}
+		funcs[i] = f
 	}
-	s.names, s.tables = names.all, tables.all
+	data, moved := t.compact(renamed, funcs)
+	s := &table{head: t.head, word: t.word, funcs: t.funcs, names: names.all, files: []byte{0}, tables: tables.all, data: data, find: t.find}
+	s.records = bytes.Clone(t.records[:t.index()])
+	for i, f := range funcs {
+		for j, from := range f.lists {
+			if from != none {
+				f.lists[j] = moved[from]
+			}
+		}
+		s.records = append(s.records, make([]byte, -len(s.records)&(t.word-1))...)
+		order.PutUint32(s.records[8*i+4:], uint32(len(s.records)))
+		s.records = f.append(s.records)
+	}
 	return s, nil
-}
-
-// inlined is where in the data a function's list of inlined calls is, and the
-// table of which of them a program counter is in. Without any the table is nil.
-func (t *table) inlined(record []byte) (list int, values []byte) {
-	tables, lists := int(order.Uint32(record[recordNPC:])), int(record[recordNFunc])
-	if tables <= tableInlined || lists <= listInlined {
-		return 0, nil
-	}
-	from := int(order.Uint32(record[recordSize+4*tableInlined:]))
-	at := order.Uint32(record[recordSize+4*tables+4*listInlined:])
-	if from == 0 || at == ^uint32(0) {
-		return 0, nil
-	}
-	values, err := t.values(from)
-	if err != nil {
-		return 0, nil
-	}
-	return int(at), values
-}
-
-// calls are where in the data the inlined calls are that a function's program
-// counters lead to.
-func (t *table) calls(record []byte) (calls []int, err error) {
-	list, values := t.inlined(record)
-	for value := -1; ; {
-		change, n := binary.Uvarint(values)
-		_, m := binary.Uvarint(values[max(n, 0):])
-		if n <= 0 || m <= 0 {
-			return calls, nil
-		}
-		values = values[n+m:]
-		value += int(change>>1) ^ -int(change&1)
-		if value < 0 {
-			continue
-		}
-		at := list + value*callSize
-		if at+callSize > len(t.data) {
-			return nil, errLayout
-		}
-		calls = append(calls, at)
-	}
 }
 
 // short is a function's name as a slim program has it. The runtime itself
@@ -261,49 +222,78 @@ func short(name string) string {
 
 // same compares what the runtime works with in both tables.
 func (t *table) same(s *table) error {
-	data := bytes.Clone(t.data)
-	for i := range t.funcs {
-		a, err := t.record(i)
-		if err != nil {
-			return err
-		}
-		b, err := s.record(i)
-		if err != nil {
-			return err
-		}
-		if len(a) != len(b) || short(t.name(a[recordName:])) != s.name(b[recordName:]) || !bytes.Equal(t.records[8*i:8*i+8], s.records[8*i:8*i+8]) {
-			return fmt.Errorf("function %d, %s, is not the same", i, t.name(a[recordName:]))
-		}
-		for _, place := range kept(a) {
-			x, y := int(order.Uint32(a[place:])), int(order.Uint32(b[place:]))
-			if x == 0 && y == 0 {
-				continue
-			}
-			before, _ := t.values(x)
-			after, _ := s.values(y)
-			if x == 0 || y == 0 || before == nil || !bytes.Equal(before, after) {
-				return fmt.Errorf("a table of function %d, %s, is not the same", i, t.name(a[recordName:]))
-			}
-		}
-		lists := recordSize + 4*int(order.Uint32(a[recordNPC:]))
-		for _, span := range [][2]int{{0, 4}, {8, 16}, {28, 32}, {36, 44}, {lists, len(a)}} { // all else
-			if !bytes.Equal(a[span[0]:span[1]], b[span[0]:span[1]]) {
-				return fmt.Errorf("the record of function %d, %s, is not the same", i, t.name(a[recordName:]))
-			}
-		}
-		calls, err := t.calls(a)
-		if err != nil {
-			return err
-		}
-		for _, call := range calls {
-			if was, is := t.data[call:call+callSize], s.data[call:call+callSize]; short(t.name(was[callName:])) != s.name(is[callName:]) {
-				return fmt.Errorf("a call inlined in function %d, %s, is not the same", i, t.name(a[recordName:]))
-			}
-			copy(data[call+callName:call+callName+4], s.data[call+callName:])
-		}
+	if t.funcs != s.funcs || t.word != s.word || !bytes.Equal(t.head[:8+t.word], s.head[:8+s.word]) || !bytes.Equal(t.find, s.find) {
+		return errors.New("the index of functions is not the same")
 	}
-	if !bytes.Equal(data, s.data) {
-		return errors.New("the data of functions are not the same")
+	if end := 8 * t.funcs; !bytes.Equal(t.records[end:end+4], s.records[end:end+4]) {
+		return errors.New("the text ends elsewhere")
+	}
+	sizes := t.sizes()
+	for i := range t.funcs {
+		a, err := t.function(i)
+		if err != nil {
+			return err
+		}
+		b, err := s.function(i)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(t.records[8*i:8*i+4], s.records[8*i:8*i+4]) {
+			return fmt.Errorf("function %d, %s, begins elsewhere", i, t.name(a.head[recordName:]))
+		}
+		if what := t.differs(s, a, b, sizes); what != "" {
+			return fmt.Errorf("%s of function %d, %s, is not the same", what, i, t.name(a.head[recordName:]))
+		}
 	}
 	return nil
+}
+
+// differs is what of a function is not the same in s, "" when all is.
+func (t *table) differs(s *table, a, b function, sizes map[uint32]int) string {
+	if name := t.name(a.head[recordName:]); short(name) != s.name(b.head[recordName:]) || refused(name) != refused(short(name)) {
+		return "the name"
+	}
+	for _, span := range [][2]int{{0, 4}, {8, 16}, {36, 43}} { // what is neither name, nor offset, nor count
+		if !bytes.Equal(a.head[span[0]:span[1]], b.head[span[0]:span[1]]) {
+			return "the record"
+		}
+	}
+	x, y := a.offsets(), b.offsets()
+	for i := range max(len(x), len(y)) {
+		before, after := uint32(0), uint32(0)
+		if i < len(x) {
+			before = *x[i]
+		}
+		if i < len(y) {
+			after = *y[i]
+		}
+		if dropped := i == 1+tableInlined || i == 1+tableLive; before == 0 && after == 0 || dropped && after == 0 {
+			continue
+		}
+		was, _ := t.values(int(before))
+		is, _ := s.values(int(after))
+		if before == 0 || after == 0 || was == nil || !bytes.Equal(was, is) {
+			return fmt.Sprintf("table %d", i-1)
+		}
+	}
+	for i := range max(len(a.lists), len(b.lists)) {
+		before, after := a.list(i), b.list(i)
+		if i == listInlined || before == none && after == none || (i == listArguments || i == listLive) && after == none {
+			continue
+		}
+		if before == none || after == none {
+			return fmt.Sprintf("list %d", i)
+		}
+		size, align := sizes[before], 4
+		switch i {
+		case listObjects:
+			align = t.word
+		case listDefers:
+			align = 1
+		}
+		if int(after)%align != 0 || int(after)+size > len(s.data) || !bytes.Equal(t.data[before:int(before)+size], s.data[after:int(after)+size]) {
+			return fmt.Sprintf("list %d", i)
+		}
+	}
+	return t.callsDiffer(s, a, b)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -54,12 +55,67 @@ func caught(f func()) (err error) {
 
 func (l *list[T]) third() T { return l.next.next.value }
 
+// saves may recover when it is deferred, not when what is deferred calls it:
+// the runtime counts functions, inlined ones too, between it and the panic.
+//
+//go:noinline
+func saves() {
+	if r := recover(); r != nil {
+		fmt.Println("saved", r)
+	}
+}
+
+type saver struct{ n int }
+
+func (s saver) Close() error { saves(); return nil }
+
+type embeds struct{ saver }
+
+type closer interface{ Close() error }
+
+func indirect(n int) { saves() }
+
+func deferred() {
+	fmt.Println(caught(func() { defer saves(); panic("in a function") }))
+	fmt.Println(caught(func() { var c closer = &embeds{}; defer c.Close(); panic("in a method") }))
+	fmt.Println(caught(func() { defer indirect(len(os.Args)); panic("below a wrapper") }))
+	fmt.Println(caught(func() { defer func() { indirect(0) }(); panic("below a literal") }))
+	fmt.Println(caught(func() { defer recover(); panic("without a function") }))
+}
+
+// reflected calls functions that are inlined and that the runtime does not
+// interrupt, while collections want to.
+func reflected(stop chan bool) {
+	v := reflect.ValueOf(&list[string]{value: "x"}).Elem()
+	for {
+		for range 1000 {
+			if v.Field(0).Len() != 1 || !v.Field(1).IsNil() || v.Kind() != reflect.Struct {
+				panic("reflect")
+			}
+		}
+		select {
+		case <-stop:
+			return
+		default:
+		}
+	}
+}
+
 func caller() string {
 	pc, _, _, _ := runtime.Caller(1)
 	return runtime.FuncForPC(pc).Name()
 }
 
 func main() {
+	if len(os.Args) == 1 {
+		works()
+		return
+	}
+	go func() { fmt.Println((&list[string]{}).third()) }()
+	select {}
+}
+
+func works() {
 	var wait sync.WaitGroup
 	for i := range 8 {
 		wait.Go(func() { fmt.Fprint(devNull{}, deep(300+i, &list[string]{"node x", nil})) })
@@ -76,6 +132,7 @@ func main() {
 			}
 		}
 	})
+	wait.Go(func() { reflected(stop) })
 	for range 20 {
 		runtime.GC()
 		time.Sleep(time.Millisecond)
@@ -85,15 +142,8 @@ func main() {
 	fmt.Println(caught(func() { divide(1, len(os.Args)-len(os.Args)) }))
 	fmt.Println(caught(func() { (&list[int]{}).third() }))
 	fmt.Println(errors.Is(caught(func() { panic(os.ErrExist) }), os.ErrExist), caller())
+	deferred()
 	fmt.Println(strings.Contains(string(debug.Stack()), "main.main()"))
-	if len(os.Args) > 1 {
-		done := make(chan bool)
-		go func() {
-			defer close(done)
-			fmt.Println((&list[string]{}).third())
-		}()
-		<-done
-	}
 }
 
 type devNull struct{}
