@@ -70,9 +70,12 @@ func (r *Router) place(m *mqtt.Message) {
 	before := r.retained.Nodes()
 	old, had := r.retained.Set(m.Topic, m)
 	r.retainedBytes += int64(m.Size())
+	if !m.Hold() { // sessions have it, and paid until now
+		r.limits.Memory.Add(memory.Messages, -m.Footprint())
+	}
 	more := (r.retained.Nodes()-before)*nodeSize + m.Footprint()
 	if had {
-		r.retainedBytes -= int64(old.Size())
+		r.letGo(old)
 		more -= old.Footprint()
 	} else {
 		more += entrySize
@@ -90,8 +93,17 @@ func (r *Router) Restore(m *mqtt.Message) {
 func (r *Router) forget(m *mqtt.Message) {
 	before := r.retained.Nodes()
 	r.retained.Delete(m.Topic)
-	r.retainedBytes -= int64(m.Size())
+	r.letGo(m)
 	r.limits.Memory.Add(memory.Retained, (r.retained.Nodes()-before)*nodeSize-m.Footprint()-entrySize)
+}
+
+// letGo takes m off the books. Sessions that still have it pay from now on: it
+// is counted once.
+func (r *Router) letGo(m *mqtt.Message) {
+	r.retainedBytes -= int64(m.Size())
+	if !m.Release() {
+		r.limits.Memory.Add(memory.Messages, m.Footprint())
+	}
 }
 
 // dropExpired makes room when a limit is reached; until then an expired

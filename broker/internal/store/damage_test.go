@@ -1,6 +1,8 @@
 package store
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -147,5 +149,70 @@ func TestDamagedSpillIsKept(t *testing.T) {
 	left := d.Files()
 	if _, there := left[name]; there || !slices.Equal(left[name+".bad"], bad) {
 		t.Errorf("the file is not kept, or not as it was")
+	}
+}
+
+// Harm to several pages of a checkpoint costs what is on them. A backlog on disk
+// goes only with both places that name its files.
+func TestCheckpointWithoutItsEnd(t *testing.T) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const messages, values = 160, 30
+	for n := range uint64(values) {
+		m := &mqtt.Message{Topic: "r/" + string(rune('a'+n)), QoS: 1, Payload: body(n, 1000), Retain: true}
+		s.Append(Record{Kind: RetainedSet, Message: m})
+	}
+	for n := range uint64(messages) {
+		m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(n+1, 1000)}
+		s.Append(Record{Kind: MessageQueued, Message: m, Destinations: []Destination{{Name: "\x00q", Number: n + 1, QoS: 1}}})
+	}
+	s.beside() // as Run does
+	if err := s.j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	name := "checkpoint-0000000000000001"
+	whole := d.Files()[name]
+	pages := len(whole) / pageSize
+	naming := regexp.MustCompile(`(?s)h.{8}\x02\x00q`)
+	var named []int // pages with a record of kind 104 about \x00q
+	for at := range pages {
+		if naming.Match(whole[at*pageSize:][:pageSize]) {
+			named = append(named, at)
+		}
+	}
+	if len(named) != 2 || named[1] != pages-1 {
+		t.Fatalf("of %d pages, %v name files", pages, named)
+	}
+	for from := range pages {
+		for to := from + 1; to <= pages; to++ {
+			if n := to - from; n != 1 && n != 5 && to != pages && os.Getenv("CRASH_STATES") == "" {
+				continue // make crash takes all
+			}
+			bad := slices.Clone(whole)
+			clear(bad[from*pageSize : to*pageSize])
+			if to == pages {
+				bad = bad[:from*pageSize]
+			}
+			d.Put(name, bad)
+			s, state, report, err := Open(d, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := len(state.Retained)
+			for after := uint64(0); ; {
+				entries, upTo, err := s.Read("\x00q", after, 1<<20)
+				if err != nil || len(entries) == 0 {
+					break
+				}
+				got, after = got+len(entries), upTo
+			}
+			backlog := from > named[0] || to < pages // at least one place is left
+			if lost := values + messages - got; backlog && lost > 5*(to-from)+1 || report.BadPages < 1 {
+				t.Errorf("without pages %d to %d of %d: %d messages lost, %+v", from, to-1, pages, lost, report)
+			}
+		}
 	}
 }

@@ -11,45 +11,51 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
+// dailyLoad is what a store has to do all day long.
+type dailyLoad struct {
+	name  string
+	class Class
+	limit float64 // GB a day
+	load  func(s *Durable, until time.Time)
+}
+
+var dailyText = make([]byte, 200)
+
+var dailyLoads = []dailyLoad{
+	{"interval, 10 a second, nobody takes them", Interval, 0.6, tenASecond},
+	{"always, 10 a second, nobody takes them", Always, 4, tenASecond},
+	{"1,000 retained topics each second", Interval, 0.5, func(s *Durable, until time.Time) {
+		for time.Now().Before(until) {
+			for i := range 1000 {
+				m := &mqtt.Message{Topic: fmt.Sprintf("site/a/device/%d", i), Payload: dailyText, Retain: true}
+				s.Append(Record{Kind: RetainedSet, Message: m})
+			}
+			s.Commit()
+			time.Sleep(time.Second)
+		}
+	}},
+}
+
+func tenASecond(s *Durable, until time.Time) {
+	for n := uint64(time.Now().UnixMilli()); time.Now().Before(until); n++ {
+		m := &mqtt.Message{Topic: "site/a/temperature", QoS: 1, Payload: dailyText}
+		s.Append(Record{Kind: MessageQueued, At: time.Now(), Message: m, Destinations: []Destination{{Name: "\x00cloud", Number: n, QoS: 1}}})
+		s.Commit()
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// written is how many bytes of pages a store has given to the disk.
+func (s *Durable) written() uint64 {
+	st := s.Stats()
+	return st.Journal + st.Checkpoint + st.NewSegments + st.Spilled
+}
+
 // What a day costs the disk, in pages, measured over a quarter of an hour
 // when all files have been made. DESIGN.md has the figures.
 func TestBytesWrittenADay(t *testing.T) {
 	const simulated = 15 * time.Minute
-	text := make([]byte, 200)
-	one := func(s *Durable, n uint64) {
-		m := &mqtt.Message{Topic: "site/a/temperature", QoS: 1, Payload: text}
-		s.Append(Record{Kind: MessageQueued, At: time.Now(), Message: m, Destinations: []Destination{{Name: "\x00cloud", Number: n, QoS: 1}}})
-		s.Commit()
-	}
-	for _, tc := range []struct {
-		name  string
-		class Class
-		limit float64 // GB a day
-		load  func(s *Durable, until time.Time)
-	}{
-		{"interval, 10 a second, nobody takes them", Interval, 0.6, func(s *Durable, until time.Time) {
-			for n := uint64(time.Now().UnixMilli()); time.Now().Before(until); n++ {
-				one(s, n)
-				time.Sleep(100 * time.Millisecond)
-			}
-		}},
-		{"always, 10 a second, nobody takes them", Always, 4, func(s *Durable, until time.Time) {
-			for n := uint64(time.Now().UnixMilli()); time.Now().Before(until); n++ {
-				one(s, n)
-				time.Sleep(100 * time.Millisecond)
-			}
-		}},
-		{"1,000 retained topics each second", Interval, 0.5, func(s *Durable, until time.Time) {
-			for time.Now().Before(until) {
-				for i := range 1000 {
-					m := &mqtt.Message{Topic: fmt.Sprintf("site/a/device/%d", i), Payload: text, Retain: true}
-					s.Append(Record{Kind: RetainedSet, Message: m})
-				}
-				s.Commit()
-				time.Sleep(time.Second)
-			}
-		}},
-	} {
+	for _, tc := range dailyLoads {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := disktest.New(1 << 40)
@@ -62,13 +68,9 @@ func TestBytesWrittenADay(t *testing.T) {
 				done := make(chan error, 1)
 				go func() { done <- s.Run(ctx) }()
 				tc.load(s, time.Now().Add(3*simulated)) // all segments are there
-				written := func() uint64 {
-					st := s.Stats()
-					return st.Journal + st.Checkpoint + st.NewSegments + st.Spilled
-				}
-				before := written()
+				before := s.written()
 				tc.load(s, time.Now().Add(simulated))
-				gb := float64(written()-before) * float64(24*time.Hour/simulated) / 1e9
+				gb := float64(s.written()-before) * float64(24*time.Hour/simulated) / 1e9
 				st := s.Stats()
 				t.Logf("%.2f GB a day; in all journal %d, checkpoints %d, spilled %d, syncs %d", gb, st.Journal, st.Checkpoint, st.Spilled, st.Syncs)
 				if gb > tc.limit || gb == 0 {
