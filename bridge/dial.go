@@ -144,14 +144,15 @@ func (d *dialer) open(ctx context.Context, s server) (net.Conn, error) {
 	dctx, cancel := context.WithTimeout(ctx, dialTimeout+resolveTimeout)
 	defer cancel()
 	c, err := d.dial(dctx, address)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		c = progressConn{c}
 	}
-	c = progressConn{c}
 	if d.proxy == nil {
-		return c, nil
+		return c, err
 	}
-	err = within(ctx, c, proxyTimeout, "answer of the proxy", func() error { return d.proxy.connect(c, s) })
+	if err == nil {
+		err = within(ctx, c, proxyTimeout, "answer of the proxy", func() error { return d.proxy.connect(c, s) })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("through the proxy %s: %w", d.proxy.address, err)
 	}

@@ -97,7 +97,7 @@ func classify(err error, now time.Time) *failure {
 		cert x509.CertificateInvalidError
 		ver  *tls.CertificateVerificationError
 		rec  tls.RecordHeaderError
-		alrt tls.AlertError
+		oper *net.OpError
 		nerr net.Error
 	)
 	switch {
@@ -108,7 +108,8 @@ func classify(err error, now time.Time) *failure {
 		if cert.Cert != nil && now.Before(cert.Cert.NotBefore) {
 			class = ClassTLSNotYetValid
 		}
-	case errors.As(err, &ver), errors.As(err, &rec), errors.As(err, &alrt), errors.As(err, &cert):
+	case errors.As(err, &ver), errors.As(err, &rec), errors.As(err, &cert),
+		errors.As(err, &oper) && oper.Op == "remote error": // so crypto/tls names an alert of the server
 		class = ClassTLS
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return &failure{class: ClassTCP, err: fmt.Errorf("the other side closed the connection: %w", err)}

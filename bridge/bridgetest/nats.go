@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -12,9 +13,10 @@ import (
 // NATS starts a NATS server with JetStream and its MQTT listener, which speaks
 // 3.1.1. The end of the test stops it. The program is nats-server in the PATH
 // or the one that scripts/nats.sh builds; where neither is the test is skipped.
-func NATS(t testing.TB) *Server {
+// Extra are further lines for its block mqtt.
+func NATS(t testing.TB, extra ...string) *Server {
 	t.Helper()
-	s := newNATS(t, "")
+	s := newNATS(t, "", extra...)
 	s.Start()
 	return s
 }
@@ -39,7 +41,7 @@ func NATSCluster(t testing.TB) [3]*Server {
 	return all
 }
 
-func newNATS(t testing.TB, cluster string) *Server {
+func newNATS(t testing.TB, cluster string, mqtt ...string) *Server {
 	t.Helper()
 	binary, err := exec.LookPath("nats-server")
 	if err != nil {
@@ -51,8 +53,8 @@ func newNATS(t testing.TB, cluster string) *Server {
 	s := &Server{t: t, binary: binary, port: freePort(t)}
 	dir := t.TempDir()
 	s.config = filepath.Join(dir, "nats.conf")
-	text := fmt.Sprintf("server_name: upstream-%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d, ack_wait: \"3s\" }\n%s",
-		s.port, freePort(t), dir, s.port, cluster)
+	text := fmt.Sprintf("server_name: upstream-%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d, ack_wait: \"3s\"\n%s\n}\n%s",
+		s.port, freePort(t), dir, s.port, strings.Join(mqtt, "\n"), cluster)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

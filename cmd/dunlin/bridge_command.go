@@ -294,11 +294,12 @@ func (j *bridgeJob) drain(ctx context.Context) error {
 // cures say what to look at after a failure of a class.
 var cures = [...]struct{ class, cure string }{
 	{"dns", "look at the name, and at the DNS server in /etc/resolv.conf"},
-	{"tcp", "look at the server, the port and the firewalls on the way"},
+	{"tcp", "look at the server, the port, mqtt or mqtts, and the firewalls on the way"},
+	{"protocol", "look at the scheme of servers, the port and proxy: something else answers there"},
 	{"timeout", "look at the server, the port and the firewalls on the way"},
 	{"tls-expired", "the server needs a new certificate, or this machine the right time"},
 	{"tls-not-yet-valid", "set the clock of this machine"},
-	{"tls", "look at tls.ca, tls.server_name and the port"},
+	{"tls", "look at tls.ca, tls.server_name, the port, and cert of credentials"},
 	{"auth", "look at client_id and credentials, and at the rights there"},
 	{"refused", "look at protocol and profile"},
 	{"quota", "the server has too much to do, or a quota is used up"},
