@@ -77,7 +77,7 @@ func expandEnv(s string, env func(string) (string, bool)) (out, fault, hint stri
 		}
 		name, def, hasDef := strings.Cut(inside, ":-")
 		if !isEnvName(name) {
-			return "", "${" + shorten(name) + "} does not name an environment variable", "write ${NAME}, or $${ for a literal ${"
+			return "", "what is between ${ and } does not name an environment variable", "write ${NAME}, or $${ for a literal ${"
 		}
 		val, set := env(name)
 		if !set && !hasDef {

@@ -25,9 +25,9 @@ func parse(src *source) (*node, Errors) {
 	p := &treeBuilder{src: src, anchors: map[string]*node{}}
 	root, mistakes := yaml.Parse(src.lines)
 	for _, m := range mistakes {
-		src.hideSecrets(m.Line)
 		e := src.at(m.Line, m.Col, m.Length)
 		e.Msg, e.Hint = m.Msg, m.Hint
+		src.hideSecrets(&e)
 		p.errs = append(p.errs, e)
 	}
 	switch {
@@ -112,6 +112,9 @@ func (p *treeBuilder) mapping(n *node, entries []yaml.Entry, depth int) {
 		if v.kind == null {
 			p.emptied(key, v)
 		}
+		if looksSecret(key.text) {
+			v.hide()
+		}
 		if f, ok := first[key.text]; ok {
 			p.errorf(key, fmt.Sprintf("the first one is in line %d", f.line), "key %q is here twice", shorten(key.text))
 			continue
@@ -169,6 +172,7 @@ func (p *treeBuilder) alias(n *node, depth int) *node {
 	}
 	p.errorf(n, fmt.Sprintf("put the value in quotes: \"*%s\"", n.text),
 		`"*" cannot start an unquoted value in YAML, and there is no anchor &%s`, n.text)
+	p.src.hideSecrets(&p.errs[len(p.errs)-1])
 	n.kind, n.text = scalar, "*"+n.text
 	return n
 }

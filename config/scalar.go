@@ -198,7 +198,7 @@ func (l *loader) bindSecret(n *node, v reflect.Value, path string) {
 // names where the secret is.
 func spansOf(n *node) []span {
 	named := strings.HasPrefix(n.text, "file:") || strings.HasPrefix(n.text, "credential:") ||
-		strings.HasPrefix(n.text, "${") && strings.Count(n.text, "}") == 1 && strings.HasSuffix(n.text, "}") && !strings.Contains(n.text, ":-")
+		strings.HasPrefix(n.text, "${") && strings.HasSuffix(n.text, "}") && isEnvName(n.text[2:len(n.text)-1])
 	if named {
 		return nil
 	}

@@ -50,11 +50,33 @@ func secretIn(line string) int {
 	return value
 }
 
+// looksSecret says that the value of a key is meant to be a secret, also if the
+// key is misspelled, or not where it belongs.
+func looksSecret(key string) bool {
+	key = strings.ToLower(key)
+	for _, part := range [...]string{"pass", "tok", "secret", "sas"} {
+		if strings.Contains(key, part) {
+			return true
+		}
+	}
+	return false
+}
+
 // hideSecrets stars out what may be a secret in a line that is shown before
-// the file is understood.
-func (s *source) hideSecrets(line int) {
-	text := s.lines[line-1]
-	if at := secretIn(text); at >= 0 {
-		s.secrets = append(s.secrets, span{line, utf8.RuneCountInString(text[:at]) + 1, utf8.RuneCountInString(text[at:])})
+// the file is understood, and in what is said of it.
+func (s *source) hideSecrets(e *Error) {
+	text := s.lines[e.Line-1]
+	at := secretIn(text)
+	if at < 0 {
+		return
+	}
+	before := utf8.RuneCountInString(text[:at])
+	s.secrets = append(s.secrets, span{e.Line, before + 1, utf8.RuneCountInString(text[at:])})
+	if e.Column <= before {
+		return
+	}
+	rest := []rune(text)[e.Column-1:]
+	if word := strings.Trim(string(rest[:min(e.Length, len(rest))]), "*&%@`'\""); word != "" {
+		e.Msg, e.Hint = strings.ReplaceAll(e.Msg, word, "***"), strings.ReplaceAll(e.Hint, word, "***")
 	}
 }

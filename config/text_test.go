@@ -143,6 +143,18 @@ func TestMessagesStarOutSecrets(t *testing.T) {
 		"bridges:\n  a:\n    credentials: {password: hunter2\n",
 		"bridges:\n  a:\n    credentials: {password: [hunter2]}\n",
 		"http: {tokens: [{name: a, token: hunter2}, {name: a, token: hunter2}]}\n",
+		// misspelled, misplaced, twice, in a wrong form
+		"bridges: {a: {credentials: {passwrd: hunter2}}}\n",
+		"bridges: {a: {credentials: {Pass_Word: \"hunter2\"}}}\n",
+		"bridges: {a: {credentials: {password: x, password: hunter2}}}\n",
+		"bridges: {a: {credentials: {password: *hunter2}}}\n",
+		"bridges: {a: {credentials: {password: @hunter2}}}\n",
+		"bridges: {a: {credentials: {password: \"${hunter2!}\"}}}\n",
+		"http: {tokens: [{name: a, tokn: hunter2, role: viewer}]}\n",
+		"http: {tokens: [hunter2]}\n",
+		"http: {tokens: hunter2}\n",
+		"mqtt:\n  password: hunter2\n",
+		"password: hunter2\n",
 	} {
 		_, errs := Load("d.yaml", []byte(src), testTables(), environment())
 		var b strings.Builder

@@ -22,6 +22,7 @@ type node struct {
 	kind              kind
 	plain             bool // the scalar stands without quotes
 	flow              bool // a mapping or list in brackets
+	secret            bool // no message quotes it
 	// text of a scalar as it was written, without quotes: 0403 stays 0403.
 	text string
 	*branch
@@ -64,7 +65,21 @@ func (n *node) is() string {
 	case null:
 		return "nothing"
 	}
+	if n.secret {
+		return "a text"
+	}
 	return strconv.Quote(shorten(n.text))
+}
+
+// hide keeps a text, or a list of them, out of what is shown.
+func (n *node) hide() {
+	if n.kind == scalar {
+		n.secret = true
+		n.src.secrets = append(n.src.secrets, spansOf(n)...)
+	}
+	for _, item := range n.items {
+		item.hide()
+	}
 }
 
 // at returns a finding at the node.

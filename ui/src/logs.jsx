@@ -7,6 +7,8 @@ import { Card, Copy, Empty, Failure } from "./parts.jsx";
 const shown = 500;
 const kinds = { DEBUG: "mut", INFO: "", WARN: "w", ERROR: "e" };
 
+export const Line = ({ l }) => <div><time dateTime={l.time}>{clock(l.time)}</time> <span class={"lv " + kinds[l.level]}>{l.level}</span> <span class="mut">{l.part}</span> {l.text}</div>;
+
 export function Logs() {
   const [level, setLevel] = useState(""), [part, setPart] = useState(""), [q, setQ] = useState(""), [paused, setPaused] = useState(false);
   const [list, setList] = useState(null), [err, setErr] = useState();
@@ -50,7 +52,7 @@ export function Logs() {
       {list && !list.length && <Empty title="No lines"><p>The gateway keeps the newest 1,000 lines in memory; none of them is like that.</p></Empty>}
       {list && list.length > 0 && (
         <div class="log scroll" tabIndex={0} role="region" aria-label="Lines of the log">
-          {[...list].reverse().map(l => <div key={l.id}><time dateTime={l.time}>{clock(l.time)}</time> <span class={"lv " + kinds[l.level]}>{l.level}</span> <span class="mut">{l.part}</span> {l.text}</div>)}
+          {[...list].reverse().map(l => <Line l={l} key={l.id} />)}
         </div>
       )}
     </Card>

@@ -1,6 +1,9 @@
 // Overview: where the data flows, and where it stops.
+import { useEffect, useState } from "preact/hooks";
+import { get, query } from "./api.js";
 import { age, bytes, num, plural, rate, size, value } from "./format.js";
 import { useLive } from "./live.js";
+import { Line } from "./logs.jsx";
 import { Card, Empty, Pill, Plot, Spark, useHistory } from "./parts.jsx";
 import { bridge as bridgeWords, device as deviceWords } from "./words.js";
 
@@ -22,23 +25,22 @@ export function Overview({ node }) {
   const bridges = [...s.bridges].sort((a, b) => (bridgeWords(b)[0] === "bad") - (bridgeWords(a)[0] === "bad") || b.waiting - a.waiting);
   return (
     <>
-      <Path s={s} rates={live.rates} bridge={bridges[0]} seen={bridges[0] && outages(live.samples, bridges[0].name)} />
+      <Path s={s} rates={live.rates} bridge={bridges[0]} />
       <Tiles s={s} live={live} past={past} />
       <Attention list={s.attention} />
       <Traffic live={live} past={past} />
       {bridges[0] ? <Spool live={live} past={past} bridge={bridges[0]} /> : <NoBridge />}
       <Devices list={s.devices} />
+      <Events w={s.devices.length ? 5 : 12} turn={Math.floor(s.uptime / 3)} />
       <Hello s={s} node={node} />
     </>
   );
 }
 
-function Path({ s, rates, bridge, seen }) {
+function Path({ s, rates, bridge }) {
   const good = s.devices.filter(d => d.state === "online").length, bad = s.devices.filter(d => deviceWords(d)[0] === "bad");
   const [kind, words] = bridge ? bridgeWords(bridge) : ["idle", "No bridge"];
   const own = bridge && rates.bridge[bridge.name];
-  // Between two tries its state is young; the outage that the page has seen is not.
-  const since = bridge && Math.max(bridge.since, kind === "bad" && seen.length ? Date.now() / 1000 - seen[seen.length - 1][0] : 0);
   const others = s.bridges.length - 1;
   return (
     <section class="c12 path" aria-label="Where the data flows">
@@ -59,7 +61,7 @@ function Path({ s, rates, bridge, seen }) {
         </a>
         <Wire text={rate(own && own.acked) + " msg/s"} cut={kind === "bad"} idle={!own || !own.acked} />
         <a class={"stop " + (kind === "ok" || kind === "idle" ? "" : kind)} href={"#/bridges/" + encodeURIComponent(bridge.name)}>
-          <b>{bridge.server || "Upstream"}</b><strong data-test="link">{words}{kind === "bad" || kind === "ok" ? " " + age(since) : ""}</strong>
+          <b>{bridge.server || "Upstream"}</b><strong data-test="link">{words}{kind === "bad" || kind === "ok" ? " " + age(bridge.since) : ""}</strong>
           <em>{kind === "bad" ? bridge.reason || "trying again" : bridge.rtt ? num(bridge.rtt * 1000) + " ms" : "connected"}{others > 0 ? ` · ${plural(others, "other bridge")}` : ""}</em>
         </a>
       </> : <>
@@ -154,7 +156,7 @@ function Devices({ list }) {
   if (!list.length) return null;
   const shown = [...list].sort((a, b) => (deviceWords(b)[0] === "bad") - (deviceWords(a)[0] === "bad")).slice(0, 8);
   return (
-    <Card w={12} title="Sensors" note={list.length} action={<a href="#/devices">All devices</a>}>
+    <Card w={7} title="Sensors" note={list.length} action={<a href="#/devices">All devices</a>}>
       <table><thead><tr><th>Sensor</th><th>Reading</th><th class="hide-s">Last hour</th><th class="hide-s">Age</th><th>State</th></tr></thead>
         <tbody>{shown.map(d => {
           const [kind, words] = deviceWords(d), first = d.values.find(v => past.series[`device/${d.name}/${v.entity}`]);
@@ -168,6 +170,21 @@ function Devices({ list }) {
             </tr>
           );
         })}</tbody></table>
+    </Card>
+  );
+}
+
+// Events are the last lines of the log, asked for again at each turn.
+function Events({ w, turn }) {
+  const [list, setList] = useState([]);
+  useEffect(() => {
+    let ended = false;
+    get("logs" + query({ level: "info", limit: 6 })).then(doc => ended || setList(doc.lines.reverse()), () => {}); // the header tells when nobody answers
+    return () => (ended = true);
+  }, [turn]);
+  return (
+    <Card w={w} title="Latest events" note="newest first" action={<a href="#/logs">Logs</a>}>
+      <div class="log">{list.map(l => <Line l={l} key={l.id} />)}</div>
     </Card>
   );
 }
