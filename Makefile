@@ -131,7 +131,7 @@ image-test: ## make both images, the same bytes each time, and boot them in QEMU
 	@scripts/image-test.sh
 
 .PHONY: update-test
-update-test: ## update the image in QEMU: trial, commit, a broken update, CUTS=200 power cuts of which BOOTS=3 are booted; IMAGE=built NETWORK=1
+update-test: ## update the image in QEMU: trial, commit, a broken update, CUTS=200 power cuts of which BOOTS=3 are booted; IMAGE=built NETWORK=1 sends the large ones too
 	@IMAGE=$(IMAGE) CUTS=$(CUTS) BOOTS=$(BOOTS) NETWORK=$(NETWORK) scripts/update-test.sh
 
 fresh: ## clone into an empty folder, 'make run' there, and read it with mosquitto_sub

@@ -70,14 +70,14 @@ func (c *card) run(images string, play func(*card)) error {
 
 func (c *card) file() string { return filepath.Join(c.dir, "card") }
 
-// power gives the board power.
+// power gives the board power, and waits for its network.
 func (c *card) power(b emulator.Board) bool {
 	m, err := b.Boot(c.file(), emulator.Options{Slot: slots.SlotA.Number, Ports: []int{1883}})
 	if err != nil {
 		return c.check("the board starts", err)
 	}
 	c.m = m
-	return true
+	return c.check("the board has an address", m.Connected(patience))
 }
 
 // cut takes the power away, as a pulled plug does.

@@ -58,8 +58,7 @@ func lets(address, user, password string) error {
 	return err
 }
 
-// answers knocks once. QEMU takes connections for a board that has no network
-// yet, and such a one says nothing for long: the next is better.
+// answers knocks once, for a moment.
 func answers(address string) error {
 	_, err := connect(address, "", "", 2*time.Second)
 	return err

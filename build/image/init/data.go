@@ -20,6 +20,7 @@ import (
 // always starts. The kernel replays the journal of ext4 by itself.
 func (b *board) mountData() {
 	if err := b.mountCardData(); err != nil {
+		b.volatile = true
 		b.logf("THE CARD'S /data CANNOT BE USED: %v. Everything is kept in memory only, and lost with the power.", err)
 		b.note("data", fmt.Sprintf("The card's data partition cannot be used (%v): values, users and settings are kept in memory only. Flash the card again, or take another one.", err))
 		if err := unix.Mount("tmpfs", dataDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=25%"); err != nil {

@@ -112,6 +112,9 @@ func (b *board) notifications(ctx context.Context) error {
 		if err == nil {
 			if b.life.told(string(buf[:n]), time.Now()) {
 				b.logf("the gateway serves")
+				if u := b.updater.Load(); u != nil {
+					u.Tell()
+				}
 			}
 		} else if !os.IsTimeout(err) {
 			return err

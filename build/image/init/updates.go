@@ -38,11 +38,12 @@ func (b *board) updates(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u := &update.Updater{
-		Card: card, Slot: b.slot, Keys: keys,
+	u := update.New(&update.Updater{
+		Card: card, Slot: b.slot, Keys: keys, Volatile: b.volatile,
 		Record: filepath.Join(keptDir, "update.json"), Socket: update.Socket, Users: []uint32{gatewayUser},
 		Gateway: update.Local{API: "/run/dunlin/dunlin.sock", MQTT: "127.0.0.1:1883"},
 		Restart: b.restart, Logf: b.logf,
-	}
+	})
+	b.updater.Store(u)
 	return u.Run(ctx)
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 	"github.com/dunlin-mqtt/dunlin/build/image/slots/slotstest"
@@ -22,6 +24,38 @@ type gateway struct {
 	sync.Mutex
 	health Health
 	err    error
+	told   map[string]string
+}
+
+func (g *gateway) Publish(_ context.Context, topic, value string) error {
+	g.Lock()
+	defer g.Unlock()
+	if g.err == nil {
+		g.told[topic] = value
+	}
+	return g.err
+}
+
+func (g *gateway) forget() {
+	g.Lock()
+	defer g.Unlock()
+	clear(g.told)
+}
+
+// says waits until the gateway was told that updates are so.
+func (g *gateway) says(t *testing.T, state, slot, version string) {
+	t.Helper()
+	want := map[string]string{Topics + "state": state, Topics + "slot": slot, Topics + "version": version}
+	for range 6000 { // a minute
+		g.Lock()
+		same := maps.Equal(g.told, want)
+		g.Unlock()
+		if same {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("the gateway was told %v, want %v", g.told, want)
 }
 
 func (g *gateway) Health(context.Context) (Health, error) {
@@ -56,10 +90,10 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{disk: slotstest.New(t, slotstest.Contents(1, oldSize)), gateway: &gateway{}, key: key, restarts: make(chan string, 4)}
+	b := &bench{disk: slotstest.New(t, slotstest.Contents(1, oldSize)), gateway: &gateway{told: map[string]string{}}, key: key, restarts: make(chan string, 4)}
 	b.gateway.health = Health{MQTT: true, Devices: 2}
 	dir := t.TempDir()
-	b.Updater = &Updater{
+	b.Updater = New(&Updater{
 		Card: slotstest.Open(t, b.disk), Slot: 2, Keys: []PublicKey{key.Public()},
 		Record: filepath.Join(dir, "update"), Socket: filepath.Join(dir, "sock"), Gateway: b.gateway,
 		Restart: func(argument string) { b.restarts <- argument },
@@ -68,7 +102,7 @@ func newBench(t *testing.T) *bench {
 			defer b.said.Unlock()
 			b.log += fmt.Sprintf(format, args...) + "\n"
 		},
-	}
+	})
 	return b
 }
 

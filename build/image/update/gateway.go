@@ -44,10 +44,10 @@ const askIn = 10 * time.Second
 func (l Local) Health(ctx context.Context) (h Health, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askIn)
 	defer cancel()
-	if _, err := l.get(ctx, "/readyz?verbose"); err != nil {
+	if _, err := l.ask(ctx, "GET", "/readyz?verbose", nil); err != nil {
 		return h, err
 	}
-	body, err := l.get(ctx, "/api/v1/status")
+	body, err := l.ask(ctx, "GET", "/api/v1/status", nil)
 	if err != nil {
 		return h, err
 	}
@@ -66,14 +66,25 @@ func (l Local) Health(ctx context.Context) (h Health, err error) {
 	return h, nil
 }
 
-// get is a GET over the API's socket. Only 200 is an answer.
-func (l Local) get(ctx context.Context, target string) ([]byte, error) {
+// Publish has the gateway retain a value on one of Topics.
+func (l Local) Publish(ctx context.Context, topic, value string) error {
+	ctx, cancel := context.WithTimeout(ctx, askIn)
+	defer cancel()
+	body, err := json.Marshal(map[string]any{"topic": topic, "payload": value, "retain": true})
+	if err == nil {
+		_, err = l.ask(ctx, "POST", "/api/v1/publish", body)
+	}
+	return err
+}
+
+// ask is a request over the API's socket. Only 200 and 204 are answers.
+func (l Local) ask(ctx context.Context, method, target string, question []byte) ([]byte, error) {
 	c, err := dial(ctx, "unix", l.API)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\n\r\n", target); err != nil {
+	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s", method, target, len(question), question); err != nil {
 		return nil, err
 	}
 	const most = 16 << 20 // thousands of devices with their values
@@ -91,7 +102,7 @@ func (l Local) get(ctx context.Context, target string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", target, err)
 	}
-	if fields := strings.Fields(first); len(fields) < 2 || fields[1] != "200" {
+	if fields := strings.Fields(first); len(fields) < 2 || fields[1] != "200" && fields[1] != "204" {
 		return nil, fmt.Errorf("%s answers %s: %s", target, strings.TrimSpace(first), strings.Join(strings.Fields(string(body)), " "))
 	}
 	return body, nil

@@ -138,6 +138,7 @@ func (u *Updater) take(ctx context.Context, t *talk, in io.Reader, older bool) {
 		return
 	}
 	defer func() { <-u.busy }()
+	u.doing(writing)
 	rec, err := u.install(ctx, in, older, t.progress)
 	if err != nil {
 		rec.Reason = err.Error()
@@ -159,15 +160,11 @@ func (u *Updater) take(ctx context.Context, t *talk, in io.Reader, older bool) {
 
 // status is one line: what runs, and what became of the last update.
 func (u *Updater) status() string {
-	what := "unknown"
-	if seal, err := u.Card.Seal(max(u.Slot, 2)); err == nil {
-		what = seal.Version
-	}
 	rec, err := load(u.Record)
 	if err != nil {
-		return fmt.Sprintf("version %s in slot %d; the record of the last update cannot be read: %s", what, u.Slot, oneLine(err))
+		return fmt.Sprintf("version %s in slot %d; the record of the last update cannot be read: %s", u.running, u.Slot, oneLine(err))
 	}
-	return fmt.Sprintf("version %s in slot %d; last update: %s", what, u.Slot, oneLine(errors.New(rec.String())))
+	return fmt.Sprintf("version %s in slot %d; last update: %s", u.running, u.Slot, oneLine(errors.New(rec.String())))
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

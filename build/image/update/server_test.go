@@ -106,6 +106,7 @@ func TestUpdate(t *testing.T) {
 	if got := b.ask(t, "status", nil); got != "ok version 1.0.0 in slot 2; last update: there was no update yet" {
 		t.Errorf("status: %q", got)
 	}
+	b.gateway.says(t, "none", "2", "1.0.0")
 	got := b.ask(t, "update", b.update(t))
 	if !strings.HasPrefix(got, "ok 1.1.0 is written to slot 3") {
 		t.Fatalf("answer: %q", got)
@@ -119,6 +120,7 @@ func TestUpdate(t *testing.T) {
 	if rec := b.record(t); rec.Phase != Written || rec.Before != (Health{true, 2}) || rec.Slot != 3 || rec.Version != "1.1.0" || rec.From != "1.0.0" {
 		t.Errorf("the record is %+v", rec)
 	}
+	b.gateway.says(t, "written", "2", "1.0.0")
 	if got := b.ask(t, "update", nil); !strings.Contains(got, "refused another update is being written") {
 		t.Errorf("an update before the restart: %q", got)
 	}
@@ -186,6 +188,7 @@ func TestRefusals(t *testing.T) {
 func TestWhereNoUpdateGoes(t *testing.T) {
 	for want, prepare := range map[string]func(*bench){
 		"this card has one slot":        func(b *bench) { b.Card.OneSlot = true },
+		"everything is kept in memory":  func(b *bench) { b.Volatile = true },
 		"did not say which slot runs":   func(b *bench) { b.Slot = 0 },
 		"slot 3 is the one that starts": func(b *bench) { b.Card.Choose(3) },
 	} {

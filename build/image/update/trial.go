@@ -35,6 +35,7 @@ func (u *Updater) trial(ctx context.Context) {
 		return
 	}
 	u.Logf("update: this version, in slot %d, is on trial", u.Slot)
+	u.doing(onTrial)
 	deadline := u.Deadline
 	if deadline == 0 {
 		deadline = trialDeadline
@@ -42,7 +43,9 @@ func (u *Updater) trial(ctx context.Context) {
 	if rec.Phase != Written || rec.Slot != u.Slot {
 		rec = Record{} // of another update than the one that brought this version
 	}
-	err = u.prove(ctx, deadline, rec.Before)
+	if err = errVolatile; !u.Volatile {
+		err = u.prove(ctx, deadline, rec.Before)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return

@@ -78,6 +78,37 @@ func TestTrial(t *testing.T) {
 	}
 }
 
+func TestTheGatewayIsTold(t *testing.T) {
+	b := written(t)
+	b.Slot = 3
+	b.gateway.set(Health{MQTT: true, Devices: 1}, nil) // one too few
+	b.run(t)
+	b.gateway.says(t, "trial", "3", "1.1.0")
+	b.gateway.set(Health{MQTT: true, Devices: 2}, nil)
+	b.gateway.says(t, "committed", "3", "1.1.0")
+	b.gateway.forget() // it was started again
+	b.Tell()
+	b.gateway.says(t, "committed", "3", "1.1.0")
+}
+
+func TestNoTrialInMemoryPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := written(t)
+		b.Slot, b.Volatile = 3, true
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { b.trial(ctx); close(done) }()
+		if argument := <-b.restarts; argument != "" {
+			t.Errorf("restart with %q", argument)
+		}
+		cancel()
+		<-done
+		if choice, err := b.Card.Choice(); err != nil || choice.Default != 2 {
+			t.Errorf("slot %d starts next: %v", choice.Default, err)
+		}
+	})
+}
+
 func TestTrialsThatNobodyWroteAbout(t *testing.T) {
 	t.Run("the new version crashed: the old one says so", func(t *testing.T) {
 		b := written(t)

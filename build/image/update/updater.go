@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
@@ -26,6 +27,9 @@ type Updater struct {
 	Socket  string   // to listen at
 	Users   []uint32 // who may ask, besides root
 	Gateway Gateway
+	// Volatile says that the card gives no /data and everything is kept in
+	// memory: no update is taken, and no trial passed.
+	Volatile bool
 	// Deadline is how long a trial may take; default 3 minutes.
 	Deadline time.Duration
 	// Restart ends the machine, with reboot(2)'s argument: TryBoot or "". It
@@ -33,33 +37,62 @@ type Updater struct {
 	Restart func(argument string)
 	Logf    func(format string, args ...any)
 
+	running string // version
+
 	busy chan struct{} // one slot: who holds it may write to the card
+	news chan struct{} // one slot: the gateway is to be told
+	now  struct {
+		sync.Mutex
+		doing string
+	}
 }
 
-// Gateway is the dunlin that runs, as a trial looks at it. An error means that
-// it is not up.
+// New is an updater of what u says.
+func New(u *Updater) *Updater {
+	u.busy, u.news = make(chan struct{}, 1), make(chan struct{}, 1)
+	return u
+}
+
+// Gateway is the dunlin that runs. An error means that it is not up.
 type Gateway interface {
+	// Health is how a trial sees it.
 	Health(ctx context.Context) (Health, error)
+	// Publish has it retain a value below Topics.
+	Publish(ctx context.Context, topic, value string) error
 }
 
 // Run tries the version that runs, if it is on trial, and takes updates until
 // ctx ends. A card with one slot has neither: its updates are refused with the
 // reason.
 func (u *Updater) Run(ctx context.Context) error {
-	u.busy = make(chan struct{}, 1)
+	u.running = u.version()
 	u.busy <- struct{}{} // nothing is written during a trial
-	served := make(chan error, 1)
+	served, told := make(chan error, 1), make(chan struct{})
 	go func() { served <- u.serve(ctx) }()
+	telling, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(told)
+		u.tell(telling)
+	}()
+	u.Tell()
 	u.trial(ctx)
 	<-u.busy
-	return <-served
+	err := <-served
+	stop()
+	<-told
+	return err
 }
+
+var errVolatile = errors.New("the card's data partition cannot be used, everything is kept in memory: an update would not outlive its restart. Flash the card again, or take another one")
 
 // idle is the slot that an update goes into, and what runs. The error is a
 // sentence for whoever sent the update.
 func (u *Updater) idle() (slot int, running *slots.Manifest, err error) {
 	if u.Card.OneSlot {
 		return 0, nil, errors.New("this card has one slot, and cannot be updated while it runs: write the new image to the card, and keep a backup of it ('dunlin backup') to restore")
+	}
+	if u.Volatile {
+		return 0, nil, errVolatile
 	}
 	choice, err := u.Card.Choice()
 	if err != nil {
@@ -118,5 +151,6 @@ func (u *Updater) note(rec Record) {
 	if err := rec.save(u.Record); err != nil {
 		u.Logf("update: keeping the record: %v", err)
 	}
+	u.doing("")
 	u.Logf("update: %v", rec)
 }

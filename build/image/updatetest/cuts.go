@@ -157,24 +157,22 @@ func (t *trial) powerCuts(cuts, boots int) error {
 	for state, n := range states {
 		fmt.Printf("   %3d cards: %s\n", n, state)
 	}
-	if len(states) < 3 {
+	if len(states) < 4 {
 		return fmt.Errorf("%d kinds of cards: the cuts miss a part of the update", len(states))
 	}
 	t.check(fmt.Sprintf("%d power cuts in %d writes left good cards", done, len(all)), nil)
 	return nil
 }
 
-// cutPoints spreads the cuts: half of them around the writes that decide, the
-// boot sectors of slots, seals and the selector, half anywhere in the slots.
+// cutPoints spreads the cuts: half of them around the writes that decide, half
+// anywhere in the slots.
 func cutPoints(all []write, cuts int) []int {
 	var near, slot []int
 	for n, w := range all {
-		b := slots.SlotB
 		switch {
-		case w.at < b.Offset() && w.at >= slots.Selector.Offset(), w.at < b.Offset()+4*slots.Sector && w.at >= b.Offset(),
-			w.at >= b.Offset()+slots.MaxContents && w.at < slots.Data.Offset():
+		case decides(w.at):
 			near = append(near, n-1, n)
-		case w.at >= b.Offset() && w.at < slots.Data.Offset():
+		case w.at >= slots.SlotA.Offset() && w.at < slots.Data.Offset():
 			slot = append(slot, n)
 		}
 	}
@@ -193,6 +191,16 @@ func cutPoints(all []write, cuts int) []int {
 	return points
 }
 
+// decides tells of a write into the selector, or the boot sector or seal of a slot.
+func decides(at int64) bool {
+	for _, s := range []slots.Partition{slots.SlotA, slots.SlotB} {
+		if in := at - s.Offset(); in >= 0 && in < s.Bytes() {
+			return in < 4*slots.Sector || in >= slots.MaxContents
+		}
+	}
+	return at >= slots.Selector.Offset() && at < slots.SlotA.Offset()
+}
+
 // spread takes n of the points, evenly, the first and the last too.
 func spread(points []int, n int) (some []int) {
 	if len(points) <= n {
@@ -207,19 +215,21 @@ func spread(points []int, n int) (some []int) {
 // look checks a card, and says in what state it is.
 func look(card string) (state string, err error) {
 	err = onCard(card, func(c *slots.Card) error {
-		if err := c.Check(); err != nil {
-			return err
-		}
 		choice, err := c.Choice()
 		if err != nil {
 			return err
 		}
-		other, m, err := c.Slot(slots.SlotB.Number)
-		state = fmt.Sprintf("slot %d starts, B is %v", choice.Default, other)
-		if m != nil {
-			state += " with " + m.Version
+		state = fmt.Sprintf("slot %d starts", choice.Default)
+		for _, slot := range []slots.Partition{slots.SlotA, slots.SlotB} {
+			is, m, err := c.Slot(slot.Number)
+			if is == slots.Broken || is == slots.Blank && slot.Number == choice.Default {
+				return fmt.Errorf("slot %d starts, and slot %d is %v: %w", choice.Default, slot.Number, is, err)
+			}
+			if state += fmt.Sprintf(", %d is %v", slot.Number, is); m != nil {
+				state += " with " + m.Version
+			}
 		}
-		return err
+		return nil
 	})
 	return state, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +15,9 @@ import (
 )
 
 // updates are files for the card: of the very slot that it has, under other
-// versions.
+// versions, and a small one of bytes that mean nothing.
 type updates struct {
-	good, forged, broken []byte
+	good, forged, hollow, broken []byte
 }
 
 func (t *trial) makeUpdates(key string) (u updates, err error) {
@@ -53,6 +54,11 @@ func (t *trial) makeUpdates(key string) (u updates, err error) {
 		return u, err
 	}
 	u.forged = bytes.Replace(u.good, []byte("version 9.0.0"), []byte("version 9.9.9"), 1)
+	noise := make([]byte, 3*slots.Chunk/2)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	if u.hollow, err = sign(secret, noise, "9.0.5", seal.Date.Add(90*time.Minute)); err != nil {
+		return u, err
+	}
 	if contents, err = breakSlot(dir, contents); err != nil {
 		return u, err
 	}

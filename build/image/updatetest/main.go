@@ -18,6 +18,10 @@ import (
 // patience is for a loaded machine: ten times what a step takes.
 const patience = 3 * time.Minute
 
+// sending is how long an update may take to the guest: QEMU's full-speed USB
+// passes 64 bytes twice a millisecond at best, 110 kB/s, and a slot has 27 MB.
+const sending = 15 * time.Minute
+
 const cardSize = 512 << 20
 
 func main() {
@@ -112,8 +116,12 @@ func (t *trial) play(files updates) bool {
 	}
 	t.check("B commits itself", t.m.Says("committed: 9.0.0", patience))
 	t.check("the data is there", t.kept())
+	t.check("MQTT clients are told", t.told())
 	second, err := t.choice()
 	t.check("B is the default now", is(err, second == slots.Choice{Default: 3, Trial: 2}, second))
+	if !t.network && !t.sends("an update with nothing to start", files.hollow) { // the firmware goes on with B
+		return false
+	}
 	if !t.install("a broken update", files.broken) {
 		return false
 	}
@@ -127,11 +135,11 @@ func (t *trial) play(files updates) bool {
 	if !t.power(third.Default, "", "") || !t.up("B runs again") {
 		return false
 	}
+	last := "9.0.5" // the last one that the guest knows of
 	if t.network {
-		t.check("B says what became of the update", t.says("fell back: 9.1.0"))
-	} else {
-		t.check("B says what became of the update", t.says("version 9.0.0 in slot 3; last update: "))
+		last = "9.1.0"
 	}
+	t.check("B says what became of the update", t.says("fell back: "+last))
 	t.check("the data is still there", t.kept())
 	t.cut()
 	return true

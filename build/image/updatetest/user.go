@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/update"
 )
 
 const (
@@ -29,13 +31,16 @@ devices: [{name: host, driver: system}]
 
 // up waits until the gateway lets its user in.
 func (t *trial) up(what string) bool {
+	if err := errors.Join(t.m.Connected(patience), t.m.Says("the gateway serves", patience)); err != nil {
+		return t.check(what, err)
+	}
 	err := t.publish("up", what)
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = t.publish("up", what) {
-		select {
-		case <-t.m.Ended():
-			return t.check(what, errors.New("the machine ended"))
-		case <-time.After(200 * time.Millisecond):
+	for range 5 { // a busy machine lets a connection lapse
+		if err == nil {
+			break
 		}
+		time.Sleep(time.Second)
+		err = t.publish("up", what)
 	}
 	return t.check(what, err)
 }
@@ -64,6 +69,18 @@ func (t *trial) kept() error {
 	return is(err, got == "through updates", got)
 }
 
+// told wants to read of the first update's end below $SYS.
+func (t *trial) told() (err error) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Second) {
+		var got string
+		got, err = t.client("mosquitto_sub", "-t", update.Topics+"#", "-C", "3", "-W", "10", "-v")
+		good := strings.Contains(got, "/state committed") && strings.Contains(got, "/slot 3") && strings.Contains(got, "/version 9.0.0")
+		if err = is(err, good, got); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 // ask asks the gateway's API for updates.
 func (t *trial) ask(method string, file []byte) (int, string, error) {
 	r, err := http.NewRequest(method, "http://"+t.m.Address(8083)+"/api/v1/update", bytes.NewReader(file))
@@ -72,7 +89,7 @@ func (t *trial) ask(method string, file []byte) (int, string, error) {
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	r.Header.Set("Expect", "100-continue") // who is not let in sends no file
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{ExpectContinueTimeout: patience}}
+	client := &http.Client{Timeout: sending, Transport: &http.Transport{ExpectContinueTimeout: patience}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(r)
 	if err != nil {
@@ -84,20 +101,21 @@ func (t *trial) ask(method string, file []byte) (int, string, error) {
 }
 
 // install brings an update into the idle slot: the guest does, or, since a
-// slot takes minutes over QEMU's network, the guest's own code on this machine
+// slot takes minutes over QEMU's USB, the guest's own code on this machine
 // while the board is off.
 func (t *trial) install(what string, file []byte) bool {
 	if t.network {
-		return t.check(what+" is taken", t.send(file)) && t.check("and the other slot is to be tried", t.restarts(true))
+		return t.sends(what, file)
 	}
 	t.cut()
 	return t.check(what+" is written", t.write(file))
 }
 
-// send wants an update to be taken; refuses, that it is not.
-func (t *trial) send(file []byte) error {
+// sends sends an update to the guest, which writes it and restarts into it;
+// refuses wants it not to.
+func (t *trial) sends(what string, file []byte) bool {
 	code, text, err := t.ask("POST", file)
-	return is(err, code == 200, text)
+	return t.check(what+" is taken over the network", is(err, code == 200, text)) && t.check("and its slot is to be tried", t.restarts(true))
 }
 
 func (t *trial) refuses(file []byte, why string) error {
