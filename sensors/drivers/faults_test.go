@@ -192,6 +192,38 @@ func TestEachFaultHasOneReason(t *testing.T) {
 	}
 }
 
+// The adapter fails in the middle of a reading, at each of its transfers in turn:
+// the reading fails for that reason, and the next one is right.
+func TestAnErrorInTheMiddle(t *testing.T) {
+	for _, row := range suiteRows {
+		t.Run(row.driver, func(t *testing.T) {
+			onSuite(t, row, func(t *testing.T, b *suiteBench) {
+				for nth, struck := 0, true; struck; nth++ {
+					here, at := b.world(), 0
+					struck = false
+					b.bus.Fault(func(int, uint16) error {
+						if at++; at-1 == nth {
+							struck = true
+							return syscall.EIO
+						}
+						return nil
+					})
+					reason, err := b.read(t, here)
+					if struck && reason != sensors.IO || !struck && err != nil {
+						t.Fatalf("transfer %d: reason %q: %v", nth, reason, err)
+					}
+					b.bus.Fault(nil)
+					time.Sleep(30 * time.Second)
+					if _, err := b.read(t, here); err != nil {
+						t.Fatalf("after transfer %d: %v", nth, err)
+					}
+					time.Sleep(30 * time.Second)
+				}
+			})
+		})
+	}
+}
+
 // One bit of one byte of one transfer is flipped, for every bit of a reading:
 // it fails or is right.
 func TestAFlippedBitIsNeverAValue(t *testing.T) {

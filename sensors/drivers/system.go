@@ -10,7 +10,7 @@ import (
 
 func init() {
 	register("system", sensors.DriverSpec{
-		Doc: "This machine: temperature, supply, load, memory, disk, uptime, clock, network counters.",
+		Doc: "This machine: temperature, supply, watchdog, load, memory, disk, uptime, clock, network counters.",
 		Options: func() any {
 			return &systemOptions{Disks: []string{"/"}, Include: []string{"*"}}
 		},
@@ -79,6 +79,7 @@ func (s *system) Read(context.Context) ([]sensors.Reading, error) {
 	s.uptime()
 	s.temperatures()
 	s.supply()
+	s.watchdog()
 	s.network()
 	s.disks()
 	if s.synced != nil {

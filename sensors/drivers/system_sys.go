@@ -74,6 +74,18 @@ func (s *system) supply() {
 	}
 }
 
+// watchdog says whether somebody feeds the hardware's watchdog, and whether it
+// was that which started the machine: CARDRESET of Linux's watchdog API.
+func (s *system) watchdog() {
+	const dir = "/sys/class/watchdog/watchdog0/"
+	if state, err := s.kernel.text(dir + "state"); err == nil {
+		s.list.add("watchdog", state == "active", "")
+	}
+	if bits, err := s.kernel.number(dir + "bootstatus"); err == nil {
+		s.list.add("watchdog_reset", int(bits)&0x20 != 0, "")
+	}
+}
+
 // disks measures the file systems as df does: used is what is not free, and
 // percent is of what users may have.
 func (s *system) disks() {

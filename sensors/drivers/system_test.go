@@ -54,6 +54,8 @@ func TestSystem(t *testing.T) {
 			"/sys/class/thermal/thermal_zone1/type":                    "cpu-thermal",
 			"/sys/class/thermal/thermal_zone1/temp":                    "48312",
 			"/sys/devices/platform/soc/soc:firmware/get_throttled":     "50005",
+			"/sys/class/watchdog/watchdog0/state":                      "active",
+			"/sys/class/watchdog/watchdog0/bootstatus":                 "32",
 			"/sys/class/thermal/thermal_zone2/type":                    "gpu-thermal",
 			"/sys/class/thermal/thermal_zone2/temp":                    "42000",
 			"/sys/class/thermal/thermal_zone3/type":                    "off",
@@ -68,7 +70,7 @@ func TestSystem(t *testing.T) {
 			"load_1m=0.2", "load_5m=0.18", "load_15m=0.12", "cpu_percent=40 %",
 			"memory_total=1024000 B", "memory_available=256000 B", "memory_used_percent=75 %",
 			"swap_total=204800 B", "swap_used_percent=25 %", "uptime=3612 s",
-			"thermal_gpu_thermal=41 °C", "cpu_temperature=48.312 °C", "thermal_gpu_thermal_2=42 °C", "undervoltage=true", "undervoltage_seen=true", "throttled=true",
+			"thermal_gpu_thermal=41 °C", "cpu_temperature=48.312 °C", "thermal_gpu_thermal_2=42 °C", "undervoltage=true", "undervoltage_seen=true", "throttled=true", "watchdog=true", "watchdog_reset=true",
 			"net_eth0_rx_bytes=5000000000 B", "net_eth0_rx_errors=3", "net_eth0_tx_bytes=196359 B", "net_eth0_tx_errors=4",
 			"net_wlan0_5_rx_bytes=12 B", "net_wlan0_5_rx_errors=0", "net_wlan0_5_tx_bytes=13 B", "net_wlan0_5_tx_errors=0")
 	})

@@ -110,6 +110,7 @@ type veml7700 struct {
 	ranges []vemlRange
 	at     int       // the range in force
 	ready  time.Time // the first measurement in it is over
+	torn   bool      // a range was half set when the bus failed
 }
 
 // Open implements sensors.Driver.
@@ -147,6 +148,7 @@ func (d *veml7700) identify(ctx context.Context) error {
 // measurement is half of the one and half of the other.
 func (d *veml7700) choose(ctx context.Context, at int) error {
 	r := d.ranges[at]
+	d.torn = true
 	if err := d.put(ctx, vemlConf, r.conf()|vemlOff); err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (d *veml7700) choose(ctx context.Context, at int) error {
 		return err
 	}
 	// A half more than the time, for the oscillator.
-	d.at, d.ready = at, time.Now().Add(vemlStartUp+vemlTimes[r.time].time*3/2)
+	d.torn, d.at, d.ready = false, at, time.Now().Add(vemlStartUp+vemlTimes[r.time].time*3/2)
 	return nil
 }
 
@@ -185,6 +187,11 @@ func (d *veml7700) Read(ctx context.Context) ([]sensors.Reading, error) {
 // count reads one measurement, and then whether the chip is still the one that
 // was set up.
 func (d *veml7700) count(ctx context.Context) (uint16, error) {
+	if d.torn {
+		if err := d.setUp(ctx); err != nil {
+			return 0, err
+		}
+	}
 	if err := pause(ctx, time.Until(d.ready)); err != nil {
 		return 0, err
 	}
