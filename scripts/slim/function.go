@@ -30,6 +30,7 @@ const (
 	listDefers    = 4 // FUNCDATA_OpenCodedDeferInfo
 	listArguments = 5 // FUNCDATA_ArgInfo
 	listLive      = 6 // FUNCDATA_ArgLiveInfo
+	listWrapped   = 7 // FUNCDATA_WrapInfo
 	listsKnown    = 8
 )
 
@@ -113,7 +114,7 @@ func (f function) slim(calls bool) function {
 		}
 	}
 	for i := range f.lists {
-		if i == listArguments || i == listLive || i == listInlined && !calls {
+		if i == listArguments || i == listLive || i == listWrapped || i == listInlined && !calls {
 			f.lists[i] = none
 		}
 	}

@@ -278,7 +278,7 @@ func (t *table) differs(s *table, a, b function, sizes map[uint32]int) string {
 	}
 	for i := range max(len(a.lists), len(b.lists)) {
 		before, after := a.list(i), b.list(i)
-		if i == listInlined || before == none && after == none || (i == listArguments || i == listLive) && after == none {
+		if i == listInlined || before == none && after == none || i >= listArguments && after == none {
 			continue
 		}
 		if before == none || after == none {

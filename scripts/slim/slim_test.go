@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -118,10 +119,7 @@ func TestWhatIsNotKnownIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		q.set(i, p.get(i)+8)
-		if q, err = open(b); err != nil {
-			continue
-		}
-		if _, err := q.slim(); err == nil && (i == modulePclntab || i == moduleEnd || i == moduleText || i == moduleTypelinks) {
+		if _, err = open(b); err == nil && slices.Contains([]int{modulePclntab, moduleParts, moduleParts + 15, moduleEnd, moduleText, moduleTypelinks}, i) {
 			t.Errorf("word %d of the module's data is another, and the program was taken", i)
 		}
 	}
@@ -188,7 +186,7 @@ func TestWhatDiffersIsFound(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"table -1", "table 0", "table 1", "table 2", "list 0", "list 1", "list 2", "list 3", "list 4", "list 7"} {
+	for _, what := range []string{"table -1", "table 0", "table 1", "table 2", "list 0", "list 1", "list 2", "list 3", "list 4"} {
 		if seen[what] == 0 {
 			t.Errorf("no function has a %s", what)
 		}
