@@ -41,13 +41,23 @@ func (w *window) Reset() { w.values, w.until = w.values[:0], w.first }
 
 // median is the middle of the values, or the mean of the two middle ones.
 func median(values []float64) float64 {
-	sorted := slices.Clone(values)
-	sort.Float64s(sorted)
+	sorted := ordered(values)
 	n := len(sorted)
 	if n%2 == 1 {
 		return sorted[n/2]
 	}
 	return sorted[n/2-1]/2 + sorted[n/2]/2
+}
+
+// ordered are the values from the least to the greatest, NaN first. A sort of
+// numbers alone would be 6 kB of machine code.
+func ordered(values []float64) []float64 {
+	all := slices.Clone(values)
+	sort.Slice(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		return a < b || math.IsNaN(a) && !math.IsNaN(b)
+	})
+	return all
 }
 
 // mean divides first: the sum of values near the end of float64 overflows.
@@ -62,8 +72,7 @@ func mean(values []float64) float64 {
 // quantile is the least value that at least the part q of the values do not
 // exceed: the nearest rank, as ESPHome has it.
 func quantile(values []float64, q float64) float64 {
-	sorted := slices.Clone(values)
-	sort.Float64s(sorted)
+	sorted := ordered(values)
 	rank := int(math.Ceil(q*float64(len(sorted)) - 1e-9))
 	return sorted[max(rank, 1)-1]
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
+	"sort"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
@@ -126,7 +126,7 @@ func newSim(o simOptions, entities map[string]any) (*sim, error) {
 		e.Period = cmp.Or(e.Period, 10*time.Minute)
 		e.Entity, e.Path, e.Off, e.Timed = e.name, ".", "OFF", true
 	}
-	slices.SortFunc(s.signals, func(a, b simSignal) int { return strings.Compare(a.name, b.name) })
+	sort.Slice(s.signals, func(i, j int) bool { return s.signals[i].name < s.signals[j].name })
 	return s, nil
 }
 
