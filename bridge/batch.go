@@ -169,7 +169,7 @@ func (l *link) flush(ctx context.Context, g *gathered) error {
 		l.b.cuts.keep(head, g.seqs[len(g.seqs)-1])
 	}
 	o.add = append(o.add, mqtt.UserProperty{Name: viaProperty, Value: l.b.prep.mark})
-	return l.publish(ctx, head, &o)
+	return l.publish(ctx, time.Now(), head, &o)
 }
 
 // cuts remember, from connection to connection, where batches that were sent

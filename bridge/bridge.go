@@ -30,10 +30,10 @@ type Bridge struct {
 	retry    backoff                // Run
 	quota    backoff                // under hold.mu
 	stalls   int                    // Run: in a row
-	suspect  suspect                // Run and the settler, under its lock
+	suspect  suspect                // Run and the reader, under its lock
 	owed     owed                   // the sender
-	cuts     cuts                   // the sender and the settler, under its lock
-	tries    map[uint64]int         // settler: attempts of messages that failed for now
+	cuts     cuts                   // the sender and the reader, under its lock
+	tries    map[uint64]int         // the reader: attempts of messages that failed for now
 	takeover []time.Time            // Run: the latest
 	window   atomic.Pointer[window] // of the link that is up; nil: none
 	plain    map[server]bool        // Run: those that refuse the bridge bit

@@ -145,7 +145,7 @@ func (d *dialer) open(ctx context.Context, s server) (net.Conn, error) {
 	defer cancel()
 	c, err := d.dial(dctx, address)
 	if err == nil {
-		c = progressConn{c}
+		c = progressConn{c, quiet(c)}
 	}
 	if d.proxy == nil {
 		return c, err

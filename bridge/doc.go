@@ -7,9 +7,9 @@
 // upstream topic, envelope.go puts time (clock.go) and identity on it, batch.go
 // may join it with others and gzip.go compress them, window.go gives it a Packet
 // Identifier and a place under the server's Receive Maximum, upstream_send.go
-// encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces the bytes, progress.go writes them; loose.go
+// encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces the bytes, progress.go and quiet_linux.go write them; loose.go
 // takes what is of QoS 0 out of the Queue when its bytes have left. The
-// acknowledgement comes back through upstream_read.go to settle.go, which is the
+// acknowledgements that were read together come through upstream_read.go to settle.go, which is the
 // only caller of Received and, for QoS 1 and 2, of Remove. The entry in the
 // Queue is the state of the transfer: there is no second store, nothing is
 // handed over, and an entry is removed only after the server's PUBACK or
@@ -35,7 +35,7 @@
 // to keep messages of its own, and to send back what came in through it.
 //
 // Goroutines: Run owns the supervisor; each connection has a sender (forward),
-// a settler (acknowledgements), a reader, a deliverer (what comes down), a
+// a reader, which settles what is acknowledged, a deliverer (what comes down), a
 // pinger, one that foresees its planned end, and the wire's flusher, all waited
 // for before the next connection starts.
 //

@@ -131,7 +131,7 @@ func slowly(dial func(context.Context, string) (net.Conn, error), rate int) func
 type slowConn struct {
 	net.Conn
 	rate int
-	sent time.Time // of the last byte; only the flusher writes
+	sent time.Time // of the last byte; writes follow one another
 }
 
 // SetWriteDeadline would reach the bytes that have left already.

@@ -75,7 +75,8 @@ func (l *link) sendUntil(ctx context.Context) error {
 		switch {
 		case err != nil:
 		case ok:
-			err = l.forward(ctx, &e)
+			l.entry = e
+			err = l.forward(ctx, &l.entry)
 		default:
 			err = l.flushDue(ctx)
 		}
@@ -218,15 +219,13 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if l.hold.begin(e.Seq) {
 		o.dup = false
 	}
-	if err := l.publish(ctx, e.Seq, &o); err != nil {
+	if err := l.publish(ctx, now, e.Seq, &o); err != nil {
 		return err
 	}
 	l.b.owed.sent(l.b.queue, &e.Message)
-	l.b.status.update(func(s *Stats) {
-		if !o.dup && e.Sent > 0 {
-			s.Again++
-		}
-	})
+	if !o.dup && e.Sent > 0 {
+		l.b.status.update(func(s *Stats) { s.Again++ })
+	}
 	return nil
 }
 
@@ -243,7 +242,7 @@ func (l *link) giveUp(ctx context.Context, seq uint64, o *outgoing, code mqtt.Re
 }
 
 // publish sends o, which seq stands for, or gives it up.
-func (l *link) publish(ctx context.Context, seq uint64, o *outgoing) error {
+func (l *link) publish(ctx context.Context, now time.Time, seq uint64, o *outgoing) error {
 	packet, err := l.up.encode(o)
 	if err != nil {
 		return failf(ClassLocal, "encode: %w", err)
@@ -261,7 +260,7 @@ func (l *link) publish(ctx context.Context, seq uint64, o *outgoing) error {
 	case code.Failed():
 		return l.giveUp(ctx, seq, o, code, why)
 	}
-	end, err := l.write(ctx, time.Now(), seq, o, packet)
+	end, err := l.write(ctx, now, seq, o, packet)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ const (
 	probeAfterStall = 3                // stalls in a row after which one message at a time is sent
 )
 
-// link is the work of one connection: the sender is in forward.go, the settler
-// in settle.go.
+// link is the work of one connection: the sender is in forward.go, what the
+// reader does with acknowledgements in settle.go.
 type link struct {
 	b      *Bridge
 	up     *upstream
@@ -29,7 +29,6 @@ type link struct {
 	until  time.Time // when the credentials end; zero: never
 	lim    limits
 	win    *window
-	acks   chan ack // from the reader to the settler
 	hold   hold
 
 	moved    chan struct{}     // one slot: an entry was removed
@@ -39,12 +38,16 @@ type link struct {
 	answered atomic.Bool       // the server has acknowledged something
 	batches  map[int]*gathered // in the making, by route; the sender's own
 	hurry    atomic.Bool       // batches wait no longer
+	entry    mqtt.Queued       // that is being sent; the sender's own
 	end      int64             // where the latest message of the Edge ends; the sender's own
 	reborn   atomic.Bool       // births of the Edge are due
 	commands []string          // filters of the Edge
 	loose    []loose           // sent with QoS 0 and still in the queue, in order; the sender's own
-	settled  []flight          // the settler's own, reused
+	acks     []ack             // to be settled; the reader's own, as the rest
+	heard    time.Time         // when their bytes were read
+	settled  []flight          // reused
 	seqs     []uint64          // likewise
+	busy     time.Duration     // that the last of settle took
 }
 
 // open connects to s. Before 5.0 the bridge bit is tried first, where there is
@@ -86,6 +89,7 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
+		settle:       func() error { return l.settle(lctx) },
 		received: func(in inbound) (mqtt.ReasonCode, error) {
 			if code, handled, err := l.command(lctx, in); handled {
 				return code, err
@@ -109,7 +113,6 @@ func (l *link) begin(lim limits) {
 	}
 	l.lim = lim
 	l.win = newWindow(n, l.b.o.InFlightBytes)
-	l.acks = make(chan ack, n+2) // a place per flight
 	l.b.receiver.begin(l.b.o.Name+"@"+l.server, lim.sessionPresent)
 }
 
@@ -125,18 +128,17 @@ func (l *link) serve(ctx, lctx context.Context, cancel func(), at int) error {
 	failed := make(chan error, 4)
 	sctx, stopSending := context.WithCancel(lctx)
 	defer stopSending()
-	var workers, settler sync.WaitGroup
-	start := func(wg *sync.WaitGroup, f func(context.Context) error) {
-		wg.Go(func() {
+	var workers sync.WaitGroup
+	start := func(f func(context.Context) error) {
+		workers.Go(func() {
 			if err := guard(func() error { return f(lctx) }); err != nil {
 				failed <- err
 			}
 		})
 	}
-	start(&settler, l.settle)
-	start(&workers, l.subscribe)
-	start(&workers, func(context.Context) error { return l.send(sctx) })
-	start(&workers, func(ctx context.Context) error { return l.foresee(ctx, at) })
+	start(l.subscribe)
+	start(func(context.Context) error { return l.send(sctx) })
+	start(func(ctx context.Context) error { return l.foresee(ctx, at) })
 
 	err := l.watch(ctx, failed)
 	var p *planned
@@ -153,8 +155,6 @@ func (l *link) serve(ctx, lctx context.Context, cancel func(), at int) error {
 	code, say := l.farewell(err)
 	l.up.close(code, say)
 	workers.Wait()
-	close(l.acks) // the reader has ended
-	settler.Wait()
 	return err
 }
 

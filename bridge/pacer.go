@@ -95,10 +95,15 @@ func (p *pacer) connected() {
 	p.mu.pace.catchup.connected()
 }
 
-func (p *pacer) answered(now time.Time, rtt time.Duration) {
+// answered takes the round trips that ended at now.
+func (p *pacer) answered(now time.Time, all []ack) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.pace.catchup.answered(now, rtt)
+	for i := range all {
+		if a := &all[i]; a.kind != ackPubcomp {
+			p.mu.pace.catchup.answered(now, now.Sub(a.f.sent))
+		}
+	}
 }
 
 func (p *pacer) slower(now time.Time) {

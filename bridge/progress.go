@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -13,12 +14,18 @@ const stallAfter = 20 * time.Second
 
 // progressConn gives every write a deadline by progress. It lies below TLS,
 // whose state does not survive a write that timed out half way.
-type progressConn struct{ net.Conn }
+type progressConn struct {
+	net.Conn
+	raw syscall.RawConn // nil: see quiet
+}
 
 // writeChunk is small enough for a link of 1 kB/s to move one in time.
 const writeChunk = 8 << 10
 
 func (c progressConn) Write(p []byte) (n int, err error) {
+	if n = c.sendNow(p); n == len(p) {
+		return n, nil
+	}
 	for n < len(p) {
 		if err := c.SetWriteDeadline(time.Now().Add(stallAfter)); err != nil {
 			return n, err

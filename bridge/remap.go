@@ -132,6 +132,9 @@ func routeOf(routes []route, name string) *route {
 
 func (r *route) remap(name string) (string, bool) {
 	if r.head != "" && strings.HasPrefix(name, r.head) {
+		if r.head == r.toHead {
+			return name, true
+		}
 		return r.toHead + name[len(r.head):], true
 	}
 	levels := strings.Split(name, "/")

@@ -10,47 +10,43 @@ import (
 // queueTimeout bounds what the queue may take to record an acknowledgement.
 const queueTimeout = 10 * time.Second
 
-// ack is an acknowledgement on its way from the reader to the settler.
+// ack is an acknowledgement to be settled.
 type ack struct {
 	kind ackKind
 	f    flight
 	code mqtt.ReasonCode
 }
 
-// acknowledged runs in the reader; at is when the bytes came. A flight has one
-// acknowledgement under way at a time, so the channel has a place for it.
+// rttBusy is how long the reader may have been away for a round trip to count:
+// nobody knows when the bytes came meanwhile.
+const rttBusy = 50 * time.Millisecond
+
+// acknowledged takes an acknowledgement; at is when its bytes were read. A
+// flight has one under way at a time, so there are never many.
 func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode, at time.Time) {
 	f, ok := l.win.acknowledged(k, id, at)
 	if !ok {
 		return // a repeated acknowledgement, or one of an earlier connection
 	}
-	if k != ackPubcomp {
-		l.b.status.rtt(at.Sub(f.sent))
-		l.b.pacer.answered(at, at.Sub(f.sent))
-	}
-	l.acks <- ack{k, f, code}
+	l.heard = at
+	l.acks = append(l.acks, ack{k, f, code})
 }
 
-// settle is the settler: it records acknowledgements in the queue, until the
-// reader has ended. Those that have come meanwhile are recorded together, which
-// costs one wait for the disk.
+// settle records the acknowledgements that have come together, which costs one
+// wait for the disk. Meanwhile the reader leaves what comes to the kernel. What
+// was acknowledged is recorded also while the link is ending: it must not be
+// sent again.
 func (l *link) settle(ctx context.Context) error {
-	var all []ack
-	for a := range l.acks {
-		all = append(all[:0], a)
-		for len(l.acks) > 0 { // nobody else takes any
-			all = append(all, <-l.acks)
-		}
-		if err := l.settleAll(ctx, all); err != nil {
-			return err
-		}
+	if len(l.acks) == 0 {
+		return nil
 	}
-	return nil
-}
-
-// settleAll records acknowledgements. What was acknowledged is recorded also
-// while the link is ending: it must not be sent again.
-func (l *link) settleAll(ctx context.Context, all []ack) error {
+	began := time.Now()
+	all := l.acks
+	l.acks = l.acks[:0]
+	if l.busy < rttBusy {
+		l.b.status.rtt(l.heard, all)
+		l.b.pacer.answered(l.heard, all)
+	}
 	c, cancel := l.bounded(ctx)
 	defer cancel()
 	done, received := l.settled[:0], all[:0]
@@ -77,6 +73,7 @@ func (l *link) settleAll(ctx context.Context, all []ack) error {
 			return err
 		}
 	}
+	l.busy = time.Since(began)
 	return nil
 }
 

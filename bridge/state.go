@@ -198,14 +198,20 @@ func (t *status) acked(now time.Time, messages int) {
 	t.rate.count(now, messages)
 }
 
-// rtt takes one round trip into the smoothed value, weight 1/8 as in TCP.
-func (t *status) rtt(d time.Duration) {
-	t.update(func(s *Stats) {
-		if s.RTT == 0 {
-			s.RTT = d
+// rtt takes round trips that ended at now into the smoothed value, weight 1/8
+// as in TCP.
+func (t *status) rtt(now time.Time, all []ack) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range all {
+		if a := &all[i]; a.kind != ackPubcomp {
+			d := now.Sub(a.f.sent)
+			if t.s.RTT == 0 {
+				t.s.RTT = d
+			}
+			t.s.RTT += (d - t.s.RTT) / 8
 		}
-		s.RTT += (d - s.RTT) / 8
-	})
+	}
 }
 
 // refused counts a failure code; first is true when it was not seen before.

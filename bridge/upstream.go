@@ -63,11 +63,13 @@ type inbound struct {
 }
 
 // callbacks are what a connection tells the bridge. connected is called once,
-// before all others. received is called by one goroutine, in order, and may
-// block; the other two are called by the reader and must not.
+// before all others. received and released are called by one goroutine, in
+// order, and may block; acknowledged and, after some of them, settle are called
+// by the reader, which waits for the latter.
 type callbacks struct {
 	connected    func(limits)
 	acknowledged func(k ackKind, id uint16, code mqtt.ReasonCode, at time.Time)
+	settle       func() error
 	received     func(inbound) (code mqtt.ReasonCode, err error)
 	released     func(id uint16) (mqtt.ReasonCode, error) // PUBREL; as received
 }

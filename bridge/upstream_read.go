@@ -24,12 +24,19 @@ func (u *upstream) next(v *packet.View) error {
 	return nil
 }
 
-// read is the reader: it takes packets until the connection ends.
+// read is the reader: it takes packets until the connection ends. The
+// acknowledgements that came together are settled together, before it waits for
+// more and when it ends.
 func (u *upstream) read() {
 	defer close(u.deliveries)
 	err := guard(func() error {
 		var v packet.View
 		for {
+			if !u.wire.whole() {
+				if err := u.cb.settle(); err != nil {
+					return err
+				}
+			}
 			if err := u.next(&v); err != nil {
 				return err
 			}
@@ -38,6 +45,7 @@ func (u *upstream) read() {
 			}
 		}
 	})
+	_ = guard(u.cb.settle) // an error of the queue comes again with its next use
 	u.wire.fail(err)
 }
 

@@ -50,10 +50,12 @@ func (u *upstream) properties(o *outgoing) *mqtt.Properties {
 // write hands one encoded packet to the wire, waiting for room. It leaves with
 // others, at the next push at the latest; end is where it does.
 func (u *upstream) write(publish []byte) (end int64, err error) {
-	if err := u.wire.room(); err != nil {
-		return 0, err
+	end, n, err := u.wire.put(publish, true)
+	if n >= wireCork {
+		u.wire.push()
+		err = u.wire.room()
 	}
-	return u.wire.put(publish, wireCork)
+	return end, err
 }
 
 // push lets everything that was written leave.

@@ -42,6 +42,7 @@ type window struct {
 	maxBytes int
 	bytes    int
 	flights  map[uint16]*flight
+	spare    []*flight // to be used again
 	progress time.Time // last acknowledgement, or when the first flight left
 	changed  signal    // a place became free
 }
@@ -72,7 +73,12 @@ func (w *window) add(f flight) (ok bool, wait <-chan struct{}) {
 	if len(w.flights) == 0 {
 		w.progress = f.sent
 	}
-	w.flights[f.id] = &f
+	kept := new(flight)
+	if n := len(w.spare); n > 0 {
+		kept, w.spare = w.spare[n-1], w.spare[:n-1]
+	}
+	*kept = f
+	w.flights[f.id] = kept
 	w.bytes += f.size
 	return true, nil
 }
@@ -110,6 +116,8 @@ func (w *window) drop(all []flight, taken bool) {
 		if f := w.flights[all[i].id]; f != nil {
 			w.bytes -= f.size
 			delete(w.flights, f.id)
+			*f = flight{}
+			w.spare = append(w.spare, f)
 		}
 	}
 	if taken {

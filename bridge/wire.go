@@ -15,13 +15,14 @@ const (
 	wireLinger  = 2 * time.Second // for the last packet when closing
 	wireRead    = 4 << 10         // read buffer to begin with
 	wireKeep    = 64 << 10        // a larger one is given back once it is empty
-	wireCork    = 4 << 10         // bytes that put collects before the flusher is told
+	wireCork    = 4 << 10         // bytes that the sender collects before it writes
 )
 
 // wire is the bytes of one connection. The reader takes whole packets with
 // next; the buffer grows with what has arrived, never with what a header
-// claims. Writes are collected and written by one goroutine, so that packets
-// which become ready during a system call leave together in the next one.
+// claims. Writes are collected, so that packets which become ready during a
+// system call leave together in the next one. Whoever may wait writes them
+// itself, with push or sync; for those who must not there is the flusher.
 type wire struct {
 	conn   net.Conn
 	onFail func(err error) // hears of the first error
@@ -39,14 +40,17 @@ type wire struct {
 	mu struct {
 		sync.Mutex
 		pending  []byte
+		spare    []byte    // the next pending
 		appended int64     // bytes given to write, ever
 		written  int64     // bytes that left
 		heard    int64     // written when the last byte came
 		bulk     time.Time // when a large piece last left
-		writing  bool      // one is leaving
+		leaving  bool      // somebody writes
+		writing  bool      // a large piece
 		err      error
 		closing  bool
 		changed  signal // one of the above
+		work     signal // for the flusher
 	}
 	flushed chan struct{} // closed when the flusher has ended
 }
@@ -77,6 +81,12 @@ func (w *wire) next() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// whole reports whether next has a packet, or an error, without waiting.
+func (w *wire) whole() bool {
+	n, err := packet.Frame(w.in[w.start:], w.maxSize)
+	return n > 0 || err != nil
 }
 
 // speaks waits for the first bytes and fails when they begin no answer to
@@ -143,37 +153,36 @@ func (w *wire) busy() time.Time {
 
 // write takes the bytes of one packet for the flusher.
 func (w *wire) write(p []byte) error {
-	_, err := w.put(p, 0)
+	_, _, err := w.put(p, false)
 	return err
 }
 
-// put takes the bytes of one packet, and tells the flusher when more than cork
-// are pending: whoever puts several calls push before it waits for anything.
-// end is the place behind them in all that is written.
-func (w *wire) put(p []byte, cork int) (end int64, err error) {
+// put takes the bytes of one packet, and tells the flusher unless they may
+// wait for a push; whoever lets them must push before it waits for anything.
+// end is the place behind them in all that is written, n how much is pending.
+func (w *wire) put(p []byte, later bool) (end int64, n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.mu.err != nil {
-		return 0, w.mu.err
+		return 0, 0, w.mu.err
 	}
 	if w.mu.closing {
-		return 0, net.ErrClosed
+		return 0, 0, net.ErrClosed
 	}
 	w.mu.pending = append(w.mu.pending, p...)
 	w.mu.appended += int64(len(p))
-	if len(w.mu.pending) > cork {
-		w.mu.changed.tell()
+	if !later && !w.mu.leaving {
+		w.mu.work.tell()
 	}
-	return w.mu.appended, nil
+	return w.mu.appended, len(w.mu.pending), nil
 }
 
-// push tells the flusher of what is pending.
+// push writes what is pending, unless somebody else does. It blocks as a write
+// does; an error is kept.
 func (w *wire) push() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.mu.pending) > 0 {
-		w.mu.changed.tell()
-	}
+	w.leave()
 }
 
 // left is how many bytes have left.
@@ -195,7 +204,7 @@ func (w *wire) room() error {
 func (w *wire) sync() error {
 	w.mu.Lock()
 	goal := w.mu.appended
-	w.mu.changed.tell()
+	w.leave()
 	w.mu.Unlock()
 	return w.await(func() bool { return w.mu.written >= goal })
 }
@@ -214,43 +223,50 @@ func (w *wire) await(ok func() bool) error {
 	}
 }
 
+// flush is the flusher: it writes for those who must not wait.
 func (w *wire) flush() {
 	defer close(w.flushed)
-	var spare []byte
-	for {
-		w.mu.Lock()
-		out, closing, err := w.mu.pending, w.mu.closing, w.mu.err
-		var changed <-chan struct{}
-		if len(out) == 0 {
-			changed = w.mu.changed.wait()
-		}
-		w.mu.pending = spare[:0]
-		w.mu.writing = len(out) > writeChunk
-		w.mu.Unlock()
-		switch {
-		case err != nil, closing && len(out) == 0:
-			return
-		case len(out) == 0:
-			spare = out
-			<-changed
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.mu.err == nil && (!w.mu.closing || w.mu.leaving || len(w.mu.pending) > 0) {
+		if w.mu.leaving || len(w.mu.pending) == 0 {
+			work := w.mu.work.wait()
+			w.mu.Unlock()
+			<-work
+			w.mu.Lock()
 			continue
 		}
+		w.leave()
+	}
+}
+
+// leave writes until nothing is pending, unless somebody else does. The caller
+// holds the lock, which is free during each write.
+func (w *wire) leave() {
+	m := &w.mu
+	for !m.leaving && len(m.pending) > 0 && m.err == nil {
+		out := m.pending
+		m.pending, m.spare = m.spare[:0], nil
+		m.leaving, m.writing = true, len(out) > writeChunk
+		m.Unlock()
 		n, err := w.conn.Write(out)
-		w.lastWrite.Store(time.Now().UnixNano())
-		spare = out
-		if cap(spare) > 2*wirePending {
-			spare = nil
-		}
-		w.mu.Lock()
-		if w.mu.writing {
-			w.mu.writing, w.mu.bulk = false, time.Now()
-		}
-		w.mu.written += int64(n)
-		w.mu.changed.tell()
-		w.mu.Unlock()
+		now := time.Now()
+		w.lastWrite.Store(now.UnixNano())
 		if err != nil {
 			w.fail(fmt.Errorf("write: %w", err))
-			return
+		}
+		m.Lock()
+		if m.writing {
+			m.bulk = now
+		}
+		if cap(out) <= 2*wirePending {
+			m.spare = out
+		}
+		m.leaving, m.writing = false, false
+		m.written += int64(n)
+		m.changed.tell()
+		if m.closing {
+			m.work.tell()
 		}
 	}
 }
@@ -263,6 +279,7 @@ func (w *wire) fail(err error) {
 		w.mu.err = err
 	}
 	w.mu.changed.tell()
+	w.mu.work.tell()
 	w.mu.Unlock()
 	if first {
 		w.onFail(err)
@@ -275,6 +292,7 @@ func (w *wire) close() {
 	w.mu.Lock()
 	w.mu.closing = true
 	w.mu.changed.tell()
+	w.mu.work.tell()
 	w.mu.Unlock()
 	linger := time.NewTimer(wireLinger)
 	defer linger.Stop()

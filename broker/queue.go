@@ -73,6 +73,7 @@ type Queue struct {
 		dropped  uint64          // entries, when deleted was empty
 		asked    bool            // by the router, whether it rejects
 	}
+	room []store.Entry // of load, used again; of who calls Next
 }
 
 // AttachQueue makes a durable consumer; messages published from then on, and
@@ -269,7 +270,7 @@ func (q *Queue) load() (bool, error) {
 
 func (q *Queue) loadFrom(after uint64) (bool, error) {
 	q.hub.router.Settled() // what was queued so far is with the store now
-	entries, upTo, err := q.hub.durable.Read(q.ClientID(), after, loadBytes)
+	entries, upTo, err := q.hub.durable.ReadTo(q.room, q.ClientID(), after, loadBytes)
 	if err != nil {
 		return false, fmt.Errorf("queue %s: %w", q.name, err)
 	}
@@ -277,6 +278,11 @@ func (q *Queue) loadFrom(after uint64) (bool, error) {
 	defer q.state.Unlock()
 	q.state.entries.Load(entries, upTo)
 	q.book(leastBooked)
+	clear(entries) // the messages are the head's
+	q.room = entries[:0]
+	if _, _, last := q.state.entries.Behind(); upTo >= last {
+		q.room = nil
+	}
 	return len(entries) > 0, nil
 }
 

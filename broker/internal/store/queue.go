@@ -47,6 +47,7 @@ const (
 type Queue struct {
 	limits   QueueLimits
 	entries  []mqtt.Queued // the head, in order of Seq; entries[:next] were handed out since the last Rewind
+	array    []mqtt.Queued // for entries to be loaded into, while there is something behind the head
 	next     int
 	bytes    int64   // of all
 	here     int64   // of entries
@@ -159,6 +160,7 @@ func (q *Queue) Loads(n int) bool { return len(q.entries) < n && q.behind > 0 }
 
 // Load takes what the store has between the Seq given by Behind and upTo.
 func (q *Queue) Load(entries []Entry, upTo uint64) {
+	q.room(len(entries))
 	for i := range entries {
 		e := &entries[i]
 		if e.Number <= q.loaded {
@@ -190,6 +192,17 @@ func (q *Queue) Load(entries []Entry, upTo uint64) {
 	q.passBlocks(q.loaded)
 }
 
+// room makes room for n more entries in the head: at the start of the array that
+// was used before, if they are not too many.
+func (q *Queue) room(n int) {
+	if n += len(q.entries); n > cap(q.array) {
+		q.array = make([]mqtt.Queued, n)
+	}
+	q.array = q.array[:cap(q.array)]
+	clear(q.array[copy(q.array, q.entries):])
+	q.entries = q.array[:len(q.entries)]
+}
+
 // passBlocks forgets the blocks that end at upTo or before. What was counted
 // there and did not come may be in the next one: the store knows a range that
 // was dropped only as a whole. What is left in the end was lost with bad pages.
@@ -210,6 +223,7 @@ func (q *Queue) settle() {
 	if len(q.blocks) > 0 {
 		return
 	}
+	q.array = nil
 	if q.bytes = q.here; q.behind > 0 {
 		q.drops[mqtt.DropLost] += uint64(q.behind)
 	} else {
