@@ -81,6 +81,12 @@ func (b *Broker) Attach(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
+// publications are for the next Publish of any Client: most are of devices that
+// say something once a second.
+var publications sync.Pool
+
+var nothing mqtt.Message
+
 // Publish routes m and waits until it is as durable as configured; nil means
 // that it is. m must not be changed afterwards. Unlike network clients, it may
 // publish to topics that start with $. The error is an *mqtt.Error or ctx's.
@@ -88,7 +94,14 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	if err := c.mayPublish(&m); err != nil {
 		return err
 	}
-	if r := c.hub.router.Publish(time.Now(), new(packet.Publication).Own(&m)); r.Recorded {
+	p, _ := publications.Get().(*packet.Publication)
+	if p == nil {
+		p = new(packet.Publication)
+	}
+	r := c.hub.router.Publish(time.Now(), p.Own(&m))
+	p.Own(&nothing) // what waits for the next message keeps none alive
+	publications.Put(p)
+	if r.Recorded {
 		return c.hub.barrier(ctx)
 	}
 	return nil

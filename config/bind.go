@@ -17,8 +17,10 @@ type loader struct {
 	errs   Errors
 	// keys are all keys known anywhere, with the paths that own them.
 	keys map[string][]string
-	root *node
-	cfg  *Config
+	// fields are those of the structs that were seen: devices have the same.
+	fields map[reflect.Type][]field
+	root   *node
+	cfg    *Config
 }
 
 // defaulter sets the defaults of a new struct: a listener, a bridge.
@@ -144,7 +146,7 @@ func (l *loader) bindStruct(n *node, v reflect.Value, path string, f field) {
 		}
 	}
 	if n.kind == list {
-		for _, lf := range fieldsOf(v.Type()) {
+		for _, lf := range l.fieldsOf(v.Type()) {
 			if lf.list {
 				mark := len(l.errs)
 				l.bind(n, v.FieldByIndex(lf.index), path, lf)
@@ -171,7 +173,7 @@ func (l *loader) bindMapping(n *node, path string, s shared, parts ...reflect.Va
 	mark := len(l.errs)
 	names := slices.Clone(s.handled)
 	for _, v := range parts {
-		for _, f := range fieldsOf(v.Type()) {
+		for _, f := range l.fieldsOf(v.Type()) {
 			if f.list {
 				continue
 			}

@@ -27,6 +27,18 @@ type field struct {
 	tmpl                           []string
 }
 
+// fieldsOf is the function, once for each type.
+func (l *loader) fieldsOf(t reflect.Type) []field {
+	f, ok := l.fields[t]
+	if !ok {
+		if f = fieldsOf(t); l.fields == nil {
+			l.fields = map[reflect.Type][]field{}
+		}
+		l.fields[t] = f
+	}
+	return f
+}
+
 // fieldsOf returns the keys of a struct type in the order of its fields.
 func fieldsOf(t reflect.Type) []field {
 	var out []field

@@ -146,9 +146,8 @@ func (t *tracker) explain(err error, now time.Time) (changed bool) {
 	return t.become(Offline, r, now)
 }
 
-// snapshot is a copy that others may keep.
-func (t *tracker) snapshot() Health {
-	h := t.Health
+// clone is a copy that others may keep.
+func (h Health) clone() Health {
 	h.Reasons, h.Failed = maps.Clone(h.Reasons), maps.Clone(h.Failed)
 	return h
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,21 +168,23 @@ func (m *Manager) Status() []Status {
 	m.crew.Unlock()
 	all := make([]Status, 0, len(owners))
 	for _, o := range owners {
-		s := o.status.Load()
-		if s == nil {
-			s = &Status{Name: o.dev.Name, Health: Health{State: Starting}}
-		}
-		all = append(all, *s)
+		o.shown.Lock()
+		s := o.shown.Status
+		s.Health, s.Values = s.Health.clone(), slices.Clone(s.Values)
+		o.shown.Unlock()
+		all = append(all, s)
 	}
 	return all
 }
 
 func (o *owner) publishStatus() {
-	s := &Status{Name: o.dev.Name, Health: o.health.snapshot(), Unsent: o.unsent}
+	s := &o.shown.Status
+	o.shown.Lock()
+	defer o.shown.Unlock()
+	s.Health, s.Unsent, s.Values = o.health.clone(), o.unsent, s.Values[:0]
 	for _, e := range o.entities {
 		if e.has {
 			s.Values = append(s.Values, Value{e.name, e.value.Value, e.unit, e.value.At})
 		}
 	}
-	o.status.Store(s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,7 +52,12 @@ type owner struct {
 	waiting  []*command
 	entities []*entity // in order of appearance
 	health   tracker
-	status   atomic.Pointer[Status]
+
+	// shown is how the device was after the last turn, written over at each.
+	shown struct {
+		sync.Mutex
+		Status
+	}
 
 	call  *call // in the driver; nil: none
 	aside *call // Close beside a hung call
@@ -110,6 +116,7 @@ func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, desk: make(chan struct{}, 1),
 		wait: backoff{least: time.Second},
 	}
+	w.shown.Status = Status{Name: d.Name, Health: Health{State: Starting}}
 	w.will = w.topics.will(d.WillDelay)
 	w.pusher, _ = d.Driver.(Pusher)
 	w.commander, _ = d.Driver.(Commander)

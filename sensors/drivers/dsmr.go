@@ -27,6 +27,9 @@ func init() {
 	})
 }
 
+// dsmrLines are how a meter talks.
+var dsmrLines = linesOptions{Format: "dsmr", FirstLine: "keep"}
+
 type dsmrOptions struct {
 	Port serial.Config `yaml:"port" doc:"the serial port; 115200 baud when it is not given"`
 	CRC  bool          `yaml:"crc" doc:"telegrams without a checksum are refused; meters before DSMR 4 have none"`
@@ -87,7 +90,7 @@ func newDSMR(o *dsmrOptions, entities map[string]any) (sensors.Driver, error) {
 		}
 		return fields, err
 	}
-	d, err := newText(&linesOptions{Port: o.Port, Format: "dsmr", FirstLine: "keep"}, parse, wanted)
+	d, err := newText(&dsmrLines, &o.Port, parse, wanted)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func init() {
 			if err != nil {
 				return nil, err
 			}
-			d, err := newText(l, parse, entities)
+			d, err := newText(l, &l.Port, parse, entities)
 			if err != nil {
 				return nil, err
 			}

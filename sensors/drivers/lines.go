@@ -137,18 +137,23 @@ func newLines(o *linesOptions, entities map[string]any) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newText(o, parse, entities)
+	return newText(o, &o.Port, parse, entities)
 }
 
-// newText makes a driver of lines that parse understands.
-func newText(o *linesOptions, parse lineParser, entities map[string]any) (*lines, error) {
+// newText makes a driver of lines that parse understands, from the port conf. It
+// changes nothing in o, which may be of many devices.
+func newText(o *linesOptions, conf *serial.Config, parse lineParser, entities map[string]any) (*lines, error) {
 	pick, err := newPicker(o, entities)
 	if err != nil {
 		return nil, err
 	}
 	d := &lines{o: o, parse: parse, pick: pick}
+	d.conf = conf
 	in := serial.NewLines(nil, d.cutting())
-	d.self, d.conf, d.in, d.commands = d, &o.Port, in, map[string]*command{}
+	d.self, d.in = d, in
+	if len(o.Commands) > 0 {
+		d.commands = map[string]*command{}
+	}
 	d.dropped = func() uint64 {
 		s := in.Stats()
 		return s.Overlong + s.Garbage + s.Partial
@@ -169,7 +174,7 @@ func (d *lines) cutting() serial.LineOptions {
 	o := serial.LineOptions{MaxLength: d.o.MaxLength, Terminator: d.o.Terminator}
 	switch d.o.FirstLine {
 	case "auto":
-		o.Resync = d.o.Format != "json" && d.o.Port.DTR != "pulse"
+		o.Resync = d.o.Format != "json" && d.conf.DTR != "pulse"
 	case "drop":
 		o.Resync, o.Quiet = true, -1
 	}

@@ -29,11 +29,14 @@ func init() {
 			if err := validated(o); err != nil {
 				return nil, err
 			}
-			// 82 characters are the standard's longest; receivers exceed it.
-			return newText(&linesOptions{Port: o.Port, Format: "nmea", FirstLine: "auto", MaxLength: 200}, n.parse, entities)
+			return newText(&nmeaLines, &o.Port, n.parse, entities)
 		},
 	})
 }
+
+// nmeaLines are how a receiver talks. 82 characters are the standard's longest;
+// receivers exceed it.
+var nmeaLines = linesOptions{Format: "nmea", FirstLine: "auto", MaxLength: 200}
 
 type nmeaOptions struct {
 	Port       serial.Config `yaml:"port" doc:"the serial port" req:"1"`
