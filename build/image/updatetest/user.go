@@ -23,7 +23,7 @@ const configuration = `
 mqtt: {listeners: [{bind: ":1883"}]}
 auth:
   users_file: users
-  rules: [{user: carol, publish: ["#"], subscribe: ["#"]}]
+  rules: [{user: carol, publish: ["#"], subscribe: ["#", "$SYS/#"]}]
 store: {durability: always}
 http: {bind: ":8083", tokens: [{name: test, token: "` + token + `", role: admin}]}
 devices: [{name: host, driver: system}]

@@ -1,7 +1,10 @@
 // Package mdns gives a link of the board a name, NAME.local, and tells of its
 // services (RFC 6762, 6763), over IPv4.
 //
-// Responder probes for the name, takes NAME-2 and so on while another host has
-// it, announces, answers, and says goodbye. It answers at most 20 times a
-// second and drops what is more. There are no negative answers (NSEC).
+// Responder probes for the name and those of its services, gives way to a host
+// that probes for them at the same time and comes first, takes NAME-2 and so
+// on while another has them, announces, answers, also that a name has no
+// record of a type, and says goodbye. A conflict later on makes it probe
+// again. It answers at most 20 times a
+// second and drops what is more.
 package mdns

@@ -145,6 +145,83 @@ func TestResponder(t *testing.T) {
 	})
 }
 
+// address is what a name's question for an address is answered with.
+func address(t *testing.T, p *port, name string) netip.Addr {
+	t.Helper()
+	got := ask(t, p, Group, name, dnsmessage.TypeA)
+	if len(got) != 1 {
+		return netip.Addr{}
+	}
+	a, _ := got[0].Body.(*dnsmessage.AResource)
+	return netip.AddrFrom4(a.A)
+}
+
+func TestWhatANameHasNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		asker := w.port("10.0.0.9:5353")
+		defer host(t, w, "10.0.0.1")()
+		time.Sleep(5 * time.Second)
+		for name, want := range map[string]string{
+			"dunlin.local.":            "\x06dunlin\x05local\x00\x00\x01\x40",                                  // A is 1
+			"dunlin._mqtt._tcp.local.": "\x06dunlin\x05_mqtt\x04_tcp\x05local\x00\x00\x05\x00\x00\x80\x00\x40", // TXT is 16, SRV 33
+		} {
+			got := ask(t, asker, Group, name, dnsmessage.TypeAAAA)
+			if len(got) != 1 || got[0].Header.Type != typeNSEC || got[0].Header.Class&flush == 0 || string(got[0].Body.(*dnsmessage.UnknownResource).Data) != want {
+				t.Errorf("RFC6762-6.1 %s has no AAAA: %#v", name, got)
+			}
+			if again := ask(t, asker, Group, name, dnsmessage.TypeAAAA, got...); len(again) != 0 {
+				t.Errorf("RFC6762-7.1 it is said to who knows it: %v", again)
+			}
+		}
+		if got := ask(t, asker, Group, "_mqtt._tcp.local.", dnsmessage.TypeA); len(got) != 0 {
+			t.Errorf("a shared name is denied: %v", got)
+		}
+	})
+}
+
+func TestTwoProbeForAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		asker := w.port("10.0.0.9:5353")
+		for _, addr := range []string{"10.0.0.1", "10.0.0.2"} {
+			defer host(t, w, addr)()
+		}
+		time.Sleep(10 * time.Second)
+		if a, b := address(t, asker, "dunlin.local."), address(t, asker, "dunlin-2.local."); a != netip.MustParseAddr("10.0.0.2") || b != netip.MustParseAddr("10.0.0.1") {
+			t.Errorf("RFC6762-8.2 the later address has the name: %v and %v", a, b)
+		}
+	})
+}
+
+func TestAConflictLaterOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		other := w.port("10.0.0.9:5353")
+		defer host(t, w, "10.0.0.1")()
+		time.Sleep(5 * time.Second)
+		for len(other.in) > 0 {
+			<-other.in
+		}
+		theirs := dnsmessage.Message{Header: dnsmessage.Header{Response: true}, Answers: records("dunlin", []netip.Prefix{netip.MustParsePrefix("10.0.0.9/24")}, nil)}
+		b, err := theirs.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		other.Send(b, Group)
+		time.Sleep(probeWait + 10*time.Millisecond)
+		synctest.Wait()
+		var m dnsmessage.Message
+		if len(other.in) == 0 || m.Unpack((<-other.in).b) != nil || m.Response || len(m.Authorities) == 0 {
+			t.Errorf("RFC6762-9 it does not probe again: %+v", m)
+		}
+		time.Sleep(5 * time.Second)
+		if a := address(t, other, "dunlin.local."); a != netip.MustParseAddr("10.0.0.1") {
+			t.Errorf("nobody defends the name, and it is given up: %v", a)
+		}
+	})
+}
+
 func FuzzAnswer(f *testing.F) {
 	all := records("dunlin", []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, []Service{{"_mqtt._tcp", 1883}})
 	m := dnsmessage.Message{Answers: all, Questions: []dnsmessage.Question{{Name: name("dunlin"), Type: dnsmessage.TypeALL, Class: 1}}}
@@ -156,8 +233,9 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m dnsmessage.Message
 		if m.Unpack(b) == nil {
-			claimed(&m, "dunlin", nil)
-			if len(answers(&m, all)) > len(all) {
+			claimed(&m, all)
+			loses(&m, all)
+			if len(answers(&m, all)) > 2*len(all) { // and one denial of a name
 				t.Error("more answers than records")
 			}
 		}

@@ -1,7 +1,10 @@
 package mdns
 
 import (
+	"bytes"
+	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -72,42 +75,117 @@ func kind(b dnsmessage.ResourceBody) dnsmessage.Type {
 
 func same(a, b dnsmessage.Name) bool { return strings.EqualFold(a.String(), b.String()) }
 
-// answers are the records that a query asks for and does not know.
+// known says whether a record is among others, that live long enough.
+func known(r dnsmessage.Resource, others []dnsmessage.Resource) bool {
+	return slices.ContainsFunc(others, func(o dnsmessage.Resource) bool {
+		return same(o.Header.Name, r.Header.Name) && o.Header.TTL >= r.Header.TTL/2 && o.Body.GoString() == r.Body.GoString()
+	})
+}
+
+// answers are the records that a query asks for and does not know (RFC 6762,
+// 7.1), and for a name that has none of the type asked for the record that
+// says so.
 func answers(q *dnsmessage.Message, all []dnsmessage.Resource) []dnsmessage.Resource {
 	var out []dnsmessage.Resource
-	for _, r := range all {
-		asked := false
-		for _, question := range q.Questions {
-			asked = asked || same(question.Name, r.Header.Name) && (question.Type == r.Header.Type || question.Type == dnsmessage.TypeALL)
+	add := func(r dnsmessage.Resource) {
+		if !known(r, q.Answers) && !known(r, out) {
+			out = append(out, r)
 		}
-		for _, k := range q.Answers { // RFC 6762, 7.1
-			if asked && same(k.Header.Name, r.Header.Name) && k.Header.TTL >= r.Header.TTL/2 && k.Body.GoString() == r.Body.GoString() {
-				asked = false
+	}
+	for _, question := range q.Questions {
+		found := false
+		for _, r := range all {
+			if same(question.Name, r.Header.Name) && (question.Type == r.Header.Type || question.Type == dnsmessage.TypeALL) {
+				add(r)
+				found = true
 			}
 		}
-		if asked {
-			out = append(out, r)
+		if !found {
+			if r, ours := denial(question.Name, all); ours {
+				add(r)
+			}
 		}
 	}
 	return out
 }
 
-// claimed says whether a response shows that another host has the name: a
-// record of it that is not one of ours.
-func claimed(m *dnsmessage.Message, host string, addrs []netip.Prefix) bool {
-	ours := records(host, addrs, nil)
-	for _, r := range append(m.Answers, m.Additionals...) {
-		address := r.Header.Type == dnsmessage.TypeA || r.Header.Type == dnsmessage.TypeAAAA
-		if !address || !same(r.Header.Name, name(host)) || r.Header.TTL == 0 {
-			continue
+// typeNSEC is the type of a record that lists the types that a name has.
+const typeNSEC dnsmessage.Type = 47
+
+// denial says which types a name has, if it is only ours (RFC 6762, 6.1): its
+// own name as the next one, and a bit for each type, in one block.
+func denial(n dnsmessage.Name, all []dnsmessage.Resource) (r dnsmessage.Resource, ours bool) {
+	var bits [32]byte
+	last := 0
+	for _, o := range all {
+		if t := int(o.Header.Type); o.Header.Class&flush != 0 && same(o.Header.Name, n) {
+			r.Header.Name, ours = o.Header.Name, true
+			bits[t/8] |= 0x80 >> (t % 8)
+			last = max(last, t/8)
 		}
-		known := false
+	}
+	var data []byte
+	for label := range strings.SplitSeq(strings.TrimSuffix(r.Header.Name.String(), "."), ".") {
+		data = append(append(data, byte(len(label))), label...)
+	}
+	data = append(data, 0, 0, byte(last+1)) // the root; block 0, and its length
+	r.Header.Type, r.Header.Class, r.Header.TTL = typeNSEC, dnsmessage.ClassINET|flush, hostTTL
+	r.Body = &dnsmessage.UnknownResource{Type: typeNSEC, Data: append(data, bits[:last+1]...)}
+	return r, ours
+}
+
+// unique are the records whose names are only ours.
+func unique(all []dnsmessage.Resource) []dnsmessage.Resource {
+	return slices.DeleteFunc(slices.Clone(all), func(r dnsmessage.Resource) bool { return r.Header.Class&flush == 0 })
+}
+
+// claimed says whether a response shows that another host has one of our
+// names: a record of it that is not one of ours.
+func claimed(m *dnsmessage.Message, ours []dnsmessage.Resource) bool {
+	return slices.ContainsFunc(slices.Concat(m.Answers, m.Additionals), func(r dnsmessage.Resource) bool {
+		if r.Header.TTL == 0 || r.Header.Type == typeNSEC {
+			return false
+		}
+		named, is := false, false
 		for _, o := range ours {
-			known = known || o.Body.GoString() == r.Body.GoString()
+			if same(o.Header.Name, r.Header.Name) {
+				named = true
+				is = is || o.Body.GoString() == r.Body.GoString()
+			}
 		}
-		if !known {
+		return named && !is
+	})
+}
+
+// loses says whether another host's probe for one of our names comes before
+// ours: its records are the later ones (RFC 6762, 8.2).
+func loses(m *dnsmessage.Message, ours []dnsmessage.Resource) bool {
+	for _, q := range m.Questions {
+		theirs, mine := sortable(m.Authorities, q.Name), sortable(ours, q.Name)
+		if len(theirs) > 0 && len(mine) > 0 && slices.CompareFunc(mine, theirs, bytes.Compare) < 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// sortable are a name's records in their order, as class, type and data. Of
+// types other than addresses it is the class and the type.
+func sortable(all []dnsmessage.Resource, n dnsmessage.Name) (list [][]byte) {
+	for _, r := range all {
+		if !same(r.Header.Name, n) {
+			continue
+		}
+		key := binary.BigEndian.AppendUint16(nil, uint16(r.Header.Class&^flush))
+		key = binary.BigEndian.AppendUint16(key, uint16(r.Header.Type))
+		switch b := r.Body.(type) {
+		case *dnsmessage.AResource:
+			key = append(key, b.A[:]...)
+		case *dnsmessage.AAAAResource:
+			key = append(key, b.AAAA[:]...)
+		}
+		list = append(list, key)
+	}
+	slices.SortFunc(list, bytes.Compare)
+	return list
 }

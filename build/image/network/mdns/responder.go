@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -39,56 +40,82 @@ type Responder struct {
 const (
 	probeWait    = 250 * time.Millisecond
 	maxResponses = 20 // a second
-	maxRenames   = 15 // then it goes on slowly, RFC 6762, 8.1
+	maxConflicts = 15 // then it goes on slowly, RFC 6762, 8.1
+)
+
+// verdict is what the messages of others say of a name.
+type verdict int
+
+const (
+	free  verdict = iota
+	taken         // another host has it
+	later         // another host that probes for it comes first
 )
 
 // Run answers until ctx ends, or the socket fails: the link is gone.
 func (r *Responder) Run(ctx context.Context) error {
 	host := r.Name
-	for n := 2; ; n++ {
-		taken, err := r.hold(ctx, host)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return err
-		case !taken:
-			continue
+	for n, conflicts := 2, 1; ; conflicts++ {
+		says, err := r.probe(ctx, host)
+		if says == free && err == nil {
+			err = r.hold(ctx, host) // until somebody else has it too: then it probes again, RFC 6762, 9
 		}
-		host = fmt.Sprintf("%s-%d", r.Name, n)
-		r.Logf("another host has the name: now %s.local", host)
-		if n > maxRenames {
-			if _, err := r.listen(ctx, time.Now().Add(5*time.Second), host, false); err != nil {
-				return err
-			}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		pause := time.Duration(0)
+		switch {
+		case conflicts > maxConflicts:
+			pause = 5 * time.Second
+		case says == later:
+			pause = time.Second // the other has the name by then, or is gone, 8.2
+		}
+		if says == taken {
+			host = fmt.Sprintf("%s-%d", r.Name, n)
+			n++
+			r.Logf("another host has the name: now %s.local", host)
+		}
+		if _, err := r.listen(ctx, time.Now().Add(pause), host, pausing); err != nil && ctx.Err() == nil {
+			return err
 		}
 	}
 }
 
-// hold probes for a name and answers for it, until another host has it.
-func (r *Responder) hold(ctx context.Context, host string) (taken bool, err error) {
+// probe asks three times whether anybody has the name (RFC 6762, 8.1).
+func (r *Responder) probe(ctx context.Context, host string) (verdict, error) {
+	// Boards that get their power at one time do not ask at one time.
+	end := time.Now().Add(rand.N(probeWait))
 	for range 3 {
-		if err := r.probe(host); err != nil {
-			return false, err
+		if says, err := r.listen(ctx, end, host, probing); says != free || err != nil {
+			return says, err
 		}
-		if taken, err := r.listen(ctx, time.Now().Add(probeWait), host, false); taken || err != nil {
-			return taken, err
+		if err := r.ask(host); err != nil {
+			return free, err
 		}
+		end = time.Now().Add(probeWait)
 	}
+	return r.listen(ctx, end, host, probing)
+}
+
+// hold announces the name and answers for it, until another host has it.
+func (r *Responder) hold(ctx context.Context, host string) error {
 	r.Logf("answering for %s.local", host)
 	for {
 		addrs := r.Addrs()
 		for range 2 {
 			if err := r.send(records(host, addrs, r.Services), Group); err != nil {
-				return false, err
+				return err
 			}
-			if taken, err := r.listen(ctx, time.Now().Add(time.Second), host, true); taken || err != nil {
-				return taken, r.goodbye(ctx, host, err)
+			if says, err := r.listen(ctx, time.Now().Add(time.Second), host, holding); says != free || err != nil {
+				return r.goodbye(ctx, host, err)
 			}
 		}
 		for slices.Equal(addrs, r.Addrs()) {
-			if taken, err := r.listen(ctx, time.Now().Add(time.Second), host, true); taken || err != nil {
-				return taken, r.goodbye(ctx, host, err)
+			if says, err := r.listen(ctx, time.Now().Add(time.Second), host, holding); says != free || err != nil {
+				return r.goodbye(ctx, host, err)
 			}
 		}
 	}
@@ -106,20 +133,28 @@ func (r *Responder) goodbye(ctx context.Context, host string, err error) error {
 	return errors.Join(err, r.send(all, Group))
 }
 
-// probe asks whether anybody has the name, and says what is to be with it.
-func (r *Responder) probe(host string) error {
-	m := dnsmessage.Message{
-		Questions:   []dnsmessage.Question{{Name: name(host), Type: dnsmessage.TypeALL, Class: dnsmessage.ClassINET}},
-		Authorities: records(host, r.Addrs(), nil),
-	}
+// ask asks whether anybody has the names that are to be only ours, and says
+// what is to be with them.
+func (r *Responder) ask(host string) error {
+	m := dnsmessage.Message{Authorities: r.unique(host)}
 	for i := range m.Authorities {
-		m.Authorities[i].Header.Class &^= flush
+		h := &m.Authorities[i].Header
+		h.Class &^= flush
+		q := dnsmessage.Question{Name: h.Name, Type: dnsmessage.TypeALL, Class: dnsmessage.ClassINET}
+		if !slices.Contains(m.Questions, q) {
+			m.Questions = append(m.Questions, q)
+		}
 	}
 	b, err := m.Pack()
 	if err != nil {
 		return err
 	}
 	return r.Conn.Send(b, Group)
+}
+
+// unique are the records of now whose names are only ours.
+func (r *Responder) unique(host string) []dnsmessage.Resource {
+	return unique(records(host, r.Addrs(), r.Services))
 }
 
 func (r *Responder) send(all []dnsmessage.Resource, to netip.AddrPort) error {
@@ -131,19 +166,27 @@ func (r *Responder) send(all []dnsmessage.Resource, to netip.AddrPort) error {
 	return r.Conn.Send(b, to)
 }
 
-// listen takes messages until end; taken says that another host has the name.
-// It answers if the name is held already.
-func (r *Responder) listen(ctx context.Context, end time.Time, host string, held bool) (taken bool, err error) {
+// What listen does meanwhile.
+type doing int
+
+const (
+	pausing doing = iota
+	probing       // others' probes count
+	holding       // questions are answered
+)
+
+// listen takes messages until end, or until one says something of the name.
+func (r *Responder) listen(ctx context.Context, end time.Time, host string, what doing) (verdict, error) {
 	for time.Now().Before(end) {
 		if err := ctx.Err(); err != nil {
-			return false, err
+			return free, err
 		}
 		n, from, err := r.Conn.Receive(r.buf[:], end)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			continue
 		}
 		if err != nil {
-			return false, err
+			return free, err
 		}
 		if r.Own(from.Addr()) {
 			continue // by way of another link
@@ -152,17 +195,22 @@ func (r *Responder) listen(ctx context.Context, end time.Time, host string, held
 		if m.Unpack(r.buf[:n]) != nil || m.OpCode != 0 {
 			continue
 		}
-		if m.Response {
-			if from.Port() == Group.Port() && claimed(&m, host, r.Addrs()) {
-				return true, nil
+		switch {
+		case m.Response && what != pausing:
+			if from.Port() == Group.Port() && claimed(&m, r.unique(host)) {
+				return taken, nil
 			}
-		} else if held {
+		case !m.Response && what == probing:
+			if from.Port() == Group.Port() && loses(&m, r.unique(host)) {
+				return later, nil
+			}
+		case !m.Response && what == holding:
 			if err := r.answer(&m, from, host); err != nil {
-				return false, err
+				return free, err
 			}
 		}
 	}
-	return false, ctx.Err()
+	return free, ctx.Err()
 }
 
 // answer answers one query, of a neighbor's.
