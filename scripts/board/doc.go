@@ -7,5 +7,6 @@
 //
 // DIR is an unpacked linux-image package of Debian with a file "version".
 // Boards: ast2600 (I2C, hwmon, IIO, GPIO, USB serial gadget), virt (USB serial
-// converter), sabrelite (i.MX6: I2C, GPIO, UART, network cable, power cut).
+// converter), sabrelite (i.MX6: I2C, GPIO, UART, network cable, power cut,
+// watchdog).
 package main

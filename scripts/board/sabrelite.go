@@ -15,7 +15,7 @@ import (
 func sabrelite() scenario {
 	return scenario{
 		name: "sabrelite", console: "ttymxc1,115200",
-		modules: []string{"gpio-mxc", "i2c-imx", "i2c-dev", "micrel", "smsc", "fec", "sdhci-esdhc-imx", "mmc_block", "crc32c_generic", "ext4"},
+		modules: []string{"gpio-mxc", "i2c-imx", "i2c-dev", "micrel", "smsc", "fec", "sdhci-esdhc-imx", "mmc_block", "crc32c_generic", "ext4", "imx2_wdt timeout=10"},
 		data:    " data=/dev/mmcblk3",
 		config: bridge + `
 store: {durability: always, min_free: 1MiB, max_size: 32MiB}
@@ -127,6 +127,20 @@ func playSabrelite(w *world) {
 		w.becomes("after a power cut the broker here says so", "status", "offline")
 		return w.do("the board starts again", w.start())
 	})
+	w.hangs()
+}
+
+// hangs stops dunlin with the board's watchdog armed: the board starts anew.
+func (w *world) hangs() {
+	const up = "guest: the board is up"
+	starts := strings.Count(w.m.said(), up)
+	w.do("a reset begins anew", w.m.ask("set-action", map[string]any{"reboot": "reset"}))
+	if !w.do("the watchdog is armed", w.m.guest("watchdog")) || !w.do("dunlin hangs", w.m.guest("hang")) {
+		return
+	}
+	w.becomes("a hung board falls silent", "status", "offline")
+	w.becomes("its watchdog brings it back", "status", "online")
+	w.check("by a reset", strings.Count(w.m.said(), up) > starts, "")
 }
 
 // keeps has ten lines come, from a number on, while the network cable is out;

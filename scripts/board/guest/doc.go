@@ -10,6 +10,8 @@
 //	close PATH
 //	write PATH TEXT            writes to a file of the kernel
 //	kill                       ends dunlin as a crash would; it is started again
+//	hang                       stops dunlin without ending it
+//	watchdog                   arms the board's watchdog; dunlin's signs of life feed it
 //	stop                       ends the board's dunlin for good, as systemd would
 //
 // "data=DEVICE" on the kernel's command line is where dunlin's state is, instead

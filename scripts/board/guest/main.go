@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,9 +22,10 @@ func main() {
 		os.Exit(1)
 	}
 	b := &board{terminals: map[string]*os.File{}}
-	if err := b.start(); err != nil {
+	if err := errors.Join(b.start(), b.notifications()); err != nil {
 		fmt.Println("guest: error:", err)
 	}
+	fmt.Println("guest: the board is up")
 	go b.gateway()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		if err := b.do(strings.TrimSpace(lines.Text())); err != nil {
@@ -39,6 +41,7 @@ type board struct {
 	terminals map[string]*os.File
 	process   *os.Process
 	stopped   bool
+	watchdog  atomic.Pointer[os.File] // fed when dunlin says that it lives; nil while it is off
 }
 
 func (b *board) start() error {
@@ -131,6 +134,7 @@ func (b *board) gateway() {
 	for !b.stopped {
 		cmd := exec.Command("/dunlin", "run", "-c", "/etc/dunlin.yaml")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notifySocket, "WATCHDOG_USEC=2000000")
 		if err := cmd.Start(); err != nil {
 			fmt.Println("guest: error:", err)
 			return
@@ -139,6 +143,32 @@ func (b *board) gateway() {
 		fmt.Println("guest: dunlin ended:", cmd.Wait())
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+const notifySocket = "/run/notify"
+
+// notifications hears what dunlin tells its service manager, and feeds the
+// watchdog with it. How long it may starve is its driver's parameter: QEMU's
+// model of the i.MX's goes off when it is set.
+func (b *board) notifications() error {
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notifySocket, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	go func() { // ends with the board
+		buf := make([]byte, 4096)
+		for {
+			n, err := c.Read(buf)
+			if dog := b.watchdog.Load(); err == nil && dog != nil && strings.Contains(string(buf[:n]), "WATCHDOG=1") {
+				_, err = dog.Write([]byte{0})
+			}
+			if err != nil {
+				fmt.Println("guest: error:", err)
+				return
+			}
+		}
+	}()
+	return nil
 }
 
 func (b *board) do(line string) error {
@@ -166,6 +196,12 @@ func (b *board) do(line string) error {
 		return os.WriteFile(name, []byte(text), 0)
 	case "kill":
 		return b.process.Kill()
+	case "hang":
+		return b.process.Signal(syscall.SIGSTOP)
+	case "watchdog":
+		f, err := os.OpenFile("/dev/watchdog", os.O_WRONLY, 0)
+		b.watchdog.Store(f)
+		return err
 	case "stop":
 		b.stopped = true
 		return b.process.Signal(syscall.SIGTERM)
