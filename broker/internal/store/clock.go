@@ -95,10 +95,15 @@ func (s *State) shift(by *step) {
 		}
 	}
 	for name, r := range s.Retained {
-		// It does not say when it came: only what nobody would mean is corrected.
-		if r.Message.Expires.Before(neverSet) && by.to.Before(neverSet) {
+		// One that does not say when it was written is corrected only if nobody
+		// would mean what it says.
+		came := s.came[name]
+		if by.off(came) || came.IsZero() && r.Message.Expires.Before(neverSet) && by.to.Before(neverSet) {
 			expires(&r.Message, copies, func(t time.Time) time.Time { return t.Add(by.offset) })
 			s.Retained[name] = r
+			if !came.IsZero() {
+				s.came[name] = came.Add(by.offset)
+			}
 		}
 	}
 }
@@ -132,7 +137,9 @@ func (s *State) recovered(now time.Time, up time.Duration, files uint64) (change
 	copies := make(map[*mqtt.Message]*mqtt.Message)
 	reading := func(t time.Time) time.Time { return now.Add(t.Sub(now)) }
 	for _, l := range s.Lines {
-		l.LeftBefore = !l.Left.IsZero() && !here.off(l.Left)
+		if l.LeftBefore = !l.Left.IsZero() && !here.off(l.Left); here.off(l.Left) {
+			l.Left = reading(l.Left)
+		}
 		for i := range l.Entries {
 			if e := &l.Entries[i]; here.off(e.At) {
 				e.At = reading(e.At)
@@ -140,7 +147,22 @@ func (s *State) recovered(now time.Time, up time.Duration, files uint64) (change
 			}
 		}
 	}
+	for name, came := range s.came {
+		if r, ok := s.Retained[name]; ok && here.off(came) {
+			expires(&r.Message, copies, reading)
+			s.Retained[name] = r
+		}
+	}
+	s.came = nil
 	return changed
+}
+
+// date says when a retained message is written, if its expiry is by the clock
+// of now.
+func (r *Record) date() {
+	if r.Kind == RetainedSet && r.Message.Expires != r.Message.Expires.Round(0) {
+		r.At = time.Now()
+	}
 }
 
 // eachTime calls f for the times when something happened.
@@ -166,6 +188,7 @@ func (s *State) eachTime(f func(time.Time)) {
 
 // timely gives a record the times that the clock of now would have shown.
 func (s *Durable) timely(r *Record) *Record {
+	r.date()
 	if s.clock.offset.Load() == 0 {
 		return r
 	}

@@ -141,3 +141,76 @@ func TestClockStep(t *testing.T) {
 		t.Errorf("a step of %s, want -1m", d)
 	}
 }
+
+// What came in this boot of the system goes by the time that passed after a
+// restart, whatever the clock is set to then; what came before it, by the clock.
+func TestTimesOfThisBoot(t *testing.T) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	s.Append(Record{Kind: SessionKept, ClientID: "c", Expiry: time.Hour, At: now})
+	s.Append(Record{Kind: SessionKept, ClientID: "old", Expiry: time.Hour, At: now.Add(-2 * time.Hour)})
+	keep := func(name string, expires time.Time) {
+		s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: name, Payload: body(1, 10), QoS: 1, Expires: expires}})
+	}
+	keep("r", now.Add(time.Hour))
+	keep("before", now.Add(time.Hour).Round(0)) // as a start reads it
+	keep("never", time.Time{})
+	if err := s.j.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 { // out of a checkpoint, and of one that a start wrote
+		s, state, _, err := Open(d, Options{Uptime: func() time.Duration { return time.Hour }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		monotonic := func(what string, at time.Time, want bool) {
+			t.Helper()
+			if is := at != at.Round(0); is != want {
+				t.Errorf("round %d: %s is %v; it goes by the time that passed: %v, want %v", round, what, at, is, want)
+			}
+		}
+		monotonic("r", state.Retained["r"].Message.Expires, true)
+		monotonic("before", state.Retained["before"].Message.Expires, false)
+		monotonic("never", state.Retained["never"].Message.Expires, false)
+		monotonic("c", state.Lines["c"].Left, true)
+		monotonic("old", state.Lines["old"].Left, false)
+		if err := s.j.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A retained message that was written before the clock was set is corrected.
+func TestRetainedExpiryIsCorrected(t *testing.T) {
+	d := disktest.New(1 << 30)
+	s, _, _, err := Open(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	set := func(name string, expires time.Time) {
+		s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: name, Payload: body(1, 10), QoS: 1, Expires: expires}})
+	}
+	set("r", now.Add(time.Hour))
+	set("twice", now.Add(time.Hour))
+	s.setClock(now.Add(-time.Minute), time.Now(), 3*time.Hour)
+	set("twice", now.Add(4*time.Hour).Round(0))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := s.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, state, _, err := Open(d, Options{Uptime: func() time.Duration { return time.Hour }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"r", "twice"} {
+		if e := state.Retained[name].Message.Expires.Sub(now.Add(4 * time.Hour)); max(e, -e) > time.Second {
+			t.Errorf("%s expires %v off", name, e)
+		}
+	}
+}

@@ -116,7 +116,9 @@ func appendRecord(dst []byte, r *Record) []byte {
 			dst = appendDestination(dst, &r.Destinations[i])
 		}
 	case RetainedSet:
-		dst = appendMessage(dst, r.Message)
+		if dst = appendMessage(dst, r.Message); !r.At.IsZero() {
+			dst = appendTime(dst, r.At)
+		}
 	case RetainedCleared:
 		dst = appendString(dst, r.Message.Topic)
 	case SessionKept:
@@ -313,7 +315,9 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 			r.Destinations = append(r.Destinations, f.destination())
 		}
 	case RetainedSet:
-		r.Message = f.message()
+		if r.Message = f.message(); len(f.b) > 0 {
+			r.At = f.time()
+		}
 	case RetainedCleared:
 		r.Message = &mqtt.Message{Topic: f.string()}
 	case SessionKept:

@@ -173,6 +173,7 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 	if !write {
 		return 0 // promised as it is
 	}
+	r.date()
 	m.body = appendRecord(m.body[:0], &r)
 	if m.tap != nil {
 		m.tap.take(r.Kind, m.body)

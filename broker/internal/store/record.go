@@ -70,7 +70,7 @@ type Record struct {
 	Owner   string        // SessionKept: who made the session
 	Prefix  string        // SessionKept: what its client does not see of topics
 	Expiry  time.Duration // SessionKept: Session Expiry Interval
-	At      time.Time     // MessageQueued: when; SessionKept: when its client left, zero while it is there
+	At      time.Time     // MessageQueued: when; RetainedSet, if it expires: when written, by the clock of Expires; SessionKept: when its client left, zero while it is there
 	Sent    uint64        // SessionKept: how many messages the client had not acknowledged when it left
 	Message *mqtt.Message
 	// Origin of MessageQueued is the Packet Identifier of a QoS 2 message from

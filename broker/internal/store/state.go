@@ -14,7 +14,8 @@ import (
 type State struct {
 	Lines    map[string]*Line // by Record.ClientID
 	Retained map[string]Retained
-	steps    []step // of the clock, for what is in spill files
+	steps    []step               // of the clock, for what is in spill files
+	came     map[string]time.Time // when retained messages that expire were written, until recovered
 }
 
 // Retained is the retained message of a topic.
@@ -95,6 +96,12 @@ func (s *State) Apply(r *Record) {
 		e := s.Retained[r.Message.Topic]
 		e.Message = r.Message
 		s.Retained[r.Message.Topic] = e
+		if delete(s.came, r.Message.Topic); !r.At.IsZero() {
+			if s.came == nil {
+				s.came = make(map[string]time.Time)
+			}
+			s.came[r.Message.Topic] = r.At
+		}
 	case RetainedCleared:
 		delete(s.Retained, r.Message.Topic)
 	case SessionKept:
