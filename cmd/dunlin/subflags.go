@@ -27,6 +27,7 @@ dunlin for no password, else localhost.
 Examples:
   dunlin sub '#'                               everything
   dunlin sub -t 'dunlin/#' -v                  topic and payload
+  dunlin sub -t 'dunlin/#' -w                  the newest value of each topic
   dunlin sub -t 'dunlin/+/status' -C 1 -W 5    one message, or exit code 27
   dunlin sub -t 'energy/#' -F '%j'             one JSON object a message
   dunlin sub -t 'energy/#' -F '@H:@M:@S %t %p'
@@ -47,7 +48,7 @@ type subFlags struct {
 	mqttFlags
 	unsubscribe, filterOut     []string
 	count, timeout             int
-	verbose, noEOL             bool
+	verbose, noEOL, watch      bool
 	format                     string
 	pretty                     bool
 	noRetained, retainedOnly   bool
@@ -64,6 +65,7 @@ func (f *subFlags) register(fs *flags.Set) {
 	fs.IntVarP(&f.timeout, "timeout", "W", 0, "exit after `N` seconds, with code 27")
 	fs.BoolVarP(&f.exitOnSub, "exit-after-sub", "E", false, "exit when the subscriptions are acknowledged")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show topic and payload")
+	fs.BoolVarP(&f.watch, "watch", "w", false, "one line of the terminal for each of the first 100 topics")
 	fs.StringVarP(&f.format, "format", "F", "", "show messages in this `FORMAT`")
 	fs.BoolVar(&f.pretty, "pretty", false, "JSON over several lines")
 	fs.BoolVarP(&f.noEOL, "no-eol", "N", false, "no line end after a payload")
@@ -158,6 +160,12 @@ func parseSub(args []string, s streams) (sub *subscriber, code int, done bool) {
 type printer func(dst []byte, m *client.Message, now time.Time) []byte
 
 func (f *subFlags) printer(terminal bool, problems io.Writer) (printer, error) {
+	if f.watch {
+		if !terminal || f.verbose || f.noEOL || f.fs.Changed("format") {
+			return nil, errors.New("--watch needs a terminal, and no other flag that says what is shown")
+		}
+		return (&watchView{newTerminalView(), map[string]int{}}).line, nil
+	}
 	if f.fs.Changed("format") {
 		parsed, err := format.Parse(f.format, f.pretty)
 		if err != nil {

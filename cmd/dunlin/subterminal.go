@@ -50,6 +50,31 @@ func (v *terminalView) line(dst []byte, m *client.Message, now time.Time) []byte
 	return append(dst, '\n')
 }
 
+// watchView has a line of the screen for each topic; more than maxWatched are
+// not shown.
+type watchView struct {
+	*terminalView
+	rows map[string]int // from 1, by topic
+}
+
+const maxWatched = 100
+
+func (v *watchView) line(dst []byte, m *client.Message, now time.Time) []byte {
+	row := v.rows[m.Topic]
+	if row == 0 {
+		if row = len(v.rows) + 1; row > maxWatched {
+			return dst
+		}
+		if row == 1 {
+			dst = append(dst, clearAll...)
+		}
+		v.rows[m.Topic] = row
+	}
+	text := v.terminalView.line(nil, m, now)
+	const oneLine, manyLines = "\x1b[?7l", "\x1b[?7h" // whether long ones go on below
+	return fmt.Appendf(dst, "\x1b[%d;1H\x1b[2K"+oneLine+"%s"+manyLines+"\x1b[%d;1H", row, text[:len(text)-1], len(v.rows)+1)
+}
+
 func (v *terminalView) styled(dst []byte, style, text string) []byte {
 	if !v.color {
 		return append(dst, text...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,5 +35,30 @@ func TestTerminalView(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	if newTerminalView().color {
 		t.Error("NO_COLOR is ignored")
+	}
+}
+
+// Each topic keeps its line, and the cursor is below the last one.
+func TestWatchView(t *testing.T) {
+	v := &watchView{&terminalView{width: minTopicColumn}, map[string]int{}}
+	at := time.Date(2026, 1, 4, 13, 5, 9, 0, time.UTC)
+	show := func(topic, payload string) string {
+		return string(v.line(nil, &client.Message{Topic: topic, Payload: []byte(payload)}, at))
+	}
+	const pad = "                       "
+	for _, tc := range [][3]string{
+		{"a", "1", "\x1b[2J\x1b[1;1H\x1b[2K\x1b[?7l13:05:09  a" + pad + "  1\x1b[?7h\x1b[2;1H"},
+		{"b", "x\n", "\x1b[2;1H\x1b[2K\x1b[?7l13:05:09  b" + pad + "  x \x1b[?7h\x1b[3;1H"},
+		{"a", "2", "\x1b[1;1H\x1b[2K\x1b[?7l13:05:09  a" + pad + "  2\x1b[?7h\x1b[3;1H"},
+	} {
+		if got := show(tc[0], tc[1]); got != tc[2] {
+			t.Errorf("%s %s: %q, want %q", tc[0], tc[1], got, tc[2])
+		}
+	}
+	for i := range 2 * maxWatched {
+		show(strconv.Itoa(i), "x")
+	}
+	if len(v.rows) != maxWatched || show("new", "x") != "" || !strings.HasPrefix(show("b", "3"), "\x1b[2;1H") {
+		t.Errorf("%d lines", len(v.rows))
 	}
 }
