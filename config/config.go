@@ -28,6 +28,8 @@ type Config struct {
 
 	// File is the name of the file that was loaded, "" for the defaults.
 	File string `yaml:"-"`
+	// Set is what was set over it, as LoadFile got it.
+	Set  []string `yaml:"-"`
 	root *node
 }
 

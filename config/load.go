@@ -21,14 +21,30 @@ func Load(name string, src []byte, t Tables, env func(string) (string, bool)) (*
 	return l.finish(name, root)
 }
 
-// LoadFile reads a file and the files it includes.
-func LoadFile(path string, t Tables, env func(string) (string, bool)) (*Config, Errors) {
+// LoadFile reads a file and the files it includes. Over them it lays what is
+// set as "mqtt.limits.connections=50"; a value is YAML in one line.
+func LoadFile(path string, t Tables, env func(string) (string, bool), set ...string) (*Config, Errors) {
 	l := newLoader(t, env)
 	root := l.parseFile(path, 0)
 	if root != nil && root.kind == mapping {
 		root = l.include(path, root)
+		for i, s := range set {
+			root = l.lay(s, 1<<20+i, root)
+		}
 	}
+	l.cfg.Set = set
 	return l.finish(path, root)
+}
+
+// lay lays one setting over a tree.
+func (l *loader) lay(set string, rank int, over *node) *node {
+	path, value, _ := strings.Cut(set, "=")
+	depth := strings.Count(path, ".")
+	text := strings.ReplaceAll(path, ".", ": {") + ": " + value + strings.Repeat("}", depth)
+	if root := l.parseSource("--set", []byte(text), rank); root != nil && root.kind == mapping {
+		return merge(over, root)
+	}
+	return over
 }
 
 func newLoader(t Tables, env func(string) (string, bool)) *loader {

@@ -90,8 +90,8 @@ type problem struct {
 	Hint     string `json:"hint,omitempty"`
 }
 
-func checkFile(file string) checkReport {
-	cfg, errs := config.LoadFile(file, tables(), os.LookupEnv)
+func checkFile(file string, set ...string) checkReport {
+	cfg, errs := config.LoadFile(file, tables(), os.LookupEnv, set...)
 	return checkLoaded(file, cfg, errs)
 }
 

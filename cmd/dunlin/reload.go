@@ -73,7 +73,7 @@ func (g *gateway) readAgain() (*config.Config, error) {
 	if file == "" {
 		return g.started, nil // the files that nobody named have not changed
 	}
-	r := checkFile(file)
+	r := checkFile(file, g.started.Set...)
 	if len(r.errors) == 0 {
 		return r.config, nil
 	}

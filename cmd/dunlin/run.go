@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
@@ -15,6 +16,8 @@ import (
 func runRun(ctx context.Context, args []string, s streams) int {
 	fs := flags.New("run")
 	file := fs.StringP("config", "c", "", "configuration `file`")
+	var set []string
+	fs.StringArrayVarP(&set, "set", "", nil, "`key=value` over what the file says; may be repeated")
 	test := fs.BoolP("test", "t", false, "only check the configuration")
 	if code, done := parseFlags(fs, args, s, helpRun(fs)); done {
 		return code
@@ -22,13 +25,15 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	if fs.NArg() > 0 {
 		return usageError(s, "run", "takes no arguments; the configuration file is named with -c")
 	}
-	if *test {
-		if *file != "" {
-			return runCheck(ctx, []string{*file}, s)
+	for _, v := range set {
+		if key, _, ok := strings.Cut(v, "="); !ok || key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != "" {
+			return usageError(s, "run", "--set takes key=value, as mqtt.limits.connections=50")
 		}
-		return runCheck(ctx, nil, s)
 	}
-	cfg, code := loadForRun(*file, s)
+	if *test {
+		return testRun(ctx, *file, set, s)
+	}
+	cfg, code := loadForRun(*file, s, set...)
 	if cfg == nil {
 		return code
 	}
@@ -53,9 +58,25 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	return exitDone
 }
 
+// testRun checks what run would carry out.
+func testRun(ctx context.Context, flag string, set []string, s streams) int {
+	path, found := configPath(flag)
+	if !found {
+		return runCheck(ctx, nil, s) // which says where it looked
+	}
+	r := checkFile(path, set...)
+	if err := r.print(s, false); err != nil {
+		return exitFailed
+	}
+	if !r.Valid {
+		return exitConfig
+	}
+	return exitDone
+}
+
 func helpRun(fs *flags.Set) func(io.Writer) {
 	return func(w io.Writer) {
-		fmt.Fprint(w, `Usage: dunlin run [-c FILE]
+		fmt.Fprint(w, `Usage: dunlin run [-c FILE] [-t] [--set KEY=VALUE]...
 
 Runs the gateway in the foreground and logs to standard error. SIGTERM stops
 it: outputs go to their on_stop state, devices offline, bridges get up to two
@@ -68,6 +89,7 @@ Flags:
 Examples:
   dunlin run -c barn.yaml
   dunlin run -t -c barn.yaml     only check it, as 'dunlin check barn.yaml'
+  dunlin run -c barn.yaml --set mqtt.limits.connections=50 --set log.level=debug
 
 Exit codes: 0 stopped, 1 failed, or stopped while the disk refused to keep what
 was in memory, 2 wrong usage, 3 invalid configuration.
@@ -77,12 +99,15 @@ was in memory, 2 wrong usage, 3 invalid configuration.
 
 // loadForRun loads and checks the configuration; nil with an exit code when
 // it must not run.
-func loadForRun(flag string, s streams) (*config.Config, int) {
+func loadForRun(flag string, s streams, set ...string) (*config.Config, int) {
 	path, found := configPath(flag)
 	if !found {
+		if len(set) > 0 {
+			return nil, usageError(s, "run", "--set needs a configuration: -c FILE")
+		}
 		return config.Default(tables()), exitDone
 	}
-	r := checkFile(path)
+	r := checkFile(path, set...)
 	for _, list := range []config.Errors{r.warnings, r.errors} {
 		if err := list.Print(s.err); err != nil {
 			return nil, exitFailed
