@@ -59,15 +59,13 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		}
 	}
 	if len(found) == 0 {
-		what := strings.Join(append(m.Name, m.Label...), " or ")
-		if device != "" {
-			what += " " + device
-		}
+		class := path.Base(pattern)
+		what := strings.TrimSpace(strings.Join(append(m.Name, m.Label...), " or ") + " " + device)
+		err := fmt.Errorf("no %s is %s; there are: %s", class, what, strings.Join(others, ", "))
 		if len(others) == 0 {
-			others = []string{"none"}
+			err = fmt.Errorf("there is no %s", class)
 		}
-		return nil, &sensors.Fault{Reason: sensors.NotFound,
-			Err: fmt.Errorf("no %s is %s; there are: %s", path.Base(pattern), strings.TrimSpace(what), strings.Join(others, ", "))}
+		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: err}
 	}
 	sort.Slice(found, func(i, j int) bool {
 		a, b := &found[i], &found[j]

@@ -204,6 +204,9 @@ func (d *pwm) chip() (string, error) {
 			found = append(found, dir)
 		}
 	}
+	if len(all) == 0 {
+		return "", &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("there is no PWM controller; is its overlay loaded?")}
+	}
 	if len(found) != 1 {
 		return "", &sensors.Fault{Reason: sensors.NotFound,
 			Err: fmt.Errorf("PWM controller %q is %d of those that are there: %s", d.o.Chip, len(found), strings.Join(known, ", "))}

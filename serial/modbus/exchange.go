@@ -11,6 +11,7 @@ type line struct {
 	owed        bool      // the last request's answer has not come
 	echo        echo      // RTU
 	transaction uint16    // TCP: of the last request
+	late        bool      // TCP: an answer to another one came instead
 	silent      int       // TCP: requests without an answer in a row
 	sent        [maxMBAP]byte
 	received    [2*maxADU + 64]byte // an echo, an answer, some noise
@@ -39,7 +40,7 @@ var longAgo = time.Unix(1, 0)
 // because a unit that owes one could not be asked anything for a while.
 func (m *Master) exchange(ctx context.Context, id byte, pdu []byte) ([]byte, error) {
 	l := &m.line
-	l.owed = false
+	l.owed, l.late = false, false
 	conn, err := m.connection(ctx)
 	if err != nil {
 		return nil, err
@@ -177,6 +178,9 @@ func (m *Master) missing(frame []byte) error {
 	}
 	if l.silent++; l.silent >= deafAfter {
 		m.lost()
+	}
+	if l.late {
+		return &detailed{ErrLate, "to another request: timeout is too short for this unit"}
 	}
 	return ErrTimeout
 }

@@ -53,6 +53,7 @@ func (m *Master) findTCP(sent []byte) ([]byte, error) {
 			}
 			return frame[mbapSize:], nil
 		}
+		l.late = true
 		l.n = copy(l.received[:], l.received[len(frame):l.n])
 	}
 }
