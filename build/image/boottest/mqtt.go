@@ -16,7 +16,7 @@ import (
 )
 
 // hashing is how long an emulated board may need for a password.
-const hashing = 20 * time.Second
+const hashing = time.Minute
 
 // connect sends a CONNECT of MQTT 3.1.1 and returns the server's return code:
 // 0 for accepted, 4 and 5 for refused.
