@@ -99,16 +99,19 @@ func (m *mosquitto) stop() {
 	m.cmd.Wait()
 }
 
-// retained is what a server keeps under a topic; it waits two seconds for it.
+// retained is what a server keeps under a topic; it waits for it, a minute if
+// a password is to be hashed.
 func retained(address, user, password, topic string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", err
 	}
-	args := []string{"-h", host, "-p", port, "-t", topic, "-C", "1", "-W", "5", "--retained-only"}
+	wait := "5"
+	var as []string
 	if user != "" {
-		args = append(args, "-u", user, "-P", password)
+		wait, as = "60", []string{"-u", user, "-P", password} // it is hashed
 	}
+	args := append(as, "-h", host, "-p", port, "-t", topic, "-C", "1", "-W", wait, "--retained-only")
 	out, err := exec.Command("mosquitto_sub", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("nothing is retained under %s: %w %s", topic, err, out)
