@@ -28,7 +28,7 @@ func TestCrashLeavesAPrefix(t *testing.T) {
 			h := &history{d: d, class: class, everyday: everyday{rng: rand.New(rand.NewPCG(1, uint64(class))), model: NewState()}}
 			synctest.Test(t, func(t *testing.T) { h.run(t, 1200) })
 			rng := rand.New(rand.NewPCG(2, 2))
-			n := crashStates(t, 300) / 2
+			n := crashStates(t, 100) / 2
 			for i := range n {
 				ops := rng.IntN(d.Ops() + 1)
 				if h.judge(t, d.Crash(ops, disktest.Losses()[i%5], rng), ops); t.Failed() {
