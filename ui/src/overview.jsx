@@ -184,7 +184,7 @@ function Events({ w, turn }) {
   }, [turn]);
   return (
     <Card w={w} title="Latest events" note="newest first" action={<a href="#/logs">Logs</a>}>
-      <div class="log">{list.map(l => <Line l={l} key={l.id} />)}</div>
+      <div class="log latest">{list.map(l => <Line l={l} key={l.id} />)}</div>
     </Card>
   );
 }
