@@ -21,9 +21,8 @@ type polled struct {
 	model  func(t *testing.T, m *models)
 	says   func(n int) []byte // what a device on a port says in second n
 	every  int                // seconds between two readings; 0 is 1
-	// most is how much memory they may take where it is not 4 MB, and half of it
-	// how much of a core in percent: ports with a line of text under way, and
-	// devices with more than four values.
+	// most is how much memory they may take where it is not 4 MB: devices with more
+	// values than four, and models of units in the same process.
 	most float64
 }
 
@@ -68,12 +67,12 @@ func polledDrivers() []polled {
 		{driver: "bh1750", device: i2c, model: chipOn(0x23, chip(chipsim.NewBH1750))},
 		{driver: "veml7700", device: i2c, model: chipOn(0x10, chip(chipsim.NewVEML7700))},
 		{driver: "ads1115", device: i2c + ", entities: {level: {input: a0}}", model: chipOn(0x48, chip(chipsim.NewADS1115))},
-		{driver: "ina219", most: 4.5, device: i2c + ", shunt: 0.1", model: chipOn(0x40, chip(chipsim.NewINA219))},
-		{driver: "modbus", most: 5.5, device: "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", model: func(_ *testing.T, m *models) {
+		{driver: "ina219", device: i2c + ", shunt: 0.1", model: chipOn(0x40, chip(chipsim.NewINA219))},
+		{driver: "modbus", most: 5, device: "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", model: func(_ *testing.T, m *models) {
 			m.units.Set(1, modbustest.Holding, 0, make([]uint16, 16)...)
 		}},
 		{driver: "ads1015", device: i2c + ", entities: {level: {input: a0}}", model: chipOn(0x48, chip(chipsim.NewADS1015))},
-		{driver: "ina226", most: 4.5, device: i2c + ", shunt: 0.1", model: chipOn(0x40, chip(chipsim.NewINA226))},
+		{driver: "ina226", device: i2c + ", shunt: 0.1", model: chipOn(0x40, chip(chipsim.NewINA226))},
 		{driver: "scd4x", device: i2c, model: chipOn(0x62, chip(chipsim.NewSCD4x)), every: 5},
 		{driver: "mcp3008", device: spi + ", entities: {a0: {}}", model: chipOn(0, chip(chipsim.NewMCP3008))},
 		{driver: "mcp3208", device: spi + ", entities: {a0: {}}", model: chipOn(0, chip(chipsim.NewMCP3208))},
@@ -82,7 +81,7 @@ func polledDrivers() []polled {
 		{driver: "w1_therm", device: "address: 28-3c01e076877d", model: func(_ *testing.T, m *models) {
 			m.file("sys/bus/w1/devices/28-3c01e076877d/w1_slave", "78 01 4b 46 7f ff 0c 10 6a : crc=6a YES\n78 01 4b 46 7f ff 0c 10 6a t=23500")
 		}},
-		{driver: "system", most: 6.5, device: "disks: []", model: func(_ *testing.T, m *models) {
+		{driver: "system", most: 5, device: "disks: []", model: func(_ *testing.T, m *models) {
 			m.file("proc/meminfo", "MemTotal:        1000000 kB\nMemAvailable:     400000 kB")
 			m.file("proc/uptime", "1234.5 999")
 			m.file("proc/loadavg", "0.20 0.18 0.12 1/80 11206")
@@ -98,10 +97,10 @@ func polledDrivers() []polled {
 				}
 			}
 		}},
-		{driver: "lines", most: 5.5, device: "port: {path: /dev/P%d}, format: json, entities: {a: {path: a}}", says: func(n int) []byte {
+		{driver: "lines", device: "port: {path: /dev/P%d}, format: json, entities: {a: {path: a}}", says: func(n int) []byte {
 			return fmt.Appendf(nil, "{\"a\": %d}\n", n)
 		}},
-		{driver: "frames", most: 5.5, device: "port: {path: /dev/P%d}, framing: cobs, crc: crc16_ccitt_false, struct: [{name: a, type: u16}]", says: func(n int) []byte {
+		{driver: "frames", device: "port: {path: /dev/P%d}, framing: cobs, crc: crc16_ccitt_false, struct: [{name: a, type: u16}]", says: func(n int) []byte {
 			check, _ := serial.CheckNamed("crc16_ccitt_false")
 			f := serial.Framing{Kind: "cobs", Max: 64, Check: check}
 			frame, err := f.Append(nil, []byte{0, byte(n)})
@@ -110,10 +109,10 @@ func polledDrivers() []polled {
 			}
 			return frame
 		}},
-		{driver: "nmea", most: 8, device: "port: {path: /dev/P%d}, every: 1s", says: func(n int) []byte {
+		{driver: "nmea", most: 6, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
 			return []byte(nmeaSentence(fmt.Sprintf("GPRMC,1235%02d,A,4807.038,N,01131.000,E,022.4,084.4,230324,003.1,W", n%60)))
 		}},
-		{driver: "dsmr", most: 6, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
+		{driver: "dsmr", most: 4.5, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
 			text := fmt.Sprintf("/ISk5\\2MT382-1000\r\n\r\n1-0:1.8.1(%06d.789*kWh)\r\n1-0:1.7.0(01.193*kW)\r\n!", n)
 			check, _ := serial.CheckNamed("crc16_arc")
 			return fmt.Appendf(nil, "%s%04X\r\n", text, check.Sum([]byte(text)))

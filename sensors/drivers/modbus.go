@@ -75,7 +75,6 @@ func newModbus(o modbusOptions, entities map[string]any) (*modbusUnit, error) {
 		return nil, err
 	}
 	d := &modbusUnit{o: o}
-	most := 0
 	for name, e := range entities {
 		r := *e.(*modbusRegister)
 		if err := validated(&r); err != nil {
@@ -83,7 +82,6 @@ func newModbus(o modbusOptions, entities map[string]any) (*modbusUnit, error) {
 		}
 		r.complete(name, o.WordOrder)
 		d.registers = append(d.registers, &r)
-		most = max(most, r.span.Table.MaxRead())
 	}
 	if len(d.registers) == 0 {
 		return nil, errors.New("registers: which are to be read? for example - {name: voltage, address: 0, table: input, type: float32}")
@@ -92,7 +90,7 @@ func newModbus(o modbusOptions, entities map[string]any) (*modbusUnit, error) {
 		a, b := d.registers[i], d.registers[j]
 		return a.span.Table < b.span.Table || a.span.Table == b.span.Table && (a.Address < b.Address || a.Address == b.Address && a.name < b.name)
 	})
-	d.words = make([]uint16, most)
+	d.words = make([]uint16, 1) // grows to the longest answer that is asked for
 	return d, nil
 }
 
@@ -223,6 +221,9 @@ func (d *modbusUnit) plan(due []*modbusRegister) []modbus.Span {
 // ask reads one span. An answer that arrived damaged is asked for once more at
 // once: noise is short, an interval is long.
 func (d *modbusUnit) ask(ctx context.Context, s modbus.Span) ([]uint16, error) {
+	if len(d.words) < int(s.Count) {
+		d.words = make([]uint16, s.Count)
+	}
 	words := d.words[:s.Count]
 	err := d.master.Read(ctx, byte(d.o.Unit), s.Table, s.Address, words)
 	if damaged(err) {

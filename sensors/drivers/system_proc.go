@@ -1,7 +1,6 @@
 package drivers
 
 import (
-	"bufio"
 	"strconv"
 	"strings"
 
@@ -68,8 +67,8 @@ func (s *system) memory() {
 		return
 	}
 	kib := map[string]int64{}
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		key, rest, _ := strings.Cut(lines.Text(), ":")
+	for line := range strings.Lines(text) {
+		key, rest, _ := strings.Cut(line, ":")
 		number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		if v, err := strconv.ParseInt(number, 10, 64); err == nil {
 			kib[key] = v
@@ -119,8 +118,8 @@ func (s *system) network() {
 		index      int
 		name, unit string
 	}{{0, "rx_bytes", "B"}, {2, "rx_errors", ""}, {8, "tx_bytes", "B"}, {10, "tx_errors", ""}}
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		name, counters, ok := strings.Cut(lines.Text(), ":")
+	for line := range strings.Lines(text) {
+		name, counters, ok := strings.Cut(line, ":")
 		name = strings.TrimSpace(name)
 		fields := strings.Fields(counters)
 		if !ok || name == "lo" || len(fields) < 16 || !s.counts(name) {
