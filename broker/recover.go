@@ -162,8 +162,8 @@ func kept(e *store.Entry, prefix string) session.KeptDelivery {
 		m.Shareable(nil) // it is smaller than what others hold
 		d.Message = &m
 	}
-	if len(e.Identifiers) > 0 || e.Share != "" {
-		d.Via = &packet.Via{Identifiers: e.Identifiers, Share: e.Share}
+	if e.Via != nil {
+		d.Via = &packet.Via{Identifiers: e.Via.Identifiers, Share: e.Via.Share}
 	}
 	return d
 }

@@ -189,8 +189,9 @@ func portrait(s *State) string {
 			l.Prefix, l.Expiry, l.Left.UnixMilli(), l.Sent, l.Last, will, l.Subscriptions, slices.Sorted(maps.Keys(l.Received))))
 		for i := range l.Entries {
 			e := &l.Entries[i]
+			d := e.destination(name)
 			lines = append(lines, fmt.Sprintf("%q %d %x qos %d retain %v %v %q at %d received %v", name, e.Number, sum(e.Message), e.QoS, e.Retain,
-				e.Identifiers, e.Share, e.At.UnixMilli(), e.Received))
+				d.Identifiers, d.Share, e.At.UnixMilli(), e.Received))
 		}
 	}
 	slices.Sort(lines)

@@ -28,7 +28,7 @@ func picture(s *State) (lines []string) {
 			l.Expiry, l.Left.UnixMilli(), w, l.Subscriptions, slices.Sorted(maps.Keys(l.Received))))
 		for _, e := range l.Entries {
 			lines = append(lines, fmt.Sprintf("%q %d %x qos %d retain %v %v received %v", name, e.Number, appendMessage(nil, e.Message),
-				e.QoS, e.Retain, e.Identifiers, e.Received))
+				e.QoS, e.Retain, e.destination(name).Identifiers, e.Received))
 		}
 	}
 	slices.Sort(lines)

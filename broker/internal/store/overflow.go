@@ -341,7 +341,7 @@ func (s *Durable) dumpSpilled(name string, keep func(*Record), flush func() erro
 // record is the entry with its message.
 func (e *Entry) record(name string) *Record {
 	return &Record{Kind: entrySpilled, ClientID: name, Number: e.Number, Message: e.Message, At: e.At, received: e.Received,
-		Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}}
+		Destinations: []Destination{e.destination(name)}}
 }
 
 // use notes the files of a line that the checkpoint in the making names. The

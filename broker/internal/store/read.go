@@ -82,7 +82,7 @@ func (s *Durable) readRun(room []Entry, f *found, limit int) (batch []Entry, nex
 		if err != nil || r.Kind != entrySpilled {
 			return err
 		}
-		batch = append(batch, r.entry())
+		batch = append(batch, r.entry(&r.Destinations[0]))
 		return nil
 	})
 	s.badSpill(f.run.Extent.File, bad)

@@ -70,7 +70,7 @@ func (s *shelf) take(raw journal.Record) error {
 	if err != nil {
 		return err
 	}
-	s.name, s.batch, s.size = r.ClientID, append(s.batch, r.entry()), s.size+r.Message.Size()
+	s.name, s.batch, s.size = r.ClientID, append(s.batch, r.entry(&r.Destinations[0])), s.size+r.Message.Size()
 	if s.size < spillBatch {
 		return nil
 	}
@@ -116,12 +116,6 @@ func (s *shelf) end() error {
 	}
 	*s = shelf{spill: s.spill, add: s.add}
 	return nil
-}
-
-// entry is what an entrySpilled is about.
-func (r *Record) entry() Entry {
-	d := &r.Destinations[0]
-	return Entry{Number: r.Number, Message: r.Message, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received}
 }
 
 // runOf is a batch that was written.

@@ -48,15 +48,39 @@ type Line struct {
 
 // Entry is one message on its way to a destination.
 type Entry struct {
-	Number      uint64
-	Message     *mqtt.Message
+	Number   uint64
+	Message  *mqtt.Message
+	Via      *Via // nil: by a plain subscription without a Subscription Identifier
+	At       time.Time
+	QoS      mqtt.QoS
+	Retain   bool
+	Received bool // the other side has it: PUBREC came
+	never    bool // of class Never
+}
+
+// Via is by what subscriptions an entry has come, as in Destination. Few have
+// one, and there may be many entries in memory.
+type Via struct {
 	Identifiers []uint32
 	Share       string
-	At          time.Time
-	QoS         mqtt.QoS
-	Retain      bool
-	Received    bool // the other side has it: PUBREC came
-	never       bool // of class Never
+}
+
+// entry is what r queues for d.
+func (r *Record) entry(d *Destination) Entry {
+	e := Entry{Number: d.Number, Message: r.Message, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received, never: r.class == Never}
+	if len(d.Identifiers) > 0 || d.Share != "" {
+		e.Via = &Via{d.Identifiers, d.Share}
+	}
+	return e
+}
+
+// destination is where the entry goes in a line called name.
+func (e *Entry) destination(name string) Destination {
+	d := Destination{Name: name, Number: e.Number, QoS: e.QoS, Retain: e.Retain}
+	if e.Via != nil {
+		d.Identifiers, d.Share = e.Via.Identifiers, e.Via.Share
+	}
+	return d
 }
 
 // Spilled reports whether a part of the line is on disk only.
@@ -87,10 +111,7 @@ func (s *State) Apply(r *Record) {
 		}
 		for i := range r.Destinations {
 			d := &r.Destinations[i]
-			s.line(d.Name).add(Entry{
-				Number: d.Number, Message: r.Message, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain,
-				never: r.class == Never,
-			})
+			s.line(d.Name).add(r.entry(d))
 		}
 	case RetainedSet:
 		e := s.Retained[r.Message.Topic]
@@ -268,7 +289,7 @@ func (s *State) snapshot(name string, seen map[*mqtt.Message]uint64, yield func(
 			yield(&Record{Kind: bodyKept, Number: body, Message: e.Message})
 		}
 		yield(&Record{Kind: entryKept, ClientID: name, Number: e.Number, body: body, received: e.Received, At: e.At,
-			Destinations: []Destination{{QoS: e.QoS, Retain: e.Retain, Identifiers: e.Identifiers, Share: e.Share}}})
+			Destinations: []Destination{e.destination(name)}})
 	}
 	if len(l.Entries) > 0 && !l.Spilled() {
 		l.head(name, true, yield) // again: one bad page must not take the session from its messages
@@ -322,9 +343,9 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 		}
 		l := s.line(r.ClientID)
 		l.take(m)
-		l.Entries = append(l.Entries, Entry{
-			Number: r.Number, Message: m, Identifiers: d.Identifiers, Share: d.Share, At: r.At, QoS: d.QoS, Retain: d.Retain, Received: r.received,
-		})
+		e := r.entry(d)
+		e.Number, e.Message, e.never = r.Number, m, false
+		l.Entries = append(l.Entries, e)
 		l.Last = max(l.Last, r.Number)
 	case runKept:
 		l := s.line(r.ClientID)
