@@ -2,28 +2,25 @@
 # Compiles dunlin static, stripped and reproducible into the file named.
 # GOOS, GOARCH and GOARM choose the board; VERSION and REVISION are built in.
 #
-# Inlining makes the program a tenth larger. It stays on where messages pass,
-# and is off in packages that work at the start, at a connect or once a second.
+# Inlining makes the program a twentieth larger. It stays on where messages pass,
+# with what is called there, and is off in packages that work at the start, at a
+# connect or once a second.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# = 1 ] || { echo "usage: $0 OUTPUT" >&2; exit 2; }
 ours=github.com/dunlin-mqtt/dunlin
 cold=(
 	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/bridge/..." "$ours/serial/..." "$ours/broker/internal/auth"
-	"$ours/broker" "$ours/broker/internal/listen" "$ours/broker/websocket" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
+	"$ours/broker/internal/listen" "$ours/broker/websocket" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
 	go.bug.st/... periph.io/...
-	bufio bytes compress/... container/... context encoding/... fmt hash/... io/... log/... math/big net net/netip net/url
-	os os/... path/... reflect slices sort strconv internal/strconv strings time unicode/... vendor/...
+	bufio compress/... container/... context fmt hash/... io/... log/... math/big net net/netip net/url
+	os os/... path/... reflect sort strconv internal/strconv vendor/...
 	crypto/tls crypto/x509/... crypto/{ecdh,ecdsa,ed25519,elliptic,hkdf,hmac,hpke,pbkdf2,rand,rsa} crypto/internal/{rand,sysrand}
 	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,hmac,drbg,ed25519,ecdh,mlkem,pbkdf2}
 	golang.org/x/crypto/... golang.org/x/sys/... internal/syscall/... internal/fmtsort
 )
 flags=()
 if [ "${GOARCH:-}" = arm ]; then
-	# 66 kB, for a fifth more time a signature on P-256: where flash is small.
-	cold+=(crypto/internal/fips140/nistec)
-	# 30 kB more: Ed25519 and what wraps ciphers, and what works at the start.
-	cold+=(crypto/internal/fips140/edwards25519/... crypto/internal/fips140/sha3 crypto/{ecdsa,hpke,aes,cipher,sha3} unique iter maps errors syscall internal/reflectlite internal/godebug internal/bisect)
 	# Kernels for ARMv6 and ARMv7 have pages of 4 KiB: no need to pad the file to the 64 KiB of others.
 	rounding="-R 4096"
 fi
