@@ -59,3 +59,6 @@ func (l *TestLocal) Publish(ctx context.Context, m mqtt.Message) error {
 		return ctx.Err()
 	}
 }
+
+// Forget implements Publisher: without QoS 2 there are no identifiers.
+func (l *TestLocal) Forget(context.Context, string) error { return nil }

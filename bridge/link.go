@@ -94,6 +94,9 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 			if code, handled, err := l.command(lctx, in); handled {
 				return code, err
 			}
+			if in.cut {
+				b.o.Log.Warn("a message of the server is too large", "bridge", b.o.Name, "topic", in.topic, "bytes", b.o.PacketSize)
+			}
 			return b.receiver.receive(lctx, in)
 		},
 		released: func(id uint16) (mqtt.ReasonCode, error) { return b.receiver.release(lctx, id) },

@@ -170,6 +170,9 @@ type Route struct {
 	To     string
 	QoS    *mqtt.QoS // cap on the QoS; nil: none
 	Retain RetainPolicy
+	// Share, of a route down, is the ShareName of a Shared Subscription: one of
+	// its subscribers gets each message. Empty: each gets all.
+	Share string
 	// The rest is for routes up.
 	Lane Lane
 	TTL  time.Duration // a message that waited longer is dropped; 0: none is

@@ -68,8 +68,8 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		return 0, failf(ClassProtocol, "PUBLISH from the server: %w", err)
 	}
 	to, rt, ok := remap(r.routes, in.topic)
-	if !ok || r.prep.looped(in.props, maxHops+1) || r.stormy(rt, &in) || strings.HasPrefix(to, "$") {
-		// A subscription of an earlier configuration, a loop or a storm, or a topic that
+	if !ok || in.cut || r.prep.looped(in.props, maxHops+1) || r.stormy(rt, &in) || strings.HasPrefix(to, "$") {
+		// A subscription of an earlier configuration, a message too large to take, a loop or a storm, or a topic that
 		// only this server itself publishes to: the other one has done its part.
 		r.status.update(func(s *Stats) { s.Rejected++ })
 		if in.qos == mqtt.ExactlyOnce {
@@ -163,6 +163,9 @@ func subscriptions(routes []Route) []mqtt.Subscription {
 		}
 		if r.Retain == StripRetain {
 			s.RetainHandling = mqtt.DoNotSendRetained
+		}
+		if r.Share != "" { // there No Local is a protocol error [MQTT-3.8.3-4]
+			s.Filter, s.NoLocal = "$share/"+r.Share+"/"+r.From, false
 		}
 		subs = append(subs, s)
 	}

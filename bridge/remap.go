@@ -44,7 +44,7 @@ func compile(r Route) (route, error) {
 			return route{}, fmt.Errorf("%s %q: %w", f.key, f.filter, err)
 		}
 		if _, _, shared := topic.Share(f.filter); shared {
-			return route{}, fmt.Errorf("%s %q: a shared subscription cannot be bridged", f.key, f.filter)
+			return route{}, fmt.Errorf("%s %q: give its topics alone, and its name as share of an in route", f.key, f.filter)
 		}
 	}
 	c := route{

@@ -52,7 +52,7 @@ func TestRouteErrors(t *testing.T) {
 		{Route{From: "a/+", To: "b"}, "wildcards"},
 		{Route{From: "a/+/#", To: "b/#"}, "wildcards"},
 		{Route{From: "a", To: "b/+"}, "wildcards"},
-		{Route{From: "$share/g/a"}, "shared"},
+		{Route{From: "$share/g/a"}, "as share of an in route"},
 		{Route{From: "a", QoS: &three}, "qos"},
 	} {
 		if err := tc.route.Validate(); err == nil || !strings.Contains(err.Error(), tc.part) {

@@ -60,6 +60,7 @@ type inbound struct {
 	expiry  uint32
 	hasExp  bool
 	rel     bool // no message but PUBREL of id
+	cut     bool // it was too large, and has no payload any more
 }
 
 // callbacks are what a connection tells the bridge. connected is called once,
@@ -107,6 +108,7 @@ func connectUpstream(ctx context.Context, c net.Conn, o *Options, in login, cb c
 		deliveries: make(chan inbound, receiveMaximum), subacks: make(chan []mqtt.ReasonCode, 1),
 	}
 	u.wire = newWire(c, o.PacketSize, u.report)
+	u.wire.shorten = o.Protocol != mqtt.V5
 	if err := u.handshake(ctx, connectPacket(o, in)); err != nil {
 		u.wire.fail(err)
 		u.wire.close()

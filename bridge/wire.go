@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"sync"
@@ -31,6 +32,8 @@ type wire struct {
 	maxSize uint32
 	in      []byte    // bytes read
 	start   int       // those before it were handed out
+	shorten bool      // a PUBLISH above maxSize loses its payload in place of ending the connection
+	cut     bool      // so did the last one
 	heard   time.Time // the last byte came
 
 	lastRead  atomic.Int64 // time of the last byte, Unix ns
@@ -65,11 +68,16 @@ func newWire(c net.Conn, maxSize uint32, onFail func(error)) *wire {
 }
 
 // next blocks for the next whole packet; its bytes are valid until the next
-// call. A packet above the announced Maximum Packet Size fails by its header.
+// call. A packet above the announced Maximum Packet Size fails by its header,
+// or is shortened.
 func (w *wire) next() ([]byte, error) {
+	w.cut = false
 	for {
 		n, err := packet.Frame(w.in[w.start:], w.maxSize)
 		if err != nil {
+			if w.shorten && packet.Type(w.in[w.start]>>4) == packet.PUBLISH {
+				return w.behead(err)
+			}
 			return nil, failf(ClassProtocol, "packet from the server: %w", err)
 		}
 		if n > 0 {
@@ -86,7 +94,49 @@ func (w *wire) next() ([]byte, error) {
 // whole reports whether next has a packet, or an error, without waiting.
 func (w *wire) whole() bool {
 	n, err := packet.Frame(w.in[w.start:], w.maxSize)
-	return n > 0 || err != nil
+	return n > 0 || err != nil && !w.shorten // one that is cut may have to be waited for
+}
+
+// behead reads a PUBLISH that is too large, and returns it without its payload.
+// Before 5.0 no server can be told how large a packet may be: a connection that
+// ended over one would end over it again and again.
+func (w *wire) behead(large error) ([]byte, error) {
+	remaining, size := binary.Uvarint(w.in[w.start+1:])
+	body := 1 + size
+	head := body + 2
+	for named := false; size <= 4 && uint64(head-body) <= remaining; {
+		switch b := w.in[w.start:]; {
+		case len(b) < head:
+			if err := w.fill(); err != nil {
+				return nil, err
+			}
+		case !named:
+			named = true
+			head += int(binary.BigEndian.Uint16(b[body:])) // the Topic Name
+			if b[0]&6 != 0 {
+				head += 2 // the Packet Identifier
+			}
+		default:
+			w.cut = true
+			p := append(binary.AppendUvarint(b[:1:1], uint64(head-body)), b[body:head]...)
+			return p, w.skip(body + int(remaining))
+		}
+	}
+	return nil, failf(ClassProtocol, "packet from the server: %w", large)
+}
+
+// skip reads n bytes for nobody.
+func (w *wire) skip(n int) error {
+	for {
+		have := min(n, len(w.in)-w.start)
+		w.start += have
+		if n -= have; n == 0 {
+			return nil
+		}
+		if err := w.fill(); err != nil {
+			return err
+		}
+	}
 }
 
 // speaks waits for the first bytes and fails when they begin no answer to

@@ -21,7 +21,7 @@ type Bridge struct {
 	KeepAlive   time.Duration `yaml:"keep_alive" min:"1s" max:"18h" doc:"keep alive" ex:"30s"`
 	StatusTopic string        `yaml:"status_topic" tmpl:"node" doc:"retained topic at the other side: online, and offline as the will; empty is none" ex:"\"dunlin/{node}/status\""`
 	Out         []OutRoute    `yaml:"out" doc:"topics sent to the other side; the first match decides"`
-	In          []Route       `yaml:"in" doc:"topics of the other side that are published here"`
+	In          []InRoute     `yaml:"in" doc:"topics of the other side that are published here"`
 	Spool       Spool         `yaml:"spool" doc:"what waits while the link is down"`
 	Pace        Pace          `yaml:"pace" doc:"how fast messages are sent"`
 	Envelope    string        `yaml:"envelope" enum:"raw|json|thingsboard|sparkplug" doc:"what is put around payloads; sparkplug makes the gateway a Sparkplug B Edge Node there"`
@@ -61,9 +61,17 @@ type Route struct {
 	From TopicFilter `yaml:"from" req:"1" tmpl:"node" ex:"\"sensors/#\"" doc:"topics on the side that they come from"`
 	To   TopicFilter `yaml:"to" tmpl:"node" doc:"topic on the other side, with the same wildcards in the same order; default: from" ex:"\"sites/{node}/#\""`
 	QoS  int         `yaml:"qos" min:"0" max:"2" doc:"highest QoS; default: as published"`
+	// Retain strip makes of a retained message one that is not.
+	Retain string `yaml:"retain" enum:"keep|strip" doc:"messages stay retained or are none"`
 }
 
-func (r *Route) setDefaults() { r.QoS = 2 }
+func (r *Route) setDefaults() { r.QoS, r.Retain = 2, "keep" }
+
+// InRoute is a Route from the other side.
+type InRoute struct {
+	Route `yaml:",inline"`
+	Share string `yaml:"share" ex:"gateways" doc:"a name: of the bridges that give it, one gets each message (a Shared Subscription)"`
+}
 
 // OutRoute is a Route to the other side.
 type OutRoute struct {
@@ -247,6 +255,9 @@ func (b *Bridge) check(l *loader, p string) {
 	for i, r := range b.In {
 		at := index(join(p, "in"), i)
 		r.check(l, at)
+		if strings.ContainsAny(r.Share, "/+#") {
+			l.failAt(join(at, "share"), "", "share %q has one of / + #", shorten(r.Share))
+		}
 		if strings.HasPrefix(string(r.To), "$") {
 			if l.cfg.IsSet(join(at, "to")) {
 				at = join(at, "to")
@@ -285,7 +296,7 @@ func (r *Route) check(l *loader, p string) {
 		return
 	}
 	if strings.HasPrefix(string(r.From), "$share/") || strings.HasPrefix(string(r.To), "$share/") {
-		l.failAt(join(p, "from"), "", "a route cannot be a shared subscription")
+		l.failAt(join(p, "from"), "give the topics alone, and the group as share of an in route", "a route cannot be a shared subscription")
 		return
 	}
 	if from, to := wildcards(r.From), wildcards(r.To); from != to {

@@ -161,17 +161,23 @@ func outRoutes(in []config.OutRoute) []bridge.Route {
 	return out
 }
 
-func inRoutes(in []config.Route) []bridge.Route {
+func inRoutes(in []config.InRoute) []bridge.Route {
 	var out []bridge.Route
 	for _, r := range in {
-		out = append(out, route(r))
+		to := route(r.Route)
+		to.Share = r.Share
+		out = append(out, to)
 	}
 	return out
 }
 
 func route(r config.Route) bridge.Route {
 	limit := mqtt.QoS(r.QoS)
-	return bridge.Route{From: string(r.From), To: string(r.To), QoS: &limit}
+	to := bridge.Route{From: string(r.From), To: string(r.To), QoS: &limit}
+	if r.Retain == "strip" {
+		to.Retain = bridge.StripRetain
+	}
+	return to
 }
 
 // bridgeTLS reads certificates. Files that cannot be used are mistakes in the
