@@ -10,14 +10,14 @@ cd "$(dirname "$0")/.."
 [ $# = 1 ] || { echo "usage: $0 OUTPUT" >&2; exit 2; }
 ours=github.com/dunlin-mqtt/dunlin
 cold=(
-	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/bridge/..." "$ours/serial/..." "$ours/broker/internal/auth"
-	"$ours/broker/internal/listen" "$ours/broker/websocket" "$ours/broker/internal/memory" "$ours/broker/internal/store/..."
+	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/serial/..." "$ours/broker/internal/auth"
+	"$ours/broker/internal/listen"
 	go.bug.st/... periph.io/...
-	bufio compress/... container/... context fmt hash/... io/... log/... math/big net net/netip net/url
-	os os/... path/... reflect sort strconv internal/strconv vendor/...
+	compress/... fmt log/... math/big net net/netip net/url
+	os os/... path/... reflect strconv internal/strconv vendor/...
 	crypto/tls crypto/x509/... crypto/{ecdh,ecdsa,ed25519,elliptic,hkdf,hmac,hpke,pbkdf2,rand,rsa} crypto/internal/{rand,sysrand}
 	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,hmac,drbg,ed25519,ecdh,mlkem,pbkdf2}
-	golang.org/x/crypto/... golang.org/x/sys/... internal/syscall/... internal/fmtsort
+	golang.org/x/crypto/... golang.org/x/sys/... internal/fmtsort
 )
 flags=()
 if [ "${GOARCH:-}" = arm ]; then
