@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -215,9 +216,9 @@ func (h *history) between(cycle int) {
 	defer w.nc.Close()
 	w.send(&packet.View{Type: packet.SUBSCRIBE, ID: 8, Filters: []packet.Filter{{Filter: []byte("last"), QoS: 1}}})
 	for id, topic := range []string{"toggle", "last"} {
-		w.send(&packet.View{Type: packet.PUBLISH, ID: uint16(9 + id), Publish: packet.Publish{Topic: []byte(topic), Payload: []byte("t"), QoS: 1}})
+		w.send(&packet.View{Type: packet.PUBLISH, ID: uint16(9 + id), Publish: packet.Publish{Topic: []byte(topic), Payload: []byte(strconv.Itoa(cycle)), QoS: 1}})
 	}
-	came, ok := h.untilLast(w)
+	came, ok := h.untilLast(w, strconv.Itoa(cycle))
 	if !ok {
 		return
 	}
@@ -227,9 +228,10 @@ func (h *history) between(cycle int) {
 	h.subscribed, h.known = came, true // where it was not known either is right
 }
 
-// untilLast takes what comes up to the message to the topic last, and reports
-// whether one to toggle came before it.
-func (h *history) untilLast(w *mortal) (came, ok bool) {
+// untilLast takes what comes up to this cycle's message to the topic last, and
+// reports whether the one to toggle came before it. Those of an earlier cycle,
+// whose acknowledgements were cut off, may come again.
+func (h *history) untilLast(w *mortal, cycle string) (came, ok bool) {
 	acks := 0
 	for last := false; !last || acks < 3; {
 		v, err := w.receive()
@@ -241,8 +243,10 @@ func (h *history) untilLast(w *mortal) (came, ok bool) {
 			acks++
 			continue
 		}
-		last = last || string(v.Publish.Topic) == "last"
-		came = came || string(v.Publish.Topic) == "toggle"
+		if string(v.Publish.Payload) == cycle {
+			last = last || string(v.Publish.Topic) == "last"
+			came = came || string(v.Publish.Topic) == "toggle"
+		}
 		w.send(&packet.View{Type: packet.PUBACK, ID: v.ID})
 	}
 	return came, true
