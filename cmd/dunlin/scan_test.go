@@ -224,7 +224,7 @@ devices:
 		{"tank", exitFailed, "the running gateway holds tank, which is "},
 		{"heater", exitUsage, "heater is an output"},
 		{"tnak", exitUsage, `there is no device "tnak", did you mean tank?`},
-		{"away", exitFailed, "not_found: no hwmon"},
+		{"away", exitFailed, "not_found: there is no hwmon at all"},
 		{"silent", exitFailed, "timeout: unit 9"},
 	} {
 		if code, out, stderr := runTool(t, "read", tc.device, "-c", file, "--root", t.TempDir()); code != tc.code || !strings.Contains(stderr, tc.says) {

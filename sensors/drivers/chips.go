@@ -59,11 +59,11 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		}
 	}
 	if len(found) == 0 {
-		class := path.Base(pattern)
+		class := strings.TrimSuffix(path.Base(pattern), "*")
 		what := strings.TrimSpace(strings.Join(append(m.Name, m.Label...), " or ") + " " + device)
 		err := fmt.Errorf("no %s is %s; there are: %s", class, what, strings.Join(others, ", "))
 		if len(others) == 0 {
-			err = fmt.Errorf("there is no %s", class)
+			err = fmt.Errorf("there is no %s at all", class)
 		}
 		return nil, &sensors.Fault{Reason: sensors.NotFound, Err: err}
 	}
