@@ -65,7 +65,8 @@ func TestOutage(t *testing.T) {
 	books()
 	t.Logf("%d messages in %v; resident %d kB idle, %d kB with the backlog, at most %d kB during the drain, %d kB after it",
 		messages, time.Since(began).Round(time.Second), idle>>10, full>>10, most>>10, resident(k.cmd.Process.Pid)>>10)
-	if messages > usual && max(full, most) > idle+10<<20 {
+	const long = 100_000 // a shorter one is all start and kills, in which the collector may be late
+	if messages >= long && max(full, most) > idle+10<<20 {
 		t.Error("that is more than 10 MB above idle")
 	}
 	k.stop()
