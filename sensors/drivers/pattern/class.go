@@ -100,14 +100,14 @@ func (p *parser) escape() rune {
 
 // hexadecimal reads 7F or {10FFFF}.
 func (p *parser) hexadecimal() rune {
-	digits := ""
+	digits, closed := "", true
 	if strings.HasPrefix(p.rest, "{") {
-		digits, p.rest, _ = strings.Cut(p.rest[1:], "}")
+		digits, p.rest, closed = strings.Cut(p.rest[1:], "}")
 	} else if len(p.rest) >= 2 {
 		digits, p.rest = p.rest[:2], p.rest[2:]
 	}
 	v, err := strconv.ParseUint(digits, 16, 32)
-	if err != nil || v > unicode.MaxRune || digits[0] == '+' {
+	if err != nil || !closed || v > unicode.MaxRune || digits[0] == '+' {
 		fail(`\x%.10s is no rune`, digits)
 	}
 	return rune(v)
