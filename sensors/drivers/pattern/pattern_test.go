@@ -96,7 +96,7 @@ func TestNoExplosion(t *testing.T) {
 	}
 }
 
-func FuzzMatch(f *testing.F) {
+func FuzzPattern(f *testing.F) {
 	f.Add(`^(?P<w>[+-] *[0-9.]+)(kg|g)?$`, "+ 1.5kg")
 	f.Add(`(?i)(a|b*)*?c{1,3}\b`, "abBc C")
 	f.Add(`[[:alpha:]\d^-]+`, "a-1")
