@@ -258,7 +258,8 @@ func messageExpiry(t *testing.T) {
 	a.connect("cid=offline se=1000")
 	a.send("SUBSCRIBE id=1 f=expiry/#@1")
 	a.expect("SUBACK ...")
-	a.nc.Close()
+	a.send("DISCONNECT")
+	a.gone() // what is published now was never sent to it
 	p := s.dial(mqtt.V5)
 	p.connect("cid=publisher")
 	for i, expiry := range []string{"expiry=0", "expiry=1", "expiry=4294967295", ""} {
