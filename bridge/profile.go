@@ -180,6 +180,9 @@ func (p *Profile) Check(o *Options) []ProfileFault {
 		if to == "" {
 			to = r.From
 		}
+		if o.Envelope == ThingsBoard {
+			to = thingsBoardTopic
+		}
 		if fault := p.topicFault(to); fault != "" {
 			bad(place, "shorten it with to: ...", "topic %q %s", to, fault)
 		}

@@ -193,6 +193,7 @@ func TestProfileCheck(t *testing.T) {
 		{"azure-iot-hub", Options{Password: "x", StatusTopic: "s", Out: []Route{{From: "a/#"}, {From: "a/#", To: "devices/gw/messages/events/#"}}, In: []Route{{From: "c/#"}}}, "protocol status_topic out[0] in[0]"},
 		{"azure-iot-hub", Options{Password: "x", Protocol: mqtt.V311, Out: []Route{{From: "a/#", To: "devices/other/messages/events/#"}}}, "out[0]"},
 		{"thingsboard", Options{Username: "t", Out: []Route{{From: "a/+", To: "v1/devices/me/+"}, {From: "b/#", To: "+/#"}}}, "out[1]"},
+		{"thingsboard", Options{Username: "t", Envelope: ThingsBoard, Out: []Route{{From: "a/#"}}}, ""},
 		{"thingsboard", Options{}, "credentials"},
 		{"emqx-serverless", Options{Username: "u", Password: "p", In: make([]Route, 11)}, "in"},
 		{"emqx-serverless", Options{Username: "u", Password: "p", In: []Route{{From: "1/2/3/4/5/6/7/8/9/10"}, {From: "1/2/3/4/5/6/7/8/9/10/#"}}}, "in[1]"},

@@ -89,26 +89,31 @@ func runScan(ctx context.Context, args []string, s streams) int {
 	return exitDone
 }
 
-func (f *scanFlags) scan(ctx context.Context, cfg *config.Config, line scan.Line, w io.Writer) error {
-	report := &scan.Report{Items: []scan.Item{}, Skipped: []string{}}
+// look finds what there is.
+func (f *scanFlags) look(ctx context.Context, cfg *config.Config, line scan.Line) (*scan.Report, error) {
 	if f.modbus != "" {
-		if err := report.Modbus(ctx, line); err != nil {
-			return err
-		}
-	} else {
-		buses, err := bus.New(nil, f.root)
-		if err != nil {
-			return err
-		}
-		defer buses.Close()
-		if f.i2c == nil {
-			f.i2c = buses.I2C
-		}
-		known := drivers.Table()
-		report = scan.Run(ctx, scan.Options{
-			Root: f.root, I2C: f.i2c, GPIO: bus.GPIO, Used: usedBy(cfg, f.root), Bus: f.bus, All: f.all,
-			Driver: func(name string) bool { return known[name].New != nil },
-		})
+		report := &scan.Report{Items: []scan.Item{}, Skipped: []string{}}
+		return report, report.Modbus(ctx, line)
+	}
+	buses, err := bus.New(nil, f.root)
+	if err != nil {
+		return nil, err
+	}
+	defer buses.Close()
+	if f.i2c == nil {
+		f.i2c = buses.I2C
+	}
+	known := drivers.Table()
+	return scan.Run(ctx, scan.Options{
+		Root: f.root, I2C: f.i2c, GPIO: bus.GPIO, Used: usedBy(cfg, f.root), Bus: f.bus, All: f.all,
+		Driver: func(name string) bool { return known[name].New != nil },
+	}), nil
+}
+
+func (f *scanFlags) scan(ctx context.Context, cfg *config.Config, line scan.Line, w io.Writer) error {
+	report, err := f.look(ctx, cfg, line)
+	if err != nil {
+		return err
 	}
 	switch {
 	case f.json:

@@ -45,7 +45,23 @@ func (r *Report) WriteText(w io.Writer) error {
 // WriteYAML writes a configuration of what is new. taken are names of devices
 // that are there already.
 func (r *Report) WriteYAML(w io.Writer, taken map[string]bool) error {
-	buses, devices, comments := "", "", ""
+	buses, devices, comments := r.Entries(taken)
+	if buses != "" {
+		buses = "buses:\n" + buses
+	}
+	if devices == "" {
+		devices = " []\n"
+	} else {
+		devices = "\n" + devices
+	}
+	_, err := io.WriteString(w, buses+"devices:"+devices+comments)
+	return err
+}
+
+// Entries are lines of a configuration of what is new: of buses, of devices,
+// and those of devices that miss something, as comments. The names of devices
+// are added to taken.
+func (r *Report) Entries(taken map[string]bool) (buses, devices, comments string) {
 	for _, i := range r.Items {
 		if i.UsedBy != "" || i.keys == "" {
 			continue
@@ -65,17 +81,17 @@ func (r *Report) WriteYAML(w io.Writer, taken map[string]bool) error {
 		}
 		devices += "  " + fmt.Sprintf(line, unused(name, taken), driver) + "   # " + i.Where + " " + i.What + "\n"
 	}
-	text := ""
-	if buses != "" {
-		text = "buses:\n" + buses
+	return buses, devices, comments
+}
+
+// Names are what Entries has lines of, for people.
+func (r *Report) Names() (names []string) {
+	for _, i := range r.Items {
+		if i.UsedBy == "" && i.keys != "" {
+			names = append(names, or(i.What, i.Kind+" port")+" at "+i.Where)
+		}
 	}
-	if devices == "" {
-		devices = " []"
-	} else {
-		devices = "\n" + devices
-	}
-	_, err := io.WriteString(w, text+"devices:"+strings.TrimRight(devices, "\n")+"\n"+comments)
-	return err
+	return names
 }
 
 func or(a, b string) string {
