@@ -51,7 +51,7 @@ func (d *Data) open(log *slog.Logger, m *memory.Account, local func(id string) b
 	}
 	s, state, report, err := store.Open(dir, store.Options{
 		Default: d.Durability, Classes: d.Rules, Interval: d.Interval, RetainedFlush: d.RetainedFlush, MinFree: d.MinFree, Log: log,
-		MaxSpill: d.maxSpill(), Budget: d.WriteBudget, Stop: d.StopOnFailure,
+		MaxSpill: d.maxSpill(), Budget: d.WriteBudget, Stop: d.StopOnFailure, Spills: true,
 		Held: func(messages, lines int) { holdQueued(m, messages, lines) }, Level: m.Level, ClockSet: clockSet,
 		Lazy: func(m *mqtt.Message) bool { return local(m.Publisher) },
 	})

@@ -16,7 +16,7 @@ import (
 // The server upstream is away while messages are queued; during the drain
 // dunlin is killed three times and the server twice. None is lost, those of a
 // topic stay in order, QoS 2 arrives once, and the books balance whenever they
-// are looked at. OUTAGE=100000 is the long run, which bounds the memory too.
+// are looked at. OUTAGE=20000 or more bounds the memory too.
 func TestOutage(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	if testing.Short() {
@@ -65,8 +65,7 @@ func TestOutage(t *testing.T) {
 	books()
 	t.Logf("%d messages in %v; resident %d kB idle, %d kB with the backlog, at most %d kB during the drain, %d kB after it",
 		messages, time.Since(began).Round(time.Second), idle>>10, full>>10, most>>10, resident(k.cmd.Process.Pid)>>10)
-	const long = 100_000 // a shorter one is all start and kills, in which the collector may be late
-	if messages >= long && max(full, most) > idle+10<<20 {
+	if messages > usual && max(full, most) > idle+10<<20 { // with the race detector it means nothing
 		t.Error("that is more than 10 MB above idle")
 	}
 	k.stop()

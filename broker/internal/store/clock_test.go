@@ -13,9 +13,10 @@ import (
 // all but the last few are spilled.
 func dated(t *testing.T, s *Durable, name string, at time.Time, n uint64) {
 	t.Helper()
-	for i := range n {
-		m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(i+1, 2000), Expires: at.Add(time.Hour)}
-		s.Append(Record{Kind: MessageQueued, At: at, Message: m, Destinations: []Destination{{Name: name, Number: i + 1, QoS: 1}}})
+	last := s.mu.state.line(name).Last
+	for i := last + 1; i <= last+n; i++ {
+		m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(i, 2000), Expires: at.Add(time.Hour)}
+		s.Append(Record{Kind: MessageQueued, At: at, Message: m, Destinations: []Destination{{Name: name, Number: i, QoS: 1}}})
 	}
 	s.beside() // as Run does
 }
@@ -57,6 +58,7 @@ func TestClockIsSet(t *testing.T) {
 		{"from 1970", time.Unix(100, 0), time.Since(time.Unix(100, 0))},
 		{"by two hours", time.Now().Add(-2 * time.Hour), 2 * time.Hour},
 		{"back by an hour", time.Now().Add(time.Hour), -time.Hour},
+		{"back by half a minute", time.Now().Add(30 * time.Second), -30 * time.Second}, // to times that were shown before
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := disktest.New(1 << 30)
@@ -74,20 +76,24 @@ func TestClockIsSet(t *testing.T) {
 			s.setClock(tc.was.Add(-time.Minute), tc.was.Add(time.Minute), tc.offset)
 			now := tc.was.Add(tc.offset)
 			dated(t, s, "new", now, n)
+			dated(t, s, "c", now, n)
 			ctx, stop := context.WithCancel(t.Context())
 			stop()
 			if err := s.Run(ctx); err != nil { // what was appended is written
 				t.Fatal(err)
 			}
-			for range 2 {
+			for round := range 3 {
 				d = d.Crash(d.Ops(), disktest.KeepAll, nil)
-				s, state, _, err := Open(d, Options{Uptime: func() time.Duration { return time.Minute }})
+				s, state, _, err := Open(d, Options{Uptime: func() time.Duration { return time.Minute }, Spills: round > 0})
 				if err != nil {
 					t.Fatal(err)
 				}
 				dates(t, s, "old", earlier, 50)
-				dates(t, s, "c", now, n)
+				dates(t, s, "c", now, 2*n)
 				dates(t, s, "new", now, n)
+				if round == 0 { // the journal is spilled next
+					continue
+				}
 				if left := state.Lines["c"].Left; max(left.Sub(now), now.Sub(left)) > time.Second {
 					t.Errorf("the client left at %s, want %s", left, now)
 				}

@@ -34,6 +34,7 @@ type Options struct {
 	MaxSpill      int64         // bytes of all spill files; 0 is no bound
 	Budget        int64         // bytes a day before what can wait is written less often; 0 is no bound
 	Stop          bool          // Run ends when the disk fails
+	Spills        bool          // Open puts on disk what outgrows memory; else it writes nothing
 	Log           *slog.Logger
 	// Lazy says that a retained message may wait for RetainedFlush if its topic
 	// is hot, whatever its QoS: the gateway's own devices say so. QoS 0
@@ -80,8 +81,8 @@ type Durable struct {
 	flush chan struct{} // the first topic is dirty
 }
 
-// Open reads the state that a directory holds; see journal.Open. The state is
-// the caller's to look at until the first Append.
+// Open reads the state that a directory holds; see journal.Open and
+// Options.Spills. The state is the caller's to look at until the first Append.
 func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	if o.RetainedFlush == 0 {
 		o.RetainedFlush = time.Minute
@@ -116,14 +117,17 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 		if r.Kind >= bodyKept {
 			s.mu.state.applyKept(&r, bodies)
 		} else {
-			s.mu.state.Apply(&r)
+			s.replay(&r)
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, nil, report, err
+	}
 	s.j = j
 	s.adopt()
 	s.mu.stale = s.mu.state.recovered(s.clock.start, o.Uptime(), s.spill.Last())
-	return s, s.mu.state, report, err
+	return s, s.mu.state, report, nil
 }
 
 // Run keeps the store until ctx ends, then makes everything durable.

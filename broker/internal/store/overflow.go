@@ -14,26 +14,10 @@ import (
 const (
 	spillAt    = 128 << 10
 	spillBatch = 64 << 10
+	batchMost  = 1024 // entries: small ones take more memory than their bytes say
 )
 
 func isQueue(name string) bool { return strings.HasPrefix(name, "\x00") }
-
-// adopt takes over what recovery found. What is beyond the last checkpoint is
-// in the journal, too, and was applied from there.
-func (s *Durable) adopt() {
-	s.mu.freed = true // there may be files that nothing names
-	for name, l := range s.mu.state.Lines {
-		if l.disk != nil {
-			for _, r := range l.disk.runs {
-				s.spill.Reserve(r.Extent.File)
-			}
-		}
-		if s.charge(l, false); l.weight() > s.most() {
-			l.waits = true
-			s.mu.waits = append(s.mu.waits, name)
-		}
-	}
-}
 
 // most is how many bytes of a line may be in memory: less while that is short.
 func (s *Durable) most() int64 {
@@ -145,7 +129,7 @@ func (s *Durable) spillLine(name string) error {
 		}
 		log := l.disk.log
 		var batch []Entry
-		for size := 0; len(batch) < len(l.Entries) && size < spillBatch; {
+		for size := 0; len(batch) < min(len(l.Entries), batchMost) && size < spillBatch; {
 			e := l.Entries[len(batch)]
 			batch, size = append(batch, e), size+e.Message.Size()
 		}

@@ -66,7 +66,7 @@ func (s *Durable) look(room []Entry, name string, after uint64, limit int) (f fo
 		return l.where(after)
 	}
 	f.entries, f.upTo = room, after
-	for i, size := l.behind(after), 0; i < len(l.Entries) && (size < limit || len(f.entries) == 0); i++ {
+	for i, size := l.behind(after), 0; i < len(l.Entries) && len(f.entries) < batchMost && (size < limit || len(f.entries) == 0); i++ {
 		f.entries, size, f.upTo = append(f.entries, l.Entries[i]), size+l.Entries[i].Message.Size(), l.Entries[i].Number
 	}
 	return f

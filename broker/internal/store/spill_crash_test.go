@@ -67,9 +67,9 @@ func latest(said []moment) moment {
 }
 
 // lookAt opens what a crash left and holds the queue to what was promised.
-func lookAt(t *testing.T, d *disktest.Fake, ops int, said []moment) {
+func lookAt(t *testing.T, d *disktest.Fake, ops int, said []moment, spills bool) {
 	t.Helper()
-	s, _, _, err := Open(d, Options{SegmentSize: 32 << 10})
+	s, _, _, err := Open(d, Options{SegmentSize: 32 << 10, Spills: spills})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,10 @@ func TestCrashOfASpill(t *testing.T) {
 	for i := range crashStates(t, 100) {
 		ops := rng.IntN(d.Ops() + 1)
 		loss := disktest.Losses()[i%5]
-		if lookAt(t, d.Crash(ops, loss, rng), ops, said); t.Failed() {
+		crashed := d.Crash(ops, loss, rng)
+		lookAt(t, crashed, ops, said, true)
+		again := crashed.Crash(rng.IntN(crashed.Ops()+1), loss, rng) // while it started
+		if lookAt(t, again, ops, said, false); t.Failed() {
 			t.Fatalf("after %d of %d operations, loss %d", ops, d.Ops(), loss)
 		}
 	}
@@ -154,7 +157,7 @@ func TestFailuresOfASpill(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(nth), 9))
 				for i := range 10 {
 					ops := rng.IntN(d.Ops() + 1)
-					if lookAt(t, d.Crash(ops, disktest.Losses()[i%5], rng), ops, said); t.Failed() {
+					if lookAt(t, d.Crash(ops, disktest.Losses()[i%5], rng), ops, said, i%2 == 0); t.Failed() {
 						t.Fatalf("after %d of %d operations", ops, d.Ops())
 					}
 				}

@@ -27,7 +27,7 @@ type rig struct {
 
 func open(t *testing.T, d *disktest.Fake, l QueueLimits, class Class) *rig {
 	t.Helper()
-	s, _, report, err := Open(d, Options{SegmentSize: 32 << 10, Default: class})
+	s, _, report, err := Open(d, Options{SegmentSize: 32 << 10, Default: class, Spills: true})
 	if err != nil || report.BadPages > 0 {
 		t.Fatal(report, err)
 	}

@@ -264,8 +264,11 @@ func (s *Spill) Release(used func(file uint64) bool) error {
 // readSpill is how many bytes are read at a time.
 const readSpill = 16 * pageSize
 
+// recordCost is what a record takes in memory beside its bytes, at least.
+const recordCost = 64
+
 // Read gives the records of e from its page at on to f, in order, and stops at
-// the first end of a batch after more than limit bytes. It returns the page
+// the first end of a batch after more than limit bytes of memory. It returns the page
 // where the next batch begins, and how many pages could not be read.
 func (s *Spill) Read(e Extent, at uint32, limit int, f func(Record) error) (next uint32, bad int, err error) {
 	file, err := s.disk.Open(spillName(e.File))
@@ -295,7 +298,7 @@ func (s *Spill) Read(e Extent, at uint32, limit int, f func(Record) error) (next
 				return at, bad, nil
 			}
 			sane, err := r.page(h, p[headerSize:], func(rec Record) error {
-				done += len(rec.Body)
+				done += len(rec.Body) + recordCost
 				return f(rec)
 			})
 			if err != nil {
