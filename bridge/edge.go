@@ -28,7 +28,9 @@ func (l *link) births(ctx context.Context) error {
 
 // edge sends what becomes of an entry; the entry goes when that has left.
 func (l *link) edge(ctx context.Context, e *mqtt.Queued, at time.Time) error {
-	if err := l.utter(ctx, l.b.o.Edge.Data(ctx, &e.Message, at)); err != nil {
+	past := l.behind[laneOf(e.Seq)] >= 0
+	l.past = l.past || past
+	if err := l.utter(ctx, l.b.o.Edge.Data(ctx, &e.Message, at, past)); err != nil {
 		return err
 	}
 	l.loose = append(l.loose, loose{e.Seq, l.end})

@@ -75,7 +75,8 @@ func edgeNode(t *testing.T, v mqtt.Version) {
 		datas++
 	}
 	want(t, "faults", h.Faults, []string(nil))
-	want(t, "births", h.Births, 3)
+	want(t, "births", h.Births, 5) // of two connections, when what had waited for each was up, and for the host
+	want(t, "what was read while the link was down", h.Past, []any{int64(22), int64(30), int64(31), int64(32), int64(33), int64(34)})
 	want(t, "devices", h.Devices, "map[climate:map[temperature:34] heater:map[power:true] meter:map[energy:7 name:m1]]")
 	var local []string
 	for _, m := range r.local.messages() {

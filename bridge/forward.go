@@ -136,6 +136,11 @@ func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 			return e, true, nil
 		case soonest < 0 && !paused:
 			l.b.pacer.drained()
+			if l.past {
+				l.past = false
+				l.reborn.Store(true)
+				return e, false, nil
+			}
 			if l.b.owed.pay(l.b.queue, l.retained) {
 				l.b.queue.dry = [LaneCount]bool{}
 				continue

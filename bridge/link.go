@@ -41,6 +41,7 @@ type link struct {
 	entry    mqtt.Queued       // that is being sent; the sender's own
 	end      int64             // where the latest message of the Edge ends; the sender's own
 	reborn   atomic.Bool       // births of the Edge are due
+	past     bool              // and will be when nothing waits any more; the sender's own
 	commands []string          // filters of the Edge
 	loose    []loose           // sent with QoS 0 and still in the queue, in order; the sender's own
 	acks     []ack             // to be settled; the reader's own, as the rest

@@ -145,10 +145,12 @@ type Options struct {
 type Edge interface {
 	// Will begins a connection: its will, and the filters of commands.
 	Will() (will mqtt.Message, commands []string)
-	// Births are what a connection begins with, and the answer to a rebirth.
+	// Births are what a connection begins with, the answer to a rebirth, and what
+	// says how things are when all that was past has gone up.
 	Births(ctx context.Context) []mqtt.Message
-	// Data is what becomes of a message that was captured at this time.
-	Data(ctx context.Context, m *mqtt.Message, at time.Time) []mqtt.Message
+	// Data is what becomes of a message that was captured at this time; past: it
+	// has waited for the connection.
+	Data(ctx context.Context, m *mqtt.Message, at time.Time, past bool) []mqtt.Message
 	// Command reads one: births are asked for, or messages are to be published.
 	Command(m *mqtt.Message) (rebirth bool, set []mqtt.Message)
 }

@@ -15,7 +15,7 @@ func (n *conn) connect(v *packet.View, f Faults) bool {
 	k := &v.Connect
 	n.version, n.bridge = k.Version, k.Bridge
 	seen := Connect{
-		At: time.Now(), Version: k.Version, ClientID: string(k.ClientID), Username: string(k.Username), Password: string(k.Password),
+		Conn: n.number, At: time.Now(), Clean: k.CleanStart, Version: k.Version, ClientID: string(k.ClientID), Username: string(k.Username), Password: string(k.Password),
 		Bridge: k.Bridge, KeepAlive: k.KeepAlive, Will: v.Will(),
 	}
 	n.c.mu.Lock()

@@ -56,11 +56,13 @@ type Message struct {
 
 // Connect is a CONNECT that the server has seen.
 type Connect struct {
+	Conn               int // the number of the connection
 	At                 time.Time
 	Version            mqtt.Version
 	ClientID           string
 	Username, Password string
 	Bridge             bool // the bridge bit of 3.x
+	Clean              bool // Clean Start, or Clean Session
 	KeepAlive          uint16
 	Will               *mqtt.Will
 }

@@ -36,7 +36,7 @@ func decodePB(b []byte) (out sparkplugtest.Payload, err error) {
 		if len(m.ProtoReflect().GetUnknown()) > 0 {
 			return out, fmt.Errorf("metric with unknown fields: %v", m)
 		}
-		o := sparkplugtest.Metric{Name: m.Name, Alias: m.Alias, Timestamp: m.Timestamp, Null: m.GetIsNull(), Properties: map[string]any{}}
+		o := sparkplugtest.Metric{Name: m.Name, Alias: m.Alias, Timestamp: m.Timestamp, Null: m.GetIsNull(), Historical: m.GetIsHistorical(), Properties: map[string]any{}}
 		if m.Datatype != nil {
 			kind := uint64(*m.Datatype)
 			o.Datatype = &kind

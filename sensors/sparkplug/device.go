@@ -90,10 +90,10 @@ func (d *device) birth() []metric {
 
 // data is a metric as DDATA has it: the alias names it, and the quality is
 // there when it is news.
-func (m *deviceMetric) data(was int) metric {
+func (m *deviceMetric) data(was int, past bool) metric {
 	quality := m.quality
 	if quality == was {
 		quality = -1
 	}
-	return metric{alias: m.alias, at: m.at, value: m.value, quality: quality}
+	return metric{alias: m.alias, at: m.at, value: m.value, quality: quality, past: past}
 }

@@ -72,8 +72,9 @@ func (e *Edge) Births(ctx context.Context) []mqtt.Message {
 }
 
 // Data is what becomes of a message that was captured at this time: none, if
-// it has no value.
-func (e *Edge) Data(ctx context.Context, m *mqtt.Message, at time.Time) []mqtt.Message {
+// it has no value. One that waited for the connection is past: hosts keep it,
+// and do not take it for the value of now.
+func (e *Edge) Data(ctx context.Context, m *mqtt.Message, at time.Time, past bool) []mqtt.Message {
 	if strings.HasPrefix(m.Topic, namespace) || len(m.Payload) == 0 || !utf8.Valid(m.Payload) {
 		return nil
 	}
@@ -98,7 +99,7 @@ func (e *Edge) Data(ctx context.Context, m *mqtt.Message, at time.Time) []mqtt.M
 	case d == nil || !d.alive:
 		_ = e.node.Born(ctx, &sensors.Profile{Device: name, Topic: strings.Join(above, "/"), Features: features})
 	default:
-		_ = e.node.Changed(ctx, name, features)
+		_ = e.node.changed(ctx, name, features, past)
 	}
 	return e.taken()
 }

@@ -229,6 +229,10 @@ func (n *Node) alias() uint64 {
 
 // Changed implements sensors.Speaker.
 func (n *Node) Changed(ctx context.Context, name string, features []sensors.Feature) error {
+	return n.changed(ctx, name, features, false)
+}
+
+func (n *Node) changed(ctx context.Context, name string, features []sensors.Feature, past bool) error {
 	n.lock()
 	defer n.unlock()
 	d := n.devices[name]
@@ -247,7 +251,7 @@ func (n *Node) Changed(ctx context.Context, name string, features []sensors.Feat
 		}
 		m, birth := d.take(&features[i], n.alias, now)
 		anew = anew || birth
-		data = append(data, m.data(was))
+		data = append(data, m.data(was, past))
 	}
 	if anew {
 		return n.publish(ctx, n.topic("DBIRTH", name), d.birth())

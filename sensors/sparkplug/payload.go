@@ -35,6 +35,7 @@ type metric struct {
 	value   any    // float64, int64, bool or string; nil is null
 	unit    string // property engUnit, "" is not written
 	quality int    // property Quality, negative is not written
+	past    bool   // is_historical: it is no value of now
 }
 
 // Fields of protocol buffers: the number, and the wire type in the low bits.
@@ -78,6 +79,9 @@ func (m *metric) encode() (b []byte) {
 	}
 	if m.kind != 0 {
 		b = appendVarint(b, 4, m.kind)
+	}
+	if m.past {
+		b = appendVarint(b, 5, 1)
 	}
 	if m.value == nil {
 		b = appendVarint(b, 7, 1)

@@ -17,6 +17,7 @@ type Metric struct {
 	Name                       *string
 	Alias, Timestamp, Datatype *uint64
 	Null                       bool
+	Historical                 bool
 	// Value is an int64, float64, bool or string as the datatype of its birth
 	// has it; nil when there is none.
 	Value      any
@@ -96,6 +97,8 @@ func decodeMetric(b []byte) (m Metric, err error) {
 			m.Timestamp = &n
 		case 4:
 			m.Datatype = &n
+		case 5:
+			m.Historical = n != 0
 		case 7:
 			m.Null = n != 0
 		case 9:

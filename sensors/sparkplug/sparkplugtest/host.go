@@ -20,6 +20,8 @@ type Host struct {
 	Online  bool
 	Births  int                       // NBIRTHs so far
 	Devices map[string]map[string]any // what is alive: values by device and metric; nil is null
+	Past    []any                     // values that were not those of then, in order
+	PastAt  []uint64                  // when they were, in milliseconds since 1970
 	aliases map[uint64]*known
 	bdSeq   any
 	seq     uint64 // of the next message
@@ -142,6 +144,9 @@ func (h *Host) describe(device string, m mqtt.Message, p Payload) {
 		if other, taken := h.aliases[*metric.Alias]; taken {
 			h.fault(m, "alias %d is %v's and %s's [payloads-alias-uniqueness]", *metric.Alias, other, *metric.Name)
 		}
+		if metric.Historical {
+			h.fault(m, "%s is not the value of now [operational-behavior-data-publish-dbirth-values]", *metric.Name)
+		}
 		h.aliases[*metric.Alias] = &known{device: device, name: *metric.Name, kind: *metric.Datatype}
 		h.value(h.aliases[*metric.Alias], m, metric)
 	}
@@ -193,7 +198,9 @@ func (h *Host) value(k *known, m mqtt.Message, metric Metric) {
 	if k.bad != metric.Null {
 		h.fault(m, "%s: null %v, but its newest quality is bad: %v [payloads-propertyset-quality-value-value]", k.name, metric.Null, k.bad)
 	}
-	if k.device != "" {
+	if metric.Historical { // for the record: what is now stays
+		h.Past, h.PastAt = append(h.Past, metric.Value), append(h.PastAt, *metric.Timestamp)
+	} else if k.device != "" {
 		h.Devices[k.device][k.name] = metric.Value
 	}
 }
