@@ -132,8 +132,8 @@ func (g *guard) mayConnect(now time.Time, a netip.Addr, perSecond float64) bool 
 	g.Lock()
 	defer g.Unlock()
 	v := visit(&g.addresses, a, now)
-	if v.rate.rate != perSecond {
-		v.rate = newBucket(now, perSecond, connectBurst)
+	if v.rate.rate != perSecond { // it came to another listener
+		v.rate.resize(now, perSecond, connectBurst)
 	}
 	return v.rate.try(now)
 }

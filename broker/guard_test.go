@@ -29,6 +29,15 @@ func TestGuardRates(t *testing.T) {
 	if n := allowed(a, 100); n != 2 {
 		t.Errorf("%d after a second, want 2", n)
 	}
+	if g.mayConnect(now, a, 50); g.mayConnect(now, a, 2) || g.mayConnect(now, a, 50) {
+		t.Error("a listener with another rate gives back what was used up")
+	}
+	if now = now.Add(5 * time.Second); !g.mayConnect(now, a, 50) { // half of its 500
+		t.Error("what came back meanwhile is not for the other listener")
+	}
+	if n := allowed(a, 100); n != 9 {
+		t.Errorf("%d at the first listener, want 9: half of 20, one was used", n)
+	}
 	if !g.mayConnect(now, netip.Addr{}, 2) || !g.mayConnect(now, a, 0) {
 		t.Error("a transport without addresses, or no limit, is limited")
 	}

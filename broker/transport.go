@@ -19,6 +19,9 @@ type (
 	WebSocketOptions = listen.WebSocket
 	// Inherited holds the sockets that systemd opened and passed on.
 	Inherited = listen.Inherited
+	// SharedListener is on the address of an HTTP server, which hands over the
+	// connections that ask for MQTT in WebSocket.
+	SharedListener = listen.Shared
 )
 
 // Listen binds "host:port" or "unix:/path". A Unix socket gets mode 0660.
@@ -31,6 +34,9 @@ func Listen(bind string, going ...net.Listener) (net.Listener, error) {
 // Inherit takes over the sockets that systemd passed on. It may be called
 // once.
 func Inherit() (*Inherited, error) { return listen.Inherit() }
+
+// ListenShared makes a listener of an address that an HTTP server has bound.
+func ListenShared(bind string) (*SharedListener, error) { return listen.NewShared(bind) }
 
 // NewTLS loads the files of a TLS server, for Transport. Changed files are
 // loaded again while it is in use, and by its Reload. The error of a file is a

@@ -29,7 +29,7 @@ func (m *MQTT) setDefaults() {
 
 // Listener is one place where clients connect.
 type Listener struct {
-	Bind          string            `yaml:"bind" req:"1" ex:"\":1883\"" doc:"host:port, unix:/path, serial:/dev/..., systemd:NAME"`
+	Bind          string            `yaml:"bind" req:"1" ex:"\":1883\"" doc:"host:port, unix:/path, serial:/dev/..., systemd:NAME; a plain WebSocket listener may have http.bind"`
 	TLS           *ListenerTLS      `yaml:"tls" doc:"serve MQTT over TLS"`
 	Protocol      string            `yaml:"protocol" enum:"mqtt|websocket" doc:"plain MQTT, or MQTT in WebSocket"`
 	Path          string            `yaml:"path" doc:"WebSocket: path of the URL"`
@@ -131,6 +131,15 @@ func (l *Listener) Local() bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
+// Shares reports whether the listener is at the address of the page, which
+// hands over the requests for its path.
+func (l *Listener) Shares(page string) bool {
+	return l.Protocol == "websocket" && l.TLS == nil && len(l.ProxyProtocol) == 0 && sameAddress(l.Bind, page)
+}
+
+// sameAddress: with port 0 everybody gets one of its own.
+func sameAddress(a, b string) bool { return a == b && a != "" && !strings.HasSuffix(a, ":0") }
+
 func (m *MQTT) fill(c *Config) {
 	if !c.IsSet("mqtt.listeners") {
 		m.Listeners[0].Anonymous = !c.IsSet("auth")
@@ -150,7 +159,10 @@ func (m *MQTT) check(l *loader) {
 		p := index("mqtt.listeners", i)
 		m.Listeners[i].check(l, p)
 		b := m.Listeners[i].Bind
-		if first, twice := bound[b]; twice && b != "" && !strings.HasSuffix(b, ":0") {
+		if page := l.cfg.HTTP.Bind; l.cfg.IsSet("http.bind") && sameAddress(b, page) && !m.Listeners[i].Shares(page) {
+			l.failAt(join(p, "bind"), l.first("http.bind"), "bind %q is the page's, http.bind: only a listener with protocol: websocket, without tls and proxy_protocol, can share it", shorten(b))
+		}
+		if first, twice := bound[b]; twice && sameAddress(b, b) {
 			l.failAt(join(p, "bind"), l.first(join(first, "bind")), "bind %q is here twice", shorten(b))
 			continue
 		}

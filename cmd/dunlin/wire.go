@@ -49,6 +49,8 @@ type deps struct {
 	volatile bool
 	// control opens the socket and the port of the API.
 	control bool
+	// door leads from the page's address to the listener that shares it.
+	door *pageDoor
 	// memory is what there is.
 	memory budget
 	// levels are the log levels of parts.
@@ -84,6 +86,10 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	auth, errs := makeAuth(cfg, false)
 	if len(errs) > 0 {
 		return nil, errs
+	}
+	d.door = new(pageDoor)
+	if d.control {
+		d.door.bind = cfg.HTTP.Bind
 	}
 	bound, err := bindAll(cfg, &d)
 	if err != nil {

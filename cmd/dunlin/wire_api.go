@@ -7,10 +7,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
@@ -46,6 +48,7 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		Trust:  d.volatile,
 		Check:  g.checkText,
 		Reload: g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
+		Upgrade: g.upgrade,
 	})
 	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
 		<-ctx.Done()
@@ -70,9 +73,10 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 	case err == nil:
 		g.page = ln.Addr()
 		g.serve("http", ln, a.ServePort)
-	case cfg.IsSet("http.bind"):
+	case cfg.IsSet("http.bind") || d.door.to.Load() != nil:
 		return fmt.Errorf("http.bind: %w%s", err, bindHint(err))
 	default:
+		d.door.bind = "" // the address is somebody else's
 		d.logger("http").Warn("no API and metrics on the usual port: set http.bind", "err", err)
 	}
 	return nil
@@ -82,4 +86,12 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 func (g *gateway) serve(name string, ln net.Listener, serve func(context.Context, net.Listener) error) {
 	g.closers = append(g.closers, ln)
 	g.parts = append(g.parts, part{name, func(ctx context.Context) error { return serve(ctx, ln) }})
+}
+
+// upgrade hands a connection over to the listener that shares the page's
+// address, if it is for that.
+func (g *gateway) upgrade(r *http1.Request, read []byte) bool {
+	door, all := g.deps.door, g.config.Load().MQTT.Listeners
+	i := slices.IndexFunc(all, func(l config.Listener) bool { return l.Shares(door.bind) && l.Path == r.Path })
+	return i >= 0 && door.to.Load().HandOver(r.Conn, read)
 }

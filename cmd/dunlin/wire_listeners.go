@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -28,6 +29,13 @@ type bound struct {
 	bind      string
 	sockets   []net.Listener
 	transport broker.Transport
+	shared    bool // the socket is the page's
+}
+
+// pageDoor is the way from the page to the listener that shares its address.
+type pageDoor struct {
+	bind string                                // of the page, as at the start; "" without one
+	to   atomic.Pointer[broker.SharedListener] // nil: there was none yet
 }
 
 // bindAll binds the listeners; one that cannot be bound ends the start, with
@@ -63,7 +71,7 @@ func bindOthers(cfg *config.Config, d *deps, inherited *broker.Inherited, before
 	for i := range cfg.MQTT.Listeners {
 		var old *bound
 		for k := range before {
-			if b := before[k]; b.bind == cfg.MQTT.Listeners[i].Bind {
+			if b := before[k]; b.bind == cfg.MQTT.Listeners[i].Bind && b.shared == cfg.MQTT.Listeners[i].Shares(d.door.bind) {
 				old, before[k].bind = &b, "" // taken: several may have a bind with port 0
 				break
 			}
@@ -80,7 +88,7 @@ func bindOthers(cfg *config.Config, d *deps, inherited *broker.Inherited, before
 // old.
 func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.Inherited, old *bound, renewed bool) (err error) {
 	l, place := &cfg.MQTT.Listeners[i], fmt.Sprintf("mqtt.listeners[%d]", i)
-	now := bound{bind: l.Bind}
+	now := bound{bind: l.Bind, shared: l.Shares(d.door.bind)}
 	if old != nil {
 		now = *old
 	}
@@ -133,6 +141,11 @@ func bind(cfg *config.Config, l *config.Listener, d *deps, inherited *broker.Inh
 		}
 		o.MaxPacket = min(int(packet), serial.MaxFrame)
 		ln, err := serial.Listen(o)
+		return []net.Listener{ln}, err
+	}
+	if l.Shares(d.door.bind) {
+		ln, err := broker.ListenShared(l.Bind)
+		d.door.to.Store(ln)
 		return []net.Listener{ln}, err
 	}
 	if d.listen != nil {

@@ -83,6 +83,9 @@ func (c *credentials) loadPair(now time.Time) error {
 	if err != nil {
 		return &TLSError{Field: "Key", Err: err}
 	}
+	if bytes.Contains(key, []byte("ENCRYPTED")) { // in the type of the block, or in its header
+		return &TLSError{"Key", "openssl pkey -in " + c.opts.Key + " -out plain.key", fmt.Errorf("%s is encrypted, and nobody is here to type its passphrase", c.opts.Key)}
+	}
 	if c.pair, err = tls.X509KeyPair(cert, key); err != nil {
 		return &TLSError{Field: "Cert", Err: fmt.Errorf("certificate %s with key %s: %w", c.opts.Cert, c.opts.Key, err)}
 	}

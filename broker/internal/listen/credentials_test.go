@@ -28,6 +28,11 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 	if err := os.WriteFile(a.path("large"), make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	a.write("locked.key", "ENCRYPTED PRIVATE KEY", []byte("x"))
+	old := "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\neA==\n-----END EC PRIVATE KEY-----\n"
+	if err := os.WriteFile(a.path("old.key"), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	good := TLSOptions{Cert: a.path("server.pem"), Key: a.path("server.key"), CA: a.path("ca.pem")}
 	for _, tc := range []struct {
 		name   string
@@ -43,6 +48,8 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		{"a directory", func(o *TLSOptions) { o.Cert = a.dir }, "Cert", "not a file"},
 		{"a huge file", func(o *TLSOptions) { o.CA = a.path("large") }, "CA", "large"},
 		{"a key that others can read", func(o *TLSOptions) { o.Key = a.path("open.key") }, "Key", "can be read by others than its owner (mode 0640)"},
+		{"a key with a passphrase", func(o *TLSOptions) { o.Key = a.path("locked.key") }, "Key", "is encrypted"},
+		{"a key with a passphrase, as OpenSSL had them once", func(o *TLSOptions) { o.Key = a.path("old.key") }, "Key", "is encrypted"},
 		{"a CA file without a certificate", func(o *TLSOptions) { o.CA = a.path("server.key") }, "CA", "no certificate"},
 		{"a CRL of another authority of the same name", func(o *TLSOptions) { o.CRL = a.path("foreign.pem") }, "CRL", "the list of CN=test authority"},
 		{"a CRL whose signature is wrong", func(o *TLSOptions) { o.CRL = a.path("forged.pem") }, "CRL", "the list of CN=test authority"},

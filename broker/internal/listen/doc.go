@@ -11,8 +11,8 @@
 // accept never end a listener. Memory is a listener without sockets, for tests
 // and for clients in the process.
 //
-// An HTTP server that wants to share its address with MQTT answers the upgrade
-// as WebSocket.upgrade does and goes on with websocket.Server.
+// An HTTP server that shares its address with MQTT hands connections over to a
+// Shared, with the request for an upgrade that it has read.
 //
 // It knows nothing of MQTT but the names of its subprotocols. Locks: Memory's,
 // a socket's deadlines, a notice's lines; none is held while another is taken,

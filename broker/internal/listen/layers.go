@@ -61,7 +61,12 @@ func (l *layeredListener) Accept() (net.Conn, error) {
 }
 
 func (l *layeredListener) over(nc net.Conn) net.Conn {
+	h, _ := nc.(handedOver)
+	if h.Conn != nil {
+		nc = h.Conn
+	}
 	s := newSocket(nc)
+	s.rest = h.read
 	return &layered{Conn: s, top: s, l: l}
 }
 

@@ -39,8 +39,11 @@ type Options struct {
 	// change; Reloaded is how the last one went, nil if there was none.
 	Reload   func(dry bool) (*Reload, error)
 	Reloaded func() *Reloaded
-	Updater  string // its socket; empty: UpdateSocket
-	Log      *slog.Logger
+	// Upgrade takes over connections of the port that ask for another protocol,
+	// or returns false.
+	Upgrade func(r *http1.Request, read []byte) bool
+	Updater string // its socket; empty: UpdateSocket
+	Log     *slog.Logger
 }
 
 // API answers requests.
@@ -73,7 +76,9 @@ func (a *API) ServeSocket(ctx context.Context, ln net.Listener) error {
 
 // ServePort serves a TCP port until ctx ends.
 func (a *API) ServePort(ctx context.Context, ln net.Listener) error {
-	return a.server(a.admit).Serve(ctx, ln)
+	s := a.server(a.admit)
+	s.Upgrade = a.Upgrade
+	return s.Serve(ctx, ln)
 }
 
 // server makes a server whose callers are known by who.

@@ -10,8 +10,8 @@
 //
 // It takes no liberties: what two servers could read in two ways is refused.
 // It does not do HTTP/2, TLS, request bodies in chunks (411), ranges,
-// compression, trailers, the absolute form of a target, or proxies. Who may do
-// what, and the names a server answers to, are its Handler's business.
+// compression, trailers, the absolute form of a target, or proxies; of other
+// protocols it only passes connections on. Who may do what, and the names a server answers to, are its Handler's business.
 //
 // A Server owns one goroutine for each connection and waits for them. Its lock
 // guards the set of connections and is not held across I/O.

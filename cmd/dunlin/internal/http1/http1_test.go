@@ -338,6 +338,41 @@ func TestConnectionsAreBounded(t *testing.T) {
 	})
 }
 
+// What asks for another protocol can be taken over, with every byte of it.
+func TestUpgrade(t *testing.T) {
+	taken := make(chan net.Conn, 1)
+	var all string
+	s := &Server{Upgrade: func(r *Request, read []byte) bool {
+		if r.Path != "/take" {
+			return false
+		}
+		all = string(read)
+		taken <- r.Conn
+		return true
+	}}
+	inBubble(t, s, func(dial func() net.Conn) {
+		other := dial()
+		go io.WriteString(other, "GET /leave HTTP/1.0\r\nUpgrade: x\r\n\r\n")
+		if got, _ := io.ReadAll(other); !bytes.HasPrefix(got, []byte("HTTP/1.1 200 ")) {
+			t.Errorf("a request that is not taken over: %q", got)
+		}
+		nc := dial()
+		const sent = "GET /take HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\n\r\nand more"
+		go io.WriteString(nc, sent)
+		mine := <-taken
+		if all != sent {
+			t.Errorf("%q was handed over", all)
+		}
+		time.Sleep(time.Hour) // the Server's patience is over
+		go io.WriteString(mine, "hello")
+		var b [5]byte
+		if _, err := io.ReadFull(nc, b[:]); err != nil || string(b[:]) != "hello" {
+			t.Errorf("%q, %v", b, err)
+		}
+		mine.Close()
+	})
+}
+
 func TestStopEndsHandlers(t *testing.T) {
 	inBubble(t, &Server{}, func(dial func() net.Conn) {
 		io.WriteString(dial(), "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -30,6 +30,10 @@ type Server struct {
 	// Stream reports whether a request's body, of any length, is for the Handler
 	// to read. Its connection ends with it.
 	Stream func(*Request) bool
+	// Upgrade is offered a request that asks for another protocol, with its
+	// connection and all that was read of it; true: the connection is not the
+	// Server's any more.
+	Upgrade func(r *Request, read []byte) bool
 	// Patience bounds each wait for a client that has begun something: a head,
 	// a body, taking an answer. Default 10 s. Between requests it may be
 	// silent for six times as long.
@@ -113,7 +117,9 @@ func (s *Server) enter(c *conn) bool {
 }
 
 func (s *Server) leave(c *conn) {
-	c.nc.Close()
+	if !c.taken {
+		c.nc.Close()
+	}
 	s.open.Lock()
 	delete(s.open.conns, c)
 	s.open.Unlock()
@@ -130,9 +136,10 @@ func (s *Server) closeAll() {
 
 // conn is one connection.
 type conn struct {
-	s   *Server
-	nc  net.Conn
-	buf []byte // read and not used yet
+	s     *Server
+	nc    net.Conn
+	buf   []byte // read and not used yet
+	taken bool   // by Upgrade
 }
 
 func (c *conn) serve(ctx context.Context) {
@@ -189,17 +196,32 @@ func (c *conn) next() (*Request, *refusal, error) {
 		}
 	}
 	r, wrong := parse(c.buf[:end])
-	c.buf = c.buf[end+4:]
 	if wrong != nil {
 		return nil, wrong, nil
 	}
 	r.Conn = c.nc
+	if c.upgrade(r) {
+		return nil, nil, errTaken
+	}
+	c.buf = c.buf[end+4:]
 	if c.s.Stream != nil && c.s.Stream(r) {
 		r.Rest, r.close = &rest{c: c, r: r}, true
 		return r, nil, nil
 	}
 	wrong, err := c.body(r)
 	return r, wrong, err
+}
+
+// errTaken ends the serving of a connection that is somebody else's.
+var errTaken = errors.New("upgraded")
+
+// upgrade offers a request that asks for another protocol.
+func (c *conn) upgrade(r *Request) bool {
+	if c.s.Upgrade != nil && r.Header.Get("upgrade") != "" {
+		c.nc.SetReadDeadline(time.Time{})
+		c.taken = c.s.Upgrade(r, c.buf)
+	}
+	return c.taken
 }
 
 func (c *conn) body(r *Request) (*refusal, error) {
