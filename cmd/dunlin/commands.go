@@ -71,6 +71,7 @@ func dispatch(ctx context.Context, args []string, s streams) int {
 		overview(s.out)
 		return exitDone
 	}
+	args = commandFirst(args)
 	name := args[0]
 	switch name {
 	case "--help", "-h":
@@ -103,7 +104,18 @@ func unknownCommand(s streams, name string) int {
 // parseFlags parses args into fs, whose name is the command's. When done is
 // true the command is over, with code: help was shown or the usage was wrong.
 func parseFlags(fs *flags.Set, args []string, s streams, help func(io.Writer)) (code int, done bool) {
+	color, quiet := fs.String("color", "auto", "`when` to color: auto (on a terminal), always, never"), new(bool)
+	if fs.Lookup("quiet") == nil {
+		letter := "q"
+		if fs.ShorthandLookup(letter) != nil {
+			letter = ""
+		}
+		quiet = fs.BoolP("quiet", letter, false, "show no progress")
+	}
 	err := fs.Parse(args)
+	if err == nil {
+		err = inEnvironment(*color, *quiet)
+	}
 	switch {
 	case err == nil:
 		return 0, false
@@ -112,6 +124,57 @@ func parseFlags(fs *flags.Set, args []string, s streams, help func(io.Writer)) (
 		return exitDone, true
 	}
 	return usageError(s, fs.Name(), describeFlagError(fs, err)), true
+}
+
+// commandFirst puts the flags that every command has, and that stand before it,
+// behind it.
+func commandFirst(args []string) []string {
+	n := 0
+	for n < len(args) && strings.HasPrefix(args[n], "-") {
+		name, _, joined := strings.Cut(args[n], "=")
+		switch {
+		case name == "-q" || name == "--quiet":
+		case strings.Contains(" --color --config --socket -c ", " "+name+" "):
+			if !joined {
+				n++
+			}
+		default:
+			return args // help, version, or nothing that belongs here
+		}
+		n++
+	}
+	if n == 0 || n >= len(args) {
+		return args
+	}
+	all := append([]string{args[n]}, args[:n]...)
+	for i := range all {
+		if all[i] == "-q" {
+			all[i] = "--quiet" // -q is another flag of sub and pub
+		}
+	}
+	return append(all, args[n+1:]...)
+}
+
+// inEnvironment has the choice of colors where it would be anyway, for this
+// process and those that it starts: no-color.org, bixense.com/clicolors.
+func inEnvironment(color string, quiet bool) error {
+	name := ""
+	switch color {
+	case "auto":
+	case "always":
+		name = "CLICOLOR_FORCE"
+	case "never":
+		name = "NO_COLOR"
+	default:
+		return fmt.Errorf("--color %s: auto, always or never", color)
+	}
+	if name != "" {
+		os.Setenv(name, "1") // a name that can be set
+	}
+	if quiet {
+		os.Setenv("DUNLIN_QUIET", "1")
+	}
+	return nil
 }
 
 // usageError reports wrong usage and returns its exit code.

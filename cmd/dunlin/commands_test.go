@@ -210,3 +210,30 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+// Flags that every command has may stand before it.
+func TestFlagsBeforeTheCommand(t *testing.T) {
+	for _, tc := range []struct{ args, want string }{
+		{"status", "status"}, {"-q sub -q 1 a", "sub --quiet -q 1 a"}, {"--color never -c f status x", "status --color never -c f x"},
+		{"--socket=/s --color=always top", "top --socket=/s --color=always"}, {"--verbose status", "--verbose status"}, {"--color", "--color"}, {"--help", "--help"},
+	} {
+		if got := strings.Join(commandFirst(strings.Fields(tc.args)), " "); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
+		}
+	}
+	for _, name := range []string{"NO_COLOR", "CLICOLOR_FORCE", "DUNLIN_QUIET", "TERM"} {
+		t.Setenv(name, "")
+	}
+	view := func(args ...string) bool {
+		if code, _, stderr := runTool(t, append(args, "version")...); code != exitDone {
+			t.Error(stderr)
+		}
+		return newTerminalView().color
+	}
+	if view("--color", "never") || !view("-q", "--color=always") || os.Getenv("DUNLIN_QUIET") == "" {
+		t.Error("--color and -q are not carried out")
+	}
+	if code, _, stderr := runTool(t, "version", "--color", "maybe"); code != exitUsage || !strings.Contains(stderr, "auto, always or never") {
+		t.Error(code, stderr)
+	}
+}

@@ -44,7 +44,7 @@ func overview(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%-10s%-12s%s\n", label, c.name, c.summary)
 	}
-	fmt.Fprintln(w, "\ndunlin COMMAND --help shows flags and examples.")
+	fmt.Fprintln(w, "\ndunlin COMMAND --help shows flags and examples. Every command takes --color auto|always|never\nand --quiet (no progress; before the command also -q).")
 }
 
 // printHelp writes the help of one command: its text, then its flags.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -23,7 +24,7 @@ const meterPause = 200 * time.Millisecond
 
 func newMeter(s streams, unit func(int64) string, all int64) *meter {
 	m := &meter{unit: unit, all: all, began: time.Now()}
-	if isTerminal(s.err) {
+	if isTerminal(s.err) && os.Getenv("DUNLIN_QUIET") == "" {
 		m.w = s.err
 	}
 	return m

@@ -45,6 +45,7 @@ type scanFlags struct {
 	root, config, bus, modbus, bauds, units string
 	all, yaml, json                         bool
 	i2c                                     func(number string) (i2c.Bus, error) // nil: that of the kernel
+	tried                                   func()                               // called after the last unit of Modbus
 }
 
 func runScan(ctx context.Context, args []string, s streams) int {
@@ -79,6 +80,8 @@ func runScan(ctx context.Context, args []string, s streams) int {
 			fmt.Fprintf(s.err, "dunlin scan: %s has mistakes: chips of its devices are looked at too\n", file)
 		}
 	}
+	m := newMeter(s, func(n int64) string { return strconv.FormatInt(n, 10) }, int64(line.Tries()))
+	line.Tried, f.tried = func() { m.add(1) }, m.end
 	if err := f.scan(ctx, cfg, line, s.out); err != nil {
 		fmt.Fprintln(s.err, "dunlin scan:", err)
 		if errors.Is(err, context.Canceled) {
@@ -112,6 +115,9 @@ func (f *scanFlags) look(ctx context.Context, cfg *config.Config, line scan.Line
 
 func (f *scanFlags) scan(ctx context.Context, cfg *config.Config, line scan.Line, w io.Writer) error {
 	report, err := f.look(ctx, cfg, line)
+	if f.tried != nil {
+		f.tried()
+	}
 	if err != nil {
 		return err
 	}

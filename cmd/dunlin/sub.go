@@ -36,6 +36,27 @@ func runSub(ctx context.Context, args []string, s streams) int {
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(n)*time.Second, errTimedOut)
 		defer cancel()
 	}
+	if sub.flags.since > 0 {
+		over, err := sub.past(ctx)
+		if err != nil {
+			return newAsker("sub", "", s).fail(err)
+		}
+		if over {
+			return exitDone
+		}
+	}
+	if !sub.flags.rate {
+		return sub.run(ctx)
+	}
+	r := &rates{out: sub.out}
+	sub.print = r.count
+	counting, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.run(counting)
+	}()
+	defer func() { stop(); <-ended }()
 	return sub.run(ctx)
 }
 
@@ -183,8 +204,13 @@ func (s *subscriber) message(ctx context.Context, conn *client.Conn, m *client.M
 			return false, err
 		}
 	}
-	if f.random >= 100 || rand.Float64()*100 < f.random {
-		s.buf = s.print(s.buf[:0], m, time.Now())
+	return s.show(m, time.Now())
+}
+
+// show shows what came at a time; over is true after the last one.
+func (s *subscriber) show(m *client.Message, at time.Time) (over bool, err error) {
+	if f := s.flags; f.random >= 100 || rand.Float64()*100 < f.random {
+		s.buf = s.print(s.buf[:0], m, at)
 		if len(s.buf) > 0 {
 			if _, err := s.out.Write(s.buf); err != nil {
 				return false, err
@@ -192,5 +218,5 @@ func (s *subscriber) message(ctx context.Context, conn *client.Conn, m *client.M
 		}
 	}
 	s.shown++
-	return f.count > 0 && s.shown >= f.count, nil
+	return s.flags.count > 0 && s.shown >= s.flags.count, nil
 }

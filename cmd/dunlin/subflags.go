@@ -29,6 +29,9 @@ Examples:
   dunlin sub -t 'dunlin/#' -v                  topic and payload
   dunlin sub -t 'dunlin/#' -w                  the newest value of each topic
   dunlin sub -t 'dunlin/+/status' -C 1 -W 5    one message, or exit code 27
+  dunlin sub 'dunlin/#' --diff                 what is new in each message
+  dunlin sub 'dunlin/+/tank/#' --since 10m     and what was before
+  dunlin sub '#' --rate                        messages and bytes a second
   dunlin sub -t 'energy/#' -F '%j'             one JSON object a message
   dunlin sub -t 'energy/#' -F '@H:@M:@S %t %p'
   dunlin sub -h broker.example -p 8883 --cafile ca.pem -u me -P secret -t '#'
@@ -49,6 +52,9 @@ type subFlags struct {
 	unsubscribe, filterOut     []string
 	count, timeout             int
 	verbose, noEOL, watch      bool
+	diff, rate                 bool
+	output                     string
+	since                      time.Duration
 	format                     string
 	pretty                     bool
 	noRetained, retainedOnly   bool
@@ -66,6 +72,11 @@ func (f *subFlags) register(fs *flags.Set) {
 	fs.BoolVarP(&f.exitOnSub, "exit-after-sub", "E", false, "exit when the subscriptions are acknowledged")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show topic and payload")
 	fs.BoolVarP(&f.watch, "watch", "w", false, "one line of the terminal for each of the first 100 topics")
+	fs.StringVarP(&f.output, "output", "o", "auto", "show messages as auto, payload, topic (with payload), json (as -F %j), hex")
+	fs.BoolVar(&f.diff, "diff", false, "show what is different from the topic's message before")
+	fs.BoolVar(&f.rate, "rate", false, "show each second how many messages came, and bytes of payload")
+	fs.BoolVar(&f.rate, "message-rate", false, "the same, as mosquitto_sub calls it")
+	fs.DurationVar(&f.since, "since", 0, "first show numbers that devices of this machine's gateway had in the last `TIME`, where they changed")
 	fs.StringVarP(&f.format, "format", "F", "", "show messages in this `FORMAT`")
 	fs.BoolVar(&f.pretty, "pretty", false, "JSON over several lines")
 	fs.BoolVarP(&f.noEOL, "no-eol", "N", false, "no line end after a payload")
@@ -100,6 +111,15 @@ func (f *subFlags) check(args []string) error {
 				return fmt.Errorf("topic filter %q: %w", filter, err)
 			}
 		}
+	}
+	ways := 0
+	for _, name := range []string{"output", "diff", "rate", "message-rate", "watch", "format"} {
+		if f.fs.Changed(name) {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return errors.New("one of -o, -F, --watch, --diff and --rate: they say how messages are shown")
 	}
 	if f.noRetained && f.retainedOnly {
 		return errors.New("-R and --retained-only together leave nothing to show")
@@ -139,6 +159,9 @@ func parseSub(args []string, s streams) (sub *subscriber, code int, done bool) {
 	if err == nil {
 		err = f.check(fs.Args())
 	}
+	if err == nil && f.since != 0 && (f.since < time.Second || !isLocalTarget(&o.Target)) {
+		err = errors.New("--since takes a second or more, and the gateway of this machine: only it has a history")
+	}
 	if err != nil {
 		return nil, usageError(s, "sub", err.Error()), true
 	}
@@ -160,23 +183,38 @@ func parseSub(args []string, s streams) (sub *subscriber, code int, done bool) {
 type printer func(dst []byte, m *client.Message, now time.Time) []byte
 
 func (f *subFlags) printer(terminal bool, problems io.Writer) (printer, error) {
-	if f.watch {
-		if !terminal || f.verbose || f.noEOL || f.fs.Changed("format") {
+	text := f.format
+	switch {
+	case f.watch:
+		if !terminal || f.verbose || f.noEOL {
 			return nil, errors.New("--watch needs a terminal, and no other flag that says what is shown")
 		}
 		return (&watchView{newTerminalView(), map[string]int{}}).line, nil
+	case f.diff:
+		return newDiffView(terminal).line, nil
+	case f.output == "json":
+		text = "%j"
+	case f.output == "hex" && f.verbose:
+		text = "%t %x"
+	case f.output == "hex":
+		text = "%x"
+	case f.output == "topic":
+		return f.withTopic, nil
+	case f.output == "payload":
+		return f.payloadOnly, nil
+	case f.output != "auto":
+		return nil, fmt.Errorf("--output %s: auto, payload, topic, json or hex", f.output)
 	}
-	if f.fs.Changed("format") {
-		parsed, err := format.Parse(f.format, f.pretty)
+	switch {
+	case text != "" || f.fs.Changed("format"):
+		parsed, err := format.Parse(text, f.pretty)
 		if err != nil {
 			return nil, err
 		}
 		return f.formatted(parsed, problems), nil
-	}
-	switch {
 	case f.verbose:
 		return f.withTopic, nil
-	case terminal && !f.noEOL:
+	case (terminal || forceColor()) && !f.noEOL:
 		return newTerminalView().line, nil
 	}
 	return f.payloadOnly, nil

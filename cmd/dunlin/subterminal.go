@@ -26,10 +26,19 @@ const (
 )
 
 func newTerminalView() *terminalView {
-	return &terminalView{color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", width: minTopicColumn}
+	color := os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return &terminalView{color: color || forceColor(), width: minTopicColumn}
 }
 
+// forceColor says that what is no terminal gets what one would get.
+func forceColor() bool { return os.Getenv("CLICOLOR_FORCE") != "" }
+
 func (v *terminalView) line(dst []byte, m *client.Message, now time.Time) []byte {
+	return v.row(dst, m, now, value(m.Payload))
+}
+
+// row is a line with this text for the value.
+func (v *terminalView) row(dst []byte, m *client.Message, now time.Time, text string) []byte {
 	name := printable(m.Topic)
 	if n := utf8.RuneCountInString(name); n > v.width && n <= maxTopicColumn {
 		v.width = n
@@ -42,7 +51,7 @@ func (v *terminalView) line(dst []byte, m *client.Message, now time.Time) []byte
 		dst = append(dst, ' ')
 	}
 	dst = append(dst, "  "...)
-	dst = append(dst, value(m.Payload)...)
+	dst = append(dst, text...)
 	if m.Retain {
 		dst = append(dst, "  "...)
 		dst = v.styled(dst, dim, "retained")

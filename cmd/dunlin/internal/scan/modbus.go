@@ -19,6 +19,17 @@ type Line struct {
 	Options modbus.Options
 	// Open opens it, with a speed and parity when it is serial.
 	Open func(baud int, parity string) func(context.Context) (modbus.Conn, error)
+	// Tried is called after each unit that was asked.
+	Tried func()
+}
+
+// Tries is how many units are asked at most, at all speeds.
+func (l *Line) Tries() int {
+	n := l.Units[1] - l.Units[0] + 1
+	if !l.TCP {
+		n *= len(l.Bauds) * len(l.Parity)
+	}
+	return n
 }
 
 // Modbus asks every unit for one register, at each speed until somebody
@@ -56,6 +67,9 @@ func (l *Line) ask(ctx context.Context, o modbus.Options, r *Report, baud int, p
 	}
 	for unit := l.Units[0]; unit <= l.Units[1]; unit++ {
 		table, err := first(ctx, m, byte(unit))
+		if l.Tried != nil {
+			l.Tried()
+		}
 		var refused modbus.Exception
 		switch {
 		case ctx.Err() != nil:

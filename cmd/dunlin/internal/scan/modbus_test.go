@@ -76,9 +76,13 @@ func TestModbusSilence(t *testing.T) { synctest.Test(t, silence) }
 func silence(t *testing.T) {
 	var tried []string
 	r, l := &Report{}, rtuLine(t, &modbustest.Units{}, &tried)
-	l.Units, l.Bauds, l.Options.Timeout = [2]int{1, 2}, []int{19200}, 20*time.Millisecond
+	asked := 0
+	l.Units, l.Bauds, l.Options.Timeout, l.Tried = [2]int{1, 2}, []int{19200}, 20*time.Millisecond, func() { asked++ }
 	if err := r.Modbus(t.Context(), l); err != nil || len(r.Items) != 0 || len(r.Skipped) != 1 || !strings.Contains(r.Skipped[0], "no unit 1 to 2 answers") {
 		t.Errorf("%v, %+v", err, r)
+	}
+	if asked != l.Tries() || asked != 2*2 {
+		t.Errorf("%d tries told of %d", asked, l.Tries())
 	}
 	l.Open = func(int, string) func(context.Context) (modbus.Conn, error) {
 		return func(context.Context) (modbus.Conn, error) { return nil, context.Canceled }
