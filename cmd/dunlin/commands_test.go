@@ -225,15 +225,15 @@ func TestFlagsBeforeTheCommand(t *testing.T) {
 		t.Setenv(name, "")
 	}
 	view := func(args ...string) bool {
-		if code, _, stderr := runTool(t, append(args, "version")...); code != exitDone {
-			t.Error(stderr)
+		if r := dunlin(t, "", append(args, "version")...); r.code != exitDone {
+			t.Error(r.err)
 		}
 		return newTerminalView().color
 	}
 	if view("--color", "never") || !view("-q", "--color=always") || os.Getenv("DUNLIN_QUIET") == "" {
 		t.Error("--color and -q are not carried out")
 	}
-	if code, _, stderr := runTool(t, "version", "--color", "maybe"); code != exitUsage || !strings.Contains(stderr, "auto, always or never") {
-		t.Error(code, stderr)
+	if r := dunlin(t, "", "version", "--color", "maybe"); r.code != exitUsage || !strings.Contains(r.err, "auto, always or never") {
+		t.Error(r.code, r.err)
 	}
 }

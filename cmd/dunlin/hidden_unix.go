@@ -62,6 +62,40 @@ func readHidden(ctx context.Context, f *os.File, w io.Writer, prompt string) ([]
 	return line, nil
 }
 
+// readKeys sends the keys that are typed on the terminal f, each as it is
+// typed, until ctx ends; nothing if f is no terminal.
+func readKeys(ctx context.Context, f *os.File, keys chan<- byte) {
+	fd := int(f.Fd())
+	old, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return
+	}
+	single := *old
+	single.Lflag &^= unix.ECHO | unix.ICANON
+	single.Cc[unix.VMIN], single.Cc[unix.VTIME] = 1, 0
+	if unix.IoctlSetTermios(fd, setTermios, &single) != nil {
+		return
+	}
+	defer unix.IoctlSetTermios(fd, setTermios, old) // as it was; there is nobody left to tell
+	var b [1]byte
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, askEvery)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+		if n <= 0 {
+			continue
+		}
+		if n, err := unix.Read(fd, b[:]); n != 1 || err != nil {
+			return // the terminal is gone
+		}
+		select {
+		case keys <- b[0]:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // keepOwner gives f the owner of the file that it replaces.
 func keepOwner(f *os.File, old fs.FileInfo) error {
 	st, ok := old.Sys().(*syscall.Stat_t)

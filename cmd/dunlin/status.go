@@ -74,20 +74,12 @@ func checkStatus(s streams, st *api.Status, err error) int {
 
 // writeStatus draws the page.
 func writeStatus(w io.Writer, st *api.Status) error {
-	head := fmt.Sprintf("%s   dunlin %s   up %s   %s   cpu %.0f %%", st.Node, st.Version, span(st.Uptime), size(st.Memory), 100*st.CPU/max(st.Uptime, 1))
-	if len(st.Attention) > 0 {
-		head += fmt.Sprintf("          ATTENTION: %d", len(st.Attention))
-	}
-	if _, err := fmt.Fprintln(w, head+"\n\n"+pathLine(st)); err != nil {
+	if _, err := fmt.Fprintln(w, headLine(st)+"\n\n"+pathLine(st)); err != nil {
 		return err
 	}
 	if len(st.Devices) > 0 {
-		rows := [][]string{{"DEVICE", "DRIVER", "READING", "AGE", "STATE"}}
-		for i := range st.Devices {
-			rows = append(rows, deviceRow(&st.Devices[i]))
-		}
 		fmt.Fprintln(w)
-		if err := writeTable(w, rows); err != nil {
+		if err := writeTable(w, deviceRows(st.Devices)); err != nil {
 			return err
 		}
 	}
@@ -135,6 +127,23 @@ func pathLine(st *api.Status) string {
 		}
 	}
 	return line
+}
+
+// headLine says which gateway this is, and how it fares.
+func headLine(st *api.Status) string {
+	head := fmt.Sprintf("%s   dunlin %s   up %s   %s   cpu %.0f %%", st.Node, st.Version, span(st.Uptime), size(st.Memory), 100*st.CPU/max(st.Uptime, 1))
+	if len(st.Attention) > 0 {
+		head += fmt.Sprintf("          ATTENTION: %d", len(st.Attention))
+	}
+	return head
+}
+
+func deviceRows(all []api.Device) [][]string {
+	rows := [][]string{{"DEVICE", "DRIVER", "READING", "AGE", "STATE"}}
+	for i := range all {
+		rows = append(rows, deviceRow(&all[i]))
+	}
+	return rows
 }
 
 func deviceRow(d *api.Device) []string {

@@ -98,8 +98,8 @@ func TestOutputs(t *testing.T) {
 	for args, says := range map[string]string{
 		"-o xml": "auto, payload", "-o json --diff": "one of -o", "--rate -F %t": "one of -o", "--since 1ms": "a second or more", "--since 1m -h broker.example": "this machine",
 	} {
-		if code, _, stderr := runTool(t, append([]string{"sub", "#"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(stderr, says) {
-			t.Errorf("%s: %d %s", args, code, stderr)
+		if r := dunlin(t, "", append([]string{"sub", "#"}, strings.Fields(args)...)...); r.code != exitUsage || !strings.Contains(r.err, says) {
+			t.Errorf("%s: %d %s", args, r.code, r.err)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestPast(t *testing.T) {
 		t.Errorf("%v %v\n%s", over, err, got)
 	}
 	t.Setenv("DUNLIN_SOCKET", socket+"0")
-	if code, _, stderr := runTool(t, "sub", "-h", "127.0.0.1", "--since", "1m", "#"); code != exitUnreachable || !strings.Contains(stderr, "no gateway runs") {
-		t.Errorf("%d %s", code, stderr)
+	if r := dunlin(t, "", "sub", "-h", "127.0.0.1", "--since", "1m", "#"); r.code != exitUnreachable || !strings.Contains(r.err, "no gateway runs") {
+		t.Errorf("%d %s", r.code, r.err)
 	}
 }

@@ -60,23 +60,28 @@ func (q *asker) trace(ctx context.Context, what url.Values) error {
 			delete(what, k)
 		}
 	}
-	r, err := q.ask(ctx, "GET", "/api/v1/trace?"+what.Encode(), nil)
+	return q.stream(ctx, "/api/v1/trace?"+what.Encode(), func(data []byte) error {
+		var all []json.RawMessage
+		err := json.Unmarshal(data, &all)
+		for i := 0; i < len(all) && err == nil; i++ {
+			err = q.printTraced(all[i])
+		}
+		return err
+	})
+}
+
+// stream gives the data of server-sent events to take until ctx or the stream
+// ends.
+func (q *asker) stream(ctx context.Context, target string, take func(data []byte) error) error {
+	r, err := q.ask(ctx, "GET", target, nil)
 	if err != nil {
 		return err
 	}
 	scan := bufio.NewScanner(r.Body)
 	scan.Buffer(nil, maxTraced)
 	for scan.Scan() {
-		data, ok := bytes.CutPrefix(scan.Bytes(), []byte("data: "))
-		if !ok {
-			continue
-		}
-		var all []json.RawMessage
-		if err := json.Unmarshal(data, &all); err != nil {
-			return err
-		}
-		for _, one := range all {
-			if err := q.printTraced(one); err != nil {
+		if data, ok := bytes.CutPrefix(scan.Bytes(), []byte("data: ")); ok {
+			if err := take(data); err != nil {
 				return err
 			}
 		}

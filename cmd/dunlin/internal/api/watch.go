@@ -39,7 +39,8 @@ type Watched struct {
 // Seen is the newest message of a topic.
 type Seen struct {
 	Message
-	Time float64 `json:"time"` // Unix seconds
+	Time  float64 `json:"time"`  // Unix seconds
+	Count int     `json:"count"` // messages of the topic in this moment, of which this is the newest
 }
 
 // watch streams what is published on topics that a filter matches, beginning
@@ -127,7 +128,7 @@ func (out *Watched) take(ctx context.Context, client *broker.Client, wait time.D
 			i = len(out.Messages)
 			at[m.Topic], out.Messages = i, append(out.Messages, Seen{})
 		}
-		out.Messages[i] = Seen{describeMessage(&m, limit), float64(time.Now().UnixMilli()) / 1000}
+		out.Messages[i] = Seen{describeMessage(&m, limit), float64(time.Now().UnixMilli()) / 1000, out.Messages[i].Count + 1}
 		if wait == heartbeat {
 			return nil
 		}
