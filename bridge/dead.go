@@ -15,7 +15,8 @@ type Shelf interface {
 	// no room.
 	Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 	// Each calls f for the entries behind the Seq after, in order, until f
-	// returns false. f must be quick and must not call the queue.
+	// returns false. f may call the queue, and what it is given may have gone
+	// meanwhile.
 	Each(after uint64, f func(*mqtt.Queued) bool)
 	// Remove takes out entries that have arrived, Drop one that is given up;
 	// durable when they return nil. One that is not there is no error.
@@ -92,7 +93,7 @@ func (b *Bridge) DeadLetters(after uint64, f func(Letter) bool) error {
 	if b.o.Dead == nil {
 		return ErrNoDeadLetters
 	}
-	page(b.o.Dead, after, func(e *mqtt.Queued) bool { return f(letter(e)) })
+	b.o.Dead.Each(after, func(e *mqtt.Queued) bool { return f(letter(e)) })
 	return nil
 }
 
@@ -142,32 +143,9 @@ func (b *Bridge) DeadPurge(ctx context.Context, before time.Time, dry bool) (n i
 	return purge(ctx, b.o.Dead, dry, func(e *mqtt.Queued) bool { return e.At.Before(before) })
 }
 
-// pageSize bounds how many entries are looked at under a queue's lock.
-const pageSize = 64
-
-// page calls f for entries outside the queue's lock, until f returns false.
-func page(q Shelf, after uint64, f func(*mqtt.Queued) bool) {
-	for {
-		entries := make([]mqtt.Queued, 0, pageSize)
-		q.Each(after, func(e *mqtt.Queued) bool {
-			entries = append(entries, *e)
-			return len(entries) < pageSize
-		})
-		for i := range entries {
-			if !f(&entries[i]) {
-				return
-			}
-			after = entries[i].Seq
-		}
-		if len(entries) < pageSize {
-			return
-		}
-	}
-}
-
 // purge removes, or only counts, the entries that which is true for.
 func purge(ctx context.Context, q Shelf, dry bool, which func(*mqtt.Queued) bool) (n int, err error) {
-	page(q, 0, func(e *mqtt.Queued) bool {
+	q.Each(0, func(e *mqtt.Queued) bool {
 		if !which(e) {
 			return true
 		}

@@ -113,9 +113,10 @@ func (q *fakeQueue) Put(_ context.Context, m mqtt.Message) (uint64, error) { ret
 
 func (q *fakeQueue) Each(after uint64, f func(*mqtt.Queued) bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	for i := range q.mu.entries {
-		if q.mu.entries[i].Seq > after && !f(&q.mu.entries[i]) {
+	entries := slices.Clone(q.mu.entries)
+	q.mu.Unlock()
+	for i := range entries {
+		if entries[i].Seq > after && !f(&entries[i]) {
 			return
 		}
 	}

@@ -29,7 +29,7 @@ func (b *Bridge) Spool(after uint64, f func(Letter) bool) {
 		}
 		from, after = after>>laneBits, 0
 		if q := b.o.Queues[lane]; q != nil && more {
-			page(q, from, func(e *mqtt.Queued) bool {
+			q.Each(from, func(e *mqtt.Queued) bool {
 				l := letter(e)
 				l.Seq, l.Lane = e.Seq<<laneBits|uint64(lane), lane
 				more = f(l)

@@ -76,19 +76,30 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 // the message that deletes it elsewhere.
 func (q *Queue) Refresh(topic string) { q.hub.router.Refresh(time.Now(), q, topic) }
 
+// headPage is how many entries of the head are looked at under its lock.
+const headPage = 64
+
 // Each calls f for the entries behind the Seq after, in order, until f returns
-// false. Nothing is handed out by it. The head is locked meanwhile: f must be
-// quick and must not call the queue.
+// false. Nothing is handed out by it. f may call the queue, and what it is
+// given may have gone meanwhile.
 func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
-	last := after
-	note := func(e *mqtt.Queued) bool {
-		last = e.Seq
-		return f(e)
+	last, behind := after, false
+	page := make([]mqtt.Queued, 0, headPage)
+	for full := true; full; full = len(page) == headPage {
+		page = page[:0]
+		q.state.Lock()
+		behind = q.state.entries.Each(last, func(e *mqtt.Queued) bool {
+			page = append(page, *e)
+			return len(page) < headPage
+		})
+		q.state.Unlock()
+		for i := range page {
+			if last = page[i].Seq; !f(&page[i]) {
+				return
+			}
+		}
 	}
-	q.state.Lock()
-	more := q.state.entries.Each(after, note)
-	q.state.Unlock()
-	for more {
+	for behind {
 		q.hub.router.Settled()
 		entries, upTo, err := q.hub.durable.Read(q.ClientID(), last, loadBytes)
 		if err != nil {

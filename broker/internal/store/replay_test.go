@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -89,4 +91,54 @@ func TestStartSpills(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A queue whose first entries must stay, since the other side may have them, gives
+// back the disk of those behind them.
+func TestPurgedDiskIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, kept = 2000, 20
+		l := QueueLimits{Messages: 1 << 20, Bytes: 1 << 30}
+		r := open(t, disktest.New(1<<30), l, Interval)
+		for i := range uint64(n) {
+			r.push(i+1, 9000)
+		}
+		spills := func() (n int) {
+			for name := range r.disk.Files() {
+				if strings.HasSuffix(name, ".spill") {
+					n++
+				}
+			}
+			return n
+		}
+		before := spills()
+		for i := uint64(kept + 1); i <= n; i++ {
+			if !r.q.Withdraw(i) {
+				t.Fatalf("entry %d is not there", i)
+			}
+			r.letGo()
+		}
+		r.commit()
+		time.Sleep(10 * time.Second)
+		if after := spills(); before <= 2*idleFiles || after > idleFiles+2 {
+			t.Errorf("%d files, %d before", after, before)
+		}
+		r = r.kill(l)
+		defer func() { r.stop() }()
+		for i := range uint64(100) {
+			r.push(n+i+1, 9000)
+		}
+		for i := range uint64(kept + 100) {
+			want := i + 1
+			if i >= kept {
+				want += n - kept
+			}
+			if e, ok := r.next(); !ok || e.Seq != want || string(e.Message.Payload) != string(body(want, 9000)) {
+				t.Fatalf("entry %d is %d, %v", want, e.Seq, ok)
+			}
+		}
+		if e, ok := r.next(); ok {
+			t.Errorf("and %d", e.Seq)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -126,12 +127,26 @@ func (s *spilled) pass(from, to uint64) {
 		}
 		s.gone[i] = span{from, to}
 		s.gone = append(s.gone[:i+1], s.gone[j:]...)
+		s.empty(from, to)
 	}
 	for len(s.runs) > 0 && s.runs[0].Last <= s.floor {
 		s.runs, s.freed = s.runs[1:], true
 	}
 	if len(s.runs) == 0 {
 		s.gone, s.received, s.log = nil, nil, journal.SpillLog{}
+	}
+}
+
+// empty forgets the runs that are within a range of which nothing is left. The
+// last stays: it says where memory begins.
+func (s *spilled) empty(from, to uint64) {
+	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].First >= from })
+	j := i
+	for j < len(s.runs)-1 && s.runs[j].Last <= to {
+		j++
+	}
+	if i < j {
+		s.runs, s.freed = slices.Delete(s.runs, i, j), true
 	}
 }
 
