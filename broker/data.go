@@ -60,7 +60,11 @@ func (d *Data) open(log *slog.Logger, m *memory.Account, local func(id string) b
 		return nil, nil, nil, fmt.Errorf("data directory %s: %w", d.Dir, err)
 	}
 	if report.BadPages > 0 || report.Missing > 0 {
-		log.Error("store: damage was found; what was on the bad pages is lost", "pages", report.BadPages, "records", report.Missing,
+		lost := "what was on the bad pages is lost"
+		if report.Whole {
+			lost = "nothing is lost"
+		}
+		log.Error("store: damage was found; "+lost, "pages", report.BadPages, "records", report.Missing,
 			"files", strings.Join(report.Damaged, " "))
 	}
 	if report.Torn > 0 {

@@ -198,12 +198,13 @@ func (l *Line) moved(extent journal.Extent, batch []Entry) {
 // syncSpill makes durable what a checkpoint is about to name. Files that cannot
 // be trusted are written again.
 func (s *Durable) syncSpill() error {
+	s.used = make(map[uint64]struct{})
 	for _, file := range s.spill.Failed() {
 		if err := s.rewrite(file); err != nil {
 			return err
 		}
+		s.used[file] = struct{}{} // the checkpoint before names it, and may have to stand for this one
 	}
-	s.used = make(map[uint64]struct{})
 	err := s.spill.Sync()
 	if err != nil {
 		s.mu.Lock()

@@ -109,7 +109,7 @@ func lookAt(t *testing.T, d *disktest.Fake, ops int, said []moment, spills bool)
 }
 
 // Whatever a power cut leaves of journal, checkpoints and spill files, the
-// queue is whole and in order.
+// queue is whole and in order; also when the newest checkpoint is harmed.
 func TestCrashOfASpill(t *testing.T) {
 	d := disktest.New(1 << 30)
 	var said []moment
@@ -128,6 +128,9 @@ func TestCrashOfASpill(t *testing.T) {
 		ops := rng.IntN(d.Ops() + 1)
 		loss := disktest.Losses()[i%5]
 		crashed := d.Crash(ops, loss, rng)
+		if i%2 > 0 {
+			harm(crashed, rng)
+		}
 		lookAt(t, crashed, ops, said, true)
 		again := crashed.Crash(rng.IntN(crashed.Ops()+1), loss, rng) // while it started
 		if lookAt(t, again, ops, said, false); t.Failed() {
@@ -157,7 +160,11 @@ func TestFailuresOfASpill(t *testing.T) {
 				rng := rand.New(rand.NewPCG(uint64(nth), 9))
 				for i := range 10 {
 					ops := rng.IntN(d.Ops() + 1)
-					if lookAt(t, d.Crash(ops, disktest.Losses()[i%5], rng), ops, said, i%2 == 0); t.Failed() {
+					crashed := d.Crash(ops, disktest.Losses()[i%5], rng)
+					if i%3 > 0 {
+						harm(crashed, rng)
+					}
+					if lookAt(t, crashed, ops, said, i%2 == 0); t.Failed() {
 						t.Fatalf("after %d of %d operations", ops, d.Ops())
 					}
 				}

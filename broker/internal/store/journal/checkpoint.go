@@ -123,6 +123,18 @@ func readCheckpoint(d disk.Disk, n uint64, apply func(Record) error) (cover cove
 	return scanCheckpoint(f, size, n, apply)
 }
 
+// beginning is what the first page of a checkpoint says that it stands for;
+// epoch 0 if that cannot be read.
+func beginning(d disk.Disk, n uint64) (cover coverage) {
+	f, err := d.Open(checkpointName(n))
+	if err != nil {
+		return cover
+	}
+	defer f.Close()
+	cover, _, _ = scanCheckpoint(f, pageSize, n, nil) // it does not end there
+	return cover
+}
+
 // scanCheckpoint is readCheckpoint of an open file.
 func scanCheckpoint(f io.ReaderAt, size int64, n uint64, apply func(Record) error) (cover coverage, s scan, err error) {
 	cover.number = n

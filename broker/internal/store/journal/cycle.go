@@ -96,7 +96,7 @@ func (j *Journal) settled(t taken, synced, failed bool) {
 	if failed {
 		m.stats.Failures++
 	}
-	m.stats.Written, m.stats.Segments = j.w.stats, len(j.w.live)
+	m.stats.Written, m.stats.Segments = j.w.stats, j.w.filled()
 	wake := j.decided()
 	m.Unlock()
 	for _, f := range wake {
@@ -190,7 +190,7 @@ func (j *Journal) due() bool {
 		return false
 	}
 	j.w.cycle = int(max(firstSegments, 4*j.checkpoint.size/uint64(j.w.size)))
-	return j.wantCheckpoint || len(j.w.live) > j.w.cycle
+	return j.wantCheckpoint || j.w.filled() > j.w.cycle
 }
 
 // Checkpoint writes the live state, reads it back, and gives free what it
@@ -229,27 +229,35 @@ func (j *Journal) Checkpoint() error {
 	if j.opts.Covered != nil {
 		j.opts.Covered()
 	}
-	j.letGo(cover)
+	older := j.checkpoint.cover
+	j.checkpoint.cover = cover
+	j.letGo(cover, older)
 	return nil
 }
 
-// letGo frees what the new checkpoint covers, and what a crash kept an earlier
-// one from freeing. A failure costs space until the next one, nothing else.
-func (j *Journal) letGo(cover coverage) {
-	err := j.w.release(cover.epoch)
+// letGo frees what is older than the checkpoint before the new one, which goes
+// on standing for all that there is together with the journal since then; and
+// what a crash kept from being freed. A failure costs space until the next
+// checkpoint, nothing else.
+func (j *Journal) letGo(cover, older coverage) {
+	needed := older.epoch
+	if needed == 0 { // there is none that is whole
+		needed = cover.epoch
+	}
+	err := j.w.release(cover.epoch, needed)
 	f, e := look(j.w.disk)
 	err = errors.Join(err, e)
 	for _, n := range f.checkpoints {
 		switch name := checkpointName(n); {
-		case n == cover.number:
 		case slices.Contains(j.w.damaged, name):
 			err = errors.Join(err, j.w.disk.Rename(name, name+badSuffix))
+		case n == cover.number || n == older.number:
 		default:
 			err = errors.Join(err, j.w.disk.Remove(name))
 		}
 	}
 	for _, epoch := range f.segments {
-		if name := segmentName(epoch); epoch < cover.epoch && !slices.Contains(j.w.spare, name) {
+		if name := segmentName(epoch); epoch < needed && !slices.Contains(j.w.spare, name) {
 			err = errors.Join(err, j.w.disk.Remove(name))
 		}
 	}

@@ -25,7 +25,7 @@ type Use string
 const (
 	InUse      Use = "in use"     // a start reads it
 	Free       Use = "free"       // a segment that will be overwritten
-	Older      Use = "older"      // a checkpoint that a newer one replaced
+	Older      Use = "older"      // read if the newest checkpoint is damaged
 	Aside      Use = "kept aside" // damaged, or what a restore replaced
 	Unfinished Use = "unfinished"
 	Unknown    Use = "not of the store"
@@ -42,7 +42,7 @@ func Inspect(d disk.Disk, each func(FileInfo)) error {
 	if err := r.base(&f); err != nil {
 		return err
 	}
-	live := f.since(r.cover)
+	live, older := f.since(r.cover), r.before(&f).epoch
 	if err := r.replay(live); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func Inspect(d disk.Disk, each func(FileInfo)) error {
 		}
 		info.Size, err = file.Size()
 		if err == nil {
-			err = info.read(file, &r, live)
+			err = info.read(file, &r, live, older)
 		}
 		file.Close() // nothing was written
 		if err != nil {
@@ -72,7 +72,7 @@ func Inspect(d disk.Disk, each func(FileInfo)) error {
 }
 
 // read finds out what a file is, and what is in it if a start reads it.
-func (i *FileInfo) read(file disk.File, r *recovery, live []uint64) error {
+func (i *FileInfo) read(file disk.File, r *recovery, live []uint64, older uint64) error {
 	epoch, segment := number(i.Name, "", segmentSuffix)
 	n, checkpoint := number(i.Name, checkpointPrefix, "")
 	var s scan
@@ -89,6 +89,8 @@ func (i *FileInfo) read(file disk.File, r *recovery, live []uint64) error {
 		}
 		s, err = readPages(pages, i.Size, n, new(reader), r.apply)
 		i.Bad = s.bad + s.torn
+	case segment && epoch >= older:
+		i.Use = Older
 	case segment:
 		i.Use = Free
 	case strings.HasSuffix(i.Name, spillSuffix):

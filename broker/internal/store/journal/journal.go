@@ -50,8 +50,9 @@ type Journal struct {
 
 	// Run's own, too.
 	checkpoint struct {
-		last uint64 // number; 0 for none
-		size uint64 // bytes
+		last  uint64   // the highest number of one; 0 for none
+		size  uint64   // of the newest, in bytes
+		cover coverage // of the newest that is whole; start if there was none, epoch 0 if it is damaged
 	}
 	budget          budget
 	wantCheckpoint  bool      // a file is suspect
@@ -155,23 +156,26 @@ func Open(d disk.Disk, o Options, apply func(Record) error) (*Journal, Report, e
 	if err := r.replay(live); err != nil {
 		return nil, r.report, err
 	}
-	j.adopt(&r, &f, live)
+	j.adopt(&r, &f)
 	return j, r.report, nil
 }
 
 // adopt takes over what recovery found.
-func (j *Journal) adopt(r *recovery, f *found, live []uint64) {
+func (j *Journal) adopt(r *recovery, f *found) {
 	w := &j.w
-	w.live, w.damaged = live, r.report.Damaged
+	w.live, w.covered, w.damaged = f.since(r.before(f)), r.cover.epoch, r.report.Damaged
 	for _, epoch := range f.segments {
-		if !slices.Contains(live, epoch) && len(w.spare) < spares && w.whole(segmentName(epoch)) {
+		if !slices.Contains(w.live, epoch) && len(w.spare) < spares && w.whole(segmentName(epoch)) {
 			w.spare = append(w.spare, segmentName(epoch))
 		}
 		w.epoch = max(w.epoch, epoch)
 	}
-	w.epoch = max(w.epoch, r.cover.epoch)
 	if len(f.checkpoints) > 0 {
 		j.checkpoint.last = f.checkpoints[0]
+		w.epoch = max(w.epoch, r.cover.epoch, start.epoch) // the journal does not begin here
+	}
+	if !slices.Contains(w.damaged, checkpointName(r.cover.number)) {
+		j.checkpoint.cover = r.cover
 	}
 	j.mu.last = r.last
 	j.mu.written, j.mu.synced = r.last, r.last

@@ -19,6 +19,7 @@ type Report struct {
 	Torn     int      // pages that a crash cut off
 	Missing  int      // records that are not there, although later ones are
 	Damaged  []string // names of files with bad pages; they are kept as NAME.bad
+	Whole    bool     // nothing is lost all the same: what was on them is elsewhere, too
 }
 
 // found is what the directory holds.
@@ -61,10 +62,11 @@ type recovery struct {
 	scans  []scan // of the segments that were replayed
 }
 
-// base applies the newest checkpoint that is whole and whose segments are still
-// there. If none is, it applies what can be read of the newest: a part is more
-// than nothing.
+// base applies the newest checkpoint. If that is not whole, the one before and
+// the journal since then say the same; if they are not whole either, it applies
+// what can be read of the newest: a part is more than nothing.
 func (r *recovery) base(f *found) error {
+	var newest coverage
 	for i, n := range f.checkpoints {
 		cover, s, err := readCheckpoint(r.disk, n, nil)
 		switch {
@@ -72,12 +74,27 @@ func (r *recovery) base(f *found) error {
 			return fmt.Errorf("%s: %w", checkpointName(n), err)
 		case err != nil:
 			r.damage(checkpointName(n), max(s.bad+s.torn, 1))
-		case i == 0 || f.reaches(cover):
+		case i == 0:
 			return r.load(n)
+		default:
+			r.report.Whole, err = r.leads(f, cover, newest)
+			if err != nil || r.report.Whole || newest.epoch == 0 { // of the newest not even that is left
+				return errors.Join(err, r.load(n))
+			}
+		}
+		if i == 0 {
+			newest = cover
 		}
 	}
+	r.cover = start
 	if len(f.checkpoints) == 0 {
 		return nil
+	}
+	if len(f.segments) > 0 && f.segments[0] == start.epoch {
+		var err error
+		if r.report.Whole, err = r.leads(f, start, newest); r.report.Whole || err != nil {
+			return err
+		}
 	}
 	if err := r.load(f.checkpoints[0]); err != nil && !errors.Is(err, errDamaged) {
 		return err
@@ -85,10 +102,32 @@ func (r *recovery) base(f *found) error {
 	return nil
 }
 
-// reaches reports whether the first segment after an older checkpoint has not
-// been overwritten since.
-func (f *found) reaches(c coverage) bool {
-	return len(f.segments) == 0 || slices.Contains(f.segments, c.epoch) || c.epoch > f.segments[len(f.segments)-1]
+// start stands for the checkpoint before the first: nothing, and the journal
+// from its beginning.
+var start = coverage{epoch: 1}
+
+// leads reports whether the journal leads from an older checkpoint to the newest
+// and on without a gap: its segments may have been overwritten, and while a disk
+// has failed there is none.
+func (r *recovery) leads(f *found, from, newest coverage) (bool, error) {
+	try := recovery{disk: r.disk, apply: func(Record) error { return nil }, cover: from, last: from.sequence}
+	err := try.replay(f.since(from))
+	return try.last >= newest.sequence && try.report.Missing+try.report.BadPages == 0, err
+}
+
+// before is what the checkpoint older than the one that was loaded stands for;
+// that itself if there is none.
+func (r *recovery) before(f *found) coverage {
+	i := slices.Index(f.checkpoints, r.cover.number) + 1
+	if i > 0 && i == len(f.checkpoints) && uint64(len(f.segments)-len(f.since(r.cover))) == r.cover.epoch-1 {
+		return start // all segments since then are there
+	}
+	if i > 0 && i < len(f.checkpoints) {
+		if c := beginning(r.disk, f.checkpoints[i]); c.epoch > 0 && c.epoch <= r.cover.epoch {
+			return c
+		}
+	}
+	return r.cover
 }
 
 // since are the segments that a checkpoint does not cover.

@@ -24,7 +24,8 @@ type writer struct {
 	minFree int64
 	epoch   uint64   // of the newest segment
 	current *segment // nil: taken when there is something to write
-	live    []uint64 // epochs whose records the last checkpoint does not cover, current included
+	live    []uint64 // epochs that the last checkpoint but one does not cover, current included
+	covered uint64   // those below this the last one covers
 	spare   []string // files that may be overwritten
 	suspect []uint64 // epochs of files that failed: never used again
 	damaged []string // names of files that are kept for a person to look at
@@ -131,7 +132,9 @@ func (w *writer) take() error {
 	} else {
 		var err error
 		if from, err = w.prepare(); err != nil {
-			return err
+			if from = w.give(); from == "" {
+				return err
+			}
 		}
 	}
 	if err := w.disk.Rename(from, name); err != nil {
@@ -212,16 +215,42 @@ func (w *writer) abandon() {
 // spares is how many segments are kept for the next life now.
 func (w *writer) spares() int { return max(spares, w.cycle+1) }
 
-// release gives the segments before epoch back, once a checkpoint covers them.
-func (w *writer) release(epoch uint64) error {
+// filled is how many segments a start would read.
+func (w *writer) filled() (n int) {
+	for _, e := range w.live {
+		if e >= w.covered {
+			n++
+		}
+	}
+	return n
+}
+
+// give takes a segment that only the older checkpoint needs, while there is no
+// space for another; "" if there is none. That checkpoint is worth nothing then.
+func (w *writer) give() (name string) {
+	for i, e := range w.live {
+		if e < w.covered && !slices.Contains(w.suspect, e) {
+			w.live = slices.Delete(w.live, i, i+1)
+			return segmentName(e)
+		}
+	}
+	return ""
+}
+
+// release gives segments back once a checkpoint covers those before an epoch,
+// but for those that the one before needs, from its epoch on.
+func (w *writer) release(covered, needed uint64) error {
+	w.covered = covered
 	var errs []error
 	w.live = slices.DeleteFunc(w.live, func(e uint64) bool {
-		if e >= epoch {
+		if e >= covered {
 			return false
 		}
 		switch name := segmentName(e); {
 		case slices.Contains(w.damaged, name):
 			errs = append(errs, w.disk.Rename(name, name+badSuffix))
+		case e >= needed:
+			return false
 		case slices.Contains(w.suspect, e) || len(w.spare) >= w.spares():
 			errs = append(errs, w.disk.Remove(name))
 		default:
