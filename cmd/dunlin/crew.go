@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -51,6 +52,7 @@ func (c *crew) start(m *member) {
 	c.running.Go(func() {
 		defer close(ended)
 		defer cancel()
+		defer c.forget(m)
 		if err := m.run(ctx); err != nil {
 			select {
 			case c.failed <- fmt.Errorf("%s: %w", m.name, err):
@@ -58,6 +60,13 @@ func (c *crew) start(m *member) {
 			}
 		}
 	})
+}
+
+// forget takes out a member that has ended.
+func (c *crew) forget(m *member) {
+	c.Lock()
+	defer c.Unlock()
+	c.members = slices.DeleteFunc(slices.Clone(c.members), func(o *member) bool { return o == m })
 }
 
 // add starts p, at once if the crew runs.

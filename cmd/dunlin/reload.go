@@ -93,7 +93,10 @@ func invalid(file string, errs config.Errors) error {
 // for a restart.
 var live = []string{"auth.", "bridges.", "devices.", "history.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit", "mqtt.features.", "mqtt.limits.", "mqtt.listeners."}
 
-func isLive(path string) bool {
+func (g *gateway) isLive(path string, next *config.Config) bool {
+	if path == "http.bind" {
+		return g.movesPage(next)
+	}
 	if strings.HasPrefix(path, "mqtt.listeners.serial:") && (strings.HasSuffix(path, ".baud") || strings.HasSuffix(path, ".framing")) {
 		return false // the line is not closed
 	}
@@ -112,12 +115,12 @@ func (g *gateway) plan(next *config.Config) []api.Change {
 		return changes
 	}
 	for _, c := range g.config.Load().Changes(next) {
-		if isLive(c.Path) {
+		if g.isLive(c.Path, next) {
 			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "live"})
 		}
 	}
 	for _, c := range g.started.Changes(next) {
-		if !isLive(c.Path) {
+		if !g.isLive(c.Path, next) {
 			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "needs restart"})
 		}
 	}
@@ -141,6 +144,14 @@ func (g *gateway) apply(next *config.Config) error {
 	if err != nil {
 		return notBound(next.File, err)
 	}
+	web, err := g.bindPage(next)
+	if web != nil {
+		doors.fresh = append(doors.fresh, web)
+	}
+	if err != nil {
+		doors.close()
+		return notBound(next.File, err)
+	}
 	if err := g.reload(next, g.deps.log); err != nil {
 		doors.close()
 		return err
@@ -151,6 +162,7 @@ func (g *gateway) apply(next *config.Config) error {
 			return err
 		}
 	}
+	g.movePage(next, web)
 	if err := g.changeDevices(now, next, changed); err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 const reloadHelp = `Usage: dunlin reload [--dry-run] [--json]
 
 Makes the running gateway read its configuration again and shows what is
-different. Listeners, limits, devices, bridges, users, rights, tokens and log
-levels are changed at once, each by itself; + is new, - is gone, ~ is different.
+different. Listeners, limits, devices, bridges, users, rights, tokens, the page's
+address and log levels are changed at once, each by itself; + is new, - is gone, ~ is different.
 A listener that is different ends its own connections, limits are those of new
 ones. With any mistake in the configuration, or a listener that cannot be bound,
 nothing changes; the exit code is 3 for a mistake. Files that the configuration

@@ -69,6 +69,8 @@ type gateway struct {
 	clock     *bridge.Clock     // of all bridges
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
+	api       *api.API   // nil without a control plane
+	web       *crew      // runs the page
 	page      net.Addr   // of http.bind; nil: it is off or taken
 	parts     []part
 	deps      deps
@@ -77,7 +79,10 @@ type gateway struct {
 	config    atomic.Pointer[config.Config] // that is carried out now
 	reloading sync.Mutex                    // one Reload at a time
 	reloaded  atomic.Pointer[api.Reloaded]  // the last one
-	closers   []io.Closer                   // what wire has bound beside the broker's listeners
+	// pageListener is that of page, leavePage ends it; both are nil without it.
+	pageListener net.Listener
+	leavePage    func()
+	closers      []io.Closer // what wire has bound beside the broker's listeners
 }
 
 // wire makes the parts of a checked configuration and binds its listeners. It
@@ -96,7 +101,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
-	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newCrew(), queues: map[string]*spool{}}
+	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newCrew(), web: newCrew(), queues: map[string]*spool{}}
 	defer func(made *gateway) {
 		if err != nil {
 			bound.close()

@@ -61,22 +61,23 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 	} else {
 		g.serve("socket", ln, a.ServeSocket)
 	}
+	g.api = a
+	g.parts = append(g.parts, part{"web", g.web.run})
 	if cfg.HTTP.Bind == "" {
 		return nil
 	}
 	listen := d.listen
 	if listen == nil {
-		listen = func(bind string) (net.Listener, error) { return net.Listen("tcp", bind) }
+		listen = func(bind string) (net.Listener, error) { return broker.Listen(bind) }
 	}
 	ln, err := listen(cfg.HTTP.Bind)
 	switch {
 	case err == nil:
-		g.page = ln.Addr()
-		g.serve("http", ln, a.ServePort)
+		g.closers = append(g.closers, ln)
+		g.servePage(ln)
 	case cfg.IsSet("http.bind") || d.door.to.Load() != nil:
 		return fmt.Errorf("http.bind: %w%s", err, bindHint(err))
 	default:
-		d.door.bind = "" // the address is somebody else's
 		d.logger("http").Warn("no API and metrics on the usual port: set http.bind", "err", err)
 	}
 	return nil

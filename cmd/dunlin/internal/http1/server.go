@@ -59,16 +59,17 @@ func (s *Server) patience() time.Duration {
 }
 
 // Serve accepts until ctx ends; then it closes the listener and every
-// connection, waits for the Handlers, and returns nil. Errors of accept end
-// nothing.
+// connection, waits for the Handlers, and returns nil. Where somebody else has
+// closed the listener it goes on with the connections that there are until they
+// or ctx end. Errors of accept end nothing.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	var running sync.WaitGroup
-	defer running.Wait()
 	stop := context.AfterFunc(ctx, func() {
 		ln.Close()
 		s.closeAll()
 	})
 	defer stop()
+	var running sync.WaitGroup
+	defer running.Wait()
 	for {
 		nc, err := ln.Accept()
 		switch {
