@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
@@ -174,7 +175,7 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	}
 	code := l.mayEnter(nc)
 	if l.over != nil {
-		nc = l.over(nc)
+		nc = l.over(listen.Whole(nc)) // there may have been none when Accept began
 	}
 	c := conn.New(&l.conn, nc)
 	s := &b.serving

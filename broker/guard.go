@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -226,6 +227,9 @@ func addressOf(remote string) netip.Addr {
 }
 
 func addressOfConn(nc net.Conn) netip.Addr {
+	if b, ok := nc.(*listen.Bare); ok {
+		return network(b.Remote().Addr())
+	}
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		return network(a.AddrPort().Addr())
 	}
@@ -235,10 +239,11 @@ func addressOfConn(nc net.Conn) netip.Addr {
 // network is the part of an address that one customer has.
 func network(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
-	if p, err := a.Prefix(64); a.Is6() && err == nil {
-		return p.Addr()
+	if !a.Is6() {
+		return a
 	}
-	return a
+	p, _ := a.Prefix(64) // an IPv6 address has one
+	return p.Addr()
 }
 
 // mayEnter decides about a connection before a byte of it is read; a client

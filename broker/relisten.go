@@ -89,7 +89,11 @@ func (b *Broker) accept(ctx context.Context, all *sync.WaitGroup) {
 		g.stop = stop
 		all.Go(func() {
 			defer stop()
-			listen.Accept(ctx, g.socket, b.log, func(nc net.Conn) { b.serve(nc, g.now.Load()) })
+			socket := g.socket
+			if g.now.Load().over == nil { // a Relisten may change that, and then it costs a little more
+				socket = listen.Raw(socket)
+			}
+			listen.Accept(ctx, socket, b.log, func(nc net.Conn) { b.serve(nc, g.now.Load()) })
 		})
 	}
 	for _, g := range s.gates {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 	"unsafe"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 )
 
 // The system calls below are raw: the sockets do not block, so the scheduler
@@ -24,6 +26,9 @@ func writeSocket(fd int32, b []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
 }
+
+// closeSocket closes a descriptor; without SO_LINGER that waits for nothing.
+func closeSocket(fd int32) { syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // again reports whether a call that failed may simply be tried later.
 func again(errno syscall.Errno) bool { return errno == syscall.EAGAIN || errno == syscall.EINTR }
@@ -114,7 +119,7 @@ func (p *poller) wake() {
 // isSocket reports whether nc is a plain TCP or Unix socket.
 func isSocket(nc net.Conn) bool {
 	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
+	case *listen.Bare, *net.TCPConn, *net.UnixConn:
 		return true
 	}
 	return false
@@ -123,6 +128,9 @@ func isSocket(nc net.Conn) bool {
 // takeSocket takes a socket from the runtime: the descriptor is the caller's
 // from then on, nc is closed.
 func takeSocket(nc net.Conn) (fd int32, ok bool) {
+	if bare, is := nc.(*listen.Bare); is {
+		return int32(bare.Take()), true
+	}
 	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return 0, false

@@ -59,7 +59,10 @@ func (l *loop) readable(c *Conn, now time.Time) {
 		c.in.Bytes += uint64(n)
 		l.feed(c, now, buf[:kept+n])
 		if kept+n == len(buf) || s.ending {
-			l.unread(c)
+			// The end of a DISCONNECT comes in this round: nobody reads on.
+			if _, closing := c.cause(); !closing || s.out != nil {
+				l.unread(c)
+			}
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -25,6 +26,7 @@ var errEnd = errors.New("DISCONNECT received")
 // Serve runs the connection until it ends and everything it started has
 // returned. A panic ends this connection only.
 func (c *Conn) Serve() {
+	c.nc = listen.Whole(c.nc)
 	c.scratch = newScratch()
 	c.w.Lock()
 	c.w.begin()

@@ -176,7 +176,7 @@ func (l *loop) release(c *Conn) {
 	}
 	l.deadlines.set(c, 0)
 	l.conns[s.fd] = nil
-	syscall.Close(int(s.fd)) // which takes it out of epoll
+	closeSocket(s.fd) // which takes it out of epoll
 	s.fd = -1
 	l.ended(c)
 }

@@ -11,6 +11,9 @@
 // accept never end a listener. Memory is a listener without sockets, for tests
 // and for clients in the process.
 //
+// On Linux, Raw accepts TCP connections without making them package net's: an
+// event loop takes their descriptors.
+//
 // An HTTP server that shares its address with MQTT hands connections over to a
 // Shared, with the request for an upgrade that it has read.
 //

@@ -34,6 +34,8 @@ type Handshaker interface {
 // once, without waiting for it.
 func PeerOf(nc net.Conn) Peer {
 	switch nc := nc.(type) {
+	case *Bare:
+		return Peer{Remote: nc.remote.String(), Local: nc.remote.Addr().IsLoopback()}
 	case *net.TCPConn:
 		a := nc.RemoteAddr().(*net.TCPAddr)
 		return Peer{Remote: a.String(), Local: a.IP.IsLoopback()}
