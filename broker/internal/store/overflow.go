@@ -57,6 +57,9 @@ func (s *Durable) overflow(to []Destination) {
 			s.mu.waits = append(s.mu.waits, to[i].Name)
 		}
 	}
+	if len(s.mu.waits) > 0 {
+		s.j.Nudge() // what is of class Never is not written, and wakes nobody else
+	}
 }
 
 // beside spills what has to be. It reports whether files wait for a checkpoint

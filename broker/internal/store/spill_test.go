@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -282,6 +283,71 @@ func TestBackupOfASpill(t *testing.T) {
 			if e, ok := r.next(); !ok || e.Seq != n || string(e.Message.Payload) != string(body(n, 9000)) {
 				t.Fatalf("entry %d is %d, %v", n, e.Seq, ok)
 			}
+		}
+	})
+}
+
+// What is of class Never is in memory only, but no more of it than of other
+// classes: its backlog goes to disk, also after a time when the disk was full,
+// although none of it is written for itself.
+func TestBacklogOfClassNever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1 << 30)
+		s, _, _, err := Open(d, Options{Default: Never})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		n := uint64(0)
+		weight := func() int64 {
+			for range 2000 {
+				n++
+				m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(n, 200)}
+				s.Append(Record{Kind: MessageQueued, Message: m, Destinations: []Destination{{Name: "\x00q", Number: n, QoS: 1}}})
+				s.Commit()
+				time.Sleep(time.Millisecond)
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.mu.state.Lines["\x00q"].weight()
+		}
+		if w := weight(); w > spillAt {
+			t.Errorf("%d bytes in memory", w)
+		}
+		full := errors.New("no space left on device")
+		d.Fail(func(op, name string) error { return full })
+		if w := weight(); w < spillAt || !s.Tight() {
+			t.Errorf("%d bytes in memory on a full disk", w)
+		}
+		d.Fail(func(op, name string) error { return nil })
+		if w := weight(); w > spillAt || s.Tight() {
+			t.Errorf("%d bytes in memory, and the disk has space again", w)
+		}
+		next := uint64(1)
+		for after := uint64(0); ; {
+			entries, upTo, err := s.Read("\x00q", after, 64<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(entries) == 0 {
+				break
+			}
+			for _, e := range entries {
+				if e.Number != next {
+					t.Fatalf("entry %d where %d should be", e.Number, next)
+				}
+				next++
+			}
+			after = upTo
+		}
+		if next != n+1 {
+			t.Errorf("%d of %d messages", next-1, n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }
