@@ -246,6 +246,14 @@ func network(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
+// connectRate is what an address may connect a second; a is a network.
+func (l *listener) connectRate(a netip.Addr) float64 {
+	if a.IsLoopback() || a == netip.IPv6Unspecified() { // the /64 of ::1
+		return l.limits.LocalConnectRate
+	}
+	return l.limits.ConnectRate
+}
+
 // mayEnter decides about a connection before a byte of it is read; a client
 // behind a proxy is judged when its name is known.
 func (l *listener) mayEnter(nc net.Conn) mqtt.ReasonCode {
@@ -256,7 +264,7 @@ func (l *listener) mayEnter(nc net.Conn) mqtt.ReasonCode {
 	switch {
 	case l.guard.banned(now, a, "", ""):
 		return mqtt.Banned
-	case !l.guard.mayConnect(now, a, l.limits.ConnectRate):
+	case !l.guard.mayConnect(now, a, l.connectRate(a)):
 		return mqtt.ConnectionRateExceeded
 	}
 	return mqtt.Success

@@ -7,6 +7,15 @@ import (
 	"time"
 )
 
+func TestConnectRateOfLoopbackIsItsOwn(t *testing.T) {
+	l := listener{limits: Limits{ConnectRate: 20, LocalConnectRate: 3}}
+	for address, want := range map[string]float64{"127.0.0.1": 3, "127.8.0.1": 3, "::ffff:127.0.0.1": 3, "::1": 3, "192.0.2.1": 20, "2001:db8::1": 20, "fe80::1%eth0": 20} {
+		if got := l.connectRate(network(netip.MustParseAddr(address))); got != want {
+			t.Errorf("%s: %v a second, want %v", address, got, want)
+		}
+	}
+}
+
 func TestGuardRates(t *testing.T) {
 	var g guard
 	now := time.Unix(1000, 0)

@@ -50,7 +50,7 @@ func (l *listener) keepOut(c *conn.Conn, r *conn.Request) error {
 		return l.redirect
 	case l.guard.banned(now, a, r.ClientID, ""):
 		return errBanned
-	case l.proxied && !l.guard.mayConnect(now, a, l.limits.ConnectRate):
+	case l.proxied && !l.guard.mayConnect(now, a, l.connectRate(a)):
 		return errTooOften
 	case !l.guard.mayTry(now, a):
 		return errPenalty

@@ -146,6 +146,9 @@ type Limits struct {
 	// ConnectRate bounds the connections of one address (of IPv6, one /64) a
 	// second; what 10 s bring may come at once. 0 is no limit.
 	ConnectRate float64
+	// LocalConnectRate is the same for loopback addresses: behind one of them
+	// may be a proxy with all its clients, or many programs. 0 is no limit.
+	LocalConnectRate float64
 	// FailedConnects is how many attempts of an address may prove nothing
 	// before it has to wait 1, 2, 4 ... 60 s; default 10, negative: never.
 	FailedConnects int
@@ -191,7 +194,7 @@ func (l *Limits) setDefaults() {
 func (l *Limits) impossible() bool {
 	return l.Connections < 0 || l.QueueMessages < 0 || l.QueueSize < 0 || l.RetainedMessages < 0 || l.RetainedSize < 0 ||
 		l.Subscriptions < 0 || l.Sessions < 0 || l.SessionsPerUser < 0 || l.TopicLevels < 0 || l.TopicLength < 0 || l.KeepAliveMax < 0 || l.KeepAliveFactor != 0 && l.KeepAliveFactor < 1 ||
-		l.MessageRate < 0 || l.ByteRate < 0 || l.ConnectRate < 0 || l.Flapping < 0 || l.FlappingWindow < 0
+		l.MessageRate < 0 || l.ByteRate < 0 || l.ConnectRate < 0 || l.LocalConnectRate < 0 || l.Flapping < 0 || l.FlappingWindow < 0
 }
 
 func (l *Limits) conn() conn.Limits {

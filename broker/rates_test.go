@@ -107,7 +107,7 @@ func TestKickWhileThrottled(t *testing.T) {
 }
 
 func TestConnectRate(t *testing.T) {
-	b, dial := dialTCP(t, func(o *broker.Options) { o.Limits.ConnectRate = 0.3 }) // 3 at once
+	b, dial := dialTCP(t, func(o *broker.Options) { o.Limits.LocalConnectRate = 0.3 }) // 3 at once
 	for range 3 {
 		dial(mqtt.V311).Connect("cid=c")
 	}

@@ -21,7 +21,7 @@ type Limits struct {
 	KeepAliveFactor   float64       `yaml:"keep_alive_factor" min:"1" max:"10" doc:"silence of so many keep alive intervals ends a connection; the standard says 1.5"`
 	MessageRate       Rate          `yaml:"message_rate" doc:"messages that a client may publish; it is read no faster; 0/s is no limit" ex:"100/s"`
 	ByteRate          ByteRate      `yaml:"byte_rate" doc:"bytes that a client may publish; it is read no faster; 0B/s is no limit" ex:"32KiB/s"`
-	ConnectRate       Rate          `yaml:"connect_rate" doc:"connections from one address, of which 10 s may come at once; 0/s is no limit" ex:"20/s"`
+	ConnectRate       Rate          `yaml:"connect_rate" doc:"connections from one address, of which 10 s may come at once; 0/s is no limit; unless it is set, loopback addresses have none" ex:"20/s"`
 	Flapping          Rate          `yaml:"flapping" doc:"connections of one client identifier that end badly; one with more is banned for as long; 0/min is never" ex:"15/min"`
 }
 

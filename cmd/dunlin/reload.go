@@ -171,6 +171,7 @@ func (g *gateway) apply(next *config.Config) error {
 		g.deps.levels.set(next.Log)
 	}
 	limitMemory(next.Memory, g.deps.log)
+	g.inhabit(next)
 	g.config.Store(next)
 	return err
 }

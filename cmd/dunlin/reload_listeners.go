@@ -44,7 +44,7 @@ func renews(key string, c *config.Change) bool {
 // relisten serves the listeners of next.
 func (g *gateway) relisten(next *config.Config, bound *listeners) error {
 	warnClearText(next, g.deps.logger("broker"))
-	err := g.broker.Relisten(broker.Options{Listeners: bound.options, Limits: *limits(&next.MQTT.Limits), Features: features(&next.MQTT.Features)})
+	err := g.broker.Relisten(broker.Options{Listeners: bound.options, Limits: *limits(next, &next.MQTT.Limits, "mqtt.limits"), Features: features(&next.MQTT.Features)})
 	if err == nil {
 		g.listeners, g.addresses = bound.all, bound.addresses()
 	}

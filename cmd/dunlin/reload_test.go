@@ -431,3 +431,20 @@ auth: {rules: [{user: me, publish: ["#"], subscribe: ["#"]}]}
 		t.Error("a client of the old authority is let in")
 	}
 }
+
+// A plain server's # is what its clients publish.
+func TestStatusTopicBeginsWithTheFirstDevice(t *testing.T) {
+	f := startFromFile(t, "node: plain\nmqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true}]}\n")
+	topic := func() string { return f.socket.do("GET", "/api/v1/topic?topic=dunlin%2Fplain%2Fstatus", "").body }
+	if got := topic(); !strings.Contains(got, `"status":404`) {
+		t.Errorf("without devices and bridges: %s", got)
+	}
+	f.write(f.text + "devices: [{name: first, driver: sim, entities: {v: {}}}]\n")
+	if code, out, stderr := runTool(t, "reload"); code != exitDone {
+		t.Fatalf("code %d\n%s%s", code, out, stderr)
+	}
+	until(t, "the status is there", func() bool { return strings.Contains(topic(), "online") })
+	if code, _, stderr := runTool(t, "reload"); code != exitDone {
+		t.Errorf("once more: %d %s", code, stderr)
+	}
+}

@@ -82,7 +82,8 @@ type gateway struct {
 	// pageListener is that of page, leavePage ends it; both are nil without it.
 	pageListener net.Listener
 	leavePage    func()
-	closers      []io.Closer // what wire has bound beside the broker's listeners
+	closers      []io.Closer   // what wire has bound beside the broker's listeners
+	inhabited    chan struct{} // closed by inhabit
 }
 
 // wire makes the parts of a checked configuration and binds its listeners. It
@@ -101,7 +102,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
-	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newCrew(), web: newCrew(), queues: map[string]*spool{}}
+	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newCrew(), web: newCrew(), queues: map[string]*spool{}, inhabited: make(chan struct{})}
 	defer func(made *gateway) {
 		if err != nil {
 			bound.close()
@@ -113,7 +114,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	g.broker, err = broker.New(broker.Options{
 		Data:         data(cfg, &d),
 		Listeners:    bound.options,
-		Limits:       *limits(&cfg.MQTT.Limits),
+		Limits:       *limits(cfg, &cfg.MQTT.Limits, "mqtt.limits"),
 		Overflow:     overflows[cfg.Store.Overflow],
 		Features:     features(&cfg.MQTT.Features),
 		OverlapEach:  cfg.MQTT.Overlap == "each",
@@ -136,9 +137,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	if err := g.wireBridges(cfg, &d); err != nil {
 		return nil, err
 	}
-	if err := g.wireStatus(cfg); err != nil {
-		return nil, err
-	}
+	g.wireStatus(cfg)
 	if err := g.wireDevices(cfg, &d); err != nil {
 		return nil, err
 	}
@@ -162,23 +161,41 @@ func (g *gateway) close() {
 func (g *gateway) Run(ctx context.Context) error { return runParts(ctx, g.parts) }
 
 // wireStatus adds the gateway's own session: dunlin/{node}/status is online
-// while it runs, offline after any kind of end.
-func (g *gateway) wireStatus(cfg *config.Config) error {
+// while it runs, offline after any kind of end. A server without devices and
+// bridges has none: who subscribes to # there gets what clients publish.
+func (g *gateway) wireStatus(cfg *config.Config) {
 	status := mqtt.Message{Topic: cfg.Gateway.Base + "/status", QoS: mqtt.AtLeastOnce, Retain: true}
 	online, offline := status, status
 	online.Payload, offline.Payload = []byte("online"), []byte("offline")
-	c, err := g.broker.Attach(broker.ClientOptions{ID: "gateway", CleanStart: true, Will: &mqtt.Will{Message: offline}})
-	if err != nil {
-		return fmt.Errorf("attach gateway: %w", err)
-	}
+	g.inhabit(cfg)
 	g.parts = append(g.parts, part{"status", func(ctx context.Context) error {
+		select {
+		case <-g.inhabited:
+		case <-ctx.Done():
+			return nil
+		}
+		c, err := g.broker.Attach(broker.ClientOptions{ID: "gateway", CleanStart: true, Will: &mqtt.Will{Message: offline}})
+		if err != nil {
+			return fmt.Errorf("attach gateway: %w", err)
+		}
 		if err := c.Publish(ctx, online); err != nil && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("publish %s: %w", status.Topic, err)
 		}
 		<-ctx.Done()
 		return c.DisconnectWithWill()
 	}})
-	return nil
+}
+
+// inhabit begins the gateway's own session with the first device or bridge, at
+// the start or with a reload; those are one after the other.
+func (g *gateway) inhabit(cfg *config.Config) {
+	select {
+	case <-g.inhabited:
+	default:
+		if len(cfg.Devices)+len(cfg.Bridges) > 0 {
+			close(g.inhabited)
+		}
+	}
 }
 
 // logger returns the logger of one part at its own level.

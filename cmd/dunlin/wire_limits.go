@@ -8,7 +8,16 @@ import (
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
-func limits(l *config.Limits) *broker.Limits {
+// limits returns the limits at one or more places of the configuration. The
+// default connect_rate is for the network: on this machine it needs to be
+// written.
+func limits(cfg *config.Config, l *config.Limits, places ...string) *broker.Limits {
+	local := 0.0
+	for _, place := range places {
+		if cfg.IsSet(place + ".connect_rate") {
+			local = l.ConnectRate.PerSecond()
+		}
+	}
 	expiry := l.SessionExpiryMax
 	if expiry == config.Never {
 		expiry = -1
@@ -35,6 +44,7 @@ func limits(l *config.Limits) *broker.Limits {
 		FlappingWindow:    l.Flapping.Per,
 		MessageRate:       l.MessageRate.PerSecond(),
 		ConnectRate:       l.ConnectRate.PerSecond(),
+		LocalConnectRate:  local,
 	}
 }
 
@@ -50,13 +60,13 @@ func features(f *config.Features) *broker.Features {
 	}
 }
 
-func listenerOptions(l *config.Listener, ln net.Listener) broker.ListenerOptions {
+func listenerOptions(cfg *config.Config, place string, l *config.Listener, ln net.Listener) broker.ListenerOptions {
 	o := broker.ListenerOptions{
 		Name: l.Bind, Listener: ln, Anonymous: l.Anonymous, OwnUsers: l.UsersFile != "",
 		TopicPrefix: l.TopicPrefix, Proxied: len(l.ProxyProtocol) > 0,
 	}
 	if l.Limits != nil {
-		o.Limits = limits(&l.Limits.Limits)
+		o.Limits = limits(cfg, &l.Limits.Limits, "mqtt.limits", place+".limits")
 	}
 	if l.Features != nil {
 		o.Features = features(&l.Features.Features)

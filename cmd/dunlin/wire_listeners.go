@@ -104,7 +104,7 @@ func (all *listeners) add(cfg *config.Config, i int, d *deps, inherited *broker.
 		all.fresh = append(all.fresh, now.sockets...)
 	}
 	for _, ln := range now.sockets {
-		o := listenerOptions(l, now.transport.Over(ln))
+		o := listenerOptions(cfg, place, l, now.transport.Over(ln))
 		o.Renewed = renewed
 		all.options = append(all.options, o)
 	}
