@@ -91,8 +91,32 @@ var nothing mqtt.Message
 // that it is. m must not be changed afterwards. Unlike network clients, it may
 // publish to topics that start with $. The error is an *mqtt.Error or ctx's.
 func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
+	recorded, err := c.route(m)
+	if err == nil && recorded {
+		err = c.hub.barrier(ctx)
+	}
+	return err
+}
+
+// PublishAll is Publish for several messages, which wait for the disk together.
+// It stops at the first that is refused; what came before it is routed.
+func (c *Client) PublishAll(ctx context.Context, all []mqtt.Message) (err error) {
+	wait := false
+	for i := 0; i < len(all) && err == nil; i++ {
+		var recorded bool
+		recorded, err = c.route(all[i])
+		wait = wait || recorded
+	}
+	if err == nil && wait {
+		err = c.hub.barrier(ctx)
+	}
+	return err
+}
+
+// route publishes m, and reports whether the store has to have it.
+func (c *Client) route(m mqtt.Message) (recorded bool, err error) {
 	if err := c.mayPublish(&m); err != nil {
-		return err
+		return false, err
 	}
 	p, _ := publications.Get().(*packet.Publication)
 	if p == nil {
@@ -101,10 +125,7 @@ func (c *Client) Publish(ctx context.Context, m mqtt.Message) error {
 	r := c.hub.router.Publish(time.Now(), p.Own(&m))
 	p.Own(&nothing) // what waits for the next message keeps none alive
 	publications.Put(p)
-	if r.Recorded {
-		return c.hub.barrier(ctx)
-	}
-	return nil
+	return r.Recorded, nil
 }
 
 // mayPublish makes m ready to be routed, or says why not.

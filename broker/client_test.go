@@ -99,6 +99,24 @@ func TestClient(t *testing.T) {
 			}
 			publish(t, c, mqtt.Message{Topic: "$SYS/x", Payload: []byte("1"), Retain: true})
 		})
+		step(t, "PublishAll publishes in order, up to what is refused", func(t *testing.T) {
+			c := attach(t, b, broker.ClientOptions{ID: "c"})
+			if err := c.Subscribe(t.Context(), mqtt.Subscription{Filter: "all/#", QoS: 1}); err != nil {
+				t.Fatal(err)
+			}
+			all := []mqtt.Message{{Topic: "all/1", QoS: 1}, {Topic: "all/2"}, {Topic: "all/+"}, {Topic: "all/3", QoS: 1}}
+			if err := c.PublishAll(t.Context(), all); err == nil {
+				t.Error("a wildcard is accepted")
+			}
+			if err := c.PublishAll(t.Context(), all[3:]); err != nil {
+				t.Error(err)
+			}
+			for _, want := range []string{"all/1", "all/2", "all/3"} {
+				if m := next(t, c); m.Topic != want {
+					t.Errorf("%s, want %s", m.Topic, want)
+				}
+			}
+		})
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
 // Driver talks to one device. The manager owns it: its methods are called
@@ -35,6 +37,16 @@ type Driver interface {
 type Pusher interface {
 	Driver
 	OnSilence() error
+}
+
+// Caller is a Pusher that may call when there is something to read, so that no
+// Read has to wait for it.
+type Caller interface {
+	Pusher
+	// Call has w call f when Read has something to do; Read then returns soon,
+	// with or without readings. False means that Read has to wait. Every other
+	// method ends it.
+	Call(w *serial.Waiter, f func()) bool
 }
 
 // Paced is a Driver that reads some of its entities less often than once an

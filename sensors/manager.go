@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
+	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
 // Manager runs devices: each has an owner, with its driver, its pipelines and
@@ -20,6 +21,7 @@ type Manager struct {
 	ledger *ledger
 	board  *board
 	post   *postman
+	waiter *serial.Waiter
 	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
 
 	crew struct {
@@ -66,7 +68,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard(), post: newPostman()}
+	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard(), post: newPostman(), waiter: serial.NewWaiter()}
 	var err error
 	m.crew.owners, err = m.employ(o.Devices, nil)
 	m.opt.Devices = nil // the owners have them
@@ -90,7 +92,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
 		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.board, m.out)
-		w.ledger, w.post = m.ledger, m.post
+		w.ledger, w.post, w.waiter = m.ledger, m.post, m.waiter
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
 		}
@@ -134,6 +136,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	rounds, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var post sync.WaitGroup
 	post.Go(func() { m.post.run(rounds) })
+	post.Go(func() { m.waiter.Run(rounds) })
 	m.crew.Lock()
 	m.crew.ctx = ctx
 	if m.opt.Discovery != nil {

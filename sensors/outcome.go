@@ -170,15 +170,7 @@ func (o *owner) finishedWait(ctx context.Context, c *call, out outcome, now time
 	switch {
 	case c.yielded && (out.err == nil || errors.Is(out.err, context.Canceled)):
 	case silent:
-		if err := o.pusher.OnSilence(); err != nil {
-			o.health.count(err)
-			o.missed(ctx, err, now)
-			if o.health.State != Offline {
-				o.down(ctx, err, now)
-			}
-			return
-		}
-		o.confirm(ctx, now)
+		o.quiet(ctx, now)
 	case out.err != nil:
 		o.health.count(out.err)
 		o.missed(ctx, out.err, now)
@@ -186,6 +178,20 @@ func (o *owner) finishedWait(ctx context.Context, c *call, out outcome, now time
 		o.missed(ctx, rejected, now)
 	case good == 0:
 		o.next = now.Add(10 * time.Millisecond) // a driver that returns nothing at once must not spin
+	}
+}
+
+// quiet is when an event device has said nothing for as long as it may.
+func (o *owner) quiet(ctx context.Context, now time.Time) {
+	err := o.pusher.OnSilence()
+	if err == nil {
+		o.confirm(ctx, now)
+		return
+	}
+	o.health.count(err)
+	o.missed(ctx, err, now)
+	if o.health.State != Offline {
+		o.down(ctx, err, now)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
 const (
@@ -33,6 +34,7 @@ type owner struct {
 	ledger *ledger
 	bus    *wire    // nil: no shared bus
 	post   *postman // brings commands
+	waiter *serial.Waiter
 	board  *board
 
 	outputs []*output
@@ -44,8 +46,11 @@ type owner struct {
 	entered bool                       // the first turn was taken
 	over    bool                       // there are no more turns
 
-	pusher    Pusher    // nil: read at intervals
-	commander Commander // nil: no outputs
+	pusher    Pusher // nil: read at intervals
+	caller    Caller // nil: a pusher's Read waits
+	listening listening
+	patience  time.Duration // the deadline of a Read
+	commander Commander     // nil: no outputs
 
 	session  Session // nil: ended, the will is pending or published
 	mail     mailbox // commands
@@ -119,7 +124,9 @@ func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
 	w.shown.Status = Status{Name: d.Name, Health: Health{State: Starting}}
 	w.will = w.topics.will(d.WillDelay)
 	w.pusher, _ = d.Driver.(Pusher)
+	w.caller, _ = d.Driver.(Caller)
 	w.commander, _ = d.Driver.(Commander)
+	w.patience = w.waitsFor()
 	if w.pusher != nil {
 		w.bus = nil // it would keep the bus for as long as nothing happens
 	}
@@ -188,8 +195,9 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 			return nil, d.Open(ctx, o.opt.Buses)
 		})
 	case o.opened && o.command(ctx, now):
+	case o.opened && o.listens(ctx, now):
 	case o.opened && !now.Before(o.next):
-		o.call = o.begin(ctx, reading, o.patience(), o.bus, d.Read)
+		o.call = o.begin(ctx, reading, o.patience, o.bus, d.Read)
 	}
 }
 
@@ -238,8 +246,8 @@ func closer(d Driver) method {
 	return func(context.Context) ([]Reading, error) { return nil, d.Close() }
 }
 
-// patience is the deadline of a Read.
-func (o *owner) patience() time.Duration {
+// waitsFor is the deadline of a Read.
+func (o *owner) waitsFor() time.Duration {
 	switch {
 	case o.pusher == nil:
 		return o.dev.Timeout
@@ -273,8 +281,10 @@ func (o *owner) wake(now time.Time) time.Time {
 	switch {
 	case o.call != nil && !o.hung:
 		sooner(o.call.limit.Add(grace))
-	case o.call == nil && o.aside == nil && !o.held:
+	case o.call == nil && o.aside == nil && !o.held && !o.listening.on:
 		sooner(o.next)
+	case o.listening.on:
+		sooner(o.listening.until)
 	}
 	if o.opened {
 		o.outputsWake(sooner)

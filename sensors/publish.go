@@ -60,6 +60,30 @@ func (o *owner) publish(ctx context.Context, m mqtt.Message) error {
 	return err
 }
 
+// publishAll is publish for the values of one reading. A session that can lets
+// them wait for the disk together: each wait wakes others up.
+func (o *owner) publishAll(ctx context.Context, all []mqtt.Message) error {
+	s, together := o.session.(interface {
+		PublishAll(ctx context.Context, all []mqtt.Message) error
+	})
+	if !together || len(all) < 2 {
+		for _, m := range all {
+			if err := o.publish(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
+	defer cancel()
+	err := s.PublishAll(ctx, all)
+	if err != nil {
+		o.unsent++
+		o.log().Warn("not published", "topic", all[0].Topic, "err", err)
+	}
+	return err
+}
+
 // settle publishes what is new: values while the device is online, values and
 // then online when it was not.
 func (o *owner) settle(ctx context.Context, now time.Time) {
@@ -121,6 +145,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 	synced := o.opt.ClockSynced()
 	var newest *entity
 	var spoken []*entity
+	values := make([]mqtt.Message, 0, len(o.entities))
 	for _, e := range o.entities {
 		if !e.dirty {
 			continue
@@ -132,15 +157,16 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 			newest = e
 		}
 		e.seq++
-		if !o.dev.Payload.scalars() {
-			e.dirty = false
-			continue
+		if o.dev.Payload.scalars() {
+			m := o.valueMessage(e.topic, []byte(plain(e.value.Value)), properties(e.value.At, "good", synced, e.seq))
+			m.Expires = now.Add(e.expiry)
+			values = append(values, m)
 		}
-		m := o.valueMessage(e.topic, []byte(plain(e.value.Value)), properties(e.value.At, "good", synced, e.seq))
-		m.Expires = now.Add(e.expiry)
-		if err := o.publish(ctx, m); err != nil {
-			return o.unpublished(ctx, err, now)
-		}
+	}
+	if err := o.publishAll(ctx, values); err != nil {
+		return o.unpublished(ctx, err, now)
+	}
+	for _, e := range o.entities {
 		e.dirty = false
 	}
 	if o.health.State == Online {

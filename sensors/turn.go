@@ -81,6 +81,7 @@ func (o *owner) nudge() {
 
 // begin starts a driver method; its goroutine takes a turn with the outcome.
 func (o *owner) begin(ctx context.Context, t task, limit time.Duration, w *wire, m method) *call {
+	o.listening.on = false
 	return begin(ctx, t, limit, w, m, o.turn)
 }
 

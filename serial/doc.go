@@ -47,6 +47,12 @@
 // opens the port whenever it is there and reads it; each connection has one
 // that writes. Close waits for both. Dial is the client's end.
 //
+// # Many ports
+//
+// A Waiter waits for the bytes of all ports that it is given, in one goroutine:
+// Await of Lines and Frames has it call when there is a whole piece. It reads
+// into the piece's own buffer; Next, Reset and Leave take that back.
+//
 // # What it refuses to do
 //
 // It reads no modem status lines. It does not wait for boards to boot:
@@ -54,7 +60,8 @@
 //
 // # Locks
 //
-// None on Linux: os.File synchronizes its calls, and one atomic flag tells our
+// A Waiter has one, a leaf, which is held while it reads what has arrived. A port
+// has none on Linux: os.File synchronizes its calls, and one atomic flag tells our
 // own Close from an unplug. Off Linux each port has one slot for its reader and
 // a goroutine for its writer, which Close waits for. A Lines or Frames
 // belongs to one goroutine. A connection that Dial returns has one slot for

@@ -41,6 +41,20 @@ func (f *Frames) Rejected() uint64 { return f.d.rejected.Load() }
 // goroutine waits in Next.
 func (f *Frames) Arrived() uint64 { return f.s.arrived.Load() }
 
+// Await has w call call once, on its own goroutine or this one, when Next has
+// something to return: nobody has to wait in Next meanwhile. False means that
+// the port is none that w can wait for. Every call of Next, Reset or Leave ends it.
+func (f *Frames) Await(w *Waiter, call func()) bool { return f.s.await(w, call) }
+
+// Leave ends an Await; it may be called from any goroutine.
+func (f *Frames) Leave() { f.s.leave() }
+
+// Ready reports whether Next would return at once. It ends an Await.
+func (f *Frames) Ready() bool {
+	f.s.leave()
+	return f.s.ready()
+}
+
 // Next returns the payload of the next good frame; it is valid until the next
 // call of any method. With Tell it is nil for a frame that was dropped. It blocks until there is one, ctx ends (the error of
 // ctx) or the port fails. It sets the port's read deadline.

@@ -94,6 +94,20 @@ func (l *Lines) Stats() LineStats { return l.f.stats }
 // goroutine waits in Next.
 func (l *Lines) Arrived() uint64 { return l.s.arrived.Load() }
 
+// Await has w call f once, on its own goroutine or this one, when Next has
+// something to return: nobody has to wait in Next meanwhile. False means that
+// the port is none that w can wait for. Every call of Next, Reset or Leave ends it.
+func (l *Lines) Await(w *Waiter, f func()) bool { return l.s.await(w, f) }
+
+// Leave ends an Await; it may be called from any goroutine.
+func (l *Lines) Leave() { l.s.leave() }
+
+// Ready reports whether Next would return at once. It ends an Await.
+func (l *Lines) Ready() bool {
+	l.s.leave()
+	return l.s.ready()
+}
+
 // Next returns the next line without its terminator; it is valid until the
 // next call of any method. It blocks until there is one, ctx ends (the error
 // of ctx) or the port fails. Lines that arrived before a failure are returned

@@ -35,13 +35,18 @@ type stream struct {
 	begin func() // called with every read's bytes before they are cut; may be nil
 	err   error  // of a read that also gave bytes
 
-	arrived atomic.Uint64 // bytes
+	piece []byte // found by ready
+	has   bool   // there is a piece
+
+	wait    atomic.Pointer[wait] // nil: nobody awaits a piece
+	arrived atomic.Uint64        // bytes
 }
 
 const maxIdleReads = 100 // in a row that gave neither bytes nor error
 
 func (s *stream) reset(r DeadlineReader) {
-	s.r, s.err = r, nil
+	s.leave()
+	s.r, s.err, s.piece, s.has = r, nil, nil, false
 	s.cut.restart(false)
 }
 
@@ -89,11 +94,30 @@ func (s *stream) nextBefore(deadline time.Time) ([]byte, error) {
 // buffered returns a piece that needs no read, or the error that was held back
 // for it.
 func (s *stream) buffered() (piece []byte, done bool, err error) {
-	if piece, ok := s.cut.next(); ok {
+	s.leave()
+	if s.ready() && s.has {
+		piece, s.piece, s.has = s.piece, nil, false
 		return piece, true, nil
 	}
 	err, s.err = s.err, nil
 	return nil, err != nil, err
+}
+
+// ready reports whether there is a piece, or an error, without a read.
+func (s *stream) ready() bool {
+	if !s.has {
+		s.piece, s.has = s.cut.next()
+	}
+	return s.has || s.err != nil
+}
+
+// took says that n bytes were read into the space.
+func (s *stream) took(n int) {
+	s.arrived.Add(uint64(n))
+	if s.begin != nil {
+		s.begin()
+	}
+	s.cut.grow(n)
 }
 
 // read reads until a piece is complete.
@@ -102,11 +126,7 @@ func (s *stream) read() ([]byte, error) {
 		n, err := s.r.Read(s.cut.space())
 		if n > 0 {
 			idle = 0
-			s.arrived.Add(uint64(n))
-			if s.begin != nil {
-				s.begin()
-			}
-			s.cut.grow(n)
+			s.took(n)
 			if piece, ok := s.cut.next(); ok {
 				s.err = err
 				return piece, nil

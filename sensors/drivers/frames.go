@@ -77,7 +77,7 @@ type framePoller struct {
 }
 
 var (
-	_ sensors.Pusher    = framePusher{}
+	_ sensors.Caller    = framePusher{}
 	_ sensors.Commander = framePusher{}
 	_ sensors.Commander = framePoller{}
 )

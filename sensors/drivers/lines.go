@@ -125,7 +125,7 @@ type lines struct {
 }
 
 var (
-	_ sensors.Pusher  = (*lines)(nil)
+	_ sensors.Caller  = (*lines)(nil)
 	_ sensors.Guarded = (*lines)(nil)
 )
 
@@ -252,6 +252,12 @@ func (d *lines) line(ctx context.Context) ([]byte, error) {
 
 // dtrReset is how long DTR is off for a reset: as dtr: pulse at open.
 const dtrReset = 100 * time.Millisecond
+
+// Call implements sensors.Caller. A board that is to be reset when it is silent
+// is waited for.
+func (d *lines) Call(w *serial.Waiter, f func()) bool {
+	return d.o.OnSilence.After == 0 && d.talking.Call(w, f)
+}
 
 // frame implements speaker.
 func (d *lines) frame(_ *command, text string) ([]byte, error) { return []byte(text), nil }

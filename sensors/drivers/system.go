@@ -85,5 +85,7 @@ func (s *system) Read(context.Context) ([]sensors.Reading, error) {
 	if s.synced != nil {
 		s.list.add("clock_synced", s.synced(), "")
 	}
-	return s.list.all, nil
+	all := s.list.all
+	s.list.all = nil // kept by nobody until the next
+	return all, nil
 }

@@ -24,8 +24,9 @@ type talking struct {
 	in       cutter
 	commands map[string]*command
 
-	ready time.Time // until then the board starts up, and what it says is dropped
-	slot  struct {
+	called bool      // the newest Call was true: Read does not wait
+	ready  time.Time // until then the board starts up, and what it says is dropped
+	slot   struct {
 		sync.Mutex
 		port serial.Port // nil: closed
 		// known is how many bytes had arrived with the last piece that was
@@ -49,6 +50,9 @@ type speaker interface {
 type cutter interface {
 	Reset(r serial.DeadlineReader)
 	Next(ctx context.Context) ([]byte, error)
+	Await(w *serial.Waiter, f func()) bool
+	Leave()
+	Ready() bool
 	Arrived() uint64
 }
 
@@ -113,8 +117,15 @@ func (k *talking) port() serial.Port {
 	return k.slot.port
 }
 
+// Call implements sensors.Caller.
+func (k *talking) Call(w *serial.Waiter, f func()) bool {
+	k.called = k.in.Await(w, f)
+	return k.called
+}
+
 // Close implements sensors.Driver. It ends a Read at once.
 func (k *talking) Close() error {
+	k.in.Leave()
 	k.slot.Lock()
 	port := k.slot.port
 	k.slot.port = nil
@@ -161,12 +172,18 @@ func (k *talking) piece(ctx context.Context) ([]byte, error) {
 }
 
 // Read implements sensors.Driver: it returns as soon as the device said
-// something that has values.
+// something that has values, and after a Call also when it has said nothing
+// more.
 func (k *talking) Read(ctx context.Context) ([]sensors.Reading, error) {
+	called := k.called
+	k.called = false
 	if err := k.settle(ctx); err != nil {
 		return nil, err
 	}
 	for {
+		if called && !k.in.Ready() {
+			return nil, nil
+		}
 		list, _, err := k.self.hear(ctx, nil, nil)
 		if err != nil || len(list) > 0 {
 			return list, err
