@@ -25,6 +25,8 @@ type Bridge struct {
 	status   *status
 	receiver *receiver
 
+	reached chan struct{} // one slot: a Test has reached a server
+
 	// What is remembered between connections; each is used by the goroutine
 	// named, and connections follow one another.
 	retry    backoff                // Run
@@ -50,7 +52,7 @@ func New(o Options) (*Bridge, error) {
 	o.Profile.bound(&o)
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		tries: map[uint64]int{}, plain: map[server]bool{}, failback: failbackMin,
+		tries: map[uint64]int{}, plain: map[server]bool{}, failback: failbackMin, reached: make(chan struct{}, 1),
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {
@@ -142,7 +144,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 		}
 		f := classify(err, time.Now())
 		wait := b.down(f, up)
-		if rest(ctx, wait, f.class) != nil {
+		if b.rest(ctx, wait, f.class) != nil {
 			break
 		}
 	}

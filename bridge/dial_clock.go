@@ -36,15 +36,24 @@ func withoutClock(cfg *tls.Config, built time.Time) {
 // is what it waits for.
 const clockLook = 10 * time.Second
 
-// rest waits for d. After a certificate that is not valid yet, it ends early
-// when the clock is set forward.
-func rest(ctx context.Context, d time.Duration, class Class) error {
-	if class != ClassTLSNotYetValid {
-		return sleep(ctx, d)
+// rest waits for d. It ends early when a Test reaches the server and, after a
+// certificate that is not valid yet, when the clock is set forward.
+func (b *Bridge) rest(ctx context.Context, d time.Duration, class Class) error {
+	look := d
+	if class == ClassTLSNotYetValid {
+		look = min(clockLook, d)
+	}
+	select {
+	case <-b.reached: // before it was down
+	default:
 	}
 	for start := time.Now(); time.Since(start) < d; {
-		if err := sleep(ctx, min(clockLook, d-time.Since(start))); err != nil {
-			return err
+		select {
+		case <-b.reached:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(look, d-time.Since(start))):
 		}
 		now := time.Now()
 		if now.Round(0).Sub(start.Round(0))-now.Sub(start) > time.Minute {

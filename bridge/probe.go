@@ -18,7 +18,8 @@ type Step struct {
 // Test tries the way to the server without touching the session there: it
 // connects as another client, client_id with "-test" behind it, and tells each
 // step as it is done. It returns the last failure, nil when a server of the
-// list is ready to work. It blocks for up to 45 s a server.
+// list is ready to work; if the bridge waits to try again, it does so now. It
+// blocks for up to 45 s a server.
 func (b *Bridge) Test(ctx context.Context, report func(Step)) error {
 	o := b.o
 	o.ClientID += "-test"
@@ -35,6 +36,10 @@ func (b *Bridge) Test(ctx context.Context, report func(Step)) error {
 	}
 	for _, s := range b.servers {
 		if err = probe(ctx, d, &o, s, report); err == nil {
+			select {
+			case b.reached <- struct{}{}:
+			default:
+			}
 			return nil
 		}
 		f := classify(err, time.Now())

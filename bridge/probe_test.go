@@ -35,4 +35,21 @@ func TestTest(t *testing.T) {
 			t.Errorf("%v, last step %+v", err, last)
 		}
 	})
+	bubble(t, "a bridge that waits tries again when a test gets through", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.NotAuthorized}})
+		after(3 * time.Second)
+		want(t, "state", r.Stats().State, Down)
+		try := func() { _ = r.Test(t.Context(), func(Step) {}) }
+		try()
+		after(3 * time.Second)
+		want(t, "attempts after a test that was refused", r.Stats().Attempts, 1)
+		r.c.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.Success })
+		try()
+		after(time.Second)
+		want(t, "state after one that got through", r.Stats().State, Up)
+		try() // while it is up: no wait of later is cut short
+		r.c.Kill()
+		after(900 * time.Millisecond)
+		want(t, "attempts before the least wait is over", r.Stats().Attempts, 2)
+	})
 }

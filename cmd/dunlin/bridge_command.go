@@ -27,11 +27,12 @@ const bridgeHelp = `Usage: dunlin bridge status [NAME] [--json]
 
 Looks at a link of the running gateway to another server, and works on it.
 test goes the whole way to the server as another client, so that the link does
-not notice. pause lasts until resume, or until the gateway or the bridge starts
-anew. spool is what waits to be sent, dead what was given up because the server
-will never take it; export writes one JSON object a line. drain sends what
-waited for the link at so many messages a second, for as long as something
-waits. purge says how many it would delete, and with -y deletes them.
+not notice; if it gets there, a link that waits to try again does so at once.
+pause lasts until resume, or until the gateway or the bridge starts anew. spool
+is what waits to be sent, dead what was given up because the server will never
+take it; export writes one JSON object a line. drain sends what waited for the
+link at so many messages a second, for as long as something waits. purge says
+how many it would delete, and with -y deletes them.
 
 Examples:
   dunlin bridge status
