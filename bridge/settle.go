@@ -115,8 +115,8 @@ func (l *link) done(ctx context.Context, all []flight) error {
 	messages := 0
 	for i := range all {
 		f := &all[i]
-		messages += 1 + len(f.more)
 		if f.seq != 0 { // the status message is in no queue
+			messages += 1 + len(f.more)
 			seqs = append(append(seqs, f.seq), f.more...)
 		}
 		if f.more != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // Bridge is a link to another MQTT server.
@@ -21,7 +23,7 @@ type Bridge struct {
 	KeepAlive   time.Duration `yaml:"keep_alive" min:"1s" max:"18h" doc:"keep alive" ex:"30s"`
 	StatusTopic string        `yaml:"status_topic" tmpl:"node" doc:"retained topic at the other side: online, and offline as the will; empty is none" ex:"\"dunlin/{node}/status\""`
 	Out         []OutRoute    `yaml:"out" doc:"topics sent to the other side; the first match decides"`
-	In          []InRoute     `yaml:"in" doc:"topics of the other side that are published here"`
+	In          []Route       `yaml:"in" doc:"topics of the other side that are published here; from: $share/GROUP/FILTER for one gateway of a group each"`
 	Spool       Spool         `yaml:"spool" doc:"what waits while the link is down"`
 	Pace        Pace          `yaml:"pace" doc:"how fast messages are sent"`
 	Envelope    string        `yaml:"envelope" enum:"raw|json|thingsboard|sparkplug" doc:"what is put around payloads; sparkplug makes the gateway a Sparkplug B Edge Node there"`
@@ -66,12 +68,6 @@ type Route struct {
 }
 
 func (r *Route) setDefaults() { r.QoS, r.Retain = 2, "keep" }
-
-// InRoute is a Route from the other side.
-type InRoute struct {
-	Route `yaml:",inline"`
-	Share string `yaml:"share" ex:"gateways" doc:"a name: of the bridges that give it, one gets each message (a Shared Subscription)"`
-}
 
 // OutRoute is a Route to the other side.
 type OutRoute struct {
@@ -187,8 +183,16 @@ func (b *Bridge) fill(c *Config) {
 
 func (r *Route) fill() {
 	if r.To == "" {
-		r.To = r.From
+		_, topics := r.Share()
+		r.To = TopicFilter(topics)
 	}
+}
+
+// Share takes From apart: the group of a Shared Subscription, "" without one,
+// and the filter of the topics.
+func (r *Route) Share() (group, topics string) {
+	group, topics, _ = topic.Share(string(r.From))
+	return group, topics
 }
 
 // secure reports whether a server's address is one with TLS.
@@ -199,7 +203,15 @@ func secure(server string) bool {
 
 func checkBridges(l *loader, bridges []Bridge) {
 	for i := range bridges {
-		bridges[i].check(l, join("bridges", bridges[i].Name))
+		b := &bridges[i]
+		p := join("bridges", b.Name)
+		b.check(l, p)
+		for j := range bridges[:i] {
+			if other := &bridges[j]; b.ClientID == other.ClientID && b.ClientID != "" && shareServer(b, other) {
+				l.failIf("is that of bridge "+other.Name+" at the same server: each would end the other's connection", join(p, "client_id"),
+					"for example client_id: \"{node}-"+b.Name+"\"", "client_id %q %s", shorten(b.ClientID))
+			}
+		}
 	}
 }
 
@@ -241,6 +253,10 @@ func (b *Bridge) check(l *loader, p string) {
 	}
 	for i, r := range b.Out {
 		at := index(join(p, "out"), i)
+		if _, topics := r.Share(); topics != string(r.From) && !l.failed(0, join(at, "from")) {
+			l.failAt(join(at, "from"), "", "a route out is no Shared Subscription")
+			continue
+		}
 		if r.Batch == nil {
 			r.check(l, at)
 			continue
@@ -255,14 +271,11 @@ func (b *Bridge) check(l *loader, p string) {
 	for i, r := range b.In {
 		at := index(join(p, "in"), i)
 		r.check(l, at)
-		if strings.ContainsAny(r.Share, "/+#") {
-			l.failAt(join(at, "share"), "", "share %q has one of / + #", shorten(r.Share))
-		}
 		if strings.HasPrefix(string(r.To), "$") {
 			if l.cfg.IsSet(join(at, "to")) {
 				at = join(at, "to")
 			}
-			l.failAt(at, "for example to: \"cloud/#\"", "topics that start with $ are this server's own: no other one can publish to them")
+			l.failIf("topics that start with $ are this server's own: no other one can publish to them", at, "for example to: \"cloud/#\"", "%s")
 		}
 	}
 	if len(b.Out)+len(b.In) == 0 {
@@ -295,8 +308,12 @@ func (r *Route) check(l *loader, p string) {
 	if r.From == "" || l.failed(0, join(p, "from")) || l.failed(0, join(p, "to")) {
 		return
 	}
-	if strings.HasPrefix(string(r.From), "$share/") || strings.HasPrefix(string(r.To), "$share/") {
-		l.failAt(join(p, "from"), "give the topics alone, and the group as share of an in route", "a route cannot be a shared subscription")
+	if _, _, shared := topic.Share(string(r.To)); shared {
+		l.failAt(join(p, "to"), "", "to cannot be a Shared Subscription")
+		return
+	}
+	if group, topics := r.Share(); group == "" && topics != string(r.From) {
+		l.failAt(join(p, "from"), "", "a Shared Subscription is $share/GROUP/FILTER")
 		return
 	}
 	if from, to := wildcards(r.From), wildcards(r.To); from != to {

@@ -24,7 +24,7 @@ func (c *Config) Loops() (found Errors) {
 func (c *Config) loops(up, down *Bridge) (found Errors) {
 	for i, out := range up.Out {
 		for _, in := range down.In {
-			if !overlap(string(out.To), string(in.From)) || !overlap(string(in.To), string(out.From)) {
+			if _, from := in.Share(); !overlap(string(out.To), from) || !overlap(string(in.To), string(out.From)) {
 				continue
 			}
 			p := join(index(join(join("bridges", up.Name), "out"), i), "from")

@@ -14,7 +14,7 @@ func TestLoopsWarns(t *testing.T) {
 		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}], in: [{from: "s/#"}]}}`, ""},
 		{`bridges: {a: {servers: ["mqtt://x"], protocol: "3.1", out: [{from: "s/#", to: "up/#"}], in: [{from: "s/#"}]}}`, ""},
 		{`bridges: {a: {servers: ["mqtt://x"], protocol: "3.1", out: [{from: "q"}, {from: "+/t", to: "up/+"}], in: [{from: "up/#", to: "s/#"}]}}`, "bridges.a.out[1].from"},
-		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}]}, b: {servers: ["mqtt://x"], protocol: "3.1.1", in: [{from: "s/#"}]}}`, "bridges.a.out[0].from"},
+		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}]}, b: {servers: ["mqtt://x"], client_id: b, protocol: "3.1.1", in: [{from: "$share/g/s/#"}]}}`, "bridges.a.out[0].from"},
 		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}]}, b: {servers: ["mqtt://y"], protocol: "3.1.1", in: [{from: "s/#"}]}}`, ""},
 	} {
 		got := ""

@@ -161,11 +161,11 @@ func outRoutes(in []config.OutRoute) []bridge.Route {
 	return out
 }
 
-func inRoutes(in []config.InRoute) []bridge.Route {
+func inRoutes(in []config.Route) []bridge.Route {
 	var out []bridge.Route
 	for _, r := range in {
-		to := route(r.Route)
-		to.Share = r.Share
+		to := route(r)
+		to.Share, to.From = r.Share()
 		out = append(out, to)
 	}
 	return out
