@@ -112,7 +112,11 @@ func (c *converter) writeRoutes(b *strings.Builder, s *settings) {
 			if r.to == r.from {
 				to = ""
 			}
-			fmt.Fprintf(b, "      - %s\n", flow([2]string{"from", quote(r.from)}, [2]string{"to", to}, [2]string{"qos", r.qos}))
+			retain := ""
+			if d.name == "out" && s.values["outgoing_retain"] == "false" {
+				retain = "strip"
+			}
+			fmt.Fprintf(b, "      - %s\n", flow([2]string{"from", quote(r.from)}, [2]string{"to", to}, [2]string{"qos", r.qos}, [2]string{"retain", retain}))
 		}
 	}
 	if len(out)+len(in) == 0 {

@@ -50,12 +50,16 @@ func Convert(lines []Line) (yaml string, notes []Note) {
 		case c.into(listenerSettings, &c.listener().settings, c.perListener()):
 		case c.into(bridgeSettings, c.bridge(), true):
 		case c.into(globalSettings, &c.global, true):
+		case strings.Trim(l.Name, settingLetters) != "":
+			c.note("this is no setting of mosquitto.conf") // a secret, perhaps: of a password_file
 		default:
 			c.note("%s has no equal here", l.Name)
 		}
 	}
 	return c.yaml(), c.notes
 }
+
+const settingLetters = "abcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 // settings are what was read for one listener, one bridge, or all.
 type settings struct {
@@ -260,8 +264,9 @@ func (c *converter) writeListeners(b *strings.Builder) {
 		}
 		tls := flow([2]string{"cert", l.quoted("cert")}, [2]string{"key", l.quoted("key")}, [2]string{"ca", l.quoted("ca")},
 			[2]string{"crl", l.quoted("crl")}, [2]string{"require_client_cert", l.yes("require")}, [2]string{"identity", l.values["identity"]})
-		if l.values["cert"] == "" {
+		if l.values["cert"] == "" && tls != "" {
 			tls = ""
+			c.note("%s: without certfile and keyfile there is no TLS: what else is set for it is left out", l.values["bind"])
 		}
 		fmt.Fprintf(b, "    - %s\n", flow([2]string{"bind", l.quoted("bind")}, [2]string{"protocol", l.values["protocol"]}, [2]string{"anonymous", anonymous},
 			[2]string{"tls", tls}, [2]string{"users_file", l.quoted("users_file")}, [2]string{"acl", l.values["acl"]}, [2]string{"topic_prefix", l.quoted("topic_prefix")},

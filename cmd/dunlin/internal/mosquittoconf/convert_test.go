@@ -32,6 +32,9 @@ func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
 		{"per_listener_settings true\nlistener 1\nacl_file a\nlistener 2\nacl_file a", "auth:\n  acl_file: \"a\"\n", ""},
 		{"per_listener_settings true\nlistener 1\nacl_file a\nlistener 2", `{bind: ":1", acl: [{user: "*", deny: true,`, "nobody may do anything at :1"},
 		{"log_type error\nlog_type notice", "log: {level: info}", ""},
+		{"listener 8883\ncafile ca\nrequire_certificate true", `- {bind: ":8883"}`, "there is no TLS"},
+		{"roger:$6$clQ4$Cv2w==", "", "this is no setting"},
+		{"connection c\naddress h\nbridge_outgoing_retain false\ntopic a both", "out:\n      - {from: \"a\", qos: 0, retain: strip}\n    in:\n      - {from: \"a\", qos: 0}\n", "looks for loops"},
 		{"psk_file x", "", "no pre-shared keys"},
 		{"frobnicate yes", "", "frobnicate has no equal"},
 		{"connection a.b\naddress h:1 k\ntopic # out 1 l/ r/\ntopic c in 2", `a-b:
@@ -63,6 +66,31 @@ func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
 		yaml, notes := convert(tc.conf)
 		if !strings.Contains(yaml, tc.yaml) || !strings.Contains(notes, tc.notes) || tc.notes == "" && notes != "" {
 			t.Errorf("%s\nbecame\n%s\nwith\n%s", tc.conf, yaml, notes)
+		}
+	}
+}
+
+// Whatever mosquitto.conf(5) of 2.0 names, alone or for a listener or a bridge,
+// is in the configuration or in a note; so is what it does not name.
+func TestNoSettingIsLost(t *testing.T) {
+	values := []string{"true", "false", "5", "/f", "mqttv50", "error", "1d", "1884 127.0.0.1", "x"}
+	settings := []string{"auth_opt_x", "auth_plugin_deny_special_chars", "frobnicate"}
+	for _, table := range []map[string]setting{globalSettings, listenerSettings, bridgeSettings} {
+		for name := range table {
+			settings = append(settings, name)
+		}
+	}
+	for _, name := range settings {
+		kept := false
+		for _, context := range []string{"", "listener 1900\ncertfile c\nkeyfile k\n", "connection b\naddress h\ntopic a out\n", "per_listener_settings true\nlistener 1\n"} {
+			before, _ := convert(context)
+			for _, v := range values {
+				after, notes := convert(context + name + " " + v)
+				kept = kept || before != after || strings.Contains(notes, name)
+			}
+		}
+		if !kept && name != "per_listener_settings" {
+			t.Errorf("%s is neither in the configuration nor in a note", name)
 		}
 	}
 }

@@ -14,13 +14,16 @@ func Read(file string) (lines []Line, err error) {
 		return nil, err
 	}
 	for _, l := range Parse(file, string(text)) {
-		if l.Name != "include_dir" {
+		if l.Name != "include_dir" || l.Value == "" {
 			lines = append(lines, l)
 			continue
 		}
 		more, err := filepath.Glob(filepath.Join(l.Value, "*.conf"))
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", file, l.Number, err)
+		}
+		if len(more) == 0 {
+			lines = append(lines, l)
 		}
 		for _, name := range more {
 			text, err := os.ReadFile(name)
