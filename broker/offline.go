@@ -119,6 +119,18 @@ func RestoreData(dir string, r io.ReaderAt, size int64) error {
 	return store.Restore(d, r, size)
 }
 
+// DataInUse reports whether a broker uses the data directory dir now.
+func DataInUse(dir string) bool {
+	if _, err := os.Stat(dir); err != nil {
+		return false
+	}
+	d, err := lockedDir(dir)
+	if err == nil {
+		d.Unlock()
+	}
+	return err != nil
+}
+
 func lockedDir(dir string) (*disk.Dir, error) {
 	d, err := disk.OpenDir(dir)
 	if err != nil {

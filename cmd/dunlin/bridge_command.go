@@ -297,7 +297,7 @@ var cures = [...]struct{ class, cure string }{
 	{"dns", "look at the name, and at the DNS server in /etc/resolv.conf"},
 	{"tcp", "look at the server, the port, mqtt or mqtts, and the firewalls on the way"},
 	{"protocol", "look at the scheme of servers, the port and proxy: something else answers there"},
-	{"timeout", "look at the server, the port and the firewalls on the way"},
+	{"timeout", "look at the server, the port and the firewalls on the way; if small packets pass and large ones do not ('ping -M do -s 1372'), lower the MTU of the link"},
 	{"tls-expired", "the server needs a new certificate, or this machine the right time"},
 	{"tls-not-yet-valid", "set the clock of this machine"},
 	{"tls", "look at tls.ca, tls.server_name, the port, and cert of credentials"},

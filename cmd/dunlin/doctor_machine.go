@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -23,7 +24,7 @@ func (d *doctor) clock(context.Context) { d.clockAt(time.Now(), sensors.ClockSyn
 func (d *doctor) clockAt(now time.Time, synced bool) {
 	const why = "certificates are refused, and values carry a wrong time"
 	switch {
-	case now.Before(built):
+	case now.Before(built), now.Year() > built.Year()+11: // a clock that has run over, as in 2038
 		d.add("clock", why, "give the machine a network with NTP, or a real-time clock: 'timedatectl set-ntp true'", "the clock says %s", now.UTC().Format("2006-01-02"))
 	case !synced:
 		d.add("clock", "nobody knows how wrong it is: values carry clock=unsynced", "'timedatectl set-ntp true', and let UDP port 123 through", "the clock is not synchronized")
@@ -40,6 +41,10 @@ func (d *doctor) power(context.Context) {
 }
 
 func (d *doctor) memory(context.Context) {
+	const least = 24 << 20
+	if n, err := strconv.ParseInt(d.text("/sys/fs/cgroup/system.slice/dunlin.service/memory.max"), 10, 64); err == nil && n < least {
+		d.add("memory", "the kernel will kill it", "raise MemoryMax= of the service", "the gateway may have %s, it wants %s", size(n), size(least))
+	}
 	for line := range strings.Lines(d.text("/sys/fs/cgroup/system.slice/dunlin.service/memory.events")) {
 		if n, killed := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); killed && n != "0" {
 			d.add("memory", "what was not on the disk yet is lost each time", "raise MemoryMax= of the service, or lower memory.limit", "the kernel has killed the gateway %s times for want of memory", n)
@@ -47,8 +52,38 @@ func (d *doctor) memory(context.Context) {
 	}
 }
 
+// cardErrors are in lines of the kernel's log about a disk that fails.
+var cardErrors = []string{"I/O error, dev ", "Buffer I/O error on dev ", "EXT4-fs error", "mmcblk0: error ", "Remounting filesystem read-only"}
+
+// kernelLog looks for such lines, in what is there now.
+func (d *doctor) kernelLog() {
+	f, err := os.OpenFile(d.root+"/dev/kmsg", os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return // it is for root
+	}
+	defer f.Close()
+	record := make([]byte, 8<<10)
+	for range 10_000 { // a second's worth
+		n, err := syscall.Read(int(f.Fd()), record)
+		if errors.Is(err, syscall.EPIPE) { // overwritten meanwhile
+			continue
+		}
+		if n <= 0 {
+			return
+		}
+		for _, words := range cardErrors {
+			if _, what, found := strings.Cut(string(record[:n]), words); found {
+				what, _, _ = strings.Cut(words+what, "\n")
+				d.add("card", "it loses data, and will soon be read-only", "'dunlin backup FILE', then replace the card; 'dmesg' shows all of it", "the kernel tells of a disk that fails: %s", what)
+				return
+			}
+		}
+	}
+}
+
 // card looks at the wear that eMMC tells (JESD84-B51: 0x0A is 90 to 100 %).
 func (d *doctor) card(context.Context) {
+	d.kernelLog()
 	cards, _ := filepath.Glob(d.root + "/sys/block/mmcblk*/device/life_time") // the pattern is right
 	for _, name := range cards {
 		for _, word := range strings.Fields(d.text(strings.TrimPrefix(name, d.root))) {
@@ -86,8 +121,13 @@ func (d *doctor) disk(context.Context) {
 		d.add("disk", "nothing can be kept", "'mount -o remount,rw', and look for the reason: 'dmesg | grep -i error'", "%s is on a file system that is read-only", at)
 	case errors.Is(err, fs.ErrPermission) && d.status == nil:
 		d.add("disk", "nothing can be kept", "run this as the gateway's user, or 'chown -R dunlin: "+dir+"'", "you may not write to %s", at)
+	case errors.Is(err, syscall.ENOSPC) && free > 1<<20:
+		d.add("disk", "nothing can be kept", "delete what has very many small files: 'df -i', 'du --inodes -x / | sort -n | tail'", "%s has room for bytes, but for no file more", at)
 	case errors.Is(err, syscall.ENOSPC):
 		d.add("disk", "nothing can be kept", "delete what is not needed", "%s is full", at)
+	}
+	if d.status == nil && broker.DataInUse(dir) {
+		d.add("disk", "the gateway cannot start", "'fuser -v "+dir+"' names it: stop it", "another dunlin uses %s", dir)
 	}
 }
 
@@ -151,10 +191,28 @@ func (d *doctor) node(who, path, group, missing string) {
 	f, err := os.OpenFile(d.root+path, os.O_RDWR|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	switch {
 	case err == nil:
+		if info, err := f.Stat(); err == nil && os.Geteuid() == 0 {
+			d.serviceMay(who, path, info)
+		}
 		f.Close()
 	case errors.Is(err, fs.ErrNotExist):
 		d.add("hardware", "it cannot be read", missing, "%s: %s does not exist", who, path)
 	case errors.Is(err, fs.ErrPermission):
 		d.add("hardware", "it cannot be read", "'usermod -aG "+group+" dunlin', then restart the gateway", "%s: no permission for %s", who, path)
+	}
+}
+
+// serviceMay says whether the service's user may use what root may.
+func (d *doctor) serviceMay(who, path string, info fs.FileInfo) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Mode()&0o006 == 0o006 || !strings.Contains("\n"+d.text("/etc/passwd"), "\ndunlin:") {
+		return
+	}
+	gid := strconv.Itoa(int(st.Gid))
+	for line := range strings.Lines(d.text("/etc/group")) {
+		f := strings.Split(strings.TrimSpace(line), ":")
+		if len(f) == 4 && f[2] == gid && !strings.Contains(","+f[3]+",", ",dunlin,") && f[0] != "dunlin" {
+			d.add("hardware", "it cannot be read", "'usermod -aG "+f[0]+" dunlin', then restart the gateway", "%s: the user dunlin is not in the group %s of %s", who, f[0], path)
+		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -21,18 +23,24 @@ func (d *doctor) ports(context.Context) {
 	if d.status != nil {
 		return // it has them
 	}
+	var binds []string
 	for _, l := range d.cfg.MQTT.Listeners {
-		if kind, _ := l.Kind(); kind != "tcp" {
-			continue
+		if kind, _ := l.Kind(); kind == "tcp" {
+			binds = append(binds, l.Bind)
 		}
-		ln, err := broker.Listen(l.Bind)
+	}
+	if page := d.cfg.HTTP.Bind; d.cfg.IsSet("http.bind") && page != "" && !slices.Contains(binds, page) {
+		binds = append(binds, page)
+	}
+	for _, bind := range binds {
+		ln, err := broker.Listen(bind)
 		switch {
 		case err == nil:
 			ln.Close()
 		case isAddressInUse(err):
-			d.add("ports", "the gateway cannot start", "stop the other server ('ss -ltnp' names it), or choose another port", "%s is taken", l.Bind)
+			d.add("ports", "the gateway cannot start", "stop the other server ('ss -ltnp' names it), or choose another port", "%s is taken", bind)
 		case isPermission(err):
-			d.add("ports", "the gateway cannot start", "choose a port above 1023", "you may not listen on %s", l.Bind)
+			d.add("ports", "the gateway cannot start", "choose a port above 1023", "you may not listen on %s", bind)
 		default:
 			d.add("ports", "the gateway cannot start", "bind an address that this machine has: 'ip address'", "%v", err)
 		}
@@ -118,9 +126,18 @@ func (d *doctor) reach(ctx context.Context, name string, u *url.URL) {
 		nc.Close()
 		return
 	}
+	d.unreachable(name, u, err)
+}
+
+// unreachable words why a server is not reached.
+func (d *doctor) unreachable(name string, u *url.URL, err error) {
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		d.add("bridges", "nothing reaches the server", "look at the name, and at the DNS server in /etc/resolv.conf", "%s: the name %s is not found", name, u.Hostname())
+		return
+	}
+	if errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) {
+		d.add("bridges", "nothing reaches the server", "look at the cable, the address and the default route: 'ip address', 'ip route'", "%s: there is no way to %s", name, u.Host)
 		return
 	}
 	d.add("bridges", "nothing reaches the server", "look at the server, the port and the firewalls on the way", "%s: %v", name, strings.TrimPrefix(err.Error(), "dial "))
@@ -137,7 +154,11 @@ func (d *doctor) gateway(context.Context) {
 	}
 	for _, v := range d.status.Devices {
 		if v.State != "online" && v.State != "starting" && v.Reason != string(sensors.Paused) {
-			d.add("gateway", "it has no value", "look at its wires, its address and its power", "device %s is %s: %s %s", v.Name, v.State, v.Reason, v.Error)
+			cure := "look at its wires, its address and its power"
+			if v.Reason == string(sensors.Permission) {
+				cure = "'usermod -aG i2c,spi,gpio,dialout dunlin' with those of the groups that there are, then restart the gateway"
+			}
+			d.add("gateway", "it has no value", cure, "device %s is %s: %s %s", v.Name, v.State, v.Reason, v.Error)
 		}
 	}
 	if d.status.Broker.Dropped > 0 {

@@ -9,12 +9,15 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,6 +189,75 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 			d.certificate("bridge cloud", certificateFor(t, day, 90*day), time.Now())
 			return d
 		}, "certificates", "clock"},
+		{"clock of 2038", func(t *testing.T) *doctor { d := patient(t, ""); d.clockAt(time.Unix(1<<31, 0), true); return d }, "clock", "set-ntp"},
+		{"small control group", func(t *testing.T) *doctor {
+			d := patient(t, "")
+			d.put(t, "/sys/fs/cgroup/system.slice/dunlin.service/memory.max", "16777216\n")
+			d.memory(t.Context())
+			return d
+		}, "memory", "MemoryMax="},
+		{"card that fails", func(t *testing.T) *doctor {
+			d := patient(t, "")
+			d.put(t, "/dev/kmsg", "6,1,1,-;usb 1-1: new device\n3,339,5140900,-;I/O error, dev mmcblk0, sector 2048 op 0x0:(READ)\n")
+			d.card(t.Context())
+			return d
+		}, "card", "dunlin backup"},
+		{"disk without inodes", func(t *testing.T) *doctor {
+			d := patient(t, "")
+			dir := t.TempDir()
+			if err := syscall.Mount("none", dir, "tmpfs", 0, "nr_inodes=1,size=16m"); err != nil {
+				t.Skip("no file system can be mounted here: ", err)
+			}
+			t.Cleanup(func() { syscall.Unmount(dir, 0) })
+			d.cfg.DataDir = config.Path(dir)
+			d.disk(t.Context())
+			return d
+		}, "disk", "df -i"},
+		{"another dunlin in data_dir", func(t *testing.T) *doctor {
+			d := patient(t, "")
+			f, err := os.Open(string(d.cfg.DataDir))
+			if err == nil {
+				err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			d.disk(t.Context())
+			return d
+		}, "disk", "fuser"},
+		{"port of the page taken", func(t *testing.T) *doctor {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { ln.Close() })
+			d := patient(t, fmt.Sprintf(listener+"http: {bind: %q}\n", ln.Addr()))
+			d.ports(t.Context())
+			return d
+		}, "ports", "ss -ltnp"},
+		{"group of the service", func(t *testing.T) *doctor {
+			d := patient(t, listener+"buses: [{id: i2c1, type: i2c, path: /dev/i2c-1}]\n")
+			d.put(t, "/dev/i2c-1", "")
+			d.put(t, "/etc/passwd", "root:x:0:0::/:/bin/sh\ndunlin:x:997:997::/:/bin/false\n")
+			d.put(t, "/etc/group", "dialout:x:20:dunlin\ni2c:x:994:pi\n")
+			if err := errors.Join(os.Chmod(d.root+"/dev/i2c-1", 0o660), os.Chown(d.root+"/dev/i2c-1", 0, 994)); err != nil {
+				t.Skip("only root can look as root does: ", err)
+			}
+			d.hardware(t.Context())
+			return d
+		}, "hardware", "usermod -aG i2c dunlin"},
+		{"device without a right", status(api.Status{Devices: []api.Device{{Name: "air", State: "offline", Reason: "permission"}}}), "gateway", "usermod"},
+		{"no route", func(t *testing.T) *doctor {
+			d := patient(t, "")
+			d.unreachable("cloud", &url.URL{Host: "192.0.2.1:8883"}, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)})
+			return d
+		}, "bridges", "ip route"},
+		{"key of another certificate", func(t *testing.T) *doctor {
+			a, b := serverAuthority(t), serverAuthority(t)
+			return file(fmt.Sprintf("mqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true, tls: {cert: %s, key: %s}}]}\n", a.path("server.pem"), b.path("server.key")))(t)
+		}, "configuration", ""},
+		{"missing CA of a bridge", file(listener + "bridges: {cloud: {servers: [\"mqtts://broker.example\"], tls: {ca: DIR/ca.pem}, out: [{from: a}]}}\n"), "configuration", ""},
 		{"server that refuses", func(t *testing.T) *doctor {
 			d := patient(t, listener+"bridges: {cloud: {servers: [\"mqtt://"+freeAddress(t)+"\"], out: [{from: a}]}}\n")
 			d.bridges(t.Context())
@@ -236,6 +308,8 @@ func TestDoctorInvents(t *testing.T) {
 	d.put(t, "/sys/block/mmcblk0/device/life_time", "0x01 0x01\n")
 	d.put(t, "/sys/fs/cgroup/system.slice/dunlin.service/memory.events", "oom_kill 0\n")
 	d.put(t, "/proc/5/comm", "bash\n")
+	d.put(t, "/dev/kmsg", "6,1,1,-;mmcblk0: p1 p2\n")
+	d.put(t, "/sys/fs/cgroup/system.slice/dunlin.service/memory.max", "max\n")
 	for _, c := range checkup {
 		if c.name != "clock" && c.name != "files" && c.name != "disk" {
 			c.look(d, t.Context())
