@@ -8,7 +8,9 @@
 // may join it with others and gzip.go compress them, window.go gives it a Packet
 // Identifier and a place under the server's Receive Maximum, upstream_send.go
 // encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces the bytes, progress.go and quiet_linux.go write them; loose.go
-// takes what is of QoS 0 out of the Queue when its bytes have left. The
+// takes what is of QoS 0 out of the Queue when its bytes have left. While the
+// window is full all of that is lent to the reader (lend.go), which goes on with
+// it as soon as acknowledgements have made room. The
 // acknowledgements that were read together come through upstream_read.go to settle.go, which is the
 // only caller of Received and, for QoS 1 and 2, of Remove. The entry in the
 // Queue is the state of the transfer: there is no second store, nothing is

@@ -12,12 +12,12 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// endless is a Queue that hands out n messages and forgets what is removed.
+// endless is a Queue that hands out n messages of so many bytes and forgets what is removed.
 type endless struct {
 	Queue
-	n, next, removed int
-	mu               sync.Mutex
-	done             chan struct{}
+	n, size, next, removed int
+	mu                     sync.Mutex
+	done                   chan struct{}
 }
 
 func (q *endless) Take(context.Context) (e mqtt.Queued, ok bool, err error) {
@@ -27,7 +27,7 @@ func (q *endless) Take(context.Context) (e mqtt.Queued, ok bool, err error) {
 		return e, false, nil
 	}
 	q.next++
-	return mqtt.Queued{Seq: uint64(q.next), Message: mqtt.Message{Topic: "out/dev7/temperature", Payload: make([]byte, 64), QoS: 1}, At: start2026}, true, nil
+	return mqtt.Queued{Seq: uint64(q.next), Message: mqtt.Message{Topic: "out/dev7/temperature", Payload: make([]byte, q.size), QoS: 1}, At: start2026}, true, nil
 }
 
 func (q *endless) Remove(_ context.Context, seqs ...uint64) error {
@@ -84,7 +84,7 @@ func BenchmarkDrain(b *testing.B) {
 			acknowledge(c)
 		}
 	}()
-	q := &endless{n: b.N, done: make(chan struct{})}
+	q := &endless{n: b.N, size: 64, done: make(chan struct{})}
 	br, err := New(Options{
 		Name: "b", Servers: []string{"mqtt://" + ln.Addr().String()}, ClientID: "b", Protocol: mqtt.V311,
 		Out: []Route{{From: "out/#"}}, Queues: [LaneCount]Queue{q},

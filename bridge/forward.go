@@ -71,11 +71,11 @@ func (l *link) sendUntil(ctx context.Context) error {
 		if err := errors.Join(l.births(ctx), l.place(ctx)); err != nil {
 			return err
 		}
-		e, ok, err := l.next(ctx)
+		ok, err := l.next(ctx)
 		switch {
 		case err != nil:
 		case ok:
-			l.entry = e
+			l.taken = false
 			err = l.forward(ctx, &l.entry)
 		default:
 			err = l.flushDue(ctx)
@@ -90,6 +90,7 @@ func (l *link) sendUntil(ctx context.Context) error {
 func (l *link) rewind() {
 	l.b.queue.rewind()
 	l.b.owed.look(l.b.queue)
+	l.taken = false
 	clear(l.batches)
 	for lane, q := range l.b.queue.queues {
 		if q != nil {
@@ -104,42 +105,24 @@ func (l *link) late(lane Lane) bool { return lane == History || l.behind[lane] >
 // wasLate is late of the entry that next returned last.
 func (l *link) wasLate(lane Lane) bool { return lane == History || l.behind[lane] >= 0 }
 
-// next waits for an entry that may be sent now; ok is false when a batch is due
-// first.
-func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
-	for {
+// next waits until entry may be sent now; ok is false when a batch is due first.
+func (l *link) next(ctx context.Context) (ok bool, err error) {
+	for !l.taken {
 		paused, changed := l.b.pacer.gate()
-		now, soonest := time.Now(), time.Duration(-1)
-		if !paused {
-			soonest = l.batchDue(now)
-		}
-		if soonest == 0 || l.reborn.Load() {
-			return e, false, nil
-		}
-		e, ok, err = l.b.queue.take(ctx, func(lane Lane) bool {
-			if paused {
-				return false
-			}
-			d := l.b.pacer.wait(now, lane, l.late(lane))
-			if d > 0 && (soonest < 0 || d < soonest) {
-				soonest = d
-			}
-			return d == 0
-		})
+		soonest, err := l.try(ctx, time.Now(), paused)
 		switch {
-		case ctx.Err() != nil:
-			return e, false, ctx.Err()
 		case err != nil:
-			return e, false, failf(ClassLocal, "queue: %w", err)
-		case ok:
-			l.behind[laneOf(e.Seq)]--
-			return e, true, nil
+			return false, err
+		case l.taken:
+			return true, nil
+		case soonest == 0:
+			return false, nil
 		case soonest < 0 && !paused:
 			l.b.pacer.drained()
 			if l.past {
 				l.past = false
 				l.reborn.Store(true)
-				return e, false, nil
+				return false, nil
 			}
 			if l.b.owed.pay(l.b.queue, l.retained) {
 				l.b.queue.dry = [LaneCount]bool{}
@@ -147,12 +130,46 @@ func (l *link) next(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 			}
 		}
 		if err := l.settleLoose(ctx); err != nil {
-			return e, false, err
+			return false, err
 		}
 		if err := l.await(ctx, soonest, changed); err != nil {
-			return e, false, err
+			return false, err
 		}
 	}
+	return true, nil
+}
+
+// try takes the next entry if it may be sent now. If not, soonest is how long
+// the pace, or a batch, wants to wait: 0 when something else is due first,
+// negative when there is nothing to wait for.
+func (l *link) try(ctx context.Context, now time.Time, paused bool) (soonest time.Duration, err error) {
+	soonest = -1
+	if !paused {
+		soonest = l.batchDue(now)
+	}
+	if soonest == 0 || l.reborn.Load() {
+		return 0, nil
+	}
+	e, ok, err := l.b.queue.take(ctx, func(lane Lane) bool {
+		if paused {
+			return false
+		}
+		d := l.b.pacer.wait(now, lane, l.late(lane))
+		if d > 0 && (soonest < 0 || d < soonest) {
+			soonest = d
+		}
+		return d == 0
+	})
+	switch {
+	case ctx.Err() != nil:
+		return soonest, ctx.Err()
+	case err != nil:
+		return soonest, failf(ClassLocal, "queue: %w", err)
+	case ok:
+		l.behind[laneOf(e.Seq)]--
+		l.entry, l.taken, l.took = e, true, time.Now()
+	}
+	return soonest, nil
 }
 
 // await waits for an entry, for d if it is not negative, or for a change of the
@@ -189,6 +206,12 @@ func (l *link) place(ctx context.Context) error {
 			return nil
 		}
 		l.up.push()
+		if l.lends {
+			if err := l.lend(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		select {
 		case <-wait:
 		case <-ctx.Done():
@@ -202,8 +225,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if e.Received {
 		return l.resume(ctx, e)
 	}
-	now := time.Now()
-	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, now)
+	o, fate := l.b.prep.prepare(e, l.lim, l.up.version != mqtt.V5, l.took)
 	switch {
 	case fate == fateTooLarge:
 		return l.giveUp(ctx, e.Seq, &o, mqtt.PacketTooLarge, "larger than the route takes")
@@ -224,7 +246,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if l.hold.begin(e.Seq) {
 		o.dup = false
 	}
-	if err := l.publish(ctx, now, e.Seq, &o); err != nil {
+	if err := l.publish(ctx, l.took, e.Seq, &o); err != nil {
 		return err
 	}
 	l.b.owed.sent(l.b.queue, &e.Message)
@@ -340,7 +362,7 @@ func (l *link) fly(ctx context.Context, f flight) error {
 // [MQTT-4.3.3-4]. Without the session nothing is left to do.
 func (l *link) resume(ctx context.Context, e *mqtt.Queued) error {
 	if !l.lim.sessionPresent {
-		l.acked(1)
+		l.acked(time.Now(), 1)
 		return l.forget(ctx, e.Seq)
 	}
 	f := flight{seq: e.Seq, id: packetID(e.Seq), qos: mqtt.ExactlyOnce, sent: time.Now(), waits: ackPubcomp}

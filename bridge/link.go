@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,10 @@ type link struct {
 	win    *window
 	hold   hold
 
-	moved    chan struct{}     // one slot: an entry was removed
+	moved    chan struct{} // one slot: an entry was removed
+	lends    bool          // the sender lends its work; see lend.go
+	lent     chan context.Context
+	back     chan error
 	behind   [LaneCount]int    // entries of each lane that waited for the link; the sender's own
 	waited   int               // messages in the queue when connected
 	backlog  atomic.Int64      // those of them not yet removed
@@ -39,6 +43,8 @@ type link struct {
 	batches  map[int]*gathered // in the making, by route; the sender's own
 	hurry    atomic.Bool       // batches wait no longer
 	entry    mqtt.Queued       // that is being sent; the sender's own
+	taken    bool              // it is not sent yet; the sender's own
+	took     time.Time         // when; the sender's own
 	end      int64             // where the latest message of the Edge ends; the sender's own
 	reborn   atomic.Bool       // births of the Edge are due
 	past     bool              // and will be when nothing waits any more; the sender's own
@@ -85,12 +91,14 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 		return nil, err
 	}
 	in.bridge = bit
-	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), until: in.until, batches: map[int]*gathered{}}
+	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), lent: make(chan context.Context, 1), back: make(chan error, 1), until: in.until, batches: map[int]*gathered{}}
 	l.begins(&in)
+	l.lends = b.o.Edge == nil && !slices.ContainsFunc(b.out, func(r route) bool { return r.batch.Form != BatchNone })
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
 		settle:       func() error { return l.settle(lctx) },
+		settled:      l.carry,
 		received: func(in inbound) (mqtt.ReasonCode, error) {
 			if code, handled, err := l.command(lctx, in); handled {
 				return code, err

@@ -40,7 +40,6 @@ func (l *link) settle(ctx context.Context) error {
 	if len(l.acks) == 0 {
 		return nil
 	}
-	began := time.Now()
 	all := l.acks
 	l.acks = l.acks[:0]
 	if l.busy < rttBusy {
@@ -73,7 +72,7 @@ func (l *link) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	l.busy = time.Since(began)
+	l.busy = time.Since(l.heard)
 	return nil
 }
 
@@ -128,7 +127,7 @@ func (l *link) done(ctx context.Context, all []flight) error {
 	if err := l.remove(ctx, seqs...); err != nil {
 		return err
 	}
-	l.acked(messages)
+	l.acked(l.heard, messages)
 	l.win.drop(all, true)
 	return nil
 }
@@ -175,9 +174,9 @@ func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.Rea
 	return l.drop(ctx, seq, mqtt.DropDead)
 }
 
-func (l *link) acked(messages int) {
+func (l *link) acked(now time.Time, messages int) {
 	l.answered.Store(true)
-	l.b.status.acked(time.Now(), messages)
+	l.b.status.acked(now, messages)
 }
 
 // remove takes entries out of the queue; ctx is bounded, here and below.

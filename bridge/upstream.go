@@ -71,6 +71,7 @@ type callbacks struct {
 	connected    func(limits)
 	acknowledged func(k ackKind, id uint16, code mqtt.ReasonCode, at time.Time)
 	settle       func() error
+	settled      func() // settle is done, and nothing to read is here
 	received     func(inbound) (code mqtt.ReasonCode, err error)
 	released     func(id uint16) (mqtt.ReasonCode, error) // PUBREL; as received
 }
@@ -94,6 +95,7 @@ type upstream struct {
 	// The sender's own, reused from packet to packet.
 	scratch []byte
 	props   mqtt.Properties
+	hasty   bool // write must not wait for the server
 }
 
 // receiveMaximum is how many QoS 1 and 2 messages the server may send before

@@ -36,6 +36,7 @@ func (u *upstream) read() {
 				if err := u.cb.settle(); err != nil {
 					return err
 				}
+				u.cb.settled()
 			}
 			if err := u.next(&v); err != nil {
 				return err

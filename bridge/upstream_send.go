@@ -51,7 +51,11 @@ func (u *upstream) properties(o *outgoing) *mqtt.Properties {
 // others, at the next push at the latest; end is where it does.
 func (u *upstream) write(publish []byte) (end int64, err error) {
 	end, n, err := u.wire.put(publish, true)
-	if n >= wireCork {
+	switch {
+	case n < wireCork:
+	case u.hasty:
+		u.wire.offer()
+	default:
 		u.wire.push()
 		err = u.wire.room()
 	}

@@ -56,11 +56,29 @@ func newWindow(limit, maxBytes int) *window {
 func (w *window) free() (ok bool, wait <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := len(w.flights)
-	if n == 0 || n < w.limit && w.bytes < w.maxBytes {
+	if w.room() {
 		return true, nil
 	}
 	return false, w.changed.wait()
+}
+
+// open is free for who does not wait.
+func (w *window) open() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.room()
+}
+
+func (w *window) room() bool {
+	n := len(w.flights)
+	return n == 0 || n < w.limit && w.bytes < w.maxBytes
+}
+
+// holds reports whether the identifier is in use.
+func (w *window) holds(id uint16) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.flights[id] != nil
 }
 
 // add takes a place for f. It fails when the identifier is still in use.
@@ -73,9 +91,11 @@ func (w *window) add(f flight) (ok bool, wait <-chan struct{}) {
 	if len(w.flights) == 0 {
 		w.progress = f.sent
 	}
-	kept := new(flight)
+	var kept *flight
 	if n := len(w.spare); n > 0 {
 		kept, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
+		kept = new(flight)
 	}
 	*kept = f
 	w.flights[f.id] = kept

@@ -27,6 +27,9 @@ const (
 type wire struct {
 	conn   net.Conn
 	onFail func(err error) // hears of the first error
+	// sendNow writes what conn takes without waiting; an error shows in the write
+	// that follows. nil: there is no such way.
+	sendNow func(p []byte) int
 
 	// The reader's own.
 	maxSize uint32
@@ -60,6 +63,9 @@ type wire struct {
 
 func newWire(c net.Conn, maxSize uint32, onFail func(error)) *wire {
 	w := &wire{conn: c, onFail: onFail, maxSize: maxSize, flushed: make(chan struct{})}
+	if c, ok := c.(progressConn); ok && c.raw != nil {
+		w.sendNow = c.sendNow
+	}
 	now := time.Now().UnixNano()
 	w.lastRead.Store(now)
 	w.lastWrite.Store(now)
@@ -235,6 +241,34 @@ func (w *wire) push() {
 	w.leave()
 }
 
+// offer is push that does not wait: what the connection does not take at once is
+// left to the flusher.
+func (w *wire) offer() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := &w.mu
+	if m.leaving || len(m.pending) == 0 || m.err != nil {
+		return
+	}
+	if w.sendNow != nil {
+		out := w.begin()
+		m.Unlock()
+		n := w.sendNow(out)
+		m.Lock()
+		w.end(out, n, out[n:])
+	}
+	if len(m.pending) > 0 {
+		m.work.tell()
+	}
+}
+
+// choked reports whether so much is pending that the sender waits for room.
+func (w *wire) choked() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.mu.pending) >= wirePending
+}
+
 // left is how many bytes have left.
 func (w *wire) left() int64 {
 	w.mu.Lock()
@@ -295,29 +329,46 @@ func (w *wire) flush() {
 func (w *wire) leave() {
 	m := &w.mu
 	for !m.leaving && len(m.pending) > 0 && m.err == nil {
-		out := m.pending
-		m.pending, m.spare = m.spare[:0], nil
-		m.leaving, m.writing = true, len(out) > writeChunk
+		out := w.begin()
 		m.Unlock()
 		n, err := w.conn.Write(out)
-		now := time.Now()
-		w.lastWrite.Store(now.UnixNano())
 		if err != nil {
 			w.fail(fmt.Errorf("write: %w", err))
 		}
 		m.Lock()
-		if m.writing {
-			m.bulk = now
-		}
-		if cap(out) <= 2*wirePending {
-			m.spare = out
-		}
-		m.leaving, m.writing = false, false
-		m.written += int64(n)
-		m.changed.tell()
-		if m.closing {
-			m.work.tell()
-		}
+		w.end(out, n, nil)
+	}
+}
+
+// begin takes what is pending to write it. The caller holds the lock, here and
+// for end.
+func (w *wire) begin() []byte {
+	m := &w.mu
+	out := m.pending
+	m.pending, m.spare = m.spare[:0], nil
+	m.leaving, m.writing = true, len(out) > writeChunk
+	return out
+}
+
+// end notes that the first n bytes of what begin took have left; rest is pending
+// again.
+func (w *wire) end(out []byte, n int, rest []byte) {
+	m := &w.mu
+	now := time.Now()
+	w.lastWrite.Store(now.UnixNano())
+	if m.writing {
+		m.bulk = now
+	}
+	if len(rest) > 0 {
+		m.pending = append(rest, m.pending...)
+	} else if cap(out) <= 2*wirePending {
+		m.spare = out
+	}
+	m.leaving, m.writing = false, false
+	m.written += int64(n)
+	m.changed.tell()
+	if m.closing {
+		m.work.tell()
 	}
 }
 

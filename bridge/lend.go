@@ -1,0 +1,76 @@
+package bridge
+
+import (
+	"context"
+	"time"
+)
+
+// inParts is in how many parts the window leaves, at least: one is with the
+// server while the answer to another is on its way and the third is made.
+const inParts = 3
+
+// lend leaves the sender's work to the reader until there is something to do
+// that takes a wait, and returns when the sender has it back. With few messages
+// in flight a drain is a game of ping-pong: the reader, which knows first that
+// there is room, fills it at once.
+func (l *link) lend(ctx context.Context) error {
+	l.lent <- ctx
+	if !l.win.open() { // else the reader may have looked before
+		select {
+		case err := <-l.back:
+			return err
+		case <-ctx.Done():
+		}
+	}
+	select {
+	case err := <-l.back:
+		return err
+	case <-l.lent:
+		return ctx.Err()
+	}
+}
+
+// carry is the reader's part of lend: it sends what there is room for.
+func (l *link) carry() {
+	select {
+	case ctx := <-l.lent:
+		began, full := time.Now(), false
+		l.up.hasty = true
+		err := guard(func() (err error) {
+			full, err = l.fill(ctx, began)
+			return err
+		})
+		l.up.hasty = false
+		l.up.wire.offer()
+		l.busy += time.Since(began)
+		if full && err == nil {
+			l.lent <- ctx
+		} else {
+			l.back <- err
+		}
+	default:
+	}
+}
+
+// fill forwards entries until the window is full; full is false when the next
+// step is one that may wait for somebody.
+func (l *link) fill(ctx context.Context, now time.Time) (full bool, err error) {
+	part := max(1, l.win.full/inParts)
+	paused, _ := l.b.pacer.gate()
+	for n := 1; l.win.open(); n++ {
+		if len(l.loose) == looseMost-1 || l.up.wire.choked() {
+			return false, nil
+		}
+		if _, err := l.try(ctx, now, paused); err != nil || !l.taken || l.win.holds(packetID(l.entry.Seq)) {
+			return false, err
+		}
+		l.taken, now = false, l.took
+		if err := l.forward(ctx, &l.entry); err != nil {
+			return false, err
+		}
+		if n%part == 0 {
+			l.up.wire.offer()
+		}
+	}
+	return true, nil
+}
