@@ -96,8 +96,10 @@ func (d *decoder) take(n int, field string) []byte {
 }
 
 // text reads a UTF-8 Encoded String.
-func (d *decoder) text(field string) []byte {
-	b := d.binary(field)
+func (d *decoder) text(field string) []byte { return d.legible(d.binary(field), field) }
+
+// legible checks a UTF-8 Encoded String.
+func (d *decoder) legible(b []byte, field string) []byte {
 	// utf8.Valid refuses surrogates and overlong forms and takes ASCII eight
 	// bytes at a time.
 	if !utf8.Valid(b) {
@@ -123,6 +125,21 @@ func (d *decoder) identifier(spec string) uint16 {
 }
 
 func (d *decoder) more() bool { return len(d.body) > 0 }
+
+// plain reports whether b is surely a legible Topic Name. Nearly all are: this
+// spares a message that comes alone the look at four other functions.
+func plain(b []byte) bool {
+	const short = 64 // beyond it they are faster
+	if len(b) > short {
+		return false
+	}
+	for _, c := range b {
+		if c-1 >= utf8.RuneSelf-1 || c == '+' || c == '#' {
+			return false
+		}
+	}
+	return true
+}
 
 func hasWildcard(topic []byte) bool {
 	return bytes.IndexByte(topic, '+') >= 0 || bytes.IndexByte(topic, '#') >= 0

@@ -16,9 +16,11 @@ func (p *View) decodePublish(d *decoder, v mqtt.Version, flags byte) {
 	if p.Publish.Dup && p.Publish.QoS == mqtt.AtMostOnce {
 		d.malformed("MQTT-3.3.1-2", "DUP is set with QoS 0")
 	}
-	p.Publish.Topic = d.text("Topic Name")
-	if hasWildcard(p.Publish.Topic) {
-		d.fail(mqtt.TopicNameInvalid, "MQTT-3.3.2-2", "wildcard in the Topic Name")
+	if p.Publish.Topic = d.binary("Topic Name"); !plain(p.Publish.Topic) {
+		p.Publish.Topic = d.legible(p.Publish.Topic, "Topic Name")
+		if hasWildcard(p.Publish.Topic) {
+			d.fail(mqtt.TopicNameInvalid, "MQTT-3.3.2-2", "wildcard in the Topic Name")
+		}
 	}
 	if p.Publish.QoS > mqtt.AtMostOnce {
 		p.ID = d.identifier("MQTT-2.2.1-3")

@@ -138,6 +138,7 @@ type Conn struct {
 	end      End
 	recorded bool // a record was written since the last commit
 	patient  bool // what is worked off is worked off apart and may wait
+	mayCrowd bool // something was parked since crowded was false
 
 	maxIn   int32        // Receive Maximum announced; 0 for 3.x
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave

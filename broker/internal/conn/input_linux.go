@@ -105,8 +105,9 @@ func (l *loop) feed(c *Conn, now time.Time, b []byte) {
 		l.watch(c, s.events&^syscall.EPOLLIN)
 		l.schedule(c)
 	}
-	if c.crowded() {
-		s.paused = true
+	if c.mayCrowd {
+		c.mayCrowd = c.crowded()
+		s.paused = s.paused || c.mayCrowd
 	}
 }
 

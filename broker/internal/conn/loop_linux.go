@@ -33,6 +33,7 @@ type loop struct {
 	box struct {
 		sync.Mutex
 		marked []*Conn
+		some   atomic.Bool // marked is not empty; to be looked at without the lock
 	}
 }
 
@@ -82,7 +83,7 @@ func (l *loop) turns(uintptr) bool {
 		}
 		l.sleeping.Store(true)
 		// What was marked before sleeping was set woke nobody.
-		if !l.waiting() && !l.stop.Load() {
+		if !l.box.some.Load() && !l.stop.Load() {
 			return false
 		}
 	}
@@ -105,16 +106,11 @@ func (l *loop) mark(c *Conn) {
 	}
 	l.box.Lock()
 	l.box.marked = append(l.box.marked, c)
+	l.box.some.Store(true)
 	l.box.Unlock()
 	if l.sleeping.Load() && l.sleeping.CompareAndSwap(true, false) {
 		l.wake()
 	}
-}
-
-func (l *loop) waiting() bool {
-	l.box.Lock()
-	defer l.box.Unlock()
-	return len(l.box.marked) > 0
 }
 
 // flush serves the marked connections.
@@ -122,6 +118,7 @@ func (l *loop) flush(now time.Time) {
 	l.box.Lock()
 	marked := l.box.marked
 	l.box.marked = l.spare[:0]
+	l.box.some.Store(false)
 	l.box.Unlock()
 	for i, c := range marked {
 		marked[i] = nil
@@ -192,8 +189,11 @@ func (l *loop) arm() {
 
 // overdue works off the deadlines that have passed.
 func (l *loop) overdue(now time.Time) {
-	at := l.since(now)
-	for next := l.deadlines.next(); next > 0 && next <= at; next = l.deadlines.next() {
+	next := l.deadlines.next()
+	if next == 0 {
+		return
+	}
+	for at := l.since(now); next > 0 && next <= at; next = l.deadlines.next() {
 		c := l.deadlines.heap[0]
 		l.deadlines.set(c, 0)
 		l.guard(c, now, (*loop).expire)

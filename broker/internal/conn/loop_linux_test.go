@@ -76,7 +76,7 @@ func (b *bench) accept() (*Conn, *net.TCPConn) {
 func (b *bench) turn() {
 	for idle := 0; idle < 3; {
 		n := b.poll()
-		if n == 0 && !b.waiting() {
+		if n == 0 && !b.box.some.Load() {
 			idle++
 			time.Sleep(200 * time.Microsecond) // the kernel passes bytes on by itself
 			continue

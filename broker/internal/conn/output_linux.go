@@ -104,7 +104,7 @@ func (l *loop) give(c *Conn, now time.Time, b []byte) (n int, ok bool) {
 		l.refused(c, os.NewSyscallError("write", errno))
 		return 0, false
 	}
-	if !s.hurries {
+	if s.out != nil && !s.hurries { // else await says when
 		s.progress = l.since(now)
 	}
 	c.out.Bytes += uint64(n)

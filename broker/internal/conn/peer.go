@@ -257,6 +257,9 @@ func (p *Peer) TakeShared(filter string, ended bool) []session.Unfinished {
 
 // Step gives a packet to the session.
 func (p *Peer) Step(now time.Time, v *packet.View, out []session.Effect) ([]session.Effect, error) {
+	if v.Type == packet.PUBLISH && v.Publish.QoS < mqtt.ExactlyOnce {
+		return session.Publish(v, out), nil
+	}
 	p.state.Lock()
 	defer p.state.Unlock()
 	defer p.settle()

@@ -106,6 +106,7 @@ func (c *Conn) settle() {
 		p.replies[i].sequence = c.sequence
 	}
 	c.park(hold)
+	c.mayCrowd = true
 	c.kickWriter()
 	if w := &c.w; w.room != nil {
 		w.Lock()

@@ -228,6 +228,9 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) (rest bool) {
 		c.out.Add(Traffic{Packets: n, Publishes: n, Payload: uint64(c.payload)})
 		c.passing, c.payload = 0, 0
 	}
+	if s.session.Idle() {
+		return s.backlog != nil
+	}
 	for !closing && len(*dst) < flushSize {
 		m, ok := s.session.Next(now)
 		if !ok {

@@ -45,8 +45,12 @@ func deliveryOf(p *packet.Publication) *delivery {
 func (d *delivery) release() {
 	clear(d.nodes)
 	clear(d.hits)
-	clear(d.kept)
-	clear(d.index)
+	if len(d.kept) > 0 {
+		clear(d.kept)
+	}
+	if len(d.index) > 0 {
+		clear(d.index)
+	}
 	if cap(d.hits) > manyHits {
 		*d = delivery{}
 		return

@@ -44,7 +44,10 @@ func (f *routes) find(p *packet.Publication, nodes []*node) []*node {
 	var old *route
 	if p.Memo != nil {
 		if old, _ = (*p.Memo).(*route); old != nil && old.shape == f.shape {
-			return append(nodes, old.nodes[:old.n]...)
+			for i := range old.n {
+				nodes = append(nodes, old.nodes[i])
+			}
+			return nodes
 		}
 	}
 	f.Match(p.Peek().Topic, func(_ string, n *node) { nodes = append(nodes, n) })

@@ -138,9 +138,12 @@ func (o *outbox) giveUp(d *delivery) {
 // MayPass reports whether a QoS 0 message may go straight to the connection:
 // somebody is there, and nothing older waits that it would overtake
 // [MQTT-4.6.0-6].
-func (s *Session) MayPass() bool {
+func (s *Session) MayPass() bool { return s.online && s.Idle() }
+
+// Idle reports whether Next has nothing, whatever the client has room for.
+func (s *Session) Idle() bool {
 	o := &s.out
-	return s.online && o.queue.len() == 0 && int(o.resend) == o.inflight.len() && o.rest == nil
+	return o.queue.len() == 0 && int(o.resend) == o.inflight.len() && o.rest == nil
 }
 
 // Drained reports whether no message waits to be sent for the first time.

@@ -13,6 +13,9 @@ import (
 func (s *Session) Step(_ time.Time, p *packet.View, out []Effect) ([]Effect, error) {
 	switch p.Type {
 	case packet.PUBLISH:
+		if p.Publish.QoS < mqtt.ExactlyOnce {
+			return Publish(p, out), nil
+		}
 		return s.publish(p, out), nil
 	case packet.PUBACK:
 		return s.puback(p, out), nil
@@ -38,13 +41,15 @@ func (s *Session) Step(_ time.Time, p *packet.View, out []Effect) ([]Effect, err
 	return out, mqtt.Errorf(mqtt.ProtocolError, "", "packet type %d is sent by servers only", p.Type)
 }
 
-func (s *Session) publish(p *packet.View, out []Effect) []Effect {
-	switch p.Publish.QoS {
-	case mqtt.AtMostOnce:
+// Publish is Step for a PUBLISH below QoS 2: it leaves no trace in a session.
+func Publish(p *packet.View, out []Effect) []Effect {
+	if p.Publish.QoS == mqtt.AtMostOnce {
 		return append(out, Effect{Kind: Route})
-	case mqtt.AtLeastOnce:
-		return append(out, Effect{Kind: Route}, Effect{Kind: Acknowledge, Type: packet.PUBACK, ID: p.ID})
 	}
+	return append(out, Effect{Kind: Route}, Effect{Kind: Acknowledge, Type: packet.PUBACK, ID: p.ID})
+}
+
+func (s *Session) publish(p *packet.View, out []Effect) []Effect {
 	// The identifier is what makes a second PUBLISH the same message, whatever
 	// its DUP flag says [MQTT-4.3.3-10].
 	id := ReceivedID(p.ID)
