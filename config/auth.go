@@ -22,6 +22,7 @@ type Auth struct {
 type JWT struct {
 	Keys      Path   `yaml:"keys" req:"1" ex:"jwks.json" doc:"JSON Web Key Set or PEM file with the issuer's public keys, or a file with the secret of HS256"`
 	UserClaim string `yaml:"user_claim" doc:"claim that is the user name"`
+	Audience  string `yaml:"audience" ex:"dunlin" doc:"what tokens have in the claim aud; without it, tokens with that claim are refused"`
 }
 
 func (j *JWT) setDefaults() { j.UserClaim = "sub" }

@@ -93,7 +93,7 @@ func (w *Conn) end(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	w.sendClose(e)
+	w.sendClose(e, closeTimeout) // an answer may be on its way
 	if e.peer {
 		return io.EOF
 	}
@@ -200,13 +200,22 @@ func (w *Conn) control(frame []byte, limit time.Duration) {
 	}
 }
 
-// sendClose sends a Close frame, once, unless somebody is stuck in a write. It
-// reports whether it did.
-func (w *Conn) sendClose(e *closeError) bool {
+// sendClose sends a Close frame, once, unless somebody is stuck in a write for
+// longer than patience. It reports whether it did.
+func (w *Conn) sendClose(e *closeError, patience time.Duration) bool {
 	select {
 	case w.turn <- struct{}{}:
 	default:
-		return false
+		if patience == 0 {
+			return false
+		}
+		late := time.NewTimer(patience)
+		defer late.Stop()
+		select {
+		case w.turn <- struct{}{}:
+		case <-late.C:
+			return false
+		}
 	}
 	defer func() { <-w.turn }()
 	if w.closed.Load() {
@@ -219,14 +228,14 @@ func (w *Conn) sendClose(e *closeError) bool {
 // CloseWrite starts the closing handshake (RFC 6455, 7.1.2): reads go on until
 // the peer has answered.
 func (w *Conn) CloseWrite() error {
-	w.sendClose(&closeError{code: closeNormal})
+	w.sendClose(&closeError{code: closeNormal}, 0)
 	return nil
 }
 
 // Close ends the connection. If no Close frame was sent yet, it sends one and
 // lets it arrive.
 func (w *Conn) Close() error {
-	if w.sendClose(&closeError{code: closeNormal}) {
+	if w.sendClose(&closeError{code: closeNormal}, 0) {
 		w.last(w.Conn)
 	}
 	return w.Conn.Close()

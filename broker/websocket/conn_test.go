@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pair is both ends of a connection over TCP.
@@ -106,6 +107,35 @@ func TestBothEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a peer did wrong is said after the write that is under way, not left
+// out for it.
+func TestCloseWaitsForAWrite(t *testing.T) {
+	for name, frame := range map[string][]byte{"of the peer": {3, 0xE8}, "of one byte": {7}} {
+		client, server := pair(t)
+		client.SetDeadline(time.Now().Add(10 * time.Second))
+		server.turn <- struct{}{} // a write has begun
+		client.turn <- struct{}{}
+		client.control(client.frame(nil, opClose, frame), controlTimeout)
+		<-client.turn
+		ended := make(chan error, 1)
+		go func() {
+			_, err := server.Read(make([]byte, 10))
+			ended <- err
+		}()
+		time.Sleep(50 * time.Millisecond) // until the reader waits; it passes either way
+		if _, err := server.Conn.Write([]byte{0x82, 1, 'a'}); err != nil {
+			t.Fatal(err)
+		}
+		<-server.turn
+		if err := <-ended; err == nil {
+			t.Error("no end")
+		}
+		if got, err := io.ReadAll(io.LimitReader(client.Conn, 5)); len(got) != 5 || got[2] != 'a' || got[3] != 0x80|opClose {
+			t.Errorf("a Close %s: %x, %v", name, got, err)
+		}
+	}
 }
 
 func TestPing(t *testing.T) {

@@ -8,5 +8,5 @@
 //
 // frame.go takes frames apart and is a value without I/O; conn.go stands around
 // it. Locks: Conn.turn is a one-slot channel held while a frame is written; the
-// reader never waits for it.
+// reader waits for it only to say its last word, and not for long.
 package websocket

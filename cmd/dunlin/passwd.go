@@ -21,7 +21,8 @@ const passwdHelp = `Usage: dunlin passwd FILE USER
 
 Writes a users file: auth.users_file of the configuration. The password is
 asked for twice and not shown. The file is replaced as a whole, readable for
-its owner only; comments and order stay. The gateway reads it when it starts.
+its owner only; comments and order stay. The gateway reads it when it starts,
+and at 'dunlin reload'.
 
 A users file holds USER:HASH, one a line. Files of mosquitto_passwd work; with
 --format mosquitto, mosquitto reads what is written. --scram adds verifiers
@@ -130,6 +131,11 @@ func (j *passwdJob) run(ctx context.Context, s streams) error {
 			return err
 		}
 		j.password = string(p)
+	}
+	if j.upgrade || j.remove { // there is nothing to begin with
+		if _, err := os.Lstat(j.file); err != nil {
+			return err
+		}
 	}
 	var done string
 	var left error

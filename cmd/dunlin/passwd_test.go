@@ -84,6 +84,8 @@ func TestPasswdRefuses(t *testing.T) {
 	}
 	for _, c := range []struct{ stdin, args, msg string }{
 		{"", "-D " + users + " nobody", "no user"},
+		{"", "-U " + users + ".none", "no such file"},
+		{"", "-D " + users + ".none nobody", "no such file"},
 		{"", "-b " + users + " a:b secret", "cannot be a user name"},
 		{"", "-b " + users + " anonymous secret", "cannot be a user name"},
 		{"\n", "--stdin " + users + " ann", "is empty"},

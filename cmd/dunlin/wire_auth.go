@@ -46,7 +46,7 @@ func authOptions(cfg *config.Config) broker.AuthOptions {
 		Listeners: map[string]broker.AuthListener{},
 	}
 	if j := cfg.Auth.JWT; j != nil {
-		o.JWT = &broker.AuthJWT{Keys: string(j.Keys), UserClaim: j.UserClaim}
+		o.JWT = &broker.AuthJWT{Keys: string(j.Keys), UserClaim: j.UserClaim, Audience: j.Audience}
 	}
 	for _, l := range cfg.MQTT.Listeners {
 		if l.UsersFile != "" || len(l.ACL) > 0 {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -25,6 +26,9 @@ type JWT struct {
 	// the secret of HS256 alone, of at least 32 bytes.
 	Keys      string
 	UserClaim string // "" is sub
+	// Audience must be in aud. With "" aud must be absent: a token that names
+	// others is not for us (RFC 7519, 4.1.3).
+	Audience string
 }
 
 // leeway is how far the clocks of issuer and gateway may be apart.
@@ -39,6 +43,7 @@ type claims struct {
 // keys verify tokens; constant after reading.
 type keys struct {
 	userClaim string
+	audience  string
 	list      []key
 }
 
@@ -156,6 +161,9 @@ func (k *keys) claims(body map[string]json.RawMessage, now time.Time) (c claims,
 		return c, fmt.Errorf("claim %s is missing or no text", k.userClaim)
 	}
 	c.user = user
+	if !k.meant(body["aud"]) {
+		return c, errors.New("it is for another audience (aud)")
+	}
 	expires, ok, err := date(body, "exp")
 	switch {
 	case err != nil:
@@ -165,7 +173,7 @@ func (k *keys) claims(body map[string]json.RawMessage, now time.Time) (c claims,
 	case !now.Before(expires.Add(leeway)):
 		return c, errors.New("it has ended (exp)")
 	}
-	c.expires = expires
+	c.expires = expires.Add(leeway) // so that who is let in is not sent away at once
 	for _, name := range []string{"nbf", "iat"} {
 		from, ok, err := date(body, name)
 		if err != nil {
@@ -176,6 +184,17 @@ func (k *keys) claims(body map[string]json.RawMessage, now time.Time) (c claims,
 		}
 	}
 	return c, nil
+}
+
+// meant reports whether a token with this aud, a text or a list of them, is for
+// us.
+func (k *keys) meant(aud json.RawMessage) bool {
+	if aud == nil || k.audience == "" {
+		return aud == nil && k.audience == ""
+	}
+	one, ok := plain(aud)
+	all := []string{one}
+	return (ok || json.Unmarshal(aud, &all) == nil) && slices.Contains(all, k.audience)
 }
 
 // date reads a NumericDate.

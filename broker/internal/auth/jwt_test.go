@@ -129,6 +129,7 @@ func TestJWT(t *testing.T) {
 		{"not yet", "HS256", `{"alg":"HS256"}`, at("nbf", 60), "", "not valid yet (nbf)"},
 		{"from the future", "HS256", `{"alg":"HS256"}`, at("iat", 60), "", "not valid yet (iat)"},
 		{"within the leeway", "HS256", `{"alg":"HS256"}`, at("nbf", 20), "", ""},
+		{"for another audience", "HS256", `{"alg":"HS256"}`, fmt.Sprintf(`{"sub":"dev1","exp":%d,"aud":"mail"}`, now+9), "", "another audience"},
 		{"no user", "HS256", `{"alg":"HS256"}`, fmt.Sprintf(`{"exp":%d}`, now+9), "", "sub is missing"},
 		{"user is no text", "HS256", `{"alg":"HS256"}`, fmt.Sprintf(`{"sub":1,"exp":%d}`, now+9), "", "sub is missing"},
 		{"user is no name", "HS256", `{"alg":"HS256"}`, fmt.Sprintf(`{"sub":"a\u0000","exp":%d}`, now+9), "", "control characters"},
@@ -191,6 +192,23 @@ func marshal(t testing.TB, public any) []byte {
 	return b
 }
 
+func TestJWTAudience(t *testing.T) {
+	i := newIssuer(t)
+	a, err := New(Options{JWT: &JWT{Keys: file(t, string(i.secret)+"\n"), Audience: "dunlin"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for aud, want := range map[string]bool{
+		`,"aud":"dunlin"`: true, `,"aud":["mail","dunlin"]`: true,
+		``: false, `,"aud":"mail"`: false, `,"aud":[]`: false, `,"aud":["dunlin",1]`: false, `,"aud":null`: false, `,"aud":{"dunlin":1}`: false, `,"aud":"Dunlin"`: false,
+	} {
+		token := i.sign(t, "HS256", `{"alg":"HS256"}`, fmt.Sprintf(`{"sub":"x","exp":%d%s}`, time.Now().Add(time.Minute).Unix(), aud))
+		if _, err := a.Authenticate(t.Context(), login("", token)); (err == nil) != want || err != nil && !strings.Contains(err.Error(), "audience") {
+			t.Errorf("%s: %v", aud, err)
+		}
+	}
+}
+
 func TestJWTOfAnotherClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t)
@@ -200,7 +218,7 @@ func TestJWTOfAnotherClaim(t *testing.T) {
 		}
 		token := i.sign(t, "HS256", `{"alg":"HS256"}`, fmt.Sprintf(`{"client":"x","exp":%d}`, time.Now().Add(time.Minute).Unix()))
 		id, err := a.Authenticate(t.Context(), login("", token))
-		if err != nil || id.User != "x" || !id.Expires.Equal(time.Now().Add(time.Minute)) {
+		if err != nil || id.User != "x" || !id.Expires.Equal(time.Now().Add(time.Minute+leeway)) {
 			t.Errorf("%+v %v", id, err)
 		}
 		time.Sleep(time.Minute + leeway)

@@ -25,7 +25,7 @@ func (j *JWT) read(anyOwner bool) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keys{userClaim: j.UserClaim}
+	k := &keys{userClaim: j.UserClaim, audience: j.Audience}
 	if k.userClaim == "" {
 		k.userClaim = "sub"
 	}
