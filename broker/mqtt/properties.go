@@ -11,9 +11,10 @@ type UserProperty struct{ Name, Value string }
 type Properties struct {
 	PayloadFormat   byte // Payload Format Indicator: 0 bytes, 1 UTF-8
 	HasFormat       bool // PayloadFormat was present
+	HasType         bool // ContentType was present, though it may be empty
 	ContentType     string
 	ResponseTopic   string
-	CorrelationData []byte
+	CorrelationData []byte // nil: there was none
 	User            []UserProperty
 }
 

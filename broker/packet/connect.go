@@ -68,6 +68,9 @@ func (c *Connect) decodeVersion(d *decoder) {
 		}
 		d.fail(mqtt.UnsupportedProtocolVersion, "MQTT-3.1.2-2", "unsupported protocol level")
 	default:
+		if level == byte(mqtt.V5) { // who writes that reads its CONNACK
+			c.Version = mqtt.V5
+		}
 		d.fail(mqtt.UnsupportedProtocolVersion, "MQTT-3.1.2-1", "not the protocol name of MQTT")
 	}
 }

@@ -57,6 +57,7 @@ func (p *Properties) owned() *mqtt.Properties {
 	m := &mqtt.Properties{
 		PayloadFormat:   p.PayloadFormat,
 		HasFormat:       p.Has&HasPayloadFormat != 0,
+		HasType:         p.Has&HasContentType != 0,
 		ContentType:     string(p.ContentType),
 		ResponseTopic:   string(p.ResponseTopic),
 		CorrelationData: bytes.Clone(p.CorrelationData),

@@ -66,7 +66,7 @@ func TestMessageOwnsWhatItKeeps(t *testing.T) {
 		Topic: "a/b", Payload: []byte("hello"), QoS: mqtt.ExactlyOnce, Retain: true,
 		Expires: epoch.Add(time.Minute),
 		Properties: &mqtt.Properties{
-			PayloadFormat: 1, HasFormat: true, ContentType: "text", ResponseTopic: "r/t",
+			PayloadFormat: 1, HasFormat: true, HasType: true, ContentType: "text", ResponseTopic: "r/t",
 			CorrelationData: []byte("id"), User: []mqtt.UserProperty{{Name: "n", Value: "v"}},
 		},
 	}

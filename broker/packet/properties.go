@@ -112,6 +112,8 @@ func (d *decoder) value(p *Properties, h Has) {
 		d.protocol("MQTT-3.1.2.11.4", "Maximum Packet Size 0")
 	case h == HasTopicAlias && p.TopicAlias == 0:
 		d.fail(mqtt.TopicAliasInvalid, "MQTT-3.3.2-8", "Topic Alias 0")
+	case h == HasAuthMethod && len(p.AuthMethod) == 0:
+		d.fail(mqtt.BadAuthenticationMethod, "MQTT-4.12.0-1", "empty Authentication Method")
 	case h == HasResponseTopic && hasWildcard(p.ResponseTopic):
 		d.protocol("MQTT-3.3.2-14", "wildcard in the Response Topic")
 	case h == HasResponseTopic && len(p.ResponseTopic) == 0:

@@ -148,7 +148,7 @@ func (p *Properties) lend(m *mqtt.Properties) {
 		user = append(user, mqtt.UserProperty{Name: borrow(u.Name), Value: borrow(u.Value)})
 	}
 	*m = mqtt.Properties{
-		PayloadFormat: p.PayloadFormat, HasFormat: p.Has&HasPayloadFormat != 0,
+		PayloadFormat: p.PayloadFormat, HasFormat: p.Has&HasPayloadFormat != 0, HasType: p.Has&HasContentType != 0,
 		ContentType: borrow(p.ContentType), ResponseTopic: borrow(p.ResponseTopic),
 		CorrelationData: p.CorrelationData, User: user,
 	}
@@ -207,7 +207,7 @@ func clone(b *mqtt.Properties) *mqtt.Properties {
 		return nil
 	}
 	p := &mqtt.Properties{
-		PayloadFormat: b.PayloadFormat, HasFormat: b.HasFormat,
+		PayloadFormat: b.PayloadFormat, HasFormat: b.HasFormat, HasType: b.HasType,
 		ContentType: strings.Clone(b.ContentType), ResponseTopic: strings.Clone(b.ResponseTopic),
 		CorrelationData: bytes.Clone(b.CorrelationData),
 	}

@@ -135,10 +135,14 @@ func (h *PublishHeader) propertiesSize(p *mqtt.Properties) (n int) {
 	if p.HasFormat {
 		n += 2
 	}
-	for _, l := range [...]int{len(p.ContentType), len(p.ResponseTopic), len(p.CorrelationData)} {
-		if l > 0 {
-			n += 3 + cut(l)
-		}
+	if p.HasType || p.ContentType != "" {
+		n += 3 + cut(len(p.ContentType))
+	}
+	if p.ResponseTopic != "" {
+		n += 3 + cut(len(p.ResponseTopic))
+	}
+	if p.CorrelationData != nil {
+		n += 3 + cut(len(p.CorrelationData))
 	}
 	for _, u := range p.User {
 		n += 5 + cut(len(u.Name)) + cut(len(u.Value))
@@ -163,13 +167,13 @@ func appendMessageProperties(dst []byte, p *mqtt.Properties) []byte {
 	if p.HasFormat {
 		dst = append(dst, 1, p.PayloadFormat)
 	}
-	if p.ContentType != "" {
+	if p.HasType || p.ContentType != "" {
 		dst = appendBytes(append(dst, 3), p.ContentType)
 	}
 	if p.ResponseTopic != "" {
 		dst = appendBytes(append(dst, 8), p.ResponseTopic)
 	}
-	if len(p.CorrelationData) > 0 {
+	if p.CorrelationData != nil {
 		dst = appendBytes(append(dst, 9), p.CorrelationData)
 	}
 	for _, u := range p.User {

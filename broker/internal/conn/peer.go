@@ -242,7 +242,11 @@ func (p *Peer) Takes(m *packet.Publication, qos mqtt.QoS) bool {
 	s := &p.state
 	s.Lock()
 	defer s.Unlock()
-	return s.session.HasRoom(m.Peek().Size(), qos) && (s.gate == nil || s.gate(m.Peek().Topic))
+	size := m.Peek().Size()
+	if c, ok := s.waker.(*Conn); ok && p.Online() && !c.takesPacket(size) {
+		return false
+	}
+	return s.session.HasRoom(size, qos) && (s.gate == nil || s.gate(m.Peek().Topic))
 }
 
 // TakeShared takes out what another member of a Shared Subscription may get

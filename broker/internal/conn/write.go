@@ -290,6 +290,14 @@ func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Ses
 
 // appendPublish appends the PUBLISH that h describes, of p if there is one;
 // sent is false if the client does not take as large a packet.
+// takesPacket reports whether a message of so many bytes surely is a packet that the
+// client takes; identifiers and lengths are estimated.
+func (c *Conn) takesPacket(size int) bool {
+	const around = 32
+	limit := c.request.MaximumPacketSize
+	return limit == 0 || size+around <= int(limit)
+}
+
 func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *packet.Publication, h *packet.PublishHeader) (_ []byte, sent bool) {
 	h.Expiry, h.HasExpiry = m.ExpirySeconds(now)
 	added := c.alias(m.Topic, h)

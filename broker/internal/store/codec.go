@@ -40,6 +40,8 @@ const (
 	flagRetain     = 1 << 2 // the lowest two bits are the QoS
 	flagProperties = 1 << 3
 	flagFormat     = 1 << 4
+	flagType       = 1 << 5 // Content Type was present, and
+	flagData       = 1 << 6 // Correlation Data was: both may be empty
 )
 
 func appendMessage(dst []byte, m *mqtt.Message) []byte {
@@ -51,6 +53,12 @@ func appendMessage(dst []byte, m *mqtt.Message) []byte {
 		flags |= flagProperties
 		if m.Properties.HasFormat {
 			flags |= flagFormat
+		}
+		if m.Properties.HasType {
+			flags |= flagType
+		}
+		if m.Properties.CorrelationData != nil {
+			flags |= flagData
 		}
 	}
 	dst = append(dst, flags)
@@ -259,10 +267,10 @@ func (f *fields) message() *mqtt.Message {
 	if flags&flagProperties == 0 {
 		return m
 	}
-	p := &mqtt.Properties{PayloadFormat: f.byte(), HasFormat: flags&flagFormat != 0}
+	p := &mqtt.Properties{PayloadFormat: f.byte(), HasFormat: flags&flagFormat != 0, HasType: flags&flagType != 0}
 	p.ContentType, p.ResponseTopic = f.string(), f.string()
-	if b := f.bytes(); len(b) > 0 {
-		p.CorrelationData = append([]byte(nil), b...)
+	if b := f.bytes(); len(b) > 0 || flags&flagData != 0 {
+		p.CorrelationData = append([]byte{}, b...)
 	}
 	for range f.count(2) {
 		p.User = append(p.User, mqtt.UserProperty{Name: f.string(), Value: f.string()})
