@@ -13,17 +13,18 @@ import (
 
 // dailyLoad is what a store has to do all day long.
 type dailyLoad struct {
-	name  string
-	class Class
-	limit float64 // GB a day
-	load  func(s *Durable, until time.Time)
+	name   string
+	class  Class
+	limit  float64 // GB a day
+	load   func(s *Durable, until time.Time)
+	commit time.Duration // of the file system; 0 is five seconds
 }
 
 var dailyText = make([]byte, 200)
 
 var dailyLoads = []dailyLoad{
-	{"interval, 10 a second, nobody takes them", Interval, 0.6, tenASecond},
-	{"always, 10 a second, nobody takes them", Always, 4, tenASecond},
+	{"interval, 10 a second, nobody takes them", Interval, 0.6, tenASecond, 0},
+	{"always, 10 a second, nobody takes them", Always, 4, tenASecond, 0},
 	{"1,000 retained topics each second", Interval, 0.5, func(s *Durable, until time.Time) {
 		for time.Now().Before(until) {
 			for i := range 1000 {
@@ -33,7 +34,7 @@ var dailyLoads = []dailyLoad{
 			s.Commit()
 			time.Sleep(time.Second)
 		}
-	}},
+	}, 0},
 }
 
 func tenASecond(s *Durable, until time.Time) {
