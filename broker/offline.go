@@ -107,16 +107,28 @@ func (s *Stored) Verify() error {
 // Repair writes what can be read anew, and keeps damaged files as *.bad.
 func (s *Stored) Repair() error { return s.store.Repair() }
 
-// RestoreData makes what a backup of size bytes holds the state of the data
-// directory dir, which no broker may use. What was there before is kept as
-// *.old.
-func RestoreData(dir string, r io.ReaderAt, size int64) error {
+// A StoredPart is a part of what a data directory holds.
+type StoredPart = store.Part
+
+// The parts: retained messages; sessions of clients, with what waits for them;
+// spools of bridges. StoredEverything is all of them.
+const (
+	StoredRetained   = store.PartRetained
+	StoredSessions   = store.PartSessions
+	StoredSpools     = store.PartSpools
+	StoredEverything = store.Everything
+)
+
+// RestoreData makes what a backup of size bytes holds of these parts the state
+// of the data directory dir, which no broker may use. What was there before is
+// kept as *.old.
+func RestoreData(dir string, r io.ReaderAt, size int64, parts StoredPart) error {
 	d, err := lockedDir(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Unlock()
-	return store.Restore(d, r, size)
+	return store.Restore(d, r, size, parts)
 }
 
 // DataInUse reports whether a broker uses the data directory dir now.

@@ -41,6 +41,17 @@ func TestBackupCommand(t *testing.T) {
 			t.Errorf("r/%d is not in the backup", n)
 		}
 	}
+	for only, want := range map[string]bool{"retained": true, "sessions,spools": false} {
+		if r := dunlin(t, "", "restore", "--only", only, file, to); r.code != exitDone {
+			t.Fatalf("%+v", r)
+		}
+		if r := dunlin(t, "", "store", "export", to); strings.Contains(r.out, `"topic":"r/7"`) != want {
+			t.Errorf("--only %s: r/7 is there: %v", only, !want)
+		}
+	}
+	if r := dunlin(t, "", "restore", "--only", "config", file, to); r.code != exitUsage || !strings.Contains(r.err, "in no backup") {
+		t.Errorf("%+v", r)
+	}
 	if a := port.do("GET", "/api/v1/backup", "", "Authorization", "Bearer see-but-do-not-touch"); a.status != 403 {
 		t.Errorf("a viewer gets %d", a.status)
 	}

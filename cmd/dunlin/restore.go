@@ -5,32 +5,43 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 )
 
-const restoreHelp = `Usage: dunlin restore FILE DIR
+const restoreHelp = `Usage: dunlin restore [--only PARTS] FILE DIR
 
 Makes what 'dunlin backup' wrote to FILE the state of the data_dir DIR: sessions,
 queues and retained messages. The gateway must be stopped. FILE is read as a
-whole before anything is changed; what was in DIR is kept as *.old.
+whole before anything is changed; what was in DIR is kept as *.old. With --only
+DIR has these parts of FILE and nothing else.
 
 Examples:
   systemctl stop dunlin && dunlin restore monday.backup /var/lib/dunlin
+  dunlin restore --only retained old-board.backup /var/lib/dunlin
 
 Exit codes: 0 restored, 1 failed, 2 wrong usage.
 `
 
 func runRestore(_ context.Context, args []string, s streams) int {
 	fs := flags.New("restore")
+	only := fs.String("only", "retained,sessions,spools", "`parts` to restore: retained messages, sessions of clients, spools of bridges")
 	if code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, restoreHelp, fs) }); done {
 		return code
 	}
 	if fs.NArg() != 2 {
 		return usageError(s, "restore", "takes FILE DIR")
 	}
-	if err := restore(s, fs.Arg(0), fs.Arg(1)); err != nil {
+	var parts broker.StoredPart
+	for _, name := range strings.Split(*only, ",") {
+		part := map[string]broker.StoredPart{"retained": broker.StoredRetained, "sessions": broker.StoredSessions, "spools": broker.StoredSpools, "spool": broker.StoredSpools}[name]
+		if parts |= part; part == 0 {
+			return usageError(s, "restore", fmt.Sprintf("--only %q: parts are retained, sessions and spools; configuration and users files are in no backup", name))
+		}
+	}
+	if err := restore(s, fs.Arg(0), fs.Arg(1), parts); err != nil {
 		fmt.Fprintln(s.err, "dunlin restore:", err)
 		return exitFailed
 	}
@@ -38,7 +49,7 @@ func runRestore(_ context.Context, args []string, s streams) int {
 	return exitDone
 }
 
-func restore(s streams, file, dir string) error {
+func restore(s streams, file, dir string, parts broker.StoredPart) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -49,7 +60,7 @@ func restore(s streams, file, dir string) error {
 		return err
 	}
 	m := newMeter(s, size, 2*info.Size()) // it is read twice
-	err = broker.RestoreData(dir, &measured{f, m}, info.Size())
+	err = broker.RestoreData(dir, &measured{f, m}, info.Size(), parts)
 	if m.end(); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

@@ -84,7 +84,7 @@ func TestBackupIsOneMoment(t *testing.T) {
 		b.after = append(b.after, picture(b.src.model))
 		file := backupOf(t, b, 7)
 		to := disktest.New(1 << 30)
-		if err := Restore(to, bytes.NewReader(file), int64(len(file))); err != nil {
+		if err := Restore(to, bytes.NewReader(file), int64(len(file)), Everything); err != nil {
 			t.Fatal(err)
 		}
 		_, state, report, err := Open(to, Options{})
@@ -112,7 +112,7 @@ func TestCrashOfARestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := picture(state)
-		if err := Restore(d, bytes.NewReader(file), int64(len(file))); err != nil {
+		if err := Restore(d, bytes.NewReader(file), int64(len(file)), Everything); err != nil {
 			t.Fatal(err)
 		}
 		_, state, _, err = Open(d, Options{})
@@ -142,7 +142,7 @@ func TestDamagedBackup(t *testing.T) {
 		t.Helper()
 		d := disktest.New(1 << 30)
 		d.Put("kept", []byte("x"))
-		if err := Restore(d, bytes.NewReader(b), int64(len(b))); err == nil || d.Ops() != 0 {
+		if err := Restore(d, bytes.NewReader(b), int64(len(b)), Everything); err == nil || d.Ops() != 0 {
 			t.Errorf("%s: %v, %d operations", what, err, d.Ops())
 		}
 	}
@@ -212,7 +212,7 @@ func TestRestoreOfALongQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = disktest.New(1 << 30)
-	if err := Restore(d, bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil {
+	if err := Restore(d, bytes.NewReader(b.Bytes()), int64(b.Len()), Everything); err != nil {
 		t.Fatal(err)
 	}
 	s, state, _, err := Open(d, Options{})
@@ -255,7 +255,7 @@ func TestRestoreOfALongQueue(t *testing.T) {
 	}
 	// A disk that is full in the middle is left as it was.
 	full := disktest.New(600 << 10)
-	if err := Restore(full, bytes.NewReader(b.Bytes()), int64(b.Len())); err == nil || len(full.Files()) > 0 {
+	if err := Restore(full, bytes.NewReader(b.Bytes()), int64(b.Len()), Everything); err == nil || len(full.Files()) > 0 {
 		t.Errorf("a restore to a full disk: %v, %d files", err, len(full.Files()))
 	}
 }
@@ -310,7 +310,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(b.Bytes()[:5000%b.Len()])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := disktest.New(1 << 30)
-		if err := Restore(d, bytes.NewReader(b), int64(len(b))); err != nil {
+		if err := Restore(d, bytes.NewReader(b), int64(len(b)), Everything); err != nil {
 			if d.Ops() != 0 {
 				t.Errorf("refused with %v, after %d operations", err, d.Ops())
 			}

@@ -4,19 +4,45 @@ import (
 	"errors"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// Restore makes what a backup of size bytes holds the state of a directory that
-// nobody uses, after it has read all of it once. The files of before are kept
-// as NAME.old. An error before the last step leaves the directory as it was.
-// Long queues go to spill files at once: neither this nor a start has them in
-// memory.
-func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
+// Part is a part of what is kept.
+type Part uint8
+
+// The parts.
+const (
+	PartRetained Part = 1 << iota // retained messages
+	PartSessions                  // of clients: subscriptions and what waits for them
+	PartSpools                    // of bridges, and their sessions with other servers
+
+	Everything = PartRetained | PartSessions | PartSpools
+)
+
+// partOf says what a line is a part of.
+func partOf(name string) Part {
+	if strings.HasPrefix(name, "\x00") {
+		return PartSpools
+	}
+	return PartSessions
+}
+
+// Restore makes what a backup of size bytes holds of these parts the state of a
+// directory that nobody uses, after it has read all of it once. The files of
+// before are kept as NAME.old. An error before the last step leaves the
+// directory as it was. Long queues go to spill files at once: neither this nor
+// a start has them in memory.
+func Restore(d disk.Disk, r io.ReaderAt, size int64, parts Part) error {
+	left := leaving{parts: parts, lines: map[string]bool{}, topics: map[string]bool{}}
 	if err := journal.ReadBackup(r, size, func(raw journal.Record) error {
-		_, err := decodeRecord(Kind(raw.Kind), raw.Body)
+		r, err := decodeRecord(Kind(raw.Kind), raw.Body)
+		if err == nil {
+			left.note(&r)
+		}
 		return err
 	}); err != nil {
 		return err
@@ -27,10 +53,13 @@ func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
 	}
 	before := spill.Last()
 	err = journal.Restore(d, func(add func(kind byte, body []byte) error) error {
-		s := &shelf{spill: spill, add: add}
+		s := &shelf{spill: spill, add: add, parts: parts}
 		err := journal.ReadBackup(r, size, s.take)
 		if err == nil {
 			err = s.end()
+		}
+		if err == nil {
+			err = left.end(add)
 		}
 		if err == nil {
 			err = spill.Sync()
@@ -43,11 +72,51 @@ func Restore(d disk.Disk, r io.ReaderAt, size int64) error {
 	return err
 }
 
+// leaving are the lines and retained messages of a backup that are not wanted:
+// they are restored with the rest, which may be in the same records, and then
+// ended.
+type leaving struct {
+	parts         Part
+	lines, topics map[string]bool
+}
+
+func (l *leaving) note(r *Record) {
+	line := func(name string) {
+		if name != "" && l.parts&partOf(name) == 0 {
+			l.lines[name] = true
+		}
+	}
+	line(r.ClientID)
+	for i := range r.Destinations {
+		line(r.Destinations[i].Name)
+	}
+	if r.Kind == RetainedSet && l.parts&PartRetained == 0 {
+		l.topics[r.Message.Topic] = true
+	}
+}
+
+// end ends them.
+func (l *leaving) end(add func(kind byte, body []byte) error) (err error) {
+	give := func(r *Record) {
+		if err == nil {
+			err = add(byte(r.Kind), appendRecord(nil, r))
+		}
+	}
+	for name := range l.lines {
+		give(&Record{Kind: SessionEnded, ClientID: name})
+	}
+	for name := range l.topics {
+		give(&Record{Kind: RetainedCleared, Message: &mqtt.Message{Topic: name}})
+	}
+	return err
+}
+
 // shelf puts the entries of a backup into spill files, if a line has more than
 // one batch of them.
 type shelf struct {
 	spill *journal.Spill
 	add   func(kind byte, body []byte) error
+	parts Part   // whose entries are kept
 	name  string // of the line
 	log   journal.SpillLog
 	disk  spilled
@@ -64,6 +133,9 @@ func (s *shelf) take(raw journal.Record) error {
 		return s.add(raw.Kind, raw.Body)
 	}
 	r, err := decodeRecord(entrySpilled, raw.Body)
+	if err == nil && s.parts&partOf(r.ClientID) == 0 {
+		return nil
+	}
 	if err == nil && r.ClientID != s.name {
 		err = s.end()
 	}
@@ -114,7 +186,7 @@ func (s *shelf) end() error {
 			return err
 		}
 	}
-	*s = shelf{spill: s.spill, add: s.add}
+	*s = shelf{spill: s.spill, add: s.add, parts: s.parts}
 	return nil
 }
 

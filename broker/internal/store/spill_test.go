@@ -274,7 +274,7 @@ func TestBackupOfASpill(t *testing.T) {
 		}
 		r.stop()
 		d := disktest.New(1 << 30)
-		if err := Restore(d, bytes.NewReader(backup.Bytes()), int64(backup.Len())); err != nil {
+		if err := Restore(d, bytes.NewReader(backup.Bytes()), int64(backup.Len()), Everything); err != nil {
 			t.Fatal(err)
 		}
 		r = open(t, d, l, Interval)
