@@ -21,6 +21,8 @@ type loader struct {
 	fields map[reflect.Type][]field
 	root   *node
 	cfg    *Config
+	// sources are the texts that root was made of, in the order of merging.
+	sources []*source
 }
 
 // defaulter sets the defaults of a new struct: a listener, a bridge.

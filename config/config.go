@@ -30,7 +30,7 @@ type Config struct {
 	File string `yaml:"-"`
 	// Set is what was set over it, as LoadFile got it.
 	Set  []string `yaml:"-"`
-	root *node
+	root *kept
 }
 
 func (c *Config) setDefaults() {
@@ -82,14 +82,14 @@ func Default(t Tables) *Config {
 // Errorf returns a finding about a path of the loaded file, as
 // devices[2].address: at its value, or at the owner of what is missing.
 func (c *Config) Errorf(path, hint, format string, args ...any) Error {
-	l := &loader{root: c.root, cfg: c}
+	l := &loader{root: c.root.tree(), cfg: c}
 	l.failAt(path, hint, format, args...)
 	return l.errs[0]
 }
 
 // IsSet reports whether the file, not the defaults, gives the value at path.
 func (c *Config) IsSet(path string) bool {
-	n := c.root.lookup(path)
+	n := c.root.tree().lookup(path)
 	return n != nil && n.kind != null
 }
 

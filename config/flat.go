@@ -33,7 +33,7 @@ func (c *Config) Origin(s Setting) string { return c.Place(s.where) }
 
 // Place says where the file has a path such as auth.rules[0]; "" if it has not.
 func (c *Config) Place(path string) string {
-	n := c.root.lookup(path)
+	n := c.root.tree().lookup(path)
 	if n == nil || path == "" {
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"weak"
 )
 
 // Load reads a configuration from src. name stands in messages, and relative
@@ -70,7 +71,9 @@ func (l *loader) parseFile(path string, rank int) *node {
 
 func (l *loader) parseSource(name string, b []byte, rank int) *node {
 	text := strings.ReplaceAll(strings.TrimPrefix(string(b), "\ufeff"), "\r\n", "\n")
-	root, errs := parse(newSource(name, rank, text))
+	src := newSource(name, rank, text)
+	l.sources = append(l.sources, src)
+	root, errs := parse(src)
 	l.errs = append(l.errs, errs...)
 	return root
 }
@@ -143,7 +146,7 @@ func (l *loader) finish(name string, root *node) (*Config, Errors) {
 		return nil, l.errs.sorted()
 	}
 	c := l.cfg
-	l.root, c.root, c.File = root, root, name
+	l.root, c.root, c.File = root, &kept{sources: l.sources, root: weak.Make(root)}, name
 	v := reflect.ValueOf(c).Elem()
 	l.bindMapping(root, "", shared{}, v)
 	c.fill(l)

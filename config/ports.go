@@ -3,7 +3,7 @@ package config
 import "strings"
 
 // Ports warns of serial ports by a name that goes to whoever is plugged in first.
-func (c *Config) Ports() (found Errors) { return c.root.ports(nil).sorted() }
+func (c *Config) Ports() (found Errors) { return c.root.tree().ports(nil).sorted() }
 
 func (n *node) ports(found Errors) Errors {
 	name, usb := strings.CutPrefix(strings.TrimPrefix(n.text, "serial:"), "/dev/tty")

@@ -29,7 +29,7 @@ type node struct {
 }
 
 // branch is what is below a mapping or a list. It is apart because most nodes
-// are scalars, and the gateway keeps the tree for as long as it runs.
+// are scalars.
 type branch struct {
 	entries []entry
 	items   []*node
