@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -37,17 +36,32 @@ func (k kernel) glob(pattern string) []string {
 
 // text returns a file's trimmed content. Errors are *sensors.Fault.
 func (k kernel) text(name string) (string, error) {
-	f, err := os.Open(k.path(name))
+	// Not os.ReadFile: attributes of sysfs claim a page of which they fill a line,
+	// and a file of the kernel is read too often to make an os.File of it.
+	file := k.path(name)
+	fd, err := syscall.Open(file, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return "", kernelFault(err)
+		return "", kernelFault(&fs.PathError{Op: "open", Path: file, Err: err})
 	}
-	defer f.Close() // nothing was written
-	// Not os.ReadFile: attributes of sysfs claim a page of which they fill a line.
-	b, err := io.ReadAll(f)
-	if err != nil {
-		return "", kernelFault(err)
+	defer syscall.Close(fd) // nothing was written
+	var part [512]byte
+	var long []byte // what came before part
+	for n := 0; ; {
+		more, err := syscall.Read(fd, part[n:])
+		switch {
+		case err == syscall.EINTR:
+		case err != nil:
+			return "", kernelFault(&fs.PathError{Op: "read", Path: file, Err: err})
+		case more == 0 && long == nil:
+			return strings.TrimSpace(string(part[:n])), nil
+		case more == 0:
+			return strings.TrimSpace(string(append(long, part[:n]...))), nil
+		default:
+			if n += more; n == len(part) {
+				long, n = append(long, part[:]...), 0
+			}
+		}
 	}
-	return strings.TrimSpace(string(b)), nil
 }
 
 // number returns the number that a sysfs attribute holds.

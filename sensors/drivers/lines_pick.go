@@ -139,7 +139,7 @@ func (p *picker) readings(fields []lineField, at time.Time) ([]sensors.Reading, 
 }
 
 func (p *picker) discover(fields []lineField, at time.Time) ([]sensors.Reading, error) {
-	var list []sensors.Reading
+	list := make([]sensors.Reading, 0, len(fields))
 	for _, f := range fields {
 		if name := p.name(f); name != "" && f.value != nil {
 			list = append(list, f.reading(name, "", at))

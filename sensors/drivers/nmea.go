@@ -99,8 +99,8 @@ func (n *nmea) parse(line string) ([]lineField, error) {
 	if !ok {
 		return nil, nil
 	}
-	for len(f) < 18 {
-		f = append(f, "") // old receivers leave out what was added later
+	if n := 18 - len(f); n > 0 {
+		f = append(f, make([]string, n)...) // old receivers leave out what was added later
 	}
 	var done []lineField
 	if at > 0 && f[at] != n.clock || kind == n.first { // without a fix there may be no time
