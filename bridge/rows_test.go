@@ -428,29 +428,6 @@ func TestB20AnotherServer(t *testing.T) {
 	})
 }
 
-func TestB21TakenOver(t *testing.T) {
-	bubble(t, "two gateways with one Client Identifier do not play ping-pong", func(t *testing.T) {
-		c, err := cloudtest.New(cloudtest.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		one, other := against(t, c), against(t, c)
-		var seen []Class
-		for range 60 {
-			after(time.Minute)
-			seen = append(seen, one.Stats().Class, other.Stats().Class)
-		}
-		if n := len(c.Connects()); n > 200 {
-			t.Errorf("%d connections in an hour", n)
-		}
-		if !slices.Contains(seen, ClassTakenOver) {
-			t.Errorf("classes %v", seen)
-		}
-		one.stop()
-		other.stop()
-	})
-}
-
 // crash is what a power cut leaves: the queue as it is now. The old bridge goes
 // on with one that nobody reads again.
 func (r *cloudRig) crash(t *testing.T, change ...func(*Options)) *cloudRig {
