@@ -33,8 +33,8 @@ type Options struct {
 	// there. Version is what $SYS/broker/version says.
 	SysInterval time.Duration
 	Version     string
-	// Emptied, when not nil, is called after many connections have gone and
-	// their memory was given back: the program can give back more that only
+	// Emptied, when not nil, is called after many connections have gone, or memory
+	// is short no more, and what was held was given back: the program can give back more that only
 	// they needed. It runs on a goroutine of the Broker, which waits for it.
 	Emptied func()
 	// OverlapEach delivers a message once for each subscription of a client

@@ -51,7 +51,7 @@ func (b *Broker) relieve(ctx context.Context) {
 			b.hub.shed(level)
 		}
 		if owing && !now.Before(free) {
-			debug.FreeOSMemory()
+			b.giveBack(level == 0)
 			free, owing = now.Add(freePause), level > 0
 		}
 		switch {
@@ -60,6 +60,19 @@ func (b *Broker) relieve(ctx context.Context) {
 		case owing:
 			timer.Reset(free.Sub(now))
 		}
+	}
+}
+
+// giveBack returns memory to the system: when it is short what there is at
+// once, when it is short no more all that there is.
+func (b *Broker) giveBack(all bool) {
+	if all {
+		b.shrink()
+		runtime.GC() // what pools hold is let go by the second one
+	}
+	debug.FreeOSMemory()
+	if all && b.opts.Emptied != nil {
+		b.opts.Emptied()
 	}
 }
 

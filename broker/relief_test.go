@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,14 +23,18 @@ type shortage struct {
 	t      *testing.T
 	filler *broker.Client
 	body   string
+	// emptied counts the calls of Options.Emptied.
+	emptied *atomic.Int32
 }
 
 // squeezed runs f in a bubble with a broker whose budget is small. A session
 // that is away, or will end with its connection, can be filled to a level.
 func squeezed(t *testing.T, f func(t *testing.T, s *shortage)) {
 	synctest.Test(t, func(t *testing.T) {
+		emptied := new(atomic.Int32)
 		b := brokertest.New(t, func(o *broker.Options) {
 			o.MemoryBudget = smallBudget
+			o.Emptied = func() { emptied.Add(1) }
 			o.Limits.QueueMessages, o.Limits.QueueSize, o.Limits.ReceiveMaximum = 100000, 4<<20, 60000
 			o.SysInterval = time.Hour
 		})
@@ -37,7 +42,7 @@ func squeezed(t *testing.T, f func(t *testing.T, s *shortage)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f(t, &shortage{b, t, c, strings.Repeat("x", 700)})
+		f(t, &shortage{b, t, c, strings.Repeat("x", 700), emptied})
 	})
 }
 
@@ -113,6 +118,27 @@ func TestMEM3Level2LetsNothingNewBegin(t *testing.T) {
 		stats := s.Stats()
 		if stats.SessionsRefused != 1 || stats.RetainedRefused != 1 || stats.Memory.By[4].Refused != 1 {
 			t.Errorf("refused: %d sessions, %d retained, %+v", stats.SessionsRefused, stats.RetainedRefused, stats.Memory.By)
+		}
+	})
+}
+
+func TestMEM3MemoryGoesBackWhenThereIsEnoughAgain(t *testing.T) {
+	squeezed(t, func(t *testing.T, s *shortage) {
+		c := s.Client(mqtt.V5)
+		c.Connect("cid=hog")
+		c.Send("SUBSCRIBE id=1 f=hog@1")
+		c.Expect("SUBACK id=1 rcs=0x01")
+		s.fill("hog", 2)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if n := s.emptied.Load(); n != 0 || s.level() == 0 {
+			t.Errorf("%d times at level %d", n, s.level())
+		}
+		c.Close()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := s.emptied.Load(); n != 1 || s.level() != 0 {
+			t.Errorf("%d times, not once, at level %d", n, s.level())
 		}
 	})
 }

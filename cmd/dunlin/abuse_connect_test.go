@@ -55,7 +55,7 @@ func silentConnections(t *testing.T) {
 }
 
 func largeClaims(t *testing.T) {
-	s := attackOn(t, victimOptions{config: open, budget: 32 << 20})
+	s := attackOn(t, victimOptions{config: open + "memory: {limit: 40MiB, budget: 16MiB}\n", budget: 32 << 20})
 	large := []byte{0xFF, 0xFF, 0xFF, 0x7F}
 	for first := range 16 {
 		a := s.dial(mqtt.V5)

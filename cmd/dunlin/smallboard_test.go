@@ -73,7 +73,7 @@ log: {format: json, level: info}
 	}
 	p99 := times[len(times)*99/100]
 	t.Logf("%d round trips of QoS 1, the median %s, p99 %s, the longest %s", len(times), times[len(times)/2].Round(time.Millisecond), p99.Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))
-	if p99 > 5*time.Second {
+	if p99 > time.Duration(scale(5, 1))*time.Second { // beside other tests a second is not much
 		t.Errorf("one in a hundred of its messages took %s or more", p99)
 	}
 	t.Logf("levels: %s; RSS %.1f MiB before, %.1f at most", watch.levels(), mib(base), mib(s.status("VmHWM")))
@@ -81,9 +81,12 @@ log: {format: json, level: info}
 		group.check(t)
 	}
 	s.forgetRetained()
-	defer func() { t.Logf("RSS %.1f MiB afterwards, %d bytes held", mib(s.status("VmRSS")), watch.used()) }()
-	eventually(t, time.Minute, "memory given back", func() bool {
-		return watch.used() < 256<<10 && s.status("VmRSS") < base+base/2
+	defer func() {
+		t.Logf("RSS %.1f MiB afterwards, %.2f of before, %d bytes held", mib(s.status("VmRSS")), float64(s.status("VmRSS"))/float64(base), watch.used())
+	}()
+	most := base + base*int64(scale(40, 25))/100
+	eventually(t, 2*time.Minute, "memory given back", func() bool {
+		return watch.used() < 256<<10 && s.status("VmRSS") < most
 	})
 }
 
@@ -257,9 +260,13 @@ func (w *memoryWatch) levels() string {
 func (s *victim) forgetRetained() {
 	s.t.Helper()
 	c := s.dial(mqtt.V5)
-	c.patient = 5 * time.Second
+	c.patient = 20 * time.Second
 	c.connect("cid=cleaner")
-	c.send("SUBSCRIBE id=1 f=raid/#@0,nl")
+	eventually(s.t, time.Minute, "subscription", func() bool { // not while memory is short
+		c.send("SUBSCRIBE id=1 f=raid/#@0,nl")
+		return c.receive() == "SUBACK id=1 rcs=0x00"
+	})
+	c.patient = 5 * time.Second
 	n := 0
 	got := c.receive()
 	for ; got != "silence" && got != "closed"; got = c.receive() {
