@@ -2,6 +2,7 @@ package conn
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -32,8 +33,30 @@ type pending struct {
 	held    int32 // what counts as output
 }
 
-// pendings keeps those that are empty, so that an idle connection has none.
-var pendings = sync.Pool{New: func() any { return new(pending) }}
+// pendings keeps those that are empty, so that an idle connection has none;
+// sparePending is one in front of it, as spare is.
+var (
+	pendings     = sync.Pool{New: func() any { return new(pending) }}
+	sparePending atomic.Pointer[pending]
+)
+
+func takePending() *pending {
+	if p := sparePending.Swap(nil); p != nil {
+		return p
+	}
+	return pendings.Get().(*pending)
+}
+
+// recycle keeps p, which is empty, for another batch, unless a long one has
+// grown it.
+func (p *pending) recycle() {
+	if cap(p.bytes) > flushSize || cap(p.replies) > parkedMax {
+		return
+	}
+	if p.size() > spareMax || !sparePending.CompareAndSwap(nil, p) {
+		pendings.Put(p)
+	}
+}
 
 func (p *pending) empty() bool { return len(p.replies) == 0 && len(p.urgent) == 0 }
 
@@ -133,7 +156,7 @@ func (c *Conn) park(hold bool) {
 	switch {
 	case p.empty():
 	case w.parked == nil:
-		w.parked, c.pending = p, pendings.Get().(*pending)
+		w.parked, c.pending = p, takePending()
 	default:
 		w.parked.bytes = append(w.parked.bytes, p.bytes...)
 		w.parked.replies = append(w.parked.replies, p.replies...)
@@ -208,9 +231,7 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 	if p.empty() {
 		w.parked = nil
 		c.holdParked(p, 0)
-		if cap(p.bytes) <= flushSize && cap(p.replies) <= parkedMax {
-			pendings.Put(p)
-		}
+		p.recycle()
 	}
 	w.changed()
 	if waits == 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
@@ -135,11 +136,27 @@ func (c *Conn) writeAll() {
 	}
 }
 
+// spare is one buffer in front of the pool: a message that comes alone is over
+// before the next one needs it, and finds it in one place.
+var spare atomic.Pointer[[]byte]
+
+const spareMax = 8 << 10 // bytes that stay there for ever
+
+func takeBuffer() *[]byte {
+	if buf := spare.Swap(nil); buf != nil {
+		return buf
+	}
+	return buffers.Get().(*[]byte)
+}
+
 // recycle gives a buffer back for other connections. One that a large packet
 // has grown is left to the collector.
 func recycle(buf *[]byte) {
-	if cap(*buf) <= 2*flushSize {
-		*buf = (*buf)[:0]
+	if cap(*buf) > 2*flushSize {
+		return
+	}
+	*buf = (*buf)[:0]
+	if cap(*buf) > spareMax || !spare.CompareAndSwap(nil, buf) {
 		buffers.Put(buf)
 	}
 }
@@ -250,7 +267,7 @@ func (c *Conn) pass(now time.Time, p *packet.Publication, retain bool, identifie
 		return false, false
 	}
 	if c.passed == nil {
-		c.passed = buffers.Get().(*[]byte)
+		c.passed = takeBuffer()
 	}
 	h := packet.PublishHeader{Retain: retain, SubscriptionIdentifiers: identifiers}
 	if *c.passed, sent = c.appendPublish(*c.passed, now, p.Peek(), p, &h); sent {
