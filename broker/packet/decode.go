@@ -21,10 +21,13 @@ func Decode(buf []byte, v mqtt.Version, out *View) error {
 		return mqtt.Errorf(mqtt.MalformedPacket, "MQTT-2.1.4", "Remaining Length is not that of the packet")
 	}
 	d := decoder{body: buf[1+size:]}
-	if v == mqtt.V5 && out.Type != CONNECT && size != varintSize(int(remaining)) {
+	out.decode(&d, v, buf[0]&0x0F)
+	if out.Type == CONNECT {
+		v = out.Connect.Version
+	}
+	if v == mqtt.V5 && size != varintSize(int(remaining)) {
 		d.malformed("MQTT-1.5.5-1", "Remaining Length is not of minimum length")
 	}
-	out.decode(&d, v, buf[0]&0x0F)
 	if d.more() {
 		d.malformed("MQTT-2.1.4", "bytes behind the end of the packet")
 	}
