@@ -50,7 +50,7 @@ func harm(d *disktest.Fake, rng *rand.Rand) bool {
 // nothing: the one before it and the journal since then say the same. That goes
 // for later lives, too, of which every other begins without it.
 func TestCrashWithAHarmedCheckpoint(t *testing.T) {
-	states, lives := crashStates(t, 30)/5, 2
+	states, lives := crashStates(t, 60)/10, 2
 	if states > 6 {
 		lives = 6 // make crash
 	}

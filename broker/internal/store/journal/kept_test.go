@@ -38,6 +38,7 @@ func TestKeptSegmentsGiveWay(t *testing.T) {
 					j.Append(put, append(binary.LittleEndian.AppendUint64(nil, n%5), value(5)...), true)
 					j.Commit()
 					time.Sleep(time.Second)
+					synctest.Wait() // nobody reads the ledger any more
 				}
 				if s := j.Stats(); s.Mode != OK || s.Failures > 0 {
 					t.Errorf("%+v", s)
