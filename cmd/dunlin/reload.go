@@ -107,25 +107,15 @@ func (g *gateway) isLive(path string, next *config.Config) bool {
 // configuration of now; in the rest, from that of the start. A new node is in
 // too many values for any of them to be changed without a restart.
 func (g *gateway) plan(next *config.Config) []api.Change {
-	changes := []api.Change{}
+	now := g.config.Load()
 	if next.Node != g.started.Node {
-		for _, c := range g.config.Load().Changes(next) {
-			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "needs restart"})
-		}
-		return changes
+		return differences(now, next, restart, func(string) bool { return true })
 	}
-	for _, c := range g.config.Load().Changes(next) {
-		if g.isLive(c.Path, next) {
-			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "live"})
-		}
-	}
-	for _, c := range g.started.Changes(next) {
-		if !g.isLive(c.Path, next) {
-			changes = append(changes, api.Change{Path: c.Path, Old: c.Old, New: c.New, Effect: "needs restart"})
-		}
-	}
-	return changes
+	isLive := func(path string) bool { return g.isLive(path, next) }
+	return append(differences(now, next, "live", isLive), differences(g.started, next, restart, func(path string) bool { return !isLive(path) })...)
 }
+
+const restart = "needs restart"
 
 // apply carries out a checked configuration.
 func (g *gateway) apply(next *config.Config) error {
