@@ -124,7 +124,7 @@ devices:
   - {name: second, driver: sim, interval: 50ms, entities: {v: {signal: sine, min: 2, max: 2}}}
 bridges:
   a: {servers: ["mqtt://127.0.0.1:1"], out: [{from: "a/#"}]}
-  b: {servers: ["mqtt://127.0.0.1:1"], out: [{from: "b/#"}]}
+  b: {servers: ["mqtt://127.0.0.1:2"], out: [{from: "b/#"}]}
 `
 
 func TestReloadTouchesOnlyWhatIsDifferent(t *testing.T) {
