@@ -163,7 +163,7 @@ func TestReloadTouchesOnlyWhatIsDifferent(t *testing.T) {
 
 	// Removed.
 	code, out, _ = f.reload("  - {name: third, driver: sim, entities: {v: {}}}\n", "", "  b: {servers", "  c: {servers")
-	if code != exitDone || !strings.Contains(out, "- devices.third.driver") || !strings.Contains(out, "- bridges.b.") || !strings.Contains(out, "+ bridges.c.") {
+	if code != exitDone || !strings.Contains(out, "- devices.third  gone") || !strings.Contains(out, "- bridges.b      gone") || !strings.Contains(out, "+ bridges.c      new") {
 		t.Errorf("code %d\n%s", code, out)
 	}
 	if s := f.status(); len(s.Devices) != 2 || len(s.Bridges) != 2 || s.Bridges[1].Name != "c" {
