@@ -145,7 +145,8 @@ func neverAcknowledged(t *testing.T) {
 	offline.connect("cid=offline se=1000")
 	offline.send("SUBSCRIBE id=1 f=never/#@1")
 	offline.expect("SUBACK ...")
-	offline.nc.Close()
+	offline.send("DISCONNECT")
+	offline.gone() // nothing of what follows was sent to it before
 	p := s.dial(mqtt.V311)
 	p.connect("cid=publisher")
 	before := s.status("VmRSS")
