@@ -91,8 +91,8 @@ drain: ## 100,000 messages queued over a cut, and kills of both sides while they
 	@DRAIN=$(or $(DRAIN),100000) go test -count=1 -timeout 60m -v -run TestB14 ./bridge
 
 .PHONY: polling
-polling: ## what 100 devices of each driver cost, read once a second: POLLING=8 seconds each
-	@POLLING=$(or $(POLLING),8) CGO_ENABLED=0 go test -count=1 -v -timeout 30m -run 'TestPolling$$' ./cmd/dunlin
+polling: ## what 100 devices of each driver cost, read once a second: POLLING=8 seconds each, POLLED='lines|modbus' of some
+	@POLLING=$(or $(POLLING),8) CGO_ENABLED=0 go test -count=1 -v -timeout 30m -run 'TestPolling$$/^($(or $(POLLED),.*))$$' ./cmd/dunlin
 
 kill: ## kill the program while clients and a bridge are at work, KILL_CYCLES=100 times
 	@KILL_CYCLES=$(or $(KILL_CYCLES),100) KILL_DEVICES=$(or $(KILL_DEVICES),200) OUTPUT_CLIENTS=1000 go test -count=1 -timeout 60m -v -run 'TestKilled|TestOutputsUnderLoad' ./cmd/dunlin

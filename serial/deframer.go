@@ -192,15 +192,18 @@ func (d *deframer) extent(b []byte, from int) (payload, end, total int) {
 		}
 		return from, from + i, from + i + 1 + check
 	case "telegram":
-		i := bytes.IndexByte(b, '!')
-		j := -1
-		if i >= 0 {
-			j = bytes.IndexByte(b[i:], '\n')
+		total = -1
+		if i := bytes.IndexByte(b, '!'); i >= 0 {
+			if j := bytes.IndexByte(b[i:], '\n'); j >= 0 {
+				total = i + j + 1
+			}
 		}
-		if j < 0 {
-			return 0, 0, -1
+		// No value has a slash in it: what is behind one is the next telegram, and
+		// the end of this one is missing.
+		if i := bytes.IndexByte(b[from:], '/'); i >= 0 && (total < 0 || from+i < total) {
+			return 0, 0, 0
 		}
-		return 0, i + j + 1, i + j + 1
+		return 0, total, total
 	}
 	n, width := d.f.Length, d.f.width()
 	if len(b) < from+width {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,49 @@ func TestFramesResync(t *testing.T) {
 			}
 			if s := r.Stats(); s.Frames != uint64(len(got)) || s.Rejected < 2 || s.Bytes != uint64(len(stream)) {
 				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestFramesCut takes bytes out of a stream, at every place: what they were of is
+// lost and nothing else. COBS has nothing at the beginning of a frame, so there
+// the end that is missing costs the next one too.
+func TestFramesCut(t *testing.T) {
+	all := append(framings(t), serial.Framing{Kind: "telegram", Max: 300})
+	for _, f := range all {
+		t.Run(fmt.Sprintf("%s %x", f.Kind, f.Sync), func(t *testing.T) {
+			var one [5]string
+			for i := range one {
+				payload := fmt.Sprintf("%cxyz", 'a'+i)
+				b, err := f.Append(nil, []byte(payload))
+				if one[i] = string(b); f.Kind == "telegram" {
+					one[i], err = fmt.Sprintf("/%s\r\n\r\n1.8.0(%d*kWh)\r\n!AB%d\r\n", payload, i, i), nil
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			size := len(one[0])
+			// What pretends to be a long frame holds up what follows until it is full.
+			stream := strings.Join(one[:], "") + strings.Repeat(one[0], 80)
+			for _, cut := range []int{1, 2, size / 2} {
+				for at := 0; at+cut <= 4*size; at++ {
+					first, last := at/size, (at+cut-1)/size
+					if f.Kind == "cobs" && (at+cut)%size == 0 {
+						last++
+					}
+					got, _ := frames(serial.NewFrames(newWire(stream[:at]+stream[at+cut:], io.EOF), f))
+					for i := range one {
+						want := fmt.Sprintf("%cxyz", 'a'+i)
+						if f.Kind == "telegram" {
+							want = one[i]
+						}
+						if (i < first || i > last) && !slices.Contains(got, want) {
+							t.Fatalf("%d bytes at %d: frame %d is lost too: %.60q", cut, at, i, got)
+						}
+					}
+				}
 			}
 		})
 	}

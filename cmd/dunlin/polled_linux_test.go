@@ -21,8 +21,8 @@ type polled struct {
 	model  func(t *testing.T, m *models)
 	says   func(n int) []byte // what a device on a port says in second n
 	every  int                // seconds between two readings; 0 is 1
-	// most is how much memory they may take where it is not 4 MB: devices with more
-	// values than four, and models of units in the same process.
+	// most is how much memory they may take where it is not 4 MB: eight values each,
+	// and models of units in the same process.
 	most float64
 }
 
@@ -68,7 +68,7 @@ func polledDrivers() []polled {
 		{driver: "veml7700", device: i2c, model: chipOn(0x10, chip(chipsim.NewVEML7700))},
 		{driver: "ads1115", device: i2c + ", entities: {level: {input: a0}}", model: chipOn(0x48, chip(chipsim.NewADS1115))},
 		{driver: "ina219", device: i2c + ", shunt: 0.1", model: chipOn(0x40, chip(chipsim.NewINA219))},
-		{driver: "modbus", most: 5, device: "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", model: func(_ *testing.T, m *models) {
+		{driver: "modbus", most: 4.5, device: "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", model: func(_ *testing.T, m *models) {
 			m.units.Set(1, modbustest.Holding, 0, make([]uint16, 16)...)
 		}},
 		{driver: "ads1015", device: i2c + ", entities: {level: {input: a0}}", model: chipOn(0x48, chip(chipsim.NewADS1015))},
@@ -81,7 +81,7 @@ func polledDrivers() []polled {
 		{driver: "w1_therm", device: "address: 28-3c01e076877d", model: func(_ *testing.T, m *models) {
 			m.file("sys/bus/w1/devices/28-3c01e076877d/w1_slave", "78 01 4b 46 7f ff 0c 10 6a : crc=6a YES\n78 01 4b 46 7f ff 0c 10 6a t=23500")
 		}},
-		{driver: "system", most: 5, device: "disks: []", model: func(_ *testing.T, m *models) {
+		{driver: "system", device: "disks: []", model: func(_ *testing.T, m *models) {
 			m.file("proc/meminfo", "MemTotal:        1000000 kB\nMemAvailable:     400000 kB")
 			m.file("proc/uptime", "1234.5 999")
 			m.file("proc/loadavg", "0.20 0.18 0.12 1/80 11206")
@@ -109,10 +109,10 @@ func polledDrivers() []polled {
 			}
 			return frame
 		}},
-		{driver: "nmea", most: 6, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
+		{driver: "nmea", most: 4.5, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
 			return []byte(nmeaSentence(fmt.Sprintf("GPRMC,1235%02d,A,4807.038,N,01131.000,E,022.4,084.4,230324,003.1,W", n%60)))
 		}},
-		{driver: "dsmr", most: 4.5, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
+		{driver: "dsmr", device: "port: {path: /dev/P%d}", says: func(n int) []byte {
 			text := fmt.Sprintf("/ISk5\\2MT382-1000\r\n\r\n1-0:1.8.1(%06d.789*kWh)\r\n1-0:1.7.0(01.193*kW)\r\n!", n)
 			check, _ := serial.CheckNamed("crc16_arc")
 			return fmt.Appendf(nil, "%s%04X\r\n", text, check.Sum([]byte(text)))

@@ -35,6 +35,10 @@ func TestPolling(t *testing.T) {
 		}
 		return
 	}
+	margin := 1.0
+	if seconds < 5 {
+		margin = 1.5 // a moment has more or less of the collector in it
+	}
 	empty := measurePolling(t, "none", seconds)
 	t.Logf("%-10s %8s %8s %9s", "driver", "% core", "MB", "values/s")
 	t.Logf("%-10s %8.2f %8.2f", "none", empty.percent, float64(empty.rss)/1e6)
@@ -45,8 +49,8 @@ func TestPolling(t *testing.T) {
 			t.Logf("%-10s %8.2f %8.2f %9.0f", p.driver, percent, mb, float64(got.values)/float64(seconds))
 			least := polledDevices * (seconds - 1) * 9 / 10 / max(p.every, 1) // the moment of one may be just outside
 			most := max(p.most, pollingMemory)
-			if percent >= pollingPercent || mb >= most || got.values < least {
-				t.Errorf("%s costs more than %.1f %% of a core or %.1f MB, or gives too few values", p.driver, float64(pollingPercent), most)
+			if percent >= margin*pollingPercent || mb >= margin*most || got.values < least {
+				t.Errorf("%s costs more than %.1f %% of a core or %.1f MB, or gives too few values", p.driver, margin*pollingPercent, margin*most)
 			}
 		})
 	}

@@ -80,6 +80,23 @@ func TestDSMRFindsWhatThereIs(t *testing.T) {
 	}
 }
 
+// TestDSMRCutOff plugs the meter in anew in the middle of a telegram, at many
+// places: the telegram behind it is read.
+func TestDSMRCutOff(t *testing.T) {
+	k := newTalkerOf(t, "dsmr", func(o any, path string) { o.(*dsmrOptions).Port.Path = path }, map[string]any{"energy_import_t1": &dsmrEntity{}})
+	for cut, n := 1, 0; ; cut, n = cut+7, n+1 {
+		one := telegram(fmt.Sprintf("1-0:1.8.1(%06d.000*kWh)", n), "1-0:1.7.0(01.193*kW)")
+		if cut >= len(one) {
+			return
+		}
+		k.Send(one[:cut] + one)
+		list, err := k.read(t)
+		if v := values(list); err != nil || v["energy_import_t1"] != float64(n) {
+			t.Fatalf("cut off at %d of %d: %v, %v", cut, len(one), v, err)
+		}
+	}
+}
+
 func FuzzTelegram(f *testing.F) {
 	f.Add(telegram(dsmrExample...))
 	f.Add("/\n0-1:24.1.0(3)\n0-1:24.2.1()()(*m3)\n((()))\n!")

@@ -128,10 +128,11 @@ func (n *nmea) parse(line string) ([]lineField, error) {
 // nmeaFields checks a sentence's checksum and takes it apart; nil is another
 // kind of line, as AIS has.
 func nmeaFields(line string) ([]string, error) {
-	body, ok := strings.CutPrefix(line, "$")
-	if !ok {
+	start := strings.LastIndexByte(line, '$') // of one whose end is missing there is only the beginning
+	if start < 0 {
 		return nil, nil
 	}
+	body := line[start+1:]
 	body, check, ok := strings.Cut(body, "*")
 	want, err := hex.DecodeString(check)
 	sum := byte(0)

@@ -195,3 +195,23 @@ func FuzzNMEA(f *testing.F) {
 		}
 	})
 }
+
+// TestNMEACut takes one byte out of a stream of sentences, at every place: it
+// costs its own sentence and no other.
+func TestNMEACut(t *testing.T) {
+	all := strings.Join([]string{gga, rmc, gsa, vtg, ""}, "\r\n")
+	for at := range all {
+		good := 0
+		for _, line := range strings.FieldsFunc(all[:at]+all[at+1:], func(r rune) bool { return r == '\r' || r == '\n' }) {
+			if f, err := nmeaFields(line); f != nil && err == nil {
+				good++
+			}
+		}
+		if good < 3 {
+			t.Errorf("without byte %d (%q) %d sentences of 4 are left", at, all[at], good)
+		}
+	}
+	if f, err := nmeaFields(gga[:30] + rmc); err != nil || f[0] != "GPRMC" {
+		t.Errorf("behind a sentence that was cut off: %v, %v", f, err)
+	}
+}
