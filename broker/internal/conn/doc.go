@@ -14,6 +14,7 @@
 //
 // Acknowledgements are parked with the sequence of router.Commit and leave in
 // order; publishing by others, PINGRESP and messages never wait for them.
+// PINGRESP comes last in its write, behind what was on the way.
 //
 // A Peer is the part of a session that outlives the connection: the session,
 // its lock, and whom to wake. In-process clients use the same Peer.

@@ -119,7 +119,7 @@ func (c *Conn) step(now time.Time) (err error) {
 			c.cfg.Router.Persist(c.peer, e.Change, e.Number)
 			c.recorded = true
 		case session.Pong:
-			c.pong()
+			c.pending.pongs++
 		case session.Ready:
 			c.pending.wake = true
 		case session.End:

@@ -9,9 +9,12 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// parkedMax is how many acknowledgements may wait for the store, and bytes of
-// PINGRESP for the socket, before the connection is no longer read.
-const parkedMax = 4096
+// How many acknowledgements may wait for the store, and PINGRESP for the socket,
+// before the connection is no longer read.
+const (
+	parkedMax = 4096
+	pongsMax  = 2048
+)
 
 // reply is one parked acknowledgement: its size in the buffer of replies and
 // what its leaving means.
@@ -28,7 +31,7 @@ type reply struct {
 type pending struct {
 	bytes   []byte // the replies, encoded
 	replies []reply
-	urgent  []byte // PINGRESP: promises nothing, waits for nothing
+	pongs   int // PINGRESP: promises nothing, waits for nothing but what is on the way to the client
 	wake    bool
 	held    int32 // what counts as output
 }
@@ -58,13 +61,13 @@ func (p *pending) recycle() {
 	}
 }
 
-func (p *pending) empty() bool { return len(p.replies) == 0 && len(p.urgent) == 0 }
+func (p *pending) empty() bool { return len(p.replies) == 0 && p.pongs == 0 }
 
 // full reports whether so much waits that the client is not read any more.
-func (p *pending) full() bool { return len(p.replies) >= parkedMax || len(p.urgent) >= parkedMax }
+func (p *pending) full() bool { return len(p.replies) >= parkedMax || p.pongs >= pongsMax }
 
 func (p *pending) reset() {
-	p.bytes, p.replies, p.urgent, p.wake = p.bytes[:0], p.replies[:0], p.urgent[:0], false
+	p.bytes, p.replies, p.pongs, p.wake = p.bytes[:0], p.replies[:0], 0, false
 }
 
 // acknowledge encodes one acknowledgement; why explains a failure to a client
@@ -107,10 +110,6 @@ func (c *Conn) reply(v *packet.View, r reply) error {
 	}
 	p.replies = append(p.replies, r)
 	return nil
-}
-
-func (c *Conn) pong() {
-	c.pending.urgent = packet.Append(c.pending.urgent, c.version(), &packet.View{Type: packet.PINGRESP})
 }
 
 // settle commits what the batch changed and parks its acknowledgements behind
@@ -160,7 +159,7 @@ func (c *Conn) park(hold bool) {
 	default:
 		w.parked.bytes = append(w.parked.bytes, p.bytes...)
 		w.parked.replies = append(w.parked.replies, p.replies...)
-		w.parked.urgent = append(w.parked.urgent, p.urgent...)
+		w.parked.pongs += p.pongs
 		c.holdParked(w.parked, w.parked.size())
 	}
 	c.pending.reset()
@@ -168,7 +167,7 @@ func (c *Conn) park(hold bool) {
 
 // size is what p takes of memory, in bytes.
 func (p *pending) size() int {
-	return beyond(cap(p.bytes) + cap(p.replies)*int(unsafe.Sizeof(reply{})) + cap(p.urgent))
+	return beyond(cap(p.bytes) + cap(p.replies)*int(unsafe.Sizeof(reply{})))
 }
 
 // holdParked says what p counts as output from now on.
@@ -177,10 +176,10 @@ func (c *Conn) holdParked(p *pending, size int) {
 	p.held = int32(size)
 }
 
-// release moves what may leave of the parked replies to dst; it returns the
-// sequence the next one waits for, 0 if none does, or why it waits in vain. The
-// caller holds w.
-func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
+// release moves what may leave of the parked replies to dst. It returns how
+// many PINGRESP may follow what is on the way, and the sequence that the next
+// reply waits for, 0 if none does, or why it waits in vain. The caller holds w.
+func (c *Conn) release(dst *[]byte) (pongs int, waits uint64, err error) {
 	w := &c.w
 	if w.hold > 0 {
 		if done, failed := c.cfg.Barrier.Status(w.hold); done || failed != nil {
@@ -190,7 +189,7 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 	}
 	p := w.parked
 	if p == nil {
-		return w.hold, nil
+		return 0, w.hold, nil
 	}
 	n, size := 0, 0
 	for asked := uint64(0); n < len(p.replies); {
@@ -224,9 +223,7 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 		p.bytes, p.replies = p.bytes[:0], p.replies[:0]
 	}
 	if w.open { // not before CONNACK [MQTT-3.2.0-1]
-		*dst = append(*dst, p.urgent...)
-		c.out.Packets += uint64(len(p.urgent) / 2) // PINGRESP has two bytes
-		p.urgent = p.urgent[:0]
+		pongs, p.pongs = p.pongs, 0
 	}
 	if p.empty() {
 		w.parked = nil
@@ -237,5 +234,5 @@ func (c *Conn) release(dst *[]byte) (waits uint64, err error) {
 	if waits == 0 {
 		waits = w.hold
 	}
-	return waits, err
+	return pongs, waits, err
 }

@@ -167,7 +167,7 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 	w := &c.w
 	w.Lock()
 	w.again = false
-	waits, failed := c.release(dst)
+	pongs, waits, failed := c.release(dst)
 	closing = w.closing
 	var final []byte
 	if closing && !w.worded {
@@ -182,6 +182,10 @@ func (c *Conn) fill(dst *[]byte, now time.Time) (closing bool, err error) {
 		if closing || !rest || len(*dst) >= flushSize || !c.clear() && !c.cfg.Router.Resume(now, c.peer) {
 			break
 		}
+	}
+	c.out.Packets += uint64(pongs)
+	for ; pongs > 0; pongs-- { // last: who asks for PINGRESP to know that nothing is on the way is told so
+		*dst = append(*dst, byte(packet.PINGRESP)<<4, 0)
 	}
 	if closing {
 		*dst = append(*dst, final...)
