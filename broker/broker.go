@@ -200,6 +200,7 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	a.accepted++
 	b.wg.Add(1) // forget takes it back
 	if !b.loops.Take(c) {
+		c.Own()
 		go func() {
 			defer b.forget(c)
 			c.Serve()

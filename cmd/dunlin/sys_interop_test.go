@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os/exec"
@@ -74,7 +75,7 @@ func countedBy(t *testing.T, address string) map[string]string {
 	t.Helper()
 	enter := func(id string, clean bool) *client.Conn {
 		c, err := client.Connect(t.Context(), client.Options{
-			Target: client.Target{Network: "tcp", Address: address}, Version: mqtt.V311, ClientID: id, CleanStart: clean, KeepAlive: 600, Ignore: true,
+			Target: client.Target{Network: "tcp", Address: address}, Version: mqtt.V311, ClientID: id, CleanStart: clean, KeepAlive: 600, Ignore: id != "all",
 		}, new(client.Session))
 		if err != nil {
 			t.Fatal(err)
@@ -111,7 +112,11 @@ func countedBy(t *testing.T, address string) map[string]string {
 		if err := pub.Flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		answered(all, 0, nil) // with two messages its queue is full
 	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	all.Next(ended) // acknowledges the last one
 	subscribe(enter("late", true), 0, "t/+")
 	enter("gone", true).Close(mqtt.NormalDisconnection, packet.Properties{})
 

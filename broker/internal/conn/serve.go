@@ -23,10 +23,13 @@ const (
 // errEnd is the end of a connection that the client asked for.
 var errEnd = errors.New("DISCONNECT received")
 
+// Own makes the connection one that goroutines can drive, before Serve and
+// before anybody else may look at it.
+func (c *Conn) Own() { c.nc = listen.Whole(c.nc) }
+
 // Serve runs the connection until it ends and everything it started has
 // returned. A panic ends this connection only.
 func (c *Conn) Serve() {
-	c.nc = listen.Whole(c.nc)
 	c.scratch = newScratch()
 	c.w.Lock()
 	c.w.begin()
