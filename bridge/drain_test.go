@@ -39,6 +39,10 @@ func (q *endless) Remove(_ context.Context, seqs ...uint64) error {
 	return nil
 }
 
+func (q *endless) Acknowledged(ctx context.Context, seqs ...uint64) error {
+	return q.Remove(ctx, seqs...)
+}
+
 func (q *endless) Ready() <-chan struct{} { return nil }
 func (q *endless) Rewind()                {}
 func (q *endless) Stats() mqtt.QueueStats { return mqtt.QueueStats{Messages: q.n} }

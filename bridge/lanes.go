@@ -99,6 +99,11 @@ func (q *lanes) remove(ctx context.Context, seqs []uint64) error {
 	return q.each(seqs, func(queue Queue, own []uint64) error { return queue.Remove(ctx, own...) })
 }
 
+// acknowledged is remove that gathers what it writes.
+func (q *lanes) acknowledged(ctx context.Context, seqs []uint64) error {
+	return q.each(seqs, func(queue Queue, own []uint64) error { return queue.Acknowledged(ctx, own...) })
+}
+
 // each calls f with the entries of each lane, as its queue knows them.
 func (q *lanes) each(seqs []uint64, f func(queue Queue, own []uint64) error) error {
 	own := make([]uint64, 0, 32)

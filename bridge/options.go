@@ -24,6 +24,9 @@ type Queue interface {
 	Ready() <-chan struct{}
 	// Received records the PUBREC of the entries; durable when it returns.
 	Received(ctx context.Context, seqs ...uint64) error
+	// Acknowledged takes out entries that have arrived. A killed process may
+	// have some hundred of them again.
+	Acknowledged(ctx context.Context, seqs ...uint64) error
 	// Refresh queues the retained message of a topic again; when there is
 	// none, the message that deletes it.
 	Refresh(topic string)

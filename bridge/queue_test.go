@@ -22,8 +22,15 @@ type fakeQueue struct {
 		entries []mqtt.Queued
 		seq     uint64
 		cursor  uint64 // of the last entry handed out since Rewind
+		late    []late
 		stats   mqtt.QueueStats
 	}
+}
+
+// late is an entry that was acknowledged, and when.
+type late struct {
+	mqtt.Queued
+	at time.Time
 }
 
 func newQueue(t testing.TB) *fakeQueue {
@@ -107,6 +114,34 @@ func (q *fakeQueue) Remove(_ context.Context, seqs ...uint64) error {
 		q.mu.stats.Removed++
 	}
 	return nil
+}
+
+func (q *fakeQueue) Acknowledged(ctx context.Context, seqs ...uint64) error {
+	q.mu.Lock()
+	for _, seq := range seqs {
+		if i := q.index(seq); i >= 0 {
+			q.mu.late = append(q.mu.late, late{q.mu.entries[i], time.Now()})
+		}
+	}
+	q.mu.Unlock()
+	return q.Remove(ctx, seqs...)
+}
+
+// killed is the queue after a process that had not recorded what was
+// acknowledged in the last second was killed.
+func (q *fakeQueue) killed(t testing.TB) *fakeQueue {
+	next := newQueue(t)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	next.mu.entries, next.mu.seq, next.mu.stats = slices.Clone(q.mu.entries), q.mu.seq, q.mu.stats
+	for _, e := range q.mu.late[max(0, len(q.mu.late)-512):] {
+		if time.Since(e.at) < time.Second {
+			next.mu.entries = append(next.mu.entries, e.Queued)
+			next.mu.stats.Removed--
+		}
+	}
+	slices.SortFunc(next.mu.entries, func(a, b mqtt.Queued) int { return int(a.Seq) - int(b.Seq) })
+	return next
 }
 
 func (q *fakeQueue) Put(_ context.Context, m mqtt.Message) (uint64, error) { return q.add(m), nil }

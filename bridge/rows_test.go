@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -432,10 +431,7 @@ func TestB20AnotherServer(t *testing.T) {
 // on with one that nobody reads again.
 func (r *cloudRig) crash(t *testing.T, change ...func(*Options)) *cloudRig {
 	t.Helper()
-	q := newQueue(t)
-	r.q.mu.Lock()
-	q.mu.entries, q.mu.seq, q.mu.stats = slices.Clone(r.q.mu.entries), r.q.mu.seq, r.q.mu.stats
-	r.q.mu.Unlock()
+	q := r.q.killed(t)
 	r.c.Kill()
 	r.dead.Store(true)
 	next := againstQueue(t, r.c, q, change...)

@@ -32,10 +32,10 @@ func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode, at time.
 	l.acks = append(l.acks, ack{k, f, code})
 }
 
-// settle records the acknowledgements that have come together, which costs one
-// wait for the disk. Meanwhile the reader leaves what comes to the kernel. What
-// was acknowledged is recorded also while the link is ending: it must not be
-// sent again.
+// settle records the acknowledgements that have come together; those of PUBREC
+// wait for the disk, and what ends a transfer if the disk is far behind.
+// Meanwhile the reader leaves what comes to the kernel. What was acknowledged
+// is recorded also while the link is ending: it must not be sent again.
 func (l *link) settle(ctx context.Context) error {
 	if len(l.acks) == 0 {
 		return nil
@@ -124,8 +124,10 @@ func (l *link) done(ctx context.Context, all []flight) error {
 	}
 	l.seqs = seqs
 	l.b.accepted(seqs)
-	if err := l.remove(ctx, seqs...); err != nil {
-		return err
+	if len(seqs) > 0 {
+		if err := l.gone(l.b.queue.acknowledged(ctx, seqs), len(seqs)); err != nil {
+			return err
+		}
 	}
 	l.acked(l.heard, messages)
 	l.win.drop(all, true)

@@ -152,8 +152,10 @@ func (c *Client) mayPublish(m *mqtt.Message) error {
 }
 
 // barrier commits and waits. This is the other call site of the write barrier.
-func (h *hub) barrier(ctx context.Context) error {
-	sequence := h.router.Commit()
+func (h *hub) barrier(ctx context.Context) error { return h.reached(ctx, h.router.Commit()) }
+
+// reached waits until what Commit returned is durable.
+func (h *hub) reached(ctx context.Context, sequence uint64) error {
 	var reached chan struct{}
 	for {
 		done, err := h.router.Status(sequence)

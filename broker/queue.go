@@ -72,6 +72,8 @@ type Queue struct {
 		deleted  map[string]bool // see noteDeleted
 		dropped  uint64          // entries, when deleted was empty
 		asked    bool            // by the router, whether it rejects
+		settled  int             // entries since the last commit of Acknowledged
+		promised uint64          // what that commit returned
 	}
 	room []store.Entry // of load, used again; of who calls Next
 }
@@ -369,6 +371,27 @@ func (q *Queue) Remove(ctx context.Context, seqs ...uint64) error {
 	return q.record(ctx, q.state.entries.Remove, store.DeliveryDone, seqs...)
 }
 
+// unrecorded is how many acknowledgements Acknowledged gathers for one write.
+const unrecorded = 256
+
+// Acknowledged is Remove that gathers what it writes: a killed process may have
+// up to twice unrecorded entries again, and those of the last Interval, which
+// costs messages sent again. It waits only while the disk is so far behind.
+func (q *Queue) Acknowledged(ctx context.Context, seqs ...uint64) error {
+	n := q.change(q.state.entries.Remove, store.DeliveryDone, seqs)
+	q.state.Lock()
+	q.state.settled += n
+	due, before := q.state.settled >= unrecorded, q.state.promised
+	if due {
+		q.state.settled, q.state.promised = 0, q.hub.router.Commit()
+	}
+	q.state.Unlock()
+	if !due {
+		return nil
+	}
+	return q.hub.reached(ctx, before)
+}
+
 // Drop gives up an entry that will not reach the destination, for the reason
 // that is counted; durable when it returns nil. An entry that is not there is no
 // error.
@@ -378,24 +401,29 @@ func (q *Queue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error
 
 // record changes entries and records those that changed; they share the wait
 // for the disk.
-func (q *Queue) record(ctx context.Context, change func(seq uint64) bool, k store.Kind, seqs ...uint64) error {
-	changed := make([]uint64, 0, 32)
+func (q *Queue) record(ctx context.Context, f func(seq uint64) bool, k store.Kind, seqs ...uint64) error {
+	if q.change(f, k, seqs) == 0 {
+		return nil
+	}
+	return q.hub.barrier(ctx)
+}
+
+// change changes entries and gives those that changed to the store.
+func (q *Queue) change(f func(seq uint64) bool, k store.Kind, seqs []uint64) (changed int) {
+	all := make([]uint64, 0, 32)
 	q.state.Lock()
 	for _, seq := range seqs {
-		if change(seq) {
-			changed = append(changed, seq)
+		if f(seq) {
+			all = append(all, seq)
 		}
 	}
 	q.book(leastBooked)
 	q.state.Unlock()
-	if len(changed) == 0 {
-		return nil
-	}
 	name := q.ClientID()
-	for _, seq := range changed {
+	for _, seq := range all {
 		q.hub.router.Persist(store.Record{Kind: k, ClientID: name, Number: seq})
 	}
-	return q.hub.barrier(ctx)
+	return len(all)
 }
 
 // Stats describes the queue now.

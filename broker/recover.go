@@ -211,8 +211,8 @@ func (h *hub) restoreQueue(q *Queue) (had map[string]mqtt.Subscription, err erro
 }
 
 // maybeForwarded is how many entries of a queue may have been handed out before
-// the process ended: no bridge has more in flight.
-const maybeForwarded = 100
+// the process ended: no bridge has more than 100 in flight.
+const maybeForwarded = 100 + 2*unrecorded
 
 // orphans returns the names of queues that the store has kept and nobody
 // attached.
