@@ -56,13 +56,13 @@ func (c *converter) writeBridge(b *strings.Builder, s *settings) {
 		version = "3.1.1" // mosquitto's default
 	}
 	fmt.Fprintf(b, "    protocol: %q\n", version)
-	for _, key := range []string{"client_id", "keep_alive"} {
-		if v := s.values[key]; v != "" {
-			if key == "client_id" {
-				v = quote(v)
-			}
-			fmt.Fprintf(b, "    %s: %s\n", key, v)
-		}
+	id := s.values["client_id"]
+	if id == "" {
+		id = "{node}." + s.name // mosquitto's default, with its host's name
+	}
+	fmt.Fprintf(b, "    client_id: %s\n", quote(id))
+	if v := s.values["keep_alive"]; v != "" {
+		fmt.Fprintf(b, "    keep_alive: %s\n", v)
 	}
 	if strings.Contains(s.values["password"], "${") {
 		c.note("the password of connection %s has ${ in it, which means a variable here: put it into a file, and write file:/path", s.name)

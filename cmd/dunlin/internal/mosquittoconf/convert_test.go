@@ -40,6 +40,7 @@ func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
 		{"connection a.b\naddress h:1 k\ntopic # out 1 l/ r/\ntopic c in 2", `a-b:
     servers: ["mqtt://h:1", "mqtt://k:1883"]
     protocol: "3.1.1"
+    client_id: "{node}.a-b"
     out:
       - {from: "l/#", to: "r/#", qos: 1}
     in:
