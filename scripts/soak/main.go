@@ -8,6 +8,9 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 func main() {
@@ -50,6 +53,9 @@ func soak(ctx context.Context, binary string, length time.Duration, clients int,
 		return err
 	}
 	defer watcher.nc.Close()
+	if err := opened(watcher); err != nil {
+		return err
+	}
 	time.Sleep(2500 * time.Millisecond) // two rounds of $SYS
 	before, err := s.sample()
 	if err != nil {
@@ -73,6 +79,17 @@ func soak(ctx context.Context, binary string, length time.Duration, clients int,
 	}
 	fmt.Println("at the end:  ", after)
 	return verdict(w, s, before, after, slack)
+}
+
+// opened makes the server open its journal, which it does with the first record.
+func opened(c *wire) error {
+	for id, payload := range []string{"once", ""} { // and cleared
+		if err := c.send(&packet.View{Type: packet.PUBLISH, ID: uint16(2 + id), Publish: packet.Publish{
+			Topic: []byte("opened"), QoS: mqtt.AtLeastOnce, Retain: true, Payload: []byte(payload)}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // live runs the actors and says every ten seconds how it goes.
