@@ -3,7 +3,7 @@
 cat >"$DATA/dunlin.yaml" <<C
 node: bench
 data_dir: $DATA/state
-store: {durability: ${KEPT:-never}} # as the others: nothing is kept on disk
+store: {durability: ${KEPT:-never}} # as the others; a backlog that outgrows memory is on disk all the same
 mqtt:
   sys_interval: ${SYS:-0s}
   limits:
