@@ -12,7 +12,7 @@
 // window is full all of that is lent to the reader (lend.go), which goes on with
 // it as soon as acknowledgements have made room. The
 // acknowledgements that were read together come through upstream_read.go to settle.go, which is the
-// only caller of Received and, for QoS 1 and 2, of Remove. The entry in the
+// only caller of Received and of Acknowledged. The entry in the
 // Queue is the state of the transfer: there is no second store, nothing is
 // handed over, and an entry is removed only after the server's PUBACK or
 // PUBCOMP. When nothing waits, owed.go makes good what a full Queue has lost of

@@ -47,7 +47,7 @@ const (
 // ErrQueueClosed is returned by a Queue after Close or after the broker ended.
 var ErrQueueClosed = errors.New("queue closed")
 
-// Queue is a durable consumer: it keeps what its filters match until Remove,
+// Queue is a durable consumer: it keeps what its filters match until Remove or Acknowledged,
 // bounded, as Overflow says. Its head is in memory, the rest on the broker's
 // disk; without one all is in memory. Each entry
 // keeps the message as it was published; its QoS is the lower of the message's
