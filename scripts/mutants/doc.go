@@ -3,8 +3,10 @@
 //
 // mutants.txt says what to break: the statement, a file, a piece of it that
 // occurs exactly once, and what to put there instead. The tree is not touched:
-// each mutant is built with go test -overlay, and of the tests only those run
-// that name its statement, as scripts/spec finds them.
+// a joint file (joint.go) holds all mutants of one file, go test -overlay builds
+// the tests of each package once with all of them, and the environment says
+// which one lives. Of the tests only those run that name its statement, as
+// scripts/spec finds them.
 //
 // crash.txt (-list crash.txt) holds the classic mistakes of a store: each is
 // seeded, and the enumerator of crashes must find it.

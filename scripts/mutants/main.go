@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -19,22 +15,20 @@ import (
 	"time"
 )
 
-// patience is how long the tests of one mutant may take.
-const patience = 2 * time.Minute
-
 func main() {
 	root := flag.String("root", ".", "the folder of the project")
 	list := flag.String("list", "mutants.txt", "the mutants, in scripts/mutants: mutants.txt or crash.txt")
 	only := flag.String("only", "", "only mutants whose statement or description contains this")
 	workers := flag.Int("j", runtime.GOMAXPROCS(0), "mutants at a time")
+	times := flag.Int("times", 1, "runs of each mutant; it must be killed in all of them")
 	flag.Parse()
-	if err := run(*root, *list, *only, *workers); err != nil {
+	if err := run(*root, *list, *only, *workers, *times); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, list, only string, workers int) error {
+func run(root, list, only string, workers, times int) error {
 	data := filepath.Join(root, "scripts", "mutants", list)
 	all, err := load(data)
 	if err != nil {
@@ -50,6 +44,13 @@ func run(root, list, only string, workers int) error {
 	}
 	defer os.RemoveAll(dir)
 	all = slices.DeleteFunc(all, func(m mutant) bool { return !strings.Contains(m.statement+" "+m.about, only) })
+	if len(all) == 0 {
+		return errors.New("no mutant of that name")
+	}
+	b, err := newBuilder(root, dir, all)
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	verdicts := make([]error, len(all))
 	next := make(chan int)
@@ -58,7 +59,9 @@ func run(root, list, only string, workers int) error {
 		group.Go(func() {
 			for i := range next {
 				m := &all[i]
-				verdicts[i] = s.kill(root, filepath.Join(dir, fmt.Sprint(i)), m)
+				for n := 0; n < times && verdicts[i] == nil; n++ {
+					verdicts[i] = s.kill(b, m)
+				}
 				if verdicts[i] == nil {
 					fmt.Printf("killed   %-20s %s\n", m.statement, m.about)
 				} else {
@@ -104,19 +107,11 @@ func spread(all []mutant) string {
 	return b.String()
 }
 
-// kill builds one mutant and runs the tests that name its statement. The error
-// says why it lives.
-func (s *suite) kill(root, dir string, m *mutant) error {
-	text, err := m.apply(root)
-	if err != nil {
-		return err
-	}
-	overlay, err := writeOverlay(root, dir, m.file, text)
-	if err != nil {
-		return err
-	}
+// kill runs the tests that name a mutant's statement on it. The error says why
+// it lives.
+func (s *suite) kill(b *builder, m *mutant) error {
 	if m.run != "" {
-		out, _ := runTests(root, overlay, m.pkg, m.run)
+		out, _ := b.test(m, m.pkg, m.run)
 		switch {
 		case strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]"):
 			return fmt.Errorf("it does not compile:\n%s", out)
@@ -131,7 +126,7 @@ func (s *suite) kill(root, dir string, m *mutant) error {
 	}
 	var said []string
 	for _, pkg := range slices.Sorted(maps.Keys(found)) {
-		out, err := runTests(root, overlay, pkg, s.pattern(pkg, m.statement, found[pkg]))
+		out, err := b.test(m, pkg, s.pattern(pkg, m.statement, found[pkg]))
 		switch {
 		case strings.Contains(out, "[build failed]") || strings.Contains(out, "[setup failed]"):
 			return fmt.Errorf("it does not compile:\n%s", out)
@@ -157,37 +152,4 @@ func failed(out, statement string) bool {
 		}
 	}
 	return false
-}
-
-// writeOverlay writes the changed file and the description that go test reads.
-func writeOverlay(root, dir, file, text string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	changed := filepath.Join(dir, filepath.Base(file))
-	if err := os.WriteFile(changed, []byte(text), 0o644); err != nil {
-		return "", err
-	}
-	original, err := filepath.Abs(filepath.Join(root, file))
-	if err != nil {
-		return "", err
-	}
-	description, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "overlay.json")
-	return path, os.WriteFile(path, description, 0o644)
-}
-
-func runTests(root, overlay, pkg, pattern string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-vet=off", "-short", "-count=1",
-		"-timeout", "60s", "-run", pattern, "./"+pkg)
-	cmd.Dir = root
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	return out.String(), err
 }

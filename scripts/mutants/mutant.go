@@ -79,8 +79,13 @@ func (m *mutant) apply(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if n := strings.Count(string(data), m.old); n != 1 {
+	return m.replace(string(data))
+}
+
+// replace returns the text of the file with its piece replaced.
+func (m *mutant) replace(text string) (string, error) {
+	if n := strings.Count(text, m.old); n != 1 {
 		return "", fmt.Errorf("the piece occurs %d times in %s:\n%s", n, m.file, m.old)
 	}
-	return strings.Replace(string(data), m.old, m.new, 1), nil
+	return strings.Replace(text, m.old, m.new, 1), nil
 }
