@@ -14,18 +14,22 @@ import (
 // What the guard remembers, and how long those wait who cannot prove who they
 // are.
 const (
-	maxVisitors = 4096 // addresses and Client Identifiers, each
+	maxVisitors = 4096 // addresses, logins and Client Identifiers, each
 	maxBans     = 4096
 	penaltyMax  = time.Minute
 	// forgiveness is how long after the last failure the next one counts as
 	// the first.
 	forgiveness = 10 * time.Minute
+	// namesPerAddress is how many User Names may use up their free attempts
+	// before the whole address waits: behind it may be a proxy or a router
+	// with many clients, one of which has a wrong password.
+	namesPerAddress = 5
 )
 
 var (
 	errBanned   = mqtt.Errorf(mqtt.Banned, "", "banned for a time")
 	errTooOften = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many connections from this address")
-	errPenalty  = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many failed attempts from this address, wait a minute")
+	errPenalty  = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many failed attempts, wait a minute")
 )
 
 // guard keeps out who comes too often, fails too often, or was banned. It
@@ -33,11 +37,20 @@ var (
 type guard struct {
 	sync.Mutex
 	addresses map[netip.Addr]*visitor
+	logins    map[login]*visitor
 	flapping  map[string]*visitor // by Client Identifier
 	bans      map[Ban]time.Time   // until when; For is zero in the key
 }
 
-// visitor is what is known about one address or Client Identifier.
+// login is what an attempt says about itself. With a Client Identifier it is
+// that of a client that proved itself before: others who fail do not hold it up.
+type login struct {
+	address netip.Addr
+	name    string // User Name, or the Client Identifier where there is none
+	client  string // Client Identifier; empty for all that are not known
+}
+
+// visitor is what is known about one address, login or Client Identifier.
 type visitor struct {
 	rate     bucket // of connections
 	failures int    // in a row, or of a window
@@ -139,30 +152,65 @@ func (g *guard) mayConnect(now time.Time, a netip.Addr, perSecond float64) bool 
 	return v.rate.try(now)
 }
 
-// mayTry reports whether an address has waited long enough since it failed.
-func (g *guard) mayTry(now time.Time, a netip.Addr) bool {
+// mayTry reports whether a login has waited long enough since it failed.
+func (g *guard) mayTry(now time.Time, who login) bool {
 	g.Lock()
 	defer g.Unlock()
-	v := g.addresses[a]
-	return v == nil || !now.Before(v.until)
+	if v := g.logins[who]; v != nil && who.client != "" {
+		return !now.Before(v.until)
+	}
+	who.client = ""
+	for _, v := range [...]*visitor{g.logins[who], g.addresses[who.address]} {
+		if v != nil && now.Before(v.until) {
+			return false
+		}
+	}
+	return true
 }
 
-// failed counts an attempt that proved nothing: after some the address waits
-// 1, 2, 4 ... 60 seconds before its next one is looked at.
-func (g *guard) failed(now time.Time, a netip.Addr, free int) {
-	if free < 0 || !a.IsValid() {
+// failed counts an attempt that proved nothing: after some the login waits 1,
+// 2, 4 ... 60 seconds before its next one is looked at. That is a known client
+// alone, or all others of the name at the address; who tries many names there
+// makes the address wait.
+func (g *guard) failed(now time.Time, who login, free int) {
+	if free < 0 || !who.address.IsValid() {
 		return
 	}
 	g.Lock()
 	defer g.Unlock()
-	v := visit(&g.addresses, a, now)
+	if v := g.logins[who]; v != nil && who.client != "" {
+		v.fail(now, free)
+		return
+	}
+	who.client = ""
+	if !visit(&g.logins, who, now).fail(now, free) {
+		visit(&g.addresses, who.address, now).fail(now, free*namesPerAddress)
+	}
+}
+
+// proved remembers a client that proved who it is.
+func (g *guard) proved(now time.Time, who login) {
+	if !who.address.IsValid() || who.client == "" {
+		return
+	}
+	g.Lock()
+	defer g.Unlock()
+	v := visit(&g.logins, who, now)
+	v.failures, v.since = 0, now
+}
+
+// fail counts a failure. It reports true beyond those that are free.
+func (v *visitor) fail(now time.Time, free int) bool {
 	if now.Sub(v.since) > forgiveness {
 		v.failures = 0
 	}
 	v.since = now
-	if v.failures++; v.failures > free {
-		v.until = now.Add(min(time.Second<<min(v.failures-free-1, 6), penaltyMax))
+	v.failures++
+	if v.failures <= free {
+		return false
 	}
+	v.until = now.Add(min(time.Second<<min(v.failures-free-1, 6), penaltyMax))
+	return true
 }
 
 // flap counts a connection of a Client Identifier that ended badly; more than

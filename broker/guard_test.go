@@ -61,25 +61,73 @@ func TestGuardRates(t *testing.T) {
 func TestGuardPenalty(t *testing.T) {
 	var g guard
 	now := time.Unix(1000, 0)
-	a := netip.MustParseAddr("192.0.2.1")
+	who := login{address: netip.MustParseAddr("192.0.2.1"), name: "u", client: "c"}
 	for range 10 {
-		g.failed(now, a, 10)
-		if !g.mayTry(now, a) {
+		g.failed(now, who, 10)
+		if !g.mayTry(now, who) {
 			t.Fatal("a penalty within what is free")
 		}
 	}
 	for _, want := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
-		g.failed(now, a, 10)
+		g.failed(now, who, 10)
 		wait := time.Duration(want) * time.Second
-		if g.mayTry(now.Add(wait-1), a) || !g.mayTry(now.Add(wait), a) {
+		if g.mayTry(now.Add(wait-1), who) || !g.mayTry(now.Add(wait), who) {
 			t.Errorf("the wait is not %s", wait)
 		}
 		now = now.Add(wait)
 	}
 	now = now.Add(forgiveness + 1)
-	g.failed(now, a, 10)
-	if !g.mayTry(now, a) {
+	g.failed(now, who, 10)
+	if !g.mayTry(now, who) {
 		t.Error("nothing is forgiven")
+	}
+}
+
+func TestGuardPenaltyIsForWhoFails(t *testing.T) {
+	var g guard
+	now := time.Unix(1000, 0)
+	a := netip.MustParseAddr("127.0.0.1")
+	fail := func(times int, who login) {
+		for range times {
+			g.failed(now, who, 10)
+		}
+	}
+	known, other := login{a, "u", "known"}, login{a, "v", "known"}
+	g.proved(now, known)
+	fail(1000, login{a, "u", "guesses"})
+	for who, want := range map[login]bool{
+		{a, "u", "guesses"}: false, {a, "u", "another"}: false, {a, "u", ""}: false, {}: true,
+		known: true, other: true, {netip.MustParseAddr("192.0.2.1"), "u", "guesses"}: true,
+	} {
+		if g.mayTry(now, who) != want {
+			t.Errorf("%+v may try: %v", who, !want)
+		}
+	}
+	fail(10, known)
+	if !g.mayTry(now, known) {
+		t.Error("a client that is known has no free attempts")
+	}
+	if fail(1, known); g.mayTry(now, known) {
+		t.Error("who knows a Client Identifier may guess for ever")
+	}
+	g.proved(now, known)
+	for i := range 4 {
+		fail(10, login{a, fmt.Sprint(i), ""})
+	}
+	if !g.mayTry(now, other) {
+		t.Error("five names with what is free are too many")
+	}
+	if fail(1, login{a, "one more", ""}); g.mayTry(now, other) || !g.mayTry(now.Add(time.Second), other) {
+		t.Error("who guesses names as well does not wait")
+	}
+	if !g.mayTry(now.Add(time.Second), known) {
+		t.Error("a client that is known waits with its address")
+	}
+	for i := range 3 * maxVisitors {
+		g.failed(now, login{a, fmt.Sprint(i), ""}, 10)
+	}
+	if len(g.logins) > maxVisitors {
+		t.Errorf("%d logins are remembered", len(g.logins))
 	}
 }
 

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
@@ -16,6 +15,7 @@ const authTimeout = 10 * time.Second
 // identify asks who the client is, unless an enhanced authentication told.
 func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
 	if r.Identity != nil {
+		l.guard.proved(time.Now(), loginOf(c, r))
 		return r.Identity, l.keepOutUser(c, r, r.Identity)
 	}
 	if err := l.keepOut(c, r); err != nil {
@@ -24,22 +24,39 @@ func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
 	defer cancel()
 	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
+	if err == nil && id.User != "" { // nobody in particular proves nothing
+		l.guard.proved(time.Now(), loginOf(c, r))
+	}
 	if err != nil {
-		l.failed(addressOf(c.Transport().Remote), err)
+		l.failed(loginOf(c, r), err)
 		return nil, err
 	}
 	return &id, l.keepOutUser(c, r, &id)
 }
 
+// loginOf is how the guard knows an attempt. Who sends nothing that could be a
+// guess, or was proved by the transport, has none.
+func loginOf(c *conn.Conn, r *conn.Request) login {
+	t := c.Transport()
+	if t.CertificateUser != "" || !r.HasUsername && !r.HasPassword && r.AuthMethod == "" {
+		return login{}
+	}
+	who := login{address: addressOf(t.Remote), name: r.Username, client: r.ClientID}
+	if who.name == "" { // a token or SCRAM
+		who.name = r.ClientID
+	}
+	return who
+}
+
 // failed counts an attempt that proved nothing. That the server is too busy to
 // tell is no fault of the client, and a Client Identifier that fits into no
 // rule is no guess.
-func (l *listener) failed(from netip.Addr, err error) {
+func (l *listener) failed(who login, err error) {
 	var e *mqtt.Error
 	if errors.As(err, &e) && (e.Code == mqtt.ServerBusy || e.Code == mqtt.ServerUnavailable || e.Code == mqtt.ClientIdentifierNotValid) {
 		return
 	}
-	l.guard.failed(time.Now(), from, l.limits.FailedConnects)
+	l.guard.failed(time.Now(), who, l.limits.FailedConnects)
 }
 
 // keepOut refuses a client before its proof is looked at.
@@ -52,7 +69,7 @@ func (l *listener) keepOut(c *conn.Conn, r *conn.Request) error {
 		return errBanned
 	case l.proxied && !l.guard.mayConnect(now, a, l.connectRate(a)):
 		return errTooOften
-	case !l.guard.mayTry(now, a):
+	case !l.guard.mayTry(now, loginOf(c, r)):
 		return errPenalty
 	}
 	return nil
@@ -75,7 +92,7 @@ func (l *listener) Exchange(c *conn.Conn, r *conn.Request) Exchange {
 	if x == nil {
 		return nil
 	}
-	return &counting{x, l, addressOf(c.Transport().Remote)}
+	return &counting{x, l, loginOf(c, r)}
 }
 
 // refusing is the exchange of a client that is kept out.
@@ -88,14 +105,14 @@ func (r refusing) Step(context.Context, []byte) (reply []byte, done bool, id Ide
 // counting tells the guard when an exchange fails.
 type counting struct {
 	Exchange
-	l    *listener
-	from netip.Addr
+	l   *listener
+	who login
 }
 
 func (x *counting) Step(ctx context.Context, data []byte) (reply []byte, done bool, id Identity, err error) {
 	reply, done, id, err = x.Exchange.Step(ctx, data)
 	if err != nil {
-		x.l.failed(x.from, err)
+		x.l.failed(x.who, err)
 	}
 	return reply, done, id, err
 }

@@ -149,8 +149,11 @@ type Limits struct {
 	// LocalConnectRate is the same for loopback addresses: behind one of them
 	// may be a proxy with all its clients, or many programs. 0 is no limit.
 	LocalConnectRate float64
-	// FailedConnects is how many attempts of an address may prove nothing
-	// before it has to wait 1, 2, 4 ... 60 s; default 10, negative: never.
+	// FailedConnects is how many attempts with one User Name from an address
+	// may prove nothing before the next ones have to wait 1, 2, 4 ... 60 s;
+	// five times as many with whatever names make the address wait. A client
+	// that proved itself at the address before is held up only by failures of
+	// its own. Default 10, negative: never.
 	FailedConnects int
 	// Flapping bans a Client Identifier with more connections than this that
 	// ended badly in FlappingWindow, for as long; 0 never.
