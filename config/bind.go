@@ -191,7 +191,7 @@ func (l *loader) bindMapping(n *node, path string, s shared, parts ...reflect.Va
 	}
 	for _, e := range n.entries {
 		if key := e.key.text; !s.lenient && !slices.Contains(names, key) && !(path == "" && strings.HasPrefix(key, "x-")) {
-			l.fail(e.key, join(path, key), l.suggest(key, names), "unknown key %q%s", shorten(key), in(path))
+			l.fail(e.key, join(path, key), l.suggest(path, key, names), "unknown key %q%s", shorten(key), in(path))
 		}
 	}
 	for _, v := range parts {

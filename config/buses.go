@@ -254,6 +254,9 @@ func busFault(buses []Bus, ref, want string) (fault, hint string) {
 		}
 		return strconv.Quote(shorten(ref)) + " is not among buses", oneOf(id, ids)
 	}
+	if buses[i].Options == nil {
+		return "", "" // its type is wrong, which was said
+	}
 	_, mux := buses[i].Options.(*Multiplexer)
 	switch {
 	case mux && (len(channel) != 1 || channel[0] < '0' || channel[0] > '7'):

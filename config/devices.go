@@ -43,6 +43,8 @@ type Entity struct {
 	DeviceClass string      `yaml:"device_class" doc:"Home Assistant's class" ex:"temperature"`
 	StateClass  string      `yaml:"state_class" enum:"measurement|measurement_angle|total|total_increasing" doc:"Home Assistant's state class"`
 	Filters     []FilterUse `yaml:"filters" doc:"what happens to readings, by stage" ex:"[{delta: 0.1}]"`
+	Category    string      `yaml:"entity_category" enum:"diagnostic|config" doc:"Home Assistant's category of an entity that is not for every day"`
+	Disabled    bool        `yaml:"disabled" doc:"neither published nor announced"`
 	// AcceptRetained is the device's unless the entity sets it.
 	AcceptRetained bool `yaml:"accept_retained" doc:"carry out retained commands too, those from before the start"`
 	// Options are the driver's for one entity, nil when it has none.

@@ -54,10 +54,56 @@ func (l *loader) learnTables() {
 // maxSuggestions bounds the work for a file that is no configuration at all.
 const maxSuggestions = 100
 
-// suggest returns a hint for a key that is not among names.
-func (l *loader) suggest(key string, names []string) string {
+// otherwise are words that other gateways use, or people expect, and ours. The
+// first of a word that is possible where it stands is meant.
+var otherwise = [][2]string{
+	{"line_scl", "scl"}, {"line_sda", "sda"}, {"on", "bus"}, {"on", "active"}, {"off", "inactive"}, {"i2c_mux", "tca9548a"},
+	{"max_line", "max_length"}, {"unit", "unit_of_measurement"}, {"update_interval", "interval"}, {"scan_interval", "interval"},
+	{"poll_interval", "interval"}, {"inverted", "active_low"}, {"pin", "line"}, {"slave", "unit"}, {"slave_id", "unit"},
+	{"baudrate", "baud"}, {"baud_rate", "baud"}, {"expire_after", "stale_after"}, {"id", "name"},
+}
+
+// elsewhere is what to write in place of a key that some part of the file does
+// not have: the part is in the path of the mapping.
+var elsewhere = []struct{ part, key, hint string }{
+	{"gateway", "id", "the gateway's name is node, at the top of the file; its topics begin with base"},
+	{"gateway", "discovery", "homeassistant: {discovery: true}"},
+	{".struct[", "device_class", "under entities, with the same name: entities: {NAME: {device_class: ...}}"},
+	{".struct[", "filters", "under entities, with the same name: entities: {NAME: {filters: [...]}}"},
+	{".entities.", "scale", "filters: [{multiply: 0.001}]"},
+	{".entities.", "offset", "filters: [{offset: -1.5}]"},
+	{".entities.", "accuracy_decimals", "filters: [{round: 1}]"},
+	{".entities.", "precision", "filters: [{round: 1}]"},
+	{".entities.", "rename", "entities are called as \"dunlin read\" shows them: humidityrelative of the kernel is humidity"},
+	{".entities.", "resets_mean", "leave it out: with state_class: total_increasing a value that falls is a new beginning"},
+	{"devices[", "safe_duty", "on_stop and failsafe: {state: ...}, in percent"},
+	{"devices[", "platform", "leave it out: the driver says what an output is"},
+}
+
+// ours returns our word for one of another gateway, "" when none is possible
+// here.
+func ours(word string, names []string) string {
+	for _, w := range otherwise {
+		if w[0] == word && slices.Contains(names, w[1]) {
+			return w[1]
+		}
+	}
+	return ""
+}
+
+// suggest returns a hint for a key that is not among names in the mapping at
+// path.
+func (l *loader) suggest(path, key string, names []string) string {
 	if len(l.errs) > maxSuggestions {
 		return ""
+	}
+	if word := ours(key, names); word != "" {
+		return "did you mean " + word + "?"
+	}
+	for _, e := range elsewhere {
+		if e.key == key && strings.Contains(path, e.part) {
+			return e.hint
+		}
 	}
 	if best := nearest(key, names, (len(key)+1)/3); best != "" {
 		return "did you mean " + best + "?"
@@ -95,7 +141,11 @@ func places(owners []string) string {
 // possible and one is near, that one is enough.
 func oneOf(s string, options []string) string {
 	all := strings.Join(options, ", ")
-	if best := nearest(s, options, (len(s)+1)/3); best != "" {
+	best := ours(s, options)
+	if best == "" {
+		best = nearest(s, options, (len(s)+1)/3)
+	}
+	if best != "" {
 		if len(options) > 8 {
 			return "did you mean " + best + "?"
 		}

@@ -87,7 +87,7 @@ func (o *owner) gone(old *entry, now []Part) (gone []Part) {
 		return nil
 	}
 	for _, p := range old.parts {
-		if !has(now, p.Name) && (old.model != o.dev.Model || p.Listed && !o.lists(p.Name)) {
+		if !has(now, p.Name) && (old.model != o.dev.Model || o.disabled(p.Name) || p.Listed && !o.lists(p.Name)) {
 			gone = append(gone, p)
 		}
 	}
@@ -97,6 +97,11 @@ func (o *owner) gone(old *entry, now []Part) (gone []Part) {
 // lists reports whether the configuration names an entity.
 func (o *owner) lists(name string) bool {
 	return slices.ContainsFunc(o.dev.Entities, func(e Entity) bool { return e.Name == name })
+}
+
+// disabled reports whether nobody wants to see an entity.
+func (o *owner) disabled(name string) bool {
+	return slices.ContainsFunc(o.dev.Entities, func(e Entity) bool { return e.Disabled && e.Name == name })
 }
 
 // withdraw removes what an earlier life of the device left: its announcement

@@ -2,6 +2,7 @@ package sensors_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -115,6 +116,42 @@ func (b *fakeBroker) published(topic string) (payloads []string) {
 		}
 	}
 	return payloads
+}
+
+// An entity that is disabled is not seen, what it left is removed, and its
+// faults are nobody's.
+func TestDisabled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		o := sensors.Options{Devices: []sensors.Device{reads("climate", "bme280", "t", "h")}, Discovery: describer("ha"), Ledger: filepath.Join(t.TempDir(), "devices")}
+		life(t, b, o, nil)
+		d := reads("climate", "bme280", "t", "h")
+		d.Entities = []sensors.Entity{{Name: "h", Disabled: true}}
+		o.Devices = []sensors.Device{d}
+		life(t, b, o, nil)
+		if got := b.kept()["ha/climate"]; got != "t" {
+			t.Errorf("announced %q", got)
+		}
+		if got := b.published("ha/climate"); !slices.Contains(got, "t -sensor.h") {
+			t.Errorf("the component was not taken back: %q", got)
+		}
+		if v, there := b.kept()[base+"/climate/h"]; there {
+			t.Errorf("the value of an earlier life is still there: %s", v)
+		}
+		good := d.Driver.(*fakeDriver).read
+		d.Driver = &fakeDriver{read: func(ctx context.Context, n int) ([]sensors.Reading, error) {
+			list, err := good(ctx, n)
+			list[1].Err = &sensors.Fault{Reason: sensors.WireBreak, Err: errors.New("open")}
+			return list, err
+		}}
+		d.Strict = true
+		o.Devices = []sensors.Device{d}
+		life(t, b, o, func() {
+			if h := b.kept()[base+"/climate/health"]; !strings.Contains(h, `"state":"online"`) || strings.Contains(h, "wire_break") {
+				t.Errorf("health %s", h)
+			}
+		})
+	})
 }
 
 func TestDeviceIsAnnouncedBeforeItsValues(t *testing.T) {

@@ -148,6 +148,11 @@ type Entity struct {
 	Filters []Filter
 	// DeviceClass and StateClass are words of Home Assistant, for announcements.
 	DeviceClass, StateClass string
+	// Category is "", diagnostic or config: Home Assistant's, as well.
+	Category string
+	// Disabled is an entity whose readings are thrown away. What an earlier
+	// life of it has left is removed.
+	Disabled bool
 	// AcceptRetained carries out retained commands too, those that were
 	// published before the gateway started.
 	AcceptRetained bool

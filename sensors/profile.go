@@ -40,6 +40,7 @@ type Feature struct {
 	Unit        string
 	DeviceClass string // as configured
 	StateClass  string
+	Category    string
 	Listed      bool // the configuration names it
 	// Value is the newest one, a float64, int64, bool or string; nil: there is
 	// none yet, but the entity takes commands.
@@ -84,7 +85,7 @@ func (o *owner) controls() map[string]Control {
 }
 
 func (o *owner) feature(e *entity) Feature {
-	f := Feature{Name: e.name, Unit: e.unit, DeviceClass: e.conf.DeviceClass, StateClass: e.conf.StateClass, Listed: e.conf != &unlisted, Expiry: e.expiry}
+	f := Feature{Name: e.name, Unit: e.unit, DeviceClass: e.conf.DeviceClass, StateClass: e.conf.StateClass, Category: e.conf.Category, Listed: e.conf != &unlisted, Expiry: e.expiry}
 	if e.has {
 		f.Value, f.At = e.value.Value, e.value.At
 	}

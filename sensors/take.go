@@ -2,6 +2,7 @@ package sensors
 
 import (
 	"cmp"
+	"errors"
 	"time"
 )
 
@@ -52,6 +53,8 @@ func (o *owner) take(readings []Reading, now time.Time) (good int, rejected erro
 		err := o.takeOne(r, now)
 		if err == nil {
 			good++
+		}
+		if err == nil || err == errDisabled {
 			continue
 		}
 		o.health.count(err)
@@ -71,10 +74,19 @@ func (o *owner) takeAll(readings []Reading, now time.Time) (good int, rejected e
 	return good, rejected
 }
 
+// errDisabled is a reading that failed and that nobody wants to know of.
+var errDisabled = errors.New("disabled")
+
 func (o *owner) takeOne(r Reading, now time.Time) error {
 	e := o.entity(r.Entity)
 	if e == nil {
 		return faultf(Parse, "%q is no name of an entity", r.Entity)
+	}
+	if e.conf.Disabled && r.Err != nil {
+		return errDisabled
+	}
+	if e.conf.Disabled {
+		return nil // it shows that the device answers
 	}
 	if r.At.IsZero() {
 		r.At = now

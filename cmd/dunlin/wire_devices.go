@@ -55,7 +55,7 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 		options := map[string]any{}
 		for _, e := range d.Entities {
 			options[e.Name] = e.Options
-			ent := sensors.Entity{Name: e.Name, Unit: e.Unit, DeviceClass: e.DeviceClass, StateClass: e.StateClass, AcceptRetained: e.AcceptRetained}
+			ent := sensors.Entity{Name: e.Name, Unit: e.Unit, DeviceClass: e.DeviceClass, StateClass: e.StateClass, Category: e.Category, Disabled: e.Disabled, AcceptRetained: e.AcceptRetained}
 			errs = append(errs, unknownClass(cfg, e.DeviceClass, e.Path)...)
 			uses := e.Filters
 			if len(d.Entities) == 1 {
@@ -74,6 +74,7 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 			errs = append(errs, cfg.Errorf(d.Path, "", "device %s: %v", d.Name, err))
 			continue
 		}
+		errs = append(errs, disabledOutputs(cfg, d.Entities, driver)...)
 		dev.Driver, dev.Strict = driver, d.OnReject == "device"
 		devices = append(devices, dev)
 	}

@@ -37,6 +37,20 @@ func checkOutputs(cfg *config.Config, devices []sensors.Device) (errs config.Err
 	return append(errs, checkCircles(cfg, outputs)...)
 }
 
+// disabledOutputs reports outputs that would be driven unseen.
+func disabledOutputs(cfg *config.Config, entities []config.Entity, driver sensors.Driver) (errs config.Errors) {
+	c, ok := driver.(sensors.Controller)
+	for _, e := range entities {
+		if !e.Disabled || !ok {
+			continue
+		}
+		if _, ok := c.Controls()[e.Name]; ok {
+			errs = append(errs, cfg.Errorf(e.Path+".disabled", "take it out of the file", "disabled: %s is an output", e.Name))
+		}
+	}
+	return errs
+}
+
 // outputPath is where the options of an output are.
 func outputPath(cfg *config.Config, device string, s *sensors.Safety) string {
 	for _, d := range cfg.Devices {
@@ -57,9 +71,16 @@ func checkRefs(cfg *config.Config, o *guardedOutput) (errs config.Errors) {
 refs:
 	for _, ref := range o.require.Refs() {
 		for _, d := range cfg.Devices {
-			if strings.HasPrefix(ref, d.Name+".") {
-				continue refs
+			entity, ok := strings.CutPrefix(ref, d.Name+".")
+			if !ok {
+				continue
 			}
+			for _, e := range d.Entities {
+				if e.Name == entity && e.Disabled {
+					errs = append(errs, cfg.Errorf(o.path, "", "require: %s is disabled: this could never hold", ref))
+				}
+			}
+			continue refs
 		}
 		device, _, _ := strings.Cut(ref, ".")
 		errs = append(errs, cfg.Errorf(o.path, "", "require: there is no device %q", device))

@@ -27,13 +27,14 @@ func init() {
 }
 
 type pwmOptions struct {
-	Chip     string        `yaml:"chip" doc:"the controller: its device, as fe20c000.pwm, or pwmchip0; without it the only one"`
-	Channel  int           `yaml:"channel" doc:"number of the output on its controller"`
-	Period   time.Duration `yaml:"period" doc:"length of a cycle, as 40us for the 25 kHz of a fan" req:"1"`
-	Polarity string        `yaml:"polarity" doc:"inversed: a percentage is time at the low level" enum:"normal|inversed"`
-	Initial  string        `yaml:"initial" doc:"percentage at start; keep leaves an output that runs as it is"`
-	OnStop   string        `yaml:"on_stop" doc:"percentage at a clean shutdown; keep leaves it as it is"`
-	Entity   string        `yaml:"entity" doc:"name of the entity, output when it is not given"`
+	Chip      string        `yaml:"chip" doc:"the controller: its device, as fe20c000.pwm, or pwmchip0; without it the only one"`
+	Channel   int           `yaml:"channel" doc:"number of the output on its controller"`
+	Period    time.Duration `yaml:"period" doc:"length of a cycle, as 40us for the 25 kHz of a fan"`
+	Frequency hertz         `yaml:"frequency" doc:"cycles in a second, as 25kHz, in place of period"`
+	Polarity  string        `yaml:"polarity" doc:"inversed: a percentage is time at the low level" enum:"normal|inversed"`
+	Initial   string        `yaml:"initial" doc:"percentage at start; keep leaves an output that runs as it is"`
+	OnStop    string        `yaml:"on_stop" doc:"percentage at a clean shutdown; keep leaves it as it is"`
+	Entity    string        `yaml:"entity" doc:"name of the entity, output when it is not given"`
 	sensors.Safety
 }
 
@@ -54,6 +55,11 @@ func (o *pwmOptions) Validate(report func(path, msg string)) {
 	switch {
 	case o.Channel < 0:
 		report("channel", "is negative")
+	case o.Frequency != 0 && o.Period != 0:
+		report("frequency", "not together with period: one of them decides")
+	case o.Frequency != 0:
+	case o.Period == 0:
+		report("period", "how long is a cycle? for example period: 40us or frequency: 25kHz")
 	case o.Period < 2 || o.Period > time.Hour:
 		report("period", fmt.Sprintf("%v is not between 2ns and 1h", o.Period))
 	case !slices.Contains([]string{"normal", "inversed"}, o.Polarity):
@@ -61,6 +67,23 @@ func (o *pwmOptions) Validate(report func(path, msg string)) {
 	case o.Require != "" && o.Initial != "0":
 		report("initial", "would not ask what is required: start with 0")
 	}
+}
+
+// hertz is a frequency, written 25kHz, 50Hz or 50.
+type hertz float64
+
+// UnmarshalText takes what a time.Duration of at most an hour can stand for.
+func (f *hertz) UnmarshalText(text []byte) error {
+	number, kilo := strings.CutSuffix(strings.TrimSuffix(string(text), "Hz"), "k")
+	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if kilo {
+		v *= 1000
+	}
+	if err != nil || !(v >= 1.0/3600 && v <= 5e8) {
+		return fmt.Errorf("%.40q is no frequency, as 25kHz or 50Hz", text)
+	}
+	*f = hertz(v)
+	return nil
 }
 
 // percentage reads 0 to 100, ON or OFF.
@@ -100,6 +123,9 @@ var (
 func newPWM(o pwmOptions, entities map[string]any) (*pwm, error) {
 	if err := validated(&o); err != nil {
 		return nil, err
+	}
+	if o.Frequency != 0 {
+		o.Period = time.Duration(math.Round(1e9 / float64(o.Frequency)))
 	}
 	entity, err := oneEntity(o.Entity, "output", entities)
 	if err != nil {

@@ -169,6 +169,25 @@ func TestPWM(t *testing.T) {
 	})
 }
 
+func TestPWMFrequency(t *testing.T) {
+	for text, want := range map[string]time.Duration{"25kHz": 40 * time.Microsecond, "50Hz": 20 * time.Millisecond, "0.5": 2 * time.Second, "33.3 kHz": 30030} {
+		d := fan(t, func(o *pwmOptions) {
+			o.Period = 0
+			if err := o.Frequency.UnmarshalText([]byte(text)); err != nil {
+				t.Error(err)
+			}
+		})
+		if got := d.(*pwm).o.Period; got != want {
+			t.Errorf("%s is a period of %v, want %v", text, got, want)
+		}
+	}
+	for _, bad := range []string{"", "k", "0", "-50Hz", "1e9", "NaN", "Inf", "25 mHz", "1/50s", "0.0001"} {
+		if err := new(hertz).UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is a frequency", bad)
+		}
+	}
+}
+
 func TestPWMFaults(t *testing.T) {
 	for name, tc := range map[string]struct {
 		set  func(o *pwmOptions)
@@ -205,7 +224,8 @@ func TestPWMFaults(t *testing.T) {
 		t.Errorf("another controller's output is driven: %v", err)
 	}
 	for key, set := range map[string]func(o *pwmOptions){
-		"channel": func(o *pwmOptions) { o.Channel = -1 }, "period": func(o *pwmOptions) { o.Period = 0 }, "polarity": func(o *pwmOptions) { o.Polarity = "up" },
+		"frequency": func(o *pwmOptions) { o.Frequency = 50 },
+		"channel":   func(o *pwmOptions) { o.Channel = -1 }, "period": func(o *pwmOptions) { o.Period = 0 }, "polarity": func(o *pwmOptions) { o.Polarity = "up" },
 		"initial": func(o *pwmOptions) { o.Initial = "101" }, "on_stop": func(o *pwmOptions) { o.OnStop = "x" }, "entity": func(o *pwmOptions) { o.Entity = "a/b" },
 		"max_on": func(o *pwmOptions) { o.MaxOn = -1 }, "failsafe.state": func(o *pwmOptions) {
 			o.Failsafe = sensors.Failsafe{State: "much", After: time.Second, Without: "heartbeat"}

@@ -121,7 +121,11 @@ func component(p *sensors.Profile, f *sensors.Feature) object {
 			c["state_class"] = sc
 		}
 	}
-	if strings.HasPrefix(f.Name, "lost_") || strings.HasPrefix(f.Name, "rejected_") {
+	switch category := f.Category; {
+	case category == "config" && f.Control == nil: // Home Assistant refuses such a sensor
+	case category != "":
+		c["entity_category"] = category
+	case strings.HasPrefix(f.Name, "lost_") || strings.HasPrefix(f.Name, "rejected_"):
 		c["entity_category"] = "diagnostic"
 	}
 	// Availability says it first; this is for a gateway that died unseen. The

@@ -20,16 +20,16 @@ func profile(device string, payload sensors.Payload) *sensors.Profile {
 		{Name: "temperature", Unit: "°C", Value: 21.5},
 		{Name: "humidity", Unit: "%", Value: int64(40)},
 		{Name: "energy", Unit: "kWh", Value: 1.5, DeviceClass: "energy", StateClass: "total_increasing", Listed: true},
-		{Name: "meter", Unit: "Wh", Value: int64(3)},
+		{Name: "meter", Unit: "Wh", Value: int64(3), Category: "config"}, // which sensors cannot have
 		{Name: "plain", Value: 3.5},
 		{Name: "furlongs", Unit: "furlong", Value: 3.5},
-		{Name: "door", Value: true, DeviceClass: "door"},
+		{Name: "door", Value: true, DeviceClass: "door", Category: "diagnostic"},
 		{Name: "odd", Value: true, DeviceClass: "temperature"}, // no class of its platform
 		{Name: "text", Value: "hello", Unit: "°C"},
 		{Name: "heure d'été \"x\"", Value: 1.0},
 		{Name: "lost_events", Value: int64(3)},
 		{Name: "relay", Value: false, Control: &sensors.Control{Platform: "switch"}},
-		{Name: "setpoint", Unit: "Hz", Value: 12.5, Control: &sensors.Control{Platform: "number", Min: 0, Max: 50, Step: 0.1}},
+		{Name: "setpoint", Unit: "Hz", Value: 12.5, Category: "config", Control: &sensors.Control{Platform: "number", Min: 0, Max: 50, Step: 0.1}},
 		{Name: "any", Value: int64(1), Control: &sensors.Control{Platform: "number", Min: -1e9, Max: 1e9}},
 		{Name: "message", Value: "", Control: &sensors.Control{Platform: "text"}},
 		{Name: "tare", Control: &sensors.Control{Platform: "button"}},
@@ -85,6 +85,7 @@ func TestComponents(t *testing.T) {
 		"relay.p": "switch", "relay.command_topic": "dunlin/barn-1/climate/relay/set", "relay.state_topic": "dunlin/barn-1/climate/relay", "relay.expire_after": nil,
 		"setpoint.p": "number", "setpoint.min": 0.0, "setpoint.max": 50.0, "setpoint.step": 0.1, "setpoint.device_class": "frequency", "any.mode": "box",
 		"message.p": "text", "tare.p": "button", "tare.state_topic": nil, "lost_events.entity_category": "diagnostic", "temperature.entity_category": nil,
+		"meter.entity_category": nil, "door.entity_category": "diagnostic", "setpoint.entity_category": "config",
 		"old.p": "switch", "old.unique_id": nil, "health.state_topic": "dunlin/barn-1/climate/health",
 	} {
 		var name, key string

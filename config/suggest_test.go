@@ -1,0 +1,37 @@
+package config
+
+import "testing"
+
+// Who has the words of another gateway in the file is told ours, where they
+// can be.
+func TestWordsOfOthers(t *testing.T) {
+	var l loader
+	for _, tc := range []struct {
+		path, key string
+		names     []string
+		want      string
+	}{
+		{"gateway", "id", []string{"base", "payload"}, "the gateway's name is node, at the top of the file; its topics begin with base"},
+		{"gateway", "discovery", []string{"base"}, "homeassistant: {discovery: true}"},
+		{"devices[0]", "id", []string{"name", "driver"}, "did you mean name?"},
+		{"devices[0]", "max_line", []string{"format", "max_length"}, "did you mean max_length?"},
+		{"devices[0]", "max_line", []string{"format"}, "known keys: format"},
+		{"devices[0]", "safe_duty", []string{"on_stop"}, "on_stop and failsafe: {state: ...}, in percent"},
+		{"buses[0].recover", "line_scl", []string{"scl", "sda"}, "did you mean scl?"},
+		{"buses[1]", "on", []string{"address", "bus"}, "did you mean bus?"},
+		{"devices[1].struct[2]", "device_class", []string{"name"}, "under entities, with the same name: entities: {NAME: {device_class: ...}}"},
+		{"devices[0].entities.uptime", "scale", []string{"path"}, "filters: [{multiply: 0.001}]"},
+		{"devices[0]", "update_interval", []string{"interval"}, "did you mean interval?"},
+	} {
+		if got := l.suggest(tc.path, tc.key, tc.names); got != tc.want {
+			t.Errorf("%s in %s: %q, want %q", tc.key, tc.path, got, tc.want)
+		}
+	}
+	for _, tc := range []struct{ word, want string }{
+		{"off", "did you mean inactive? (one of active, inactive)"}, {"on", "did you mean active? (one of active, inactive)"}, {"up", "one of active, inactive"},
+	} {
+		if got := oneOf(tc.word, []string{"active", "inactive"}); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.word, got, tc.want)
+		}
+	}
+}
