@@ -24,7 +24,7 @@ func (b *Bridge) Test(ctx context.Context, report func(Step)) error {
 	o := b.o
 	o.ClientID += "-test"
 	o.StatusTopic, o.SessionExpiry, o.Edge = "", time.Second, nil
-	report(Step{Name: "config", Detail: fmt.Sprintf("%d routes out, %d in", len(o.Out), len(o.In))})
+	report(Step{Name: "config", Detail: fmt.Sprintf("routes: %d out, %d in", len(o.Out), len(o.In))})
 	clock := "synchronized"
 	if !o.ClockSynced() {
 		clock = "not synchronized: certificates may look expired, or not yet valid"

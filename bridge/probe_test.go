@@ -18,7 +18,7 @@ func TestTest(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := strings.Join(steps, "\n")
-		for _, part := range []string{"config: 1 routes out, 0 in", "clock: synchronized", "connect: cloud.example:1883", "mqtt: accepted: QoS 1", "100 in flight"} {
+		for _, part := range []string{"config: routes: 1 out, 0 in", "clock: synchronized", "connect: cloud.example:1883", "mqtt: accepted: QoS 1", "100 in flight"} {
 			if !strings.Contains(got, part) {
 				t.Errorf("%q is not in\n%s", part, got)
 			}

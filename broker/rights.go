@@ -48,7 +48,7 @@ func (h *hub) known(a Authenticator) *authority {
 
 // RightsChanged applies changed answers of the Authenticators to all sessions
 // at once, also of clients that are away, and ends connections of users that
-// are no more (0x98). It returns when that is done.
+// are no more, or have another password (0x98). It returns when that is done.
 func (b *Broker) RightsChanged() {
 	b.hub.notice()
 	for _, e := range b.hub.strandedEndpoints() {
@@ -56,20 +56,21 @@ func (b *Broker) RightsChanged() {
 	}
 }
 
-// strandedEndpoints are the connections of users that were taken out of their
-// users file.
+// lost reports whether what proved an identity is no more.
+func (l *listener) lost(who *Identity) bool {
+	a, ok := l.auth.Authenticator.(interface {
+		Lost(who *Identity, listener string) bool
+	})
+	return ok && a.Lost(who, l.name)
+}
+
+// strandedEndpoints are the connections of users whose proof is lost.
 func (h *hub) strandedEndpoints() (all []endpoint) {
 	r := &h.registry
 	r.Lock()
 	defer r.Unlock()
 	for _, cl := range r.clients {
-		if cl.endpoint == nil || cl.door == nil {
-			continue
-		}
-		a, ok := cl.door.auth.Authenticator.(interface {
-			Lost(who *Identity, listener string) bool
-		})
-		if ok && a.Lost(cl.who, cl.door.name) {
+		if cl.endpoint != nil && cl.door != nil && cl.door.lost(cl.who) {
 			all = append(all, cl.endpoint)
 		}
 	}

@@ -212,3 +212,37 @@ func bound(t *testing.T) net.Listener {
 	t.Cleanup(func() { ln.Close() })
 	return ln
 }
+
+// losing is an authenticator whose proofs are lost.
+type losing struct {
+	brokertest.Auth
+	lost atomic.Bool
+}
+
+func (l *losing) Lost(*broker.Identity, string) bool { return l.lost.Load() }
+
+func TestLostProofsEndConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		auth := new(losing)
+		b := brokertest.New(t, func(o *broker.Options) { o.Auth = auth })
+		c := b.Client(mqtt.V5)
+		c.Connect("cid=c se=100")
+		b.RightsChanged()
+		c.Send("PINGREQ")
+		c.Expect("PINGRESP")
+		auth.lost.Store(true)
+		b.RightsChanged()
+		c.Expect("DISCONNECT rc=0x98 ...")
+		c.ExpectClosed()
+		// And between the proof and the session, when RightsChanged finds nothing.
+		late := b.Client(mqtt.V5)
+		late.Send("CONNECT cid=c clean=0 se=100")
+		late.Expect("CONNACK sp=1 rc=0x00 ...")
+		late.Expect("DISCONNECT rc=0x98 ...")
+		late.ExpectClosed()
+		synctest.Wait()
+		if n := b.Stats().ClientsConnected; n != 0 {
+			t.Errorf("%d are connected", n)
+		}
+	})
+}

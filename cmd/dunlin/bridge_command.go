@@ -66,7 +66,7 @@ var bridgeVerbs = [...]bridgeVerb{
 	{"spool purge", "DELETE", "/spool", "older", "deleted", (*bridgeJob).purge},
 	{"dead list", "GET", "/dead", "limit", "", (*bridgeJob).list},
 	{"dead show", "GET", "/dead/message", "seq", "", (*bridgeJob).show},
-	{"dead requeue", "POST", "/dead/requeue", "seq", "wait again", (*bridgeJob).tell},
+	{"dead requeue", "POST", "/dead/requeue", "seq", "queued again", (*bridgeJob).tell},
 	{"dead export", "GET", "/dead/messages", "since", "", (*bridgeJob).export},
 	{"dead purge", "DELETE", "/dead", "older", "deleted", (*bridgeJob).purge},
 }
@@ -169,7 +169,7 @@ func (j *bridgeJob) tell(ctx context.Context) error {
 	}
 	show, err := j.get(ctx, j.method, j.target, doc)
 	if err == nil && show && j.done != "" {
-		_, err = fmt.Fprintf(j.s.out, "%s messages %s\n", count(c.Count), j.done)
+		_, err = fmt.Fprintf(j.s.out, "%s %s\n", messages(c.Count), j.done)
 	}
 	return err
 }
@@ -264,7 +264,7 @@ func (j *bridgeJob) drain(ctx context.Context) error {
 		}
 		took := time.Since(began)
 		if terminal {
-			text := "\r" + count(b.Waiting) + " messages wait, " + rate(b.Rate) + ", bridge " + b.State
+			text := "\r" + messages(b.Waiting) + " waiting, " + rate(b.Rate) + ", bridge " + b.State
 			if b.Drain > 0 {
 				text += ", " + span(b.Drain) + " left"
 			}
@@ -289,7 +289,7 @@ func (j *bridgeJob) drain(ctx context.Context) error {
 		return context.Canceled
 	}
 	j.code = exitTimeout
-	return fmt.Errorf("%s messages wait, bridge %s is %s", count(b.Waiting), b.Name, b.State)
+	return fmt.Errorf("%s waiting, bridge %s is %s", messages(b.Waiting), b.Name, b.State)
 }
 
 // cures say what to look at after a failure of a class.

@@ -100,7 +100,7 @@ func TestBridgeCommandWorksOnTheSpool(t *testing.T) {
 	}
 	r.run("pause cloud", exitDone)
 	r.publish("sensors/a", "never")
-	r.run("spool purge cloud -y", exitDone, "1 messages deleted")
+	r.run("spool purge cloud -y", exitDone, "1 message deleted")
 	var b api.Bridge
 	r.socket.read("/api/v1/bridges/cloud", &b)
 	if b.Waiting != 0 || b.Drops["unwanted"] != 1 {
@@ -117,7 +117,7 @@ func TestBridgeCommandTellsHowALinkFails(t *testing.T) {
 	r.cloud.Kill()
 	r.run("test cloud --json", exitUnreachable, `"ok":false`)
 	r.publish("sensors/a", "1")
-	r.run("spool drain cloud --wait --timeout 300ms", exitTimeout, "1 messages wait, bridge cloud is")
+	r.run("spool drain cloud --wait --timeout 300ms", exitTimeout, "1 message waiting, bridge cloud is")
 }
 
 func TestBridgeCommandWorksOnDeadLetters(t *testing.T) {
@@ -146,9 +146,9 @@ func TestBridgeCommandWorksOnDeadLetters(t *testing.T) {
 	r.run("dead export cloud", exitDone, `"payload_b64":"Mw=="`)
 	r.run("dead show cloud 999999", exitFailed, "no dead letter 999999")
 	takes.Store(true)
-	r.run("dead requeue cloud "+number, exitDone, "1 messages wait again")
+	r.run("dead requeue cloud "+number, exitDone, "1 message queued again")
 	r.run("dead requeue cloud "+number, exitFailed, "no dead letter")
-	r.run("dead requeue cloud all", exitDone, "2 messages wait again")
+	r.run("dead requeue cloud all", exitDone, "2 messages queued again")
 	r.run("spool drain cloud --wait --timeout 1m", exitDone)
 	if got := fmt.Sprint(r.cloud.Payloads()); !strings.HasSuffix(got, "1 2 3]") {
 		t.Errorf("upstream: %s", got)

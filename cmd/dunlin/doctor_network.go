@@ -97,7 +97,7 @@ func (d *doctor) bridges(ctx context.Context) {
 				d.add("bridges", "messages wait in the spool: "+count(b.Waiting), "'dunlin bridge test "+b.Name+"' goes through it step by step", "%s is down: %s: %s", b.Name, b.Class, b.Reason)
 			}
 			if b.Dropped > 0 {
-				d.add("bridges", "the spool was full, or they were too old", "raise bridges."+b.Name+".spool.max_size, or send less", "%s has dropped %s messages", b.Name, count(b.Dropped))
+				d.add("bridges", "the spool was full, or they were too old", "raise bridges."+b.Name+".spool.max_size, or send less", "%s has dropped %s", b.Name, messages(b.Dropped))
 			}
 		}
 		return

@@ -239,11 +239,17 @@ func TestReloadSaysWhatNeedsARestart(t *testing.T) {
 	}
 }
 
-// A user who is taken out is disconnected, one who is added comes in, the
-// others stay.
+// A user who is taken out or has another password is disconnected, one who is
+// added comes in, the others stay.
 func TestReloadOfUsers(t *testing.T) {
-	users := usersFile(t, "alice", "bob")
-	f := startFromFile(t, "auth: {users_file: "+users+", rules: [{user: \"*\", publish: [\"#\"], subscribe: [\"#\"]}]}\nmqtt: {listeners: [{bind: \"127.0.0.1:0\"}]}\n")
+	users := usersFile(t, "alice", "bob", "dave")
+	web := freeAddress(t)
+	f := startFromFile(t, "http: {bind: \""+web+"\"}\nauth: {users_file: "+users+", rules: [{user: \"*\", publish: [\"#\"], subscribe: [\"#\"]}]}\nmqtt: {listeners: [{bind: \"127.0.0.1:0\"}]}\n")
+	page := &remote{t: t, base: "http://" + web}
+	cookies := map[string]string{}
+	for _, user := range []string{"alice", "bob", "dave"} {
+		_, cookies[user] = logIn(page, user, backwards(user))
+	}
 	enter := func(user string) (net.Conn, byte) {
 		nc := dialTCP(t, f.address)
 		t.Cleanup(func() { nc.Close() })
@@ -256,10 +262,11 @@ func TestReloadOfUsers(t *testing.T) {
 	}
 	alice, _ := enter("alice")
 	bob, _ := enter("bob")
-	if !alive(alice) || !alive(bob) {
-		t.Fatal("alice and bob are not let in")
+	dave, _ := enter("dave")
+	if !alive(alice) || !alive(bob) || !alive(dave) {
+		t.Fatal("alice, bob and dave are not let in")
 	}
-	for _, args := range [][]string{{"-D", users, "bob"}, {"-b", users, "carol", backwards("carol")}} {
+	for _, args := range [][]string{{"-D", users, "bob"}, {"-b", users, "dave", "another"}, {"-b", users, "carol", backwards("carol")}} {
 		if code, _, stderr := runTool(t, append([]string{"passwd"}, args...)...); code != exitDone {
 			t.Fatal(stderr)
 		}
@@ -268,8 +275,14 @@ func TestReloadOfUsers(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	until(t, "bob is disconnected", func() bool { return !alive(bob) }) // the end does not overtake an answer on its way
+	until(t, "dave is disconnected", func() bool { return !alive(dave) })
 	if !alive(alice) {
 		t.Error("alice was disconnected")
+	}
+	for user, want := range map[string]int{"alice": 200, "bob": 401, "dave": 401} {
+		if got := page.do("GET", "/api/v1/status", "", "Cookie", cookies[user]); got.status != want {
+			t.Errorf("the login of %s at the page: %d, want %d", user, got.status, want)
+		}
 	}
 	if _, code := enter("carol"); code != 0 {
 		t.Errorf("carol: CONNACK %d", code)

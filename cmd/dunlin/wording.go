@@ -48,6 +48,14 @@ func count[N int | uint64](n N) string {
 	return text
 }
 
+// messages counts them: "1 message", "3,214 messages".
+func messages[N int | uint64](n N) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return count(n) + " messages"
+}
+
 // rate writes a number a second: "12.4/s".
 func rate(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) + "/s" }
 

@@ -95,7 +95,7 @@ func TestI2COpenFaults(t *testing.T) {
 			return nil, &fs.PathError{Op: "open", Path: "/dev/i2c-7", Err: errno}
 		}
 		_, err := b.I2C("7")
-		if sensors.ReasonOf(err) != want || want == sensors.Permission && !strings.Contains(err.Error(), "group i2c") {
+		if sensors.ReasonOf(err) != want || strings.Count(err.Error(), "open /dev/i2c-7") != 1 || want == sensors.Permission && !strings.Contains(err.Error(), "group i2c") {
 			t.Errorf("%v: %v, want reason %s", errno, err, want)
 		}
 	}

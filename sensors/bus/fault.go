@@ -69,6 +69,9 @@ func transferFault(place string, err error) error {
 // a cure. group is the group whose members may open it.
 func openFault(what, group string, err error) error {
 	reason := sensors.IO
+	if p, ok := err.(*fs.PathError); ok && p.Op == "open" && p.Path == what {
+		err = p.Err // it would be named twice
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
 		reason = sensors.NotFound

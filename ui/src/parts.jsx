@@ -45,9 +45,10 @@ export function Plot({ data, cols, height = 190, zero, down = [], label }) {
   useEffect(() => {
     if (table) return;
     const axis = { stroke: color("--mut"), grid: { stroke: color("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui", size: 46 };
-    const fill = color("--badbg");
+    const fill = color("--badbg"), stepped = cols[0][3];
     const range = (u, low, high) => {
       if (low == null) return [0, 1];
+      if (stepped) return [-0.1, 1.1];
       if (zero) return [0, Math.max(high * 1.1, 1)];
       const room = (high - low) * 0.1 || Math.abs(high) * 0.05 || 1;
       return [low - room, high + room];
@@ -55,7 +56,7 @@ export function Plot({ data, cols, height = 190, zero, down = [], label }) {
     plot.current = new uPlot({
       width: el.current.clientWidth || 300, height, legend: { show: false }, cursor: { y: false, drag: { x: false } },
       scales: { y: { range } },
-      axes: [{ ...axis, size: 28, space: 64, values: (u, v) => v.map(t => new Date(t * 1000).toLocaleTimeString("en-GB").slice(0, v[v.length - 1] - v[0] < 300 ? 8 : 5)) }, { ...axis, values: (u, v) => v.map(short) }],
+      axes: [{ ...axis, size: 28, space: 64, values: (u, v) => v.map(t => new Date(t * 1000).toLocaleTimeString("en-GB").slice(0, v[v.length - 1] - v[0] < 300 ? 8 : 5)) }, { ...axis, values: (u, v) => v.map(y => !stepped ? short(y) : y === 0 ? "off" : y === 1 ? "on" : "") }],
       series: [{}, ...cols.map(c => ({ stroke: color(c[1]), width: 1.6, fill: c[2] && color(c[1]) + "22", points: { show: false }, paths: c[3] && uPlot.paths.stepped({ align: 1 }) }))],
       hooks: {
         drawClear: [u => spans.current.forEach(([a, b]) => {

@@ -84,12 +84,12 @@ func (a *Auth) byPassword(ctx context.Context, s *state, c *Connect) (Identity, 
 	case !ok || !exists:
 		return Identity{}, errWrong
 	}
-	return s.account(c.Listener, c.Username), nil
+	return s.account(c.Listener, c.Username, sec), nil
 }
 
-// account is the identity of an entry of a users file.
-func (s *state) account(listener, name string) Identity {
-	p := &proof{account: true}
+// account is the identity that an entry of a users file proves.
+func (s *state) account(listener, name string, by *secret) Identity {
+	p := &proof{by: by}
 	if s.listeners[listener].users != nil {
 		p.realm = listener
 	}

@@ -227,6 +227,30 @@ func TestReload(t *testing.T) {
 		if _, err := a.Authenticate(t.Context(), login("ann", "secret")); code(t, err) != mqtt.BadUserNameOrPassword {
 			t.Error(err)
 		}
+		if !a.Lost(&ann, "l") {
+			t.Error("the old password still counts as proof")
+		}
+		if a.Authorize(ask).Code.Failed() {
+			t.Error("a session of the user, who may be away, lost its rights with the password")
+		}
+	})
+	t.Run("a proof lasts while its line does", func(t *testing.T) {
+		now, err := a.Authenticate(t.Context(), login("ann", "new"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := a.state.Load().users.byName["ann"].password.text
+		_, hash := NewToken()
+		write("ann:" + kept + "\nann:" + hash + "\n")
+		if err := a.Reload(o); err != nil {
+			t.Fatal(err)
+		}
+		if a.Lost(&now, "l") {
+			t.Error("lost, though only a token came along")
+		}
+		if a.Lost(&Identity{User: "ann", proof: &proof{}}, "l") {
+			t.Error("a certificate's user is lost")
+		}
 	})
 }
 

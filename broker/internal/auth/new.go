@@ -100,10 +100,14 @@ func (a *Auth) Reload(o Options) error {
 	return nil
 }
 
-// Lost reports whether the entry of a users file that proved an identity is no
-// more.
+// Lost reports whether what proved an identity is in the users file no more:
+// the user was taken away, or has another password.
 func (a *Auth) Lost(who *Identity, listener string) bool {
-	return who != nil && who.proof != nil && who.proof.account && !a.state.Load().has(listener, who.User)
+	if who == nil || who.proof == nil || who.proof.by == nil {
+		return false
+	}
+	u := a.state.Load().usersOf(listener)
+	return u == nil || !u.byName[who.User].has(who.proof.by)
 }
 
 // Generation counts the Reloads.
@@ -124,7 +128,7 @@ func (a *Auth) Authorize(x *Access) Decision {
 	g := p.grants.Load()
 	if g == nil || g.state != s || !g.open && (g.client != x.ClientID || g.listener != x.Listener) {
 		g = s.compile(x.Identity.User, x.ClientID, x.Listener)
-		if p.account && !s.has(x.Listener, x.Identity.User) {
+		if p.by != nil && !s.has(x.Listener, x.Identity.User) {
 			g = &grants{state: s, listener: x.Listener, client: x.ClientID} // it was taken away
 		}
 		p.grants.Store(g)
@@ -228,9 +232,9 @@ func (s *state) validate() error {
 // proof is what this package remembers of how an identity was proved.
 type proof struct {
 	realm string // the listener whose own users file has the user; "" for all others
-	// account: by a line of a users file, which may be taken away.
-	account bool
-	grants  atomic.Pointer[grants] // of the last question; nil before the first
+	// by is the line of a users file, which may be taken away; nil for others.
+	by     *secret
+	grants atomic.Pointer[grants] // of the last question; nil before the first
 }
 
 // Verdicts that tell a stranger nothing.

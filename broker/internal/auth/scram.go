@@ -81,7 +81,7 @@ func (x *scram) Step(_ context.Context, data []byte) (reply []byte, done bool, i
 		if err != nil {
 			return nil, false, id, err
 		}
-		id = x.state.account(x.connect.Listener, x.user)
+		id = x.state.account(x.connect.Listener, x.user, x.verifier)
 		g := x.state.compile(id.User, x.connect.ClientID, x.connect.Listener)
 		if g.misfit == "{user}" || g.misfit == "{client}" && x.connect.ClientID != "" {
 			return nil, false, Identity{}, misfitError(g.misfit)

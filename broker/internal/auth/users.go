@@ -31,6 +31,19 @@ type user struct {
 	scram    map[kind]*secret
 }
 
+// has reports whether the user, nil for none, still has a secret.
+func (u *user) has(s *secret) bool {
+	if u == nil {
+		return false
+	}
+	for _, own := range []*secret{u.password, u.token, u.scram[s.kind]} {
+		if own != nil && own.text == s.text {
+			return true
+		}
+	}
+	return false
+}
+
 // Fault is one mistake in a file, at its line; 0 is the file as a whole.
 type Fault struct {
 	File string

@@ -27,9 +27,9 @@ type Options struct {
 	Ask    func(device string, what sensors.Asked) error
 	Build  Build
 	Node   string
-	Auth   broker.Authenticator // proves who logs in at the page
-	Lines  *lines.Ring          // the newest of the log
-	Events *lines.Events        // the last of each client
+	Auth   *broker.Auth  // proves who logs in at the page
+	Lines  *lines.Ring   // the newest of the log
+	Events *lines.Events // the last of each client
 	// Trust lets programs of this machine do everything on a port that has
 	// nobody to log in as: for the demo.
 	Trust bool

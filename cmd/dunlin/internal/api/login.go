@@ -31,6 +31,7 @@ type logins struct {
 type login struct {
 	user   string
 	token  string // name of the token that stood in for a password; "" for a user
+	who    broker.Identity
 	rights uint64 // generation of the users when it began
 	used   time.Time
 }
@@ -65,7 +66,7 @@ func enter(c *call) (any, error) {
 			a.Log.Warn("a wrong password at the page", "user", in.User, "remote", from.String())
 			return nil, problem(401, "user or password is wrong")
 		}
-		l.user = id.User
+		l.user, l.who = id.User, id
 	}
 	a.door.forget(from)
 	key := rand.Text() + rand.Text() // 256 bits
@@ -128,7 +129,8 @@ func (a *API) recognize(c *call) {
 }
 
 // roleOf is what a login may do by the configuration of now: open when its
-// token is gone, or the users have changed since.
+// token, user or password is no more. One of a JSON Web Token, which cannot be
+// looked up again, ends with the token or the next reload.
 func (a *API) roleOf(l *login) role {
 	cfg := a.Config()
 	if l.token != "" {
@@ -139,8 +141,9 @@ func (a *API) roleOf(l *login) role {
 		}
 		return open
 	}
+	signed := !l.who.Expires.IsZero()
 	switch {
-	case a.Auth.Generation() != l.rights:
+	case a.Auth.Lost(&l.who, ""), signed && (a.Auth.Generation() != l.rights || time.Now().After(l.who.Expires)):
 		return open
 	case slices.Contains(cfg.Auth.Admins, l.user):
 		return admin
