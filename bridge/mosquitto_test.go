@@ -14,6 +14,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/bridge/bridgetest"
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -278,12 +279,7 @@ func TestMosquittoCommands(t *testing.T) {
 }
 
 func TestClassesOfRealFailures(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := listener.Addr().String()
-	listener.Close()
+	closed := freeport.Address(t)
 	for _, tc := range []struct {
 		name   string
 		server string

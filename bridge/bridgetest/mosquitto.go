@@ -15,10 +15,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 )
 
 // startTimeout is how long a server may take to listen, or to stop.
-const startTimeout = 10 * time.Second
+const startTimeout = time.Minute
 
 // Server is one mosquitto, or NATS server. Its methods fail the test they were made for.
 type Server struct {
@@ -43,7 +45,7 @@ func Mosquitto(t testing.TB, extra ...string) *Server {
 		}
 		t.Skipf("mosquitto is not installed: %v", err)
 	}
-	s := &Server{t: t, binary: binary, port: freePort(t)}
+	s := &Server{t: t, binary: binary, port: freeport.Port(t)}
 	s.configure(t.TempDir(), extra)
 	t.Cleanup(func() {
 		s.end(syscall.SIGTERM)
@@ -205,17 +207,6 @@ func (s *Server) end(sig syscall.Signal) error {
 	}
 	s.cmd = nil
 	return nil
-}
-
-// freePort is a port nobody listens on now.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // lockedBuffer collects output that is read while it grows.

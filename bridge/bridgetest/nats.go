@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 )
 
 // NATS starts a NATS server with JetStream and its MQTT listener, which speaks
@@ -28,7 +30,7 @@ func NATSCluster(t testing.TB) [3]*Server {
 	var ports [3]int
 	routes := ""
 	for i := range ports {
-		ports[i] = freePort(t)
+		ports[i] = freeport.Port(t)
 		routes += fmt.Sprintf("\"nats-route://127.0.0.1:%d\", ", ports[i])
 	}
 	var all [3]*Server
@@ -50,11 +52,11 @@ func newNATS(t testing.TB, cluster string, mqtt ...string) *Server {
 	if err != nil {
 		t.Skip("nats-server is not there: scripts/nats.sh builds it")
 	}
-	s := &Server{t: t, binary: binary, port: freePort(t)}
+	s := &Server{t: t, binary: binary, port: freeport.Port(t)}
 	dir := t.TempDir()
 	s.config = filepath.Join(dir, "nats.conf")
 	text := fmt.Sprintf("server_name: upstream-%d\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q }\nmqtt { listen: 127.0.0.1:%d, ack_wait: \"3s\"\n%s\n}\n%s",
-		s.port, freePort(t), dir, s.port, strings.Join(mqtt, "\n"), cluster)
+		s.port, freeport.Port(t), dir, s.port, strings.Join(mqtt, "\n"), cluster)
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 )
 
 // The environment of a child process.
@@ -58,12 +60,7 @@ type Process struct {
 // NewProcess starts one with a new journal; the end of the test kills it.
 func NewProcess(t testing.TB) *Process {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &Process{t: t, Address: ln.Addr().String(), Journal: t.TempDir() + "/journal"}
-	_ = ln.Close()
+	p := &Process{t: t, Address: freeport.Address(t), Journal: t.TempDir() + "/journal"}
 	t.Cleanup(p.Kill)
 	p.Start()
 	return p

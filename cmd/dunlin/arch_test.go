@@ -32,7 +32,8 @@ var mayImport = map[string][]string{
 	"broker/brokertest":       {"broker", "broker/internal/listen", "broker/mqtt", "broker/packet", "broker/topic"},
 	"config":                  {"broker/topic", "config/yaml"},
 	"bridge":                  {"broker/mqtt", "broker/topic", "broker/packet", "broker/websocket"},
-	"bridge/bridgetest":       {"broker/mqtt", "broker/packet"},
+	"bridge/bridgetest":       {"bridge/freeport", "broker/mqtt", "broker/packet"},
+	"bridge/freeport":         {},
 	"serial":                  {"broker/mqtt"},
 	"serial/serialtest":       {},
 	"sensors":                 {"broker/mqtt", "broker/topic", "serial", "serial/modbus"},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 
 	"cmd/dunlin/internal/bench": {"broker/mqtt", "broker/packet", "cmd/dunlin/internal/client"},
 
-	"bridge/cloudtest": {"broker/mqtt", "broker/packet", "broker/topic", "broker/websocket"},
+	"bridge/cloudtest": {"bridge/freeport", "broker/mqtt", "broker/packet", "broker/topic", "broker/websocket"},
 
 	"broker/internal/store/disk":     {},
 	"broker/internal/store/disktest": {"broker/internal/store/disk"},

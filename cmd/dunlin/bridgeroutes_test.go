@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -22,12 +23,7 @@ import (
 func TestRoutesOfAFileReachTheServerUpstream(t *testing.T) {
 	k := &killing{t: t, dir: t.TempDir()}
 	k.configure()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close() // the server upstream is away
+	address := freeport.Address(t) // the server upstream is away
 	file := filepath.Join(k.dir, "dunlin.yaml")
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -70,7 +66,8 @@ bridges:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ln, err = net.Listen("tcp", address); err != nil {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan struct{})

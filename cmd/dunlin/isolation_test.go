@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -71,12 +72,7 @@ func bridgeTo(server string) string {
 // freeAddress is one where nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return freeport.Address(t)
 }
 
 // blackHole accepts connections and never answers.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge/bridgetest"
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -93,12 +94,7 @@ type killing struct {
 
 func (k *killing) configure() {
 	k.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	k.address = ln.Addr().String()
-	ln.Close()
+	k.address = freeport.Address(k.t)
 	text := fmt.Sprintf(`
 node: killed
 data_dir: data

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
+	"github.com/dunlin-mqtt/dunlin/bridge/freeport"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -17,12 +18,7 @@ import (
 // A spool that is full gives up its oldest entries, bounded in bytes, and
 // counts them; alarms have room of their own. What is left arrives.
 func TestB18SpoolFull(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close() // the server upstream is away
+	address := freeport.Address(t) // the server upstream is away
 	_, g, _ := startGateway(t, fmt.Sprintf(`
 node: full
 mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
@@ -66,7 +62,8 @@ bridges:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ln, err = net.Listen("tcp", address); err != nil {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan struct{})
