@@ -17,6 +17,9 @@ const (
 	maxVisitors = 4096 // addresses, logins and Client Identifiers, each
 	maxBans     = 4096
 	penaltyMax  = time.Minute
+	// localPenalty is how long a loopback address as a whole waits at most: no
+	// proxy or program of this machine is to lock out all others.
+	localPenalty = time.Second
 	// forgiveness is how long after the last failure the next one counts as
 	// the first.
 	forgiveness = 10 * time.Minute
@@ -179,12 +182,16 @@ func (g *guard) failed(now time.Time, who login, free int) {
 	g.Lock()
 	defer g.Unlock()
 	if v := g.logins[who]; v != nil && who.client != "" {
-		v.fail(now, free)
+		v.fail(now, free, penaltyMax)
 		return
 	}
 	who.client = ""
-	if !visit(&g.logins, who, now).fail(now, free) {
-		visit(&g.addresses, who.address, now).fail(now, free*namesPerAddress)
+	longest := penaltyMax
+	if loopback(who.address) {
+		longest = localPenalty
+	}
+	if !visit(&g.logins, who, now).fail(now, free, penaltyMax) {
+		visit(&g.addresses, who.address, now).fail(now, free*namesPerAddress, longest)
 	}
 }
 
@@ -199,8 +206,9 @@ func (g *guard) proved(now time.Time, who login) {
 	v.failures, v.since = 0, now
 }
 
-// fail counts a failure. It reports true beyond those that are free.
-func (v *visitor) fail(now time.Time, free int) bool {
+// fail counts a failure. It reports true beyond those that are free, which are
+// followed by longer and longer waits.
+func (v *visitor) fail(now time.Time, free int, longest time.Duration) bool {
 	if now.Sub(v.since) > forgiveness {
 		v.failures = 0
 	}
@@ -209,7 +217,7 @@ func (v *visitor) fail(now time.Time, free int) bool {
 	if v.failures <= free {
 		return false
 	}
-	v.until = now.Add(min(time.Second<<min(v.failures-free-1, 6), penaltyMax))
+	v.until = now.Add(min(time.Second<<min(v.failures-free-1, 6), longest))
 	return true
 }
 
@@ -294,9 +302,14 @@ func network(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
+// loopback reports whether a network is that of this machine.
+func loopback(a netip.Addr) bool {
+	return a.IsLoopback() || a == netip.IPv6Unspecified() // the /64 of ::1
+}
+
 // connectRate is what an address may connect a second; a is a network.
 func (l *listener) connectRate(a netip.Addr) float64 {
-	if a.IsLoopback() || a == netip.IPv6Unspecified() { // the /64 of ::1
+	if loopback(a) {
 		return l.limits.LocalConnectRate
 	}
 	return l.limits.ConnectRate

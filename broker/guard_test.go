@@ -86,7 +86,7 @@ func TestGuardPenalty(t *testing.T) {
 func TestGuardPenaltyIsForWhoFails(t *testing.T) {
 	var g guard
 	now := time.Unix(1000, 0)
-	a := netip.MustParseAddr("127.0.0.1")
+	a := netip.MustParseAddr("192.0.2.1")
 	fail := func(times int, who login) {
 		for range times {
 			g.failed(now, who, 10)
@@ -97,7 +97,7 @@ func TestGuardPenaltyIsForWhoFails(t *testing.T) {
 	fail(1000, login{a, "u", "guesses"})
 	for who, want := range map[login]bool{
 		{a, "u", "guesses"}: false, {a, "u", "another"}: false, {a, "u", ""}: false, {}: true,
-		known: true, other: true, {netip.MustParseAddr("192.0.2.1"), "u", "guesses"}: true,
+		known: true, other: true, {netip.MustParseAddr("192.0.2.2"), "u", "guesses"}: true,
 	} {
 		if g.mayTry(now, who) != want {
 			t.Errorf("%+v may try: %v", who, !want)
@@ -122,6 +122,15 @@ func TestGuardPenaltyIsForWhoFails(t *testing.T) {
 	}
 	if !g.mayTry(now.Add(time.Second), known) {
 		t.Error("a client that is known waits with its address")
+	}
+	for _, here := range []string{"127.0.0.1", "::1"} { // a proxy, and all of its clients
+		here := network(netip.MustParseAddr(here))
+		for i := range 1000 {
+			g.failed(now, login{here, fmt.Sprint(i), ""}, 10)
+		}
+		if who := (login{here, "u", "c"}); g.mayTry(now, who) || !g.mayTry(now.Add(time.Second), who) {
+			t.Error("a loopback address waits longer than a second, or not at all")
+		}
 	}
 	for i := range 3 * maxVisitors {
 		g.failed(now, login{a, fmt.Sprint(i), ""}, 10)

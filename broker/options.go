@@ -151,9 +151,9 @@ type Limits struct {
 	LocalConnectRate float64
 	// FailedConnects is how many attempts with one User Name from an address
 	// may prove nothing before the next ones have to wait 1, 2, 4 ... 60 s;
-	// five times as many with whatever names make the address wait. A client
-	// that proved itself at the address before is held up only by failures of
-	// its own. Default 10, negative: never.
+	// five times as many with whatever names make the address wait, a loopback
+	// address a second at most. A client that proved itself at the address
+	// before is held up only by failures of its own. Default 10, negative: never.
 	FailedConnects int
 	// Flapping bans a Client Identifier with more connections than this that
 	// ended badly in FlappingWindow, for as long; 0 never.
