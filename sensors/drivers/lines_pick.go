@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -196,18 +197,25 @@ func (f *lineField) reading(entity, kind string, at time.Time) sensors.Reading {
 // reading makes a value of kind, or infers what it is. A value that is not of
 // its kind is rejected alone.
 func reading(entity, kind string, raw any, at time.Time) sensors.Reading {
-	text := fmt.Sprint(raw)
-	r := sensors.Reading{Entity: entity, At: at, Value: infer(text)}
+	var text string
+	switch raw := raw.(type) {
+	case string:
+		text = raw
+	case quoted:
+		text, kind = string(raw), cmp.Or(kind, "string")
+	default:
+		text = fmt.Sprint(raw)
+	}
+	r := sensors.Reading{Entity: entity, At: at, Value: text}
+	if kind != "string" {
+		r.Value = infer(text)
+	}
 	reject := func(reason sensors.Reason, why string) sensors.Reading {
 		r.Value, r.Err = nil, &sensors.Fault{Reason: reason, Err: fmt.Errorf("%s: %.40q %s", entity, text, why)}
 		return r
 	}
-	if _, is := raw.(quoted); is && kind == "" {
-		kind = "string"
-	}
 	switch {
 	case kind == "string":
-		r.Value = text
 	case text == "":
 		return reject(sensors.Parse, "is no value")
 	case notNumber(text):
@@ -248,8 +256,10 @@ func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 func infer(text string) any {
 	if decimal(text) {
 		digits := strings.ReplaceAll(text, " ", "")
-		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
-			return n
+		if !strings.ContainsAny(digits, ".eE") { // an error costs more than a look
+			if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
+				return n
+			}
 		}
 		if v, err := strconv.ParseFloat(digits, 64); err == nil && !math.IsInf(v, 0) {
 			return v

@@ -175,6 +175,9 @@ func (n *nmea) take(kind string, f []string) error {
 }
 
 func (n *nmea) set(key, unit string, value any) {
+	if n.fields == nil {
+		n.fields = make([]lineField, 0, 8) // of RMC, or GGA
+	}
 	i := slices.IndexFunc(n.fields, func(f lineField) bool { return f.key == key })
 	if i < 0 {
 		i = len(n.fields)

@@ -121,7 +121,7 @@ func (j *Journal) decided() (wake []func()) {
 // becomes durable, and what comes is in memory only.
 func (j *Journal) degrade(err error) {
 	j.w.abandon()
-	j.w.group.reset()
+	j.w.group.reset(8)
 	j.w.dirty = false
 	m := &j.mu
 	m.Lock()

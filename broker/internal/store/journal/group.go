@@ -82,9 +82,10 @@ func (g *group) cut(n int) {
 	g.heads = g.heads[:copy(g.heads, g.heads[n:])]
 }
 
-// reset forgets the pages and keeps memory for the next, within reason.
-func (g *group) reset() {
-	if cap(g.pages) > 64*pageSize {
+// reset forgets the pages and keeps memory for so many of the next: what is
+// written once a minute, as the values of devices, does not hold it for the minute.
+func (g *group) reset(most int) {
+	if cap(g.pages) > most*pageSize {
 		g.pages = nil
 	}
 	g.pages, g.heads = g.pages[:0], g.heads[:0]

@@ -122,7 +122,7 @@ var errSpill = errors.New("spilling waits after a failure")
 // Flush writes the batch to the log's file, and forgets it either way. What is
 // written survives the end of the process only with the journal's records.
 func (s *Spill) Flush(l *SpillLog) (e Extent, err error) {
-	defer s.group.reset()
+	defer s.group.reset(64)
 	if time.Now().Before(s.retry) {
 		return e, errSpill
 	}

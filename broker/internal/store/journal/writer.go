@@ -101,7 +101,7 @@ func (w *writer) sync() error {
 		return err
 	}
 	w.current.at++ // the last page is sealed
-	w.group.reset()
+	w.group.reset(8)
 	w.written, w.counted = 0, 0
 	return nil
 }
