@@ -32,6 +32,9 @@ type epoch struct {
 const (
 	stepLeast  = time.Second // less is how a clock is slewed
 	mostEpochs = 16
+	// jitter is what may pass between the looks at two clocks. Times that are
+	// corrected by an offset that trembles would change places.
+	jitter = 5 * time.Millisecond
 )
 
 // NewClock begins to watch the clock.
@@ -55,9 +58,11 @@ func (c *Clock) look() (wall time.Time, ahead time.Duration) {
 	wall, since := c.now()
 	ahead = wall.Sub(c.zero) - since
 	e := &c.mu.epochs[len(c.mu.epochs)-1]
-	if (ahead - e.ahead).Abs() <= stepLeast {
-		e.last, e.ahead = wall, ahead
-		return wall, ahead
+	if slewed := (ahead - e.ahead).Abs(); slewed <= stepLeast {
+		if e.last = wall; slewed > jitter {
+			e.ahead = ahead
+		}
+		return wall, e.ahead
 	}
 	e.last = c.zero.Add(since + e.ahead)
 	if len(c.mu.epochs) == mostEpochs {

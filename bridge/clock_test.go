@@ -21,6 +21,24 @@ func (b *board) set(wall time.Time) { b.steps = wall.Sub(b.boot) - b.since }
 
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+// The two clocks are not looked at in the same instant: times that are corrected
+// keep their order all the same.
+func TestB16CorrectedTimesKeepTheirOrder(t *testing.T) {
+	b := &board{boot: time.Unix(5, 0).UTC()}
+	c := newClock(b.now)
+	b.since = time.Hour
+	b.set(noon)
+	var last time.Time
+	for i := range 100 {
+		b.steps += time.Duration(i*7%11-5) * 100 * time.Microsecond
+		at, corrected := c.correct(b.boot.Add(time.Duration(i) * time.Microsecond))
+		if !corrected || at.Before(last) {
+			t.Fatalf("after %v comes %v", last, at)
+		}
+		last = at
+	}
+}
+
 func TestB16ClockIsSet(t *testing.T) {
 	b := &board{boot: time.Unix(5, 0).UTC()}
 	c := newClock(b.now)
