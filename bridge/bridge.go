@@ -37,8 +37,10 @@ type Bridge struct {
 	cuts     cuts                   // the sender and the reader, under its lock
 	tries    map[uint64]int         // the reader: attempts of messages that failed for now
 	takeover []time.Time            // Run: the latest
+	cutOff   int                    // Run, the reader and the sender: closes over the status message in a row
 	window   atomic.Pointer[window] // of the link that is up; nil: none
 	plain    map[server]bool        // Run: those that refuse the bridge bit
+	wills    map[server]int         // Run: closes in place of CONNACK in a row, or plainWill
 	start    int                    // Run: the server that the next attempt begins with
 	failback time.Duration          // Run, and foresee of its link: until a preferred server is tried again
 }
@@ -52,7 +54,7 @@ func New(o Options) (*Bridge, error) {
 	o.Profile.bound(&o)
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		tries: map[uint64]int{}, plain: map[server]bool{}, failback: failbackMin, reached: make(chan struct{}, 1),
+		tries: map[uint64]int{}, plain: map[server]bool{}, wills: map[server]int{}, failback: failbackMin, reached: make(chan struct{}, 1),
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {
@@ -118,6 +120,9 @@ func (b *Bridge) Stats() Stats {
 	}
 	if s.State == Up && len(s.NotSubscribed) > 0 {
 		s.Class, s.Reason = ClassRefused, "not subscribed to "+strings.Join(s.NotSubscribed, ", ")
+	}
+	if d := b.o.Pace.Daily; s.State == Up && d > 0 && s.Today >= d && s.Queue.Messages > 0 {
+		s.Class, s.Reason = ClassQuota, "the bytes of the day are used up: all but alarms wait for midnight UTC"
 	}
 	if n := s.Queue.Messages; n > 0 && s.Rate > 0.01 {
 		s.Drain = time.Duration(float64(n) / s.Rate * 1e9)
@@ -239,15 +244,22 @@ func (b *Bridge) ended(ctx context.Context, l *link, err error) {
 	} else if l.answered.Load() {
 		b.stalls = 0
 	}
+	silent := f.class == ClassTCP && f.code == 0 || f.code == mqtt.NotAuthorized // AWS says so of a topic
 	head, ok := l.win.first()
 	c, cancel := l.bounded(ctx)
 	defer cancel()
 	// An error of bury is one of the queue and comes again with its next use.
 	switch {
-	case !ok || ctx.Err() != nil:
+	case ctx.Err() != nil:
+	case !ok && silent && l.win.holds(statusID) && time.Since(l.since) < closeSoon:
+		b.cutOff++
+		if b.cutOff == closeLimit {
+			b.o.Log.Error("the server closes the connection over status_topic: it is left out", "bridge", b.o.Name, "topic", b.o.StatusTopic)
+		}
+	case !ok:
 	case poisonous(f.code) && b.accuse(head.seq):
 		_ = l.bury(c, head.seq, head.topic, f.code, f.code.String())
-	case f.class == ClassTCP && f.code == 0 && b.closed(head.seq, time.Since(head.sent)):
+	case silent && b.closed(head.seq, time.Since(head.sent)):
 		_ = l.bury(c, head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
 	case len(head.more) > 0 && b.probing():
 		b.cuts.split(head.seq, head.more) // one of them may be what it dislikes

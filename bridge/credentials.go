@@ -23,6 +23,8 @@ import (
 // login is what CONNECT carries besides what the options say.
 type login struct {
 	bridge             bool          // the bridge bit of 3.x
+	clean              bool          // no session before and after
+	plainWill          bool          // of QoS 0 and not retained
 	will               *mqtt.Message // of a node of Sparkplug; nil: there is none
 	username, password string
 	until              time.Time // when it ends to be valid; zero: never

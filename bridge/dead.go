@@ -140,19 +140,23 @@ func (b *Bridge) DeadPurge(ctx context.Context, before time.Time, dry bool) (n i
 	if b.o.Dead == nil {
 		return 0, ErrNoDeadLetters
 	}
-	return purge(ctx, b.o.Dead, dry, func(e *mqtt.Queued) bool { return e.At.Before(before) })
+	return purge(b.o.Dead, dry, func(e *mqtt.Queued) bool { return e.At.Before(before) }, func(seq uint64) (bool, error) {
+		return true, b.o.Dead.Drop(ctx, seq, mqtt.DropUnwanted)
+	})
 }
 
-// purge removes, or only counts, the entries that which is true for.
-func purge(ctx context.Context, q Shelf, dry bool, which func(*mqtt.Queued) bool) (n int, err error) {
+// purge calls drop, or only counts, for the entries that which is true for, and
+// returns how many have gone.
+func purge(q Shelf, dry bool, which func(*mqtt.Queued) bool, drop func(seq uint64) (gone bool, err error)) (n int, err error) {
 	q.Each(0, func(e *mqtt.Queued) bool {
 		if !which(e) {
 			return true
 		}
+		gone := dry
 		if !dry {
-			err = q.Drop(ctx, e.Seq, mqtt.DropUnwanted)
+			gone, err = drop(e.Seq)
 		}
-		if err == nil {
+		if gone && err == nil {
 			n++
 		}
 		return err == nil

@@ -66,7 +66,7 @@ func TestB10PacketTooLarge(t *testing.T) {
 }
 
 func TestB11TopicRefused(t *testing.T) {
-	for _, code := range []mqtt.ReasonCode{mqtt.NotAuthorized, mqtt.TopicNameInvalid, mqtt.PayloadFormatInvalid} {
+	for _, code := range []mqtt.ReasonCode{mqtt.NotAuthorized, mqtt.TopicNameInvalid, mqtt.PayloadFormatInvalid, mqtt.PacketTooLarge, 0xC0} {
 		bubble(t, "answered with "+code.String(), func(t *testing.T) {
 			r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
 				if m.Topic == "up/no" {
@@ -84,6 +84,16 @@ func TestB11TopicRefused(t *testing.T) {
 			r.stop()
 		})
 	}
+	bubble(t, "a route makes no topic of it: MQTT-4.7.3-1 checked before sending", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{}, withDead(t), func(o *Options) { o.Out = []Route{{From: "out/#", To: "#"}} })
+		r.put("out", "x", 1)
+		r.put("out/a", "1", 1)
+		after(time.Second)
+		want(t, "delivered", r.c.Payloads(), "[1]")
+		want(t, "dead letters", letters(t, r.Bridge), "[out x: its route makes a topic of 0 bytes of it]")
+		want(t, "connections", len(r.c.Connects()), 1)
+		r.stop()
+	})
 	bubble(t, "closed without a word: three times, the last alone on a quiet link", func(t *testing.T) {
 		r := refusing(t, func(m cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Cut: m.Topic == "up/no"} })
 		for _, name := range []string{"a", "b", "no", "c", "d"} {
@@ -93,6 +103,31 @@ func TestB11TopicRefused(t *testing.T) {
 		want(t, "delivered", r.c.Payloads(), "[a b c d]")
 		want(t, "dead letters", letters(t, r.Bridge), "[out/no no: the server closed the connection over it]")
 		want(t, "connections", len(r.c.Connects()), 4)
+		r.stop()
+	})
+	bubble(t, "over the status message: it is left out", func(t *testing.T) {
+		no := func(m cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Cut: m.Topic == "gw/status"} }
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Publish: no}}, withDead(t), func(o *Options) { o.StatusTopic = "gw/status" })
+		r.put("out/a", "1", 1)
+		after(10 * time.Minute)
+		want(t, "delivered", r.c.Payloads(), "[1]")
+		want(t, "dead", r.Stats().Dead, 0)
+		want(t, "state", r.Stats().State, Up)
+		r.stop()
+	})
+	bubble(t, "DISCONNECT 0x87, as AWS has it for a topic without a right", func(t *testing.T) {
+		r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
+			if m.Topic == "up/no" {
+				d.Goodbye = mqtt.NotAuthorized
+			}
+			return d
+		})
+		for _, name := range []string{"a", "no", "b"} {
+			r.put("out/"+name, name, 1)
+		}
+		after(2 * time.Hour)
+		want(t, "delivered", r.c.Payloads(), "[a b]")
+		want(t, "dead letters", letters(t, r.Bridge), "[out/no no: the server closed the connection over it]")
 		r.stop()
 	})
 	bubble(t, "a link that breaks by itself costs no message", func(t *testing.T) {

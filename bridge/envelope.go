@@ -104,7 +104,7 @@ func (s *stamp) missing(p *mqtt.Properties, qos mqtt.QoS) []mqtt.UserProperty {
 }
 
 // wrap puts the envelope around a payload. An empty payload stays empty: with
-// RETAIN it deletes.
+// RETAIN it deletes. ThingsBoard, which would close over it, never gets one.
 func (v Envelope) wrap(topic string, payload []byte, s *stamp) []byte {
 	if v == Raw || len(payload) == 0 {
 		return payload

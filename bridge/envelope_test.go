@@ -70,6 +70,18 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
+func TestThingsBoardGetsNoEmptyMessage(t *testing.T) {
+	bubble(t, "it would close the connection over what deletes a retained message", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{}, func(o *Options) { o.Envelope = ThingsBoard })
+		r.q.add(mqtt.Message{Topic: "out/a", QoS: 1, Retain: true})
+		r.put("out/a", "1", 1)
+		after(time.Second)
+		want(t, "delivered", len(r.c.Payloads()), 1)
+		want(t, "unrouted", r.Stats().Unrouted, 1)
+		r.stop()
+	})
+}
+
 func TestB08MessagesCarryAnIdentityThatNoResendChanges(t *testing.T) {
 	bubble(t, "msg-id is the same on every connection", func(t *testing.T) {
 		r := cloud(t, cloudtest.Options{})

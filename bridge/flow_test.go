@@ -132,6 +132,7 @@ func TestDailyBudget(t *testing.T) {
 		if today := r.Stats().Today; sent > 25 || today < 10_000 || today > 11_000 {
 			t.Errorf("%d messages, %d bytes went out on a budget of 10000", sent, today)
 		}
+		want(t, "class while the rest waits", r.Stats().Class, ClassQuota)
 		alarms.add(mqtt.Message{Topic: "alarm/fire", Payload: []byte("!"), QoS: 1})
 		after(time.Second)
 		want(t, "alarm passes", s.payloads()[len(s.payloads())-1], "!")
@@ -193,4 +194,34 @@ func TestB23ServerWithout(t *testing.T) {
 		want(t, "left", r.q.Stats().Messages, 0)
 		r.stop()
 	})
+	bubble(t, "a server of 3.1.1 that only was away has the will that it had", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Refuse: true}}, speaking(mqtt.V311), func(o *Options) { o.StatusTopic = "gw/status" })
+		after(time.Hour)
+		r.c.Set(func(f *cloudtest.Faults) { f.Refuse = false })
+		after(10 * time.Minute)
+		if all := r.c.Connects(); len(all) == 0 || !all[len(all)-1].Will.Message.Retain {
+			t.Errorf("%+v", all)
+		}
+		r.stop()
+	})
+	zero := mqtt.AtMostOnce
+	for name, f := range map[string]cloudtest.Faults{
+		"MQTT-3.2.2-12 a will of QoS 1": {MaximumQoS: &zero}, "MQTT-3.2.2-13 a will that is retained": {NoRetain: true},
+	} {
+		for _, v := range v3and5 {
+			bubble(t, name+": another one is tried, MQTT "+v.String(), func(t *testing.T) {
+				r := cloud(t, cloudtest.Options{Faults: f}, speaking(v), func(o *Options) { o.StatusTopic, o.In = "gw/status", []Route{{From: "cmd/#"}} })
+				after(time.Minute)
+				r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Retain: true})
+				r.c.Kill()
+				after(10 * time.Second)
+				want(t, "delivered", r.c.Payloads(), "[online online 1]")
+				_, kept := r.c.Retained("up/a")
+				want(t, "retained", kept, v == mqtt.V5 && !f.NoRetain)
+				want(t, "state", r.Stats().State, Up)
+				want(t, "attempts", r.Stats().Attempts, map[mqtt.Version]int{mqtt.V5: 2, mqtt.V311: 4}[v]) // it is remembered
+				r.stop()
+			})
+		}
+	}
 }

@@ -46,7 +46,7 @@ func (l *link) send(ctx context.Context) error {
 // sendStatus publishes "online" ahead of everything else. It is in no queue:
 // the next connection sends it anew.
 func (l *link) sendStatus(ctx context.Context) error {
-	if l.b.o.StatusTopic == "" {
+	if l.b.o.StatusTopic == "" || l.b.cutOff >= closeLimit {
 		return nil
 	}
 	o := outgoing{
@@ -118,6 +118,7 @@ func (l *link) next(ctx context.Context) (ok bool, err error) {
 		case soonest == 0:
 			return false, nil
 		case soonest < 0 && !paused:
+			l.behind = [LaneCount]int{} // some gave way, or were purged
 			l.b.pacer.drained()
 			if l.past {
 				l.past = false
@@ -274,12 +275,7 @@ func (l *link) publish(ctx context.Context, now time.Time, seq uint64, o *outgoi
 	if err != nil {
 		return failf(ClassLocal, "encode: %w", err)
 	}
-	code, why := l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID), ""
-	if n := l.lim.packetSize; code.Failed() {
-		why = "the profile " + l.b.o.Profile.Name + " allows no such message"
-	} else if n > 0 && len(packet) > int(n) {
-		code, why = mqtt.PacketTooLarge, tooLarge(len(packet), n) // [MQTT-3.2.2-15]
-	}
+	code, why := l.unfit(o, len(packet))
 	switch {
 	case code == mqtt.PacketTooLarge && len(o.more) > 0: // one that was sent before: the limit is new
 		l.b.cuts.split(seq, o.more)
@@ -307,15 +303,29 @@ func (l *link) publish(ctx context.Context, now time.Time, seq uint64, o *outgoi
 	return l.settleLoose(ctx)
 }
 
+// topicBytes is the longest Topic Name that a packet can hold [MQTT-1.5.4].
+const topicBytes = 65535
+
+// unfit is why the server would not take o, as a packet of this size; Success
+// if it may.
+func (l *link) unfit(o *outgoing, size int) (code mqtt.ReasonCode, why string) {
+	if o.topic == "" || len(o.topic) > topicBytes { // "a" by a route from a/# to #
+		return mqtt.TopicNameInvalid, "its route makes a topic of " + strconv.Itoa(len(o.topic)) + " bytes of it"
+	}
+	if code = l.b.o.Profile.refuses(o.topic, len(o.payload), l.b.o.ClientID); code.Failed() {
+		return code, "the profile " + l.b.o.Profile.Name + " allows no such message"
+	}
+	if n := l.lim.packetSize; n > 0 && size > int(n) { // [MQTT-3.2.2-15]
+		return mqtt.PacketTooLarge, "packet of " + strconv.Itoa(size) + " bytes, the server takes " + strconv.Itoa(int(n))
+	}
+	return mqtt.Success, ""
+}
+
 // forget removes entries that no acknowledgement is waited for.
 func (l *link) forget(ctx context.Context, seqs ...uint64) error {
 	c, cancel := l.bounded(ctx)
 	defer cancel()
 	return l.remove(c, seqs...)
-}
-
-func tooLarge(size int, limit uint32) string {
-	return "packet of " + strconv.Itoa(size) + " bytes, the server takes " + strconv.Itoa(int(limit))
 }
 
 // write takes a place in the window, for QoS 1 and 2, and hands the packet to

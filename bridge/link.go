@@ -23,14 +23,15 @@ const (
 // link is the work of one connection: the sender is in forward.go, what the
 // reader does with acknowledgements in settle.go.
 type link struct {
-	b      *Bridge
-	up     *upstream
-	server string    // host:port
-	since  time.Time // connected
-	until  time.Time // when the credentials end; zero: never
-	lim    limits
-	win    *window
-	hold   hold
+	b         *Bridge
+	up        *upstream
+	server    string    // host:port
+	since     time.Time // connected
+	plainWill bool      // the server refuses one that is retained
+	until     time.Time // when the credentials end; zero: never
+	lim       limits
+	win       *window
+	hold      hold
 
 	moved    chan struct{} // one slot: an entry was removed
 	lends    bool          // the sender lends its work; see lend.go
@@ -64,12 +65,43 @@ type link struct {
 func (b *Bridge) open(ctx, lctx context.Context, s server) (*link, error) {
 	bit := b.o.Protocol != mqtt.V5 && len(b.o.In) > 0 && !b.o.Profile.NoBridgeBit && !b.plain[s]
 	l, err := b.connect(ctx, lctx, s, bit)
-	if !bit || !dislikesBit(err) {
-		return l, err
+	if bit && dislikesBit(err) {
+		l, err = b.connect(ctx, lctx, s, false)
+		b.plain[s] = err == nil
 	}
-	l, err = b.connect(ctx, lctx, s, false)
-	b.plain[s] = err == nil
+	if b.dislikesWill(s, err) {
+		if l, err = b.connect(ctx, lctx, s, false); err == nil {
+			b.o.Log.Warn("the server refuses a retained will: the bridge does without", "bridge", b.o.Name, "remote", s.address())
+		} else {
+			b.wills[s] = 0
+		}
+	}
 	return l, err
+}
+
+// plainWill in wills marks a server that takes no retained will.
+const plainWill = -1
+
+// dislikesWill reports whether to try once more with a will that is not
+// retained and of QoS 0. Before 5.0 a server without retained messages closes
+// without a word, as one does that is not well: every third time is looked at.
+func (b *Bridge) dislikesWill(s server, err error) bool {
+	var f *failure
+	silent := errors.Is(err, errNoConnack) && b.o.Protocol != mqtt.V5
+	switch errors.As(err, &f); {
+	case b.o.StatusTopic == "" || b.wills[s] == plainWill:
+		return false
+	case silent:
+		b.wills[s]++
+	default:
+		b.wills[s] = 0
+	}
+	told := f != nil && (f.code == mqtt.RetainNotSupported || f.code == mqtt.QoSNotSupported)
+	if !told && (!silent || b.wills[s]%3 != 0) {
+		return false
+	}
+	b.wills[s] = plainWill
+	return true
 }
 
 // dislikesBit reports whether a CONNECT may have failed for the bridge bit.
@@ -90,8 +122,9 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 		_ = c.Close()
 		return nil, err
 	}
-	in.bridge = bit
+	in.bridge, in.plainWill = bit, b.wills[s] == plainWill
 	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), lent: make(chan context.Context, 1), back: make(chan error, 1), until: in.until, batches: map[int]*gathered{}}
+	l.plainWill = in.plainWill
 	l.begins(&in)
 	l.lends = b.o.Edge == nil && !slices.ContainsFunc(b.out, func(r route) bool { return r.batch.Form != BatchNone })
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
@@ -122,6 +155,9 @@ func (l *link) begin(lim limits) {
 	n := min(lim.receiveMaximum, l.b.o.InFlight)
 	if l.b.probing() {
 		n = 1
+	}
+	if l.plainWill && l.b.o.Protocol != mqtt.V5 { // where CONNACK does not tell
+		lim.retain = false
 	}
 	l.lim = lim
 	l.win = newWindow(n, l.b.o.InFlightBytes)

@@ -35,6 +35,9 @@ type Queue interface {
 	Retained() []string
 	// Rewind makes Take hand out all entries not yet removed again.
 	Rewind()
+	// Withdraw is Drop of an entry that was never handed out; it reports whether
+	// there was one.
+	Withdraw(ctx context.Context, seq uint64, why mqtt.DropReason) (gone bool, err error)
 	Shelf // Remove: the other side has the entry, or it is given up
 }
 

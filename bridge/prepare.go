@@ -55,6 +55,9 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 	if !ok {
 		return outgoing{}, fateUnrouted
 	}
+	if p.envelope == ThingsBoard && len(m.Payload) == 0 { // what deletes a retained message is no telemetry
+		return outgoing{}, fateUnrouted
+	}
 	if m.Publisher == p.self || p.looped(m.Properties, maxHops) {
 		return outgoing{}, fateLooped
 	}

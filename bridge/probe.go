@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,6 +44,10 @@ func (b *Bridge) Test(ctx context.Context, report func(Step)) error {
 			return nil
 		}
 		f := classify(err, time.Now())
+		if st := b.Stats(); st.State == Up && st.Server == s.address() && (f.class == ClassAuth || errors.Is(err, errNoConnack)) {
+			report(Step{Name: "mqtt", Detail: fmt.Sprintf("%s is let in, %s is not: %v", b.o.ClientID, o.ClientID, f)})
+			return nil
+		}
 		report(Step{Name: string(f.class), Detail: s.address(), Err: f})
 		err = f
 	}
@@ -62,6 +67,7 @@ func probe(ctx context.Context, d *dialer, o *Options, s server, report func(Ste
 		return err
 	}
 	var lim limits
+	in.clean = true // before 5.0 a session would stay for ever
 	u, err := connectUpstream(ctx, c, o, in, callbacks{
 		connected:    func(l limits) { lim = l },
 		acknowledged: func(ackKind, uint16, mqtt.ReasonCode, time.Time) {},

@@ -35,6 +35,23 @@ func TestTest(t *testing.T) {
 			t.Errorf("%v, last step %+v", err, last)
 		}
 	})
+	bubble(t, "a service that lets in nobody but the device", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Limits: cloudtest.Limits{Login: func(k *cloudtest.Connect) bool { return k.ClientID == "gw" }}})
+		after(3 * time.Second)
+		var last Step
+		if err := r.Test(t.Context(), func(s Step) { last = s }); err != nil || !strings.HasPrefix(last.Detail, "gw is let in, gw-test is not") {
+			t.Errorf("%v, last step %+v", err, last)
+		}
+		want(t, "state", r.Stats().State, Up)
+	})
+	bubble(t, "before 5.0 no session stays behind", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{}, speaking(mqtt.V311))
+		after(3 * time.Second)
+		if err := r.Test(t.Context(), func(Step) {}); err != nil {
+			t.Fatal(err)
+		}
+		want(t, "Clean Session", r.c.Connects()[1].Clean, true)
+	})
 	bubble(t, "a bridge that waits tries again when a test gets through", func(t *testing.T) {
 		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.NotAuthorized}})
 		after(3 * time.Second)

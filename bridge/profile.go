@@ -26,6 +26,7 @@ type Profile struct {
 	KeepAliveMax time.Duration
 	Username     string // template; used if none is configured
 	NeedUsername bool
+	CertNames    bool // a certificate will do instead of a user name
 	NeedLogin    bool // a password or a certificate
 
 	MaximumQoS  mqtt.QoS // with LimitQoS
@@ -195,6 +196,9 @@ func (p *Profile) Check(o *Options) []ProfileFault {
 	}
 	for i, r := range o.In {
 		place := fmt.Sprintf("in[%d]", i)
+		if fault := p.topicFault(r.From); fault != "" {
+			bad(place, "shorten it: a # stands for any number of levels", "filter %q %s", r.From, fault)
+		}
 		if n := strings.Count(r.From, "/") + 1; p.FilterLevels > 0 && n > p.FilterLevels {
 			bad(place, "", "filter %q has %d levels, %s takes %d", r.From, n, p.Name, p.FilterLevels)
 		}
@@ -220,7 +224,7 @@ func (p *Profile) checkConnect(o *Options, bad func(place, hint, format string, 
 			bad(fmt.Sprintf("servers[%d]", i), "mqtts://"+s.host, "%s speaks only TLS", p.Name)
 		}
 	}
-	if p.NeedUsername && o.Username == "" && p.Username == "" {
+	if p.NeedUsername && o.Username == "" && p.Username == "" && !(p.CertNames && o.HasCertificate) {
 		bad("credentials", "credentials: {username: ...}", "%s needs a user name", p.Name)
 	}
 	if p.NeedLogin && o.Password == "" && !o.Signs && !o.HasCertificate {

@@ -41,7 +41,7 @@ var profiles = []Profile{
 	// HiveMQ Cloud: FAQ and "Quick start". Everything of 5.0; a small Receive
 	// Maximum, told in CONNACK and insisted on; 3.1.1 cannot be told.
 	{
-		Name: "hivemq-cloud", TLS: true, NeedUsername: true, NeedLogin: true, InFlight: 10,
+		Name: "hivemq-cloud", TLS: true, NeedUsername: true, CertNames: true, NeedLogin: true, InFlight: 10,
 	},
 	// EMQX Cloud Serverless: "Serverless plan quotas and limits". 10 publishes
 	// a second for each client; 10 subscriptions; 10 levels.
@@ -50,9 +50,10 @@ var profiles = []Profile{
 		Subscriptions: 10, FilterLevels: 10, Messages: 10,
 	},
 	// ThingsBoard: "MQTT device API", "MQTT gateway API", NETTY_MAX_PAYLOAD_SIZE
-	// of thingsboard.yml. The user name is the access token; fixed topics.
+	// of thingsboard.yml. The user name is the access token, or a
+	// certificate names the device; fixed topics.
 	{
-		Name: "thingsboard", NoBridgeBit: true, NeedUsername: true, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 65536,
+		Name: "thingsboard", NoBridgeBit: true, NeedUsername: true, CertNames: true, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 65536,
 		Publish: []string{"v1/devices/me/#", "v1/gateway/#"},
 		Subscribe: []string{"v1/devices/me/attributes", "v1/devices/me/attributes/response/+", "v1/devices/me/rpc/request/+",
 			"v1/devices/me/rpc/response/+", "v1/gateway/attributes", "v1/gateway/attributes/response", "v1/gateway/rpc"},

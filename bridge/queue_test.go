@@ -97,6 +97,17 @@ func (q *fakeQueue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) e
 	return q.Remove(ctx, seq)
 }
 
+func (q *fakeQueue) Withdraw(ctx context.Context, seq uint64, why mqtt.DropReason) (bool, error) {
+	q.mu.Lock()
+	i := q.index(seq)
+	gone := i >= 0 && q.mu.entries[i].Sent == 0
+	q.mu.Unlock()
+	if !gone {
+		return false, nil
+	}
+	return true, q.Drop(ctx, seq, why)
+}
+
 func (q *fakeQueue) Remove(_ context.Context, seqs ...uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

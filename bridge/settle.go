@@ -114,7 +114,9 @@ func (l *link) done(ctx context.Context, all []flight) error {
 	messages := 0
 	for i := range all {
 		f := &all[i]
-		if f.seq != 0 { // the status message is in no queue
+		if f.seq == 0 { // the status message is in no queue
+			l.b.cutOff = 0
+		} else {
 			messages += 1 + len(f.more)
 			seqs = append(append(seqs, f.seq), f.more...)
 		}
@@ -141,7 +143,7 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 	}
 	switch {
 	case f.seq == 0: // the status message: the link works without
-	case code == mqtt.QuotaExceeded, passing(code) && l.b.again(f.seq):
+	case classOf(code) == ClassQuota, passing(code) && l.b.again(f.seq):
 		l.b.pacer.slower(time.Now())
 		l.hold.ask(f.seq)
 	case len(f.more) > 0: // it may be for one of them

@@ -47,7 +47,9 @@ func (b *Bridge) SpoolPurge(ctx context.Context, before time.Time, dry bool) (n 
 		if q == nil {
 			continue
 		}
-		m, err := purge(ctx, q, dry, func(e *mqtt.Queued) bool { return e.Sent == 0 && e.At.Before(before) })
+		m, err := purge(q, dry, func(e *mqtt.Queued) bool { return e.Sent == 0 && !e.Received && e.At.Before(before) }, func(seq uint64) (bool, error) {
+			return q.Withdraw(ctx, seq, mqtt.DropUnwanted)
+		})
 		if !dry {
 			b.status.update(func(s *Stats) { s.Purged += uint64(m) })
 		}

@@ -3,8 +3,10 @@ package bridge
 import (
 	"bytes"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,7 +173,7 @@ func (h *held) admit(now time.Time, m *mqtt.Message, k *Keep) (keep *mqtt.Messag
 func (h *held) window(now time.Time, m *mqtt.Message, k *Keep) (keep *mqtt.Message, instead uint64) {
 	text := string(bytes.TrimSpace(m.Payload))
 	v, err := strconv.ParseFloat(text, 64)
-	if err != nil || m.Retain && len(m.Payload) == 0 {
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) { // "nan" of a sensor would be the mean of all others
 		*h = held{} // what comes next must not go before it
 		return m, 0
 	}
@@ -188,12 +190,23 @@ func (h *held) window(now time.Time, m *mqtt.Message, k *Keep) (keep *mqtt.Messa
 		return nil, 0
 	}
 	mean := *m
-	mean.Payload = strconv.AppendFloat(nil, h.sum/float64(h.count), 'f', decimals(text)+1, 64)
+	mean.Payload = strconv.AppendFloat(nil, h.sum/float64(h.count), form(text), decimals(text)+1, 64)
 	return &mean, h.seq
+}
+
+// form keeps the exponent of a number that has one: 2e-6 has no decimals.
+func form(number string) byte {
+	if strings.ContainsAny(number, "eEpP") {
+		return 'e'
+	}
+	return 'f'
 }
 
 // decimals counts the digits behind the point.
 func decimals(number string) int {
-	_, behind, _ := bytes.Cut([]byte(number), []byte{'.'})
+	_, behind, _ := strings.Cut(number, ".")
+	if i := strings.IndexAny(behind, "eEpP"); i >= 0 {
+		behind = behind[:i]
+	}
 	return min(len(behind), 15)
 }

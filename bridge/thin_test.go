@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,20 @@ func TestThinWhileOffline(t *testing.T) {
 				t.Errorf("while up: %v", q.payloads())
 			}
 		})
+	}
+}
+
+// What is no number for a mean must not become part of one, and a mean has the
+// digits that its numbers have.
+func TestThinOddNumbers(t *testing.T) {
+	for in, kept := range map[string]string{
+		"1.0 nan 3.0": "[1.0 nan 3.0]", "1 -Inf 3": "[1 -Inf 3]", "2e-6 4e-6": "[3.0e-06]", "1.5E3 1.25E3": "[1.375e+03]", "-0.5 0.5": "[0.00]",
+	} {
+		q := newThinned(t, Keep{What: KeepMean, Window: time.Minute})
+		for _, payload := range strings.Fields(in) {
+			q.put(start2026, "a", payload)
+		}
+		want(t, in, q.payloads(), kept)
 	}
 }
 

@@ -211,9 +211,12 @@ func connectPacket(o *Options, in login) *packet.View {
 		c.HasWill, c.WillQoS, c.WillTopic, c.WillPayload = true, in.will.QoS, []byte(in.will.Topic), in.will.Payload
 		c.CleanStart, v.Properties.SessionExpiry = true, 0
 	case o.StatusTopic != "":
-		c.HasWill, c.WillQoS, c.WillRetain = true, mqtt.AtLeastOnce, true
-		c.WillTopic, c.WillPayload = []byte(o.StatusTopic), []byte(statusOffline)
+		c.HasWill, c.WillTopic, c.WillPayload = true, []byte(o.StatusTopic), []byte(statusOffline)
+		if !in.plainWill {
+			c.WillQoS, c.WillRetain = mqtt.AtLeastOnce, !o.Profile.StripRetain
+		}
 	}
+	v.Connect.CleanStart = v.Connect.CleanStart || in.clean
 	return v
 }
 

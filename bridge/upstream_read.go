@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,13 +16,22 @@ func (u *upstream) next(v *packet.View) error {
 	if err != nil {
 		return err
 	}
-	if err := packet.Decode(p, u.version, v); err != nil {
+	if err := packet.Decode(p, u.version, v); err != nil && !refuses(v, err) {
 		return failf(ClassProtocol, "packet from the server: %w", err)
 	}
 	if err := v.FromServer(); err != nil {
 		return failf(ClassProtocol, "packet from the server: %w", err)
 	}
 	return nil
+}
+
+// refuses reports whether a packet that is wrong is a refusal of a message all
+// the same: mosquitto 2.0 answers one above its message_size_limit with PUBACK and
+// Packet too large, which PUBACK cannot say. If that ended the link, the message
+// would come again on every connection.
+func refuses(v *packet.View, err error) bool {
+	var wrong *mqtt.Error
+	return v.Reason.Failed() && errors.As(err, &wrong) && (wrong.Spec == "MQTT-3.4.2-1" || wrong.Spec == "MQTT-3.5.2-1")
 }
 
 // read is the reader: it takes packets until the connection ends. The

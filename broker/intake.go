@@ -34,7 +34,7 @@ func (q *Queue) admit(now time.Time, m *mqtt.Message) (number uint64) {
 	if keep != m {
 		keep.Shareable(new(atomic.Int32)) // its size is another
 	}
-	replaced := instead != 0 && q.state.entries.Withdraw(instead)
+	replaced := instead != 0 && q.state.entries.Withdraw(instead, mqtt.DropReplaced)
 	seq := q.state.entries.Push(now, keep)
 	q.intake.Queued(seq, replaced)
 	if keep == m || seq == 0 {

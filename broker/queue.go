@@ -399,6 +399,20 @@ func (q *Queue) Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error
 	return q.record(ctx, func(seq uint64) bool { return q.state.entries.Drop(seq, why) }, store.DeliveryDone, seq)
 }
 
+// Withdraw is Drop of an entry that was never handed out; one that was stays. It
+// reports whether the entry has gone.
+func (q *Queue) Withdraw(ctx context.Context, seq uint64, why mqtt.DropReason) (bool, error) {
+	q.state.Lock()
+	gone := q.state.entries.Withdraw(seq, why)
+	q.letGo()
+	q.book(leastBooked)
+	q.state.Unlock()
+	if !gone {
+		return false, nil
+	}
+	return true, q.hub.barrier(ctx)
+}
+
 // record changes entries and records those that changed; they share the wait
 // for the disk.
 func (q *Queue) record(ctx context.Context, f func(seq uint64) bool, k store.Kind, seqs ...uint64) error {

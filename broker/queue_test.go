@@ -45,6 +45,24 @@ func take(t *testing.T, q *broker.Queue) mqtt.Queued {
 	return e
 }
 
+func TestQueueWithdrawsWhatWasNeverHandedOut(t *testing.T) {
+	queueTest(t, broker.QueueOptions{}, func(t *testing.T, p *broker.Client, q *broker.Queue) {
+		publish(t, p, mqtt.Message{Topic: "out/a", QoS: 1})
+		sent := take(t, q) // the retained one
+		for _, w := range []struct {
+			seq  uint64
+			gone bool
+		}{{sent.Seq, false}, {sent.Seq + 1, true}, {sent.Seq + 1, false}} {
+			if gone, err := q.Withdraw(t.Context(), w.seq, mqtt.DropUnwanted); gone != w.gone || err != nil {
+				t.Errorf("entry %d: %v, %v", w.seq-sent.Seq, gone, err)
+			}
+		}
+		if s := q.Stats(); s.Messages != 1 || s.InFlight != 1 || s.Drops[mqtt.DropUnwanted] != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 func TestQueueHandsOutInOrderAndAgainAfterRewind(t *testing.T) {
 	queueTest(t, broker.QueueOptions{Filters: []mqtt.Subscription{{Filter: "out/#", QoS: 2, RetainHandling: mqtt.DoNotSendRetained}, {Filter: "out/+", QoS: 1, RetainHandling: mqtt.DoNotSendRetained}}}, func(t *testing.T, p *broker.Client, q *broker.Queue) {
 		for i := range 5 {

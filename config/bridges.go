@@ -155,7 +155,7 @@ type Spool struct {
 type Pace struct {
 	Messages      Rate     `yaml:"messages" doc:"messages" ex:"100/s"`
 	Bytes         ByteRate `yaml:"bytes" doc:"bytes on the wire" ex:"32KiB/s"`
-	Inflight      int      `yaml:"inflight" min:"1" max:"65535" doc:"unacknowledged messages"`
+	Inflight      int      `yaml:"inflight" min:"1" max:"1000" doc:"unacknowledged messages"`
 	InflightBytes Size     `yaml:"inflight_bytes" min:"1KiB" doc:"their bytes" ex:"64KiB"`
 	Daily         Size     `yaml:"daily" doc:"bytes a day, in UTC; alarms go on beyond it; 0 is no limit" ex:"50MiB"`
 }

@@ -29,6 +29,12 @@ func (n *conn) connect(v *packet.View, f Faults) bool {
 		n.send(n.refusal(code, f))
 		return false
 	}
+	if code = f.refusesWill(seen.Will); code != mqtt.Success {
+		if n.version == mqtt.V5 { // before, mosquitto says nothing
+			n.send(n.refusal(code, f))
+		}
+		return false
+	}
 	n.quota = 65535
 	if v.Properties.Has&packet.HasReceiveMaximum != 0 {
 		n.quota = int(v.Properties.ReceiveMaximum)
@@ -43,6 +49,19 @@ func (n *conn) connect(v *packet.View, f Faults) bool {
 	defer n.c.mu.Unlock()
 	n.session.resend()
 	return true
+}
+
+// refusesWill is the answer to a will that the server cannot publish
+// [MQTT-3.2.2-12] [MQTT-3.2.2-13].
+func (f *Faults) refusesWill(w *mqtt.Will) mqtt.ReasonCode {
+	switch {
+	case w == nil:
+	case f.NoRetain && w.Message.Retain:
+		return mqtt.RetainNotSupported
+	case f.MaximumQoS != nil && w.Message.QoS > *f.MaximumQoS:
+		return mqtt.QoSNotSupported
+	}
+	return mqtt.Success
 }
 
 func (n *conn) refusal(code mqtt.ReasonCode, f Faults) *packet.View {

@@ -79,6 +79,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 		defer reporter.Wait()
 		if sys != nil {
 			reporter.Go(func() { sys.run(ctx, b, cfg.MQTT.SysInterval) })
+			defer sys.ended()
 		}
 		return b.Run(ctx)
 	}})

@@ -68,6 +68,12 @@ func (s *bridgeSys) event(e bridge.Event) {
 	}
 }
 
+// ended tells that the bridge has gone.
+func (s *bridgeSys) ended() {
+	s.set(s.connection, "0")
+	s.set(s.base+"state", string(bridge.Down))
+}
+
 // run publishes the numbers every interval of the wall clock, until ctx ends.
 func (s *bridgeSys) run(ctx context.Context, b *bridge.Bridge, interval time.Duration) {
 	for {

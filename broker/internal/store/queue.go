@@ -300,11 +300,11 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 	return mqtt.Queued{}, false
 }
 
-// Withdraw gives up an entry that was never handed out, because another one
-// takes its place. It reports whether it did.
-func (q *Queue) Withdraw(seq uint64) bool {
+// Withdraw gives up an entry that was never handed out, for the reason that is
+// counted. It reports whether it did.
+func (q *Queue) Withdraw(seq uint64, why mqtt.DropReason) bool {
 	if seq > q.loaded {
-		if !q.dropBehind(seq, mqtt.DropReplaced) {
+		if !q.dropBehind(seq, why) {
 			return false
 		}
 		q.gone = append(q.gone, seq)
@@ -314,7 +314,7 @@ func (q *Queue) Withdraw(seq uint64) bool {
 	if i < 0 || q.entries[i].Sent > 0 {
 		return false
 	}
-	q.drop(i, mqtt.DropReplaced)
+	q.drop(i, why)
 	return true
 }
 

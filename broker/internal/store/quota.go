@@ -67,7 +67,7 @@ func (q *Queue) giveWay(m *mqtt.Message) bool {
 	case DropNewest, Reject:
 		return false
 	case LastValue:
-		if seq, ok := q.newest[m.Topic]; ok && q.Withdraw(seq) {
+		if seq, ok := q.newest[m.Topic]; ok && q.Withdraw(seq, mqtt.DropReplaced) {
 			delete(q.newest, m.Topic)
 			return true
 		}

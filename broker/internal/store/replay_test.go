@@ -113,7 +113,7 @@ func TestPurgedDiskIsGivenBack(t *testing.T) {
 		}
 		before := spills()
 		for i := uint64(kept + 1); i <= n; i++ {
-			if !r.q.Withdraw(i) {
+			if !r.q.Withdraw(i, mqtt.DropReplaced) {
 				t.Fatalf("entry %d is not there", i)
 			}
 			r.letGo()

@@ -228,7 +228,7 @@ func raceSpill(t *testing.T, ops []byte) {
 				}
 			}
 		case 6: // withdraw one that was never handed out
-			if k := len(model) - 1 - arg%9; k >= 0 && !model[k].sent && !model[k].got && r.q.Withdraw(model[k].seq) {
+			if k := len(model) - 1 - arg%9; k >= 0 && !model[k].sent && !model[k].got && r.q.Withdraw(model[k].seq, mqtt.DropReplaced) {
 				r.letGo()
 				r.commit()
 				dropped++

@@ -141,7 +141,7 @@ var bridgeFamilies = [...]struct{ kind, name, help string }{
 	{"gauge", "dunlin_bridge_up", "Whether the upstream connection is established."},
 	{"counter", "dunlin_bridge_connects_total", "Successful connections to the upstream server."},
 	{"counter", "dunlin_bridge_connect_failures_total", "Failed attempts to connect."},
-	{"counter", "dunlin_bridge_acknowledged_messages_total", "Messages that the upstream server acknowledged."},
+	{"counter", "dunlin_bridge_acknowledged_messages_total", "Messages that the upstream server acknowledged, or that left with QoS 0."},
 	{"counter", "dunlin_bridge_received_messages_total", "Messages from upstream published here."},
 	{"counter", "dunlin_bridge_dead_messages_total", "Messages given up for a lasting reason."},
 	{"gauge", "dunlin_bridge_rtt_seconds", "Time between a PUBLISH and its acknowledgement, smoothed."},
@@ -156,7 +156,7 @@ var bridgeFamilies = [...]struct{ kind, name, help string }{
 func bridgeValues(s *bridge.Stats) [len(bridgeFamilies)]float64 {
 	q := &s.Queue
 	return [...]float64{
-		one(s.State == bridge.Up), float64(s.Connects), float64(s.Attempts - s.Connects), float64(s.Acked), float64(s.Received), float64(s.Dead),
+		one(s.State == bridge.Up), float64(s.Connects), float64(s.Attempts - s.Connects), float64(s.Queue.Removed), float64(s.Received), float64(s.Dead),
 		s.RTT.Seconds(), unix(s.LastAck), float64(q.Messages), float64(q.Bytes), q.Oldest.Seconds(), float64(q.Accepted), float64(q.Dropped),
 	}
 }
