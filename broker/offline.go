@@ -27,6 +27,7 @@ type (
 type Stored struct {
 	*store.State // of lines only what is in memory of a broker: see Entries
 	Report       StoredReport
+	SpillDamage  int // bad pages of what is spilled, after Verify; Report has them too
 	dir          *disk.Dir
 	store        *store.Durable
 }
@@ -100,11 +101,14 @@ func (s *Stored) Verify() error {
 			return err
 		}
 	}
-	s.Report.BadPages += s.store.SpillDamage()
+	s.SpillDamage = s.store.SpillDamage()
+	s.Report.BadPages += s.SpillDamage
 	return nil
 }
 
-// Repair writes what can be read anew, and keeps damaged files as *.bad.
+// Repair writes what can be read anew, and keeps damaged files as *.bad. What is
+// spilled stays: who reads a line passes over bad pages, and keeps the file as
+// *.bad behind them.
 func (s *Stored) Repair() error { return s.store.Repair() }
 
 // A StoredPart is a part of what a data directory holds.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 const backupHelp = `Usage: dunlin backup FILE|-
@@ -63,9 +64,13 @@ func (q *asker) backup(ctx context.Context, w io.Writer) (int64, error) {
 	return n, err
 }
 
-// backupTo writes a file that is there only when it is complete.
+// backupTo writes a file that is there only when it is complete, also while
+// another backup is written to it.
 func (q *asker) backupTo(ctx context.Context, file string) (n int64, err error) {
-	f, err := os.OpenFile(file+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return 0, fmt.Errorf("%s is not a regular file; - is standard output", file)
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp") // for its owner only
 	if err != nil {
 		return 0, err
 	}
@@ -73,10 +78,10 @@ func (q *asker) backupTo(ctx context.Context, file string) (n int64, err error) 
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(file+".tmp", file)
+		err = os.Rename(f.Name(), file)
 	}
 	if err != nil {
-		return 0, errors.Join(err, os.Remove(file+".tmp"))
+		return 0, errors.Join(err, os.Remove(f.Name()))
 	}
-	return n, nil
+	return n, syncDir(filepath.Dir(file))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -57,6 +58,21 @@ func TestBackupCommand(t *testing.T) {
 	}
 	if r := dunlin(t, "", "backup", filepath.Join(t.TempDir(), "none", "x")); r.code != exitFailed {
 		t.Errorf("a folder that is not there: %+v", r)
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe") // as /dev/null, which root would replace
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []string{pipe, filepath.Dir(pipe)} {
+		if r := dunlin(t, "", "backup", at); r.code != exitFailed || !strings.Contains(r.err, "not a regular file") {
+			t.Errorf("to %s: %+v", at, r)
+		}
+	}
+	if r := dunlin(t, "", "restore", filepath.Dir(pipe), to); r.code != exitFailed || !strings.Contains(r.err, "not a regular file") {
+		t.Errorf("of a directory: %+v", r)
+	}
+	if left, err := os.ReadDir(filepath.Dir(pipe)); err != nil || len(left) != 1 || left[0].Type() != os.ModeNamedPipe {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 	t.Setenv("DUNLIN_SOCKET", filepath.Join(t.TempDir(), "s"))
 	if r := dunlin(t, "", "backup", file); r.code != exitUnreachable || !strings.Contains(r.err, "no gateway runs") {

@@ -163,7 +163,7 @@ func explainKey(w io.Writer, cfg *config.Config, key string) error {
 		return err
 	}
 	wanted := levels(key)
-	section, found, near := "", "", []string{}
+	section, found, below, near := "", "", "", []string{}
 	for line := range strings.SplitSeq(page.String(), "\n") {
 		if name, is := strings.CutPrefix(line, "## "); is {
 			section = name + "."
@@ -178,9 +178,16 @@ func explainKey(w io.Writer, cfg *config.Config, key string) error {
 		if len(known) == len(wanted) && covered(known, wanted) {
 			found = section + name + "\n  " + doc + "\n"
 		}
+		if len(known) > len(wanted) && covered(known[:len(wanted)], wanted) {
+			below += section + name + ": " + doc + "\n"
+		}
 		if known[len(known)-1] == wanted[len(wanted)-1] {
 			near = append(near, section+name)
 		}
+	}
+	if found == "" && below != "" {
+		_, err := io.WriteString(w, below)
+		return err
 	}
 	if found == "" {
 		hint := ""

@@ -46,6 +46,8 @@ func TestExplain(t *testing.T) {
 		{"route cmd/a", []string{"in    cmd/a of bridge cloud"}},
 		{"route else", []string{"no bridge carries else"}},
 		{"key bridges.cloud.spool.max_size", []string{"bridges.NAME.spool.max_size\n", "now bridges.cloud.spool.max_size: 64MiB  (", "dunlin.yaml:14:"}},
+		{"key mqtt.limits", []string{"mqtt.limits.connections: ", "mqtt.limits.packet_size: "}},
+		{"key bridges.cloud.spool", []string{"bridges.NAME.spool.max_size: bytes that may wait"}},
 		{"key mqtt.limits.connections", []string{"connections", "(by default)"}},
 		{"key auth.rules[0].max_qos", []string{"highest QoS", "auth.rules.0.max_qos: 1"}},
 	} {

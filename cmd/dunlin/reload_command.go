@@ -56,7 +56,11 @@ func runReload(ctx context.Context, args []string, s streams) int {
 
 func writePlan(w io.Writer, plan *api.Reload) error {
 	if len(plan.Changes) == 0 {
-		_, err := fmt.Fprintln(w, "nothing is different")
+		text := "nothing is different"
+		if plan.Applied {
+			text += "; users, rights and certificates were read again"
+		}
+		_, err := fmt.Fprintln(w, text)
 		return err
 	}
 	var rows [][]string

@@ -59,6 +59,9 @@ func restore(s streams, file, dir string, parts broker.StoredPart) error {
 	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file: a backup is read twice", file)
+	}
 	m := newMeter(s, size, 2*info.Size()) // it is read twice
 	err = broker.RestoreData(dir, &measured{f, m}, info.Size(), parts)
 	if m.end(); err != nil {

@@ -117,6 +117,7 @@ type storeSummary struct {
 	Records  int    `json:"records"`
 	Missing  int    `json:"missing_records"`
 	BadPages int    `json:"bad_pages"`
+	Spill    int    `json:"bad_pages_spilled"` // of BadPages
 	Torn     int    `json:"torn_pages"`
 	storeCounts
 }
@@ -149,7 +150,7 @@ func storedCounts(state *broker.Stored) (c storeCounts) {
 func (j *storeJob) check(dir string, files []broker.StoredFile, state *broker.Stored) (code int, err error) {
 	r := &state.Report
 	sum := storeSummary{Dir: dir, Whole: r.BadPages == 0 && r.Missing == 0, Repaired: j.repair,
-		Records: r.Records, Missing: r.Missing, BadPages: r.BadPages, Torn: r.Torn, storeCounts: storedCounts(state)}
+		Records: r.Records, Missing: r.Missing, BadPages: r.BadPages, Spill: state.SpillDamage, Torn: r.Torn, storeCounts: storedCounts(state)}
 	if !sum.Whole && !j.repair {
 		code = exitFailed
 	}
@@ -180,10 +181,14 @@ func (j *storeJob) check(dir string, files []broker.StoredFile, state *broker.St
 	}
 	_, err = fmt.Fprintf(j.out, "%s is %s\nsessions: %d, queues: %d, messages: %d (%s), retained: %d\n",
 		dir, verdict, sum.Sessions, sum.Queues, sum.Messages, size(sum.Bytes), sum.Retained)
+	if sum.Spill > 0 {
+		fmt.Fprintf(j.out, "bad pages of *.spill: %d; queues pass over them, and keep the file as *.bad then\n", sum.Spill)
+	}
 	switch {
-	case !sum.Whole && j.repair:
+	case r.BadPages == sum.Spill && r.Missing == 0: // nothing else
+	case j.repair:
 		fmt.Fprintln(j.out, "what could be read was written anew; damaged files are kept as *.bad")
-	case !sum.Whole:
+	default:
 		fmt.Fprintln(j.out, "= --repair writes what can be read anew and keeps damaged files as *.bad, as a start does")
 	}
 	return code, err

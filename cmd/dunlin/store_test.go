@@ -320,6 +320,9 @@ func TestDamagedSpill(t *testing.T) {
 				t.Fatal(err)
 			}
 			checked := dunlin(t, "", "store", "check", dir)
+			if checked.code == exitFailed && (!strings.Contains(checked.out, "bad pages of *.spill") || strings.Contains(checked.out, "--repair")) {
+				t.Errorf("the check promises more than can be: %s", checked.out)
+			}
 			d.run()
 			last, left := -1, 0
 			for line := range strings.Lines(dunlin(t, "", "store", "export", dir).out) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -11,6 +12,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/page"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/plain"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -141,7 +143,7 @@ func (a *API) answer(c *call, who func(*call) *Problem) *Problem {
 	default:
 		reply(c.w, 200, doc)
 	}
-	if r.method != "GET" && r.role == admin && err == nil {
+	if r.method != "GET" && r.role == admin && err == nil && c.args["dry_run"] != "true" {
 		a.Log.Info("changed over the API", "user", c.User, "request", c.Method+" "+c.Path)
 	}
 	return nil
@@ -154,11 +156,22 @@ func (c *call) show(f *page.File) {
 		keep = "public, max-age=31536000, immutable"
 	}
 	c.w.Set("Cache-Control", keep)
-	c.w.Set("Content-Encoding", "gzip")
 	c.w.Set("Content-Security-Policy", page.Policy)
 	c.w.Set("X-Content-Type-Options", "nosniff")
 	c.w.Set("Referrer-Policy", "no-referrer")
-	c.w.Reply(200, f.Type, f.Body)
+	c.replyPacked(f.Type, f.Body)
+}
+
+// replyPacked sends what is kept compressed with gzip, as it is to who takes
+// that.
+func (c *call) replyPacked(contentType string, body []byte) {
+	c.w.Set("Vary", "Accept-Encoding")
+	if strings.Contains(c.Header.Get("accept-encoding"), "gzip") {
+		c.w.Set("Content-Encoding", "gzip")
+	} else {
+		body = plain.Bytes(body)
+	}
+	c.w.Reply(200, contentType, body)
 }
 
 // wanted is the role that a route takes.

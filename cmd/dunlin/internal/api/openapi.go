@@ -11,7 +11,6 @@ var document []byte
 
 func openAPI(c *call) (any, error) {
 	c.done = true
-	c.w.Set("Content-Encoding", "gzip")
-	c.w.Reply(200, "application/json", document)
+	c.replyPacked("application/json", document)
 	return nil, nil
 }

@@ -38,19 +38,60 @@ func openAPIDocument() object {
 	}
 }
 
+// bodies are what the rows read that take a body: its media type and schema.
+var bodies = map[string]struct {
+	media  string
+	schema object
+}{
+	"POST /api/v1/login":        {"application/json", schema(reflect.TypeFor[loginRequest]())},
+	"POST /api/v1/config/check": {"application/yaml", object{"type": "string"}},
+	"POST /api/v1/update":       {"application/octet-stream", object{}},
+	"POST /api/v1/publish": {"application/json", object{
+		"type": "object", "required": []string{"topic"}, "additionalProperties": false, "properties": object{
+			"topic":       object{"type": "string"},
+			"payload":     object{"type": "string"},
+			"payload_b64": object{"type": "string", "contentEncoding": "base64"},
+			"qos":         object{"type": "integer", "minimum": 0, "maximum": 2},
+			"retain":      object{"type": "boolean"},
+		},
+	}},
+}
+
+// media are the types of answers that are no JSON, by the end of the path.
+var media = map[string]string{
+	"/events": "text/event-stream", "/trace": "text/event-stream", "/watch": "text/event-stream", "/messages": "application/x-ndjson",
+	"/backup": "application/octet-stream", "/metrics": "text/plain", "z": "text/plain", "/openapi.json": "application/json",
+}
+
+// argument describes one argument of a query.
+func (r *route) argument(name string) object {
+	kind, required := "string", false
+	switch name {
+	case "limit", "points", "span", "since", "older", "rate", "after":
+		kind = "number"
+	case "dry_run", "downgrade":
+		kind = "boolean"
+	case "topic", "seq":
+		required = true
+	case "filter":
+		required = r.path != "/api/v1/trace" // which takes a client as well
+	}
+	return object{"name": name, "in": "query", "required": required, "schema": object{"type": kind}}
+}
+
 func (r *route) describe() object {
 	o := object{"summary": r.summary, "operationId": r.method + strings.NewReplacer("/", "_", "*", "name", ".", "_").Replace(r.path)}
 	parameters := []object{}
-	add := func(name, in string) {
-		parameters = append(parameters, object{"name": name, "in": in, "required": in == "path", "schema": object{"type": "string"}})
-	}
 	if strings.Contains(r.path, "*") {
-		add("name", "path")
+		parameters = append(parameters, object{"name": "name", "in": "path", "required": true, "schema": object{"type": "string"}})
 	}
 	for name := range strings.SplitSeq(r.query, ",") {
 		if name != "" {
-			add(name, "query")
+			parameters = append(parameters, r.argument(name))
 		}
+	}
+	if b, takes := bodies[r.method+" "+r.path]; takes {
+		o["requestBody"] = object{"required": true, "content": object{b.media: object{"schema": b.schema}}}
 	}
 	if len(parameters) > 0 {
 		o["parameters"] = parameters
@@ -59,7 +100,13 @@ func (r *route) describe() object {
 	if r.answer != nil {
 		done = object{"200": object{"description": "the document", "content": object{"application/json": object{"schema": schema(reflect.TypeOf(r.answer))}}}}
 	} else if r.method == "GET" {
-		done = object{"200": object{"description": r.summary}}
+		content := object{}
+		for end, kind := range media {
+			if strings.HasSuffix(r.path, end) {
+				content[kind] = object{}
+			}
+		}
+		done = object{"200": object{"description": r.summary, "content": content}}
 	}
 	done["default"] = object{"description": "what is wrong", "content": object{"application/problem+json": object{"schema": object{"$ref": "#/components/schemas/Problem"}}}}
 	o["responses"] = done

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"sort"
@@ -125,7 +126,9 @@ func oneTopic(c *call) (any, error) {
 
 func publish(c *call) (any, error) {
 	var in Message
-	if err := json.Unmarshal(c.Body, &in); err != nil {
+	body := json.NewDecoder(bytes.NewReader(c.Body))
+	body.DisallowUnknownFields()
+	if body.Decode(&in) != nil || body.More() || in.Payload != nil && in.PayloadB64 != nil {
 		return nil, problem(400, "the body is no JSON object with topic, payload or payload_b64, qos and retain")
 	}
 	if in.QoS < 0 || in.QoS > 2 {
