@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +26,7 @@ type attack struct {
 // The 92 cases, by chapters. Every one is one test here, a named test of
 // another package, or belongs to a part that is still to come.
 func TestAbuse(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}
@@ -43,10 +43,6 @@ func TestAbuse(t *testing.T) {
 	}
 	if len(all) != 92 {
 		t.Errorf("%d cases, want 92", len(all))
-	}
-	realProgram = filepath.Join(t.TempDir(), "dunlin")
-	if out, err := exec.Command("go", "build", "-o", realProgram, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for _, a := range all {
 		if a.run != nil {

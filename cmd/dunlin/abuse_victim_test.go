@@ -78,18 +78,25 @@ func attackOpen(t *testing.T) *victim {
 	return attackOn(t, victimOptions{config: open})
 }
 
-// realProgram is the path of dunlin, built once by TestAbuse.
-var realProgram string
+// realProgram builds dunlin, once, and returns its path.
+var realProgram = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(programs, "dunlin")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
 
 // programCommand is the real program, or the test binary acting as it.
 func programCommand(t *testing.T, o victimOptions, args ...string) *exec.Cmd {
 	t.Helper()
-	path := realProgram
+	program := realProgram
 	if o.self {
-		var err error
-		if path, err = os.Executable(); err != nil {
-			t.Fatal(err)
-		}
+		program = os.Executable
+	}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
 	if o.shell != "" {

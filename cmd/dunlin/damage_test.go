@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,11 +37,14 @@ func TestDamage(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "whole")
 	prepareDamage(t, whole)
 	rounds := times(t, "DAMAGE", 1)
-	rng := rand.New(rand.NewPCG(1, uint64(rounds)))
-	for kind, name := range damageFiles(t, whole) {
+	files := damageFiles(t, whole)
+	for seed, kind := range slices.Sorted(maps.Keys(files)) {
+		name := files[kind]
 		for round := range rounds {
-			for _, harm := range someHarms(rng) {
+			for i, harm := range someHarms(rand.New(rand.NewPCG(uint64(round), uint64(seed)))) {
 				t.Run(fmt.Sprintf("%s %s %d", kind, harm.name, round), func(t *testing.T) {
+					t.Parallel()
+					rng := rand.New(rand.NewPCG(uint64(i*rounds+round), uint64(seed))) // the same in each run
 					d := &damaged{killing: killing{t: t, dir: t.TempDir()}}
 					copyDir(t, whole, filepath.Join(d.dir, "data"))
 					d.file = filepath.Join(d.dir, "data", name)

@@ -57,6 +57,7 @@ func (e *ear) has(topic, part string) func() bool {
 // Home Assistant's view of a gateway: it is told of each device, told again
 // when it comes back, and told when one is gone, over a restart.
 func TestDiscovery(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := func(devices string) string {
 		return "node: barn\ndata_dir: " + dir + "\nmqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true}]}\n" +

@@ -161,6 +161,7 @@ func checkArrivals(t *testing.T, observer *viewer) {
 
 // A gateway that is killed cannot say goodbye: the server upstream does.
 func TestEndToEndKill(t *testing.T) {
+	t.Parallel()
 	up := upstream(t)
 	observer := startViewer(t, up.Port(), "-t", "sites/#")
 	file := filepath.Join(t.TempDir(), "dunlin.yaml")
@@ -208,6 +209,7 @@ bridges:
 // The bridge trusts its own authority and shows its certificate; a server of
 // another authority gets nothing.
 func TestEndToEndTLS(t *testing.T) {
+	t.Parallel()
 	up, a, port := secureUpstream(t)
 	observer := startViewer(t, up.Port(), "-t", "sites/#")
 	bridgeOver := func(ca string) string {

@@ -34,8 +34,17 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	var err error
+	if programs, err = os.MkdirTemp("", "dunlin-programs-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(programs)
+	os.Exit(code)
 }
+
+// programs is the folder of what tests build and share.
+var programs string
 
 // load parses a configuration that must be right.
 func load(t *testing.T, text string) *config.Config {

@@ -65,6 +65,7 @@ func portText(t *testing.T, address net.Addr) string {
 }
 
 func TestListenersOfMosquittosClients(t *testing.T) {
+	t.Parallel()
 	needClients(t)
 	a := serverAuthority(t)
 	socket := filepath.Join(t.TempDir(), "mqtt.sock")
@@ -314,6 +315,7 @@ func TestReloadOfTLS(t *testing.T) {
 
 // systemd starts the program with a socket; the program serves it.
 func TestSocketActivation(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -89,6 +89,7 @@ func (k *killing) books() func() api.Bridge {
 // TestOutage with a real server, which SIGTERM ends twice in the middle of the
 // drain. What arrived is what a subscriber finds that was away meanwhile.
 func TestOutageMosquitto(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}

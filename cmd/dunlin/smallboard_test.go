@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -39,10 +38,6 @@ mqtt:
   sys_interval: 1s
 log: {format: json, level: info}
 `}
-	realProgram = filepath.Join(t.TempDir(), "dunlin")
-	if out, err := exec.Command("go", "build", "-o", realProgram, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	group := newBoardGroup(t)
 	if group == nil {
 		o.config += "memory: {limit: 40MiB, budget: 16MiB}\n"

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// patience is how long the tests of one mutant may take, and what they are
-// built from may be built.
-const patience = 5 * time.Minute
+// testTime is how long the tests of one mutant may take, seconds where the
+// machine is quiet, and patience how long they may with being built.
+const testTime, patience = 4 * time.Minute, 8 * time.Minute
 
 // builder runs the tests of packages on mutants: one binary of each package
 // holds all mutants that have a place in a joint file, and the others have one
@@ -41,7 +41,7 @@ func (b *builder) test(m *mutant, pkg, pattern string) (string, error) {
 	if _, in := slices.BinarySearch(b.in, m.line); in {
 		if binary, err := b.binary(pkg); err == nil {
 			return b.run(filepath.Join(b.root, pkg), fmt.Sprint(m.line), binary,
-				"-test.short", "-test.timeout", "60s", "-test.run", pattern)
+				"-test.short", "-test.timeout", testTime.String(), "-test.run", pattern)
 		}
 	}
 	text, err := m.apply(b.root)
@@ -53,7 +53,7 @@ func (b *builder) test(m *mutant, pkg, pattern string) (string, error) {
 		return "", err
 	}
 	return b.run(b.root, "", "go", "test", "-overlay", overlay, "-vet=off", "-short", "-count=1",
-		"-timeout", "60s", "-run", pattern, "./"+pkg)
+		"-timeout", testTime.String(), "-run", pattern, "./"+pkg)
 }
 
 // binary builds the tests of a package with all mutants of the joint files, once.
