@@ -309,8 +309,6 @@ func (c *Conn) encode(dst []byte, now time.Time, m *session.Send, s *session.Ses
 	return dst
 }
 
-// appendPublish appends the PUBLISH that h describes, of p if there is one;
-// sent is false if the client does not take as large a packet.
 // takesPacket reports whether a message of so many bytes surely is a packet that the
 // client takes; identifiers and lengths are estimated.
 func (c *Conn) takesPacket(size int) bool {
@@ -319,6 +317,8 @@ func (c *Conn) takesPacket(size int) bool {
 	return limit == 0 || size+around <= int(limit)
 }
 
+// appendPublish appends the PUBLISH that h describes, of p if there is one;
+// sent is false if the client does not take as large a packet.
 func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *packet.Publication, h *packet.PublishHeader) (_ []byte, sent bool) {
 	h.Expiry, h.HasExpiry = m.ExpirySeconds(now)
 	added := c.alias(m.Topic, h)
