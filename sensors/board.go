@@ -10,17 +10,17 @@ import (
 // message. Its lock is a leaf.
 type board struct {
 	mu    sync.Mutex
-	slots map[string]*slot // by "device.entity"
+	slots map[string]*slot   // by "device.entity"
+	users map[*slot][]*owner // woken at every change
 }
 
 // slot is the value of one entity; its board's lock guards it.
 type slot struct {
 	value any       // nil: none, or withdrawn
 	until time.Time // when it is stale
-	users []*owner  // woken at every change
 }
 
-func newBoard() *board { return &board{slots: map[string]*slot{}} }
+func newBoard() *board { return &board{slots: map[string]*slot{}, users: map[*slot][]*owner{}} }
 
 // slot returns the place of "device.entity", which appears when it is first
 // asked for. With the lock.
@@ -54,7 +54,7 @@ func (b *board) value(ref string) (any, time.Time) {
 func (b *board) set(s *slot, value any, until time.Time) {
 	b.mu.Lock()
 	s.value, s.until = value, until
-	for _, o := range s.users {
+	for _, o := range b.users[s] {
 		o.nudge()
 	}
 	b.mu.Unlock()
@@ -65,7 +65,7 @@ func (b *board) watch(ref string, o *owner, on bool) {
 	b.mu.Lock()
 	s := b.slot(ref)
 	var users []*owner
-	for _, u := range s.users {
+	for _, u := range b.users[s] {
 		if u != o {
 			users = append(users, u)
 		}
@@ -73,6 +73,6 @@ func (b *board) watch(ref string, o *owner, on bool) {
 	if on {
 		users = append(users, o)
 	}
-	s.users = users
+	b.users[s] = users
 	b.mu.Unlock()
 }

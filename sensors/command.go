@@ -37,7 +37,7 @@ func (o *owner) listen(ctx context.Context, s Session) {
 		}
 	}
 	sctx, done := context.WithTimeout(ctx, publishLimit)
-	subs := []mqtt.Subscription{{Filter: o.topics.commands, QoS: mqtt.AtLeastOnce, RetainHandling: handling}}
+	subs := []mqtt.Subscription{{Filter: o.topics.commands(), QoS: mqtt.AtLeastOnce, RetainHandling: handling}}
 	for _, u := range o.outputs {
 		if u.dead != nil && u.client == "" {
 			subs = append(subs, mqtt.Subscription{Filter: u.beat, RetainHandling: mqtt.DoNotSendRetained})
@@ -46,7 +46,7 @@ func (o *owner) listen(ctx context.Context, s Session) {
 	err := s.Subscribe(sctx, subs...)
 	done()
 	if err != nil {
-		o.log().Error("no commands", "topic", o.topics.commands, "err", err)
+		o.log().Error("no commands", "topic", o.topics.commands(), "err", err)
 		return
 	}
 	o.mail.open(s)

@@ -140,7 +140,7 @@ func clearEntry(ctx context.Context, publish func(context.Context, mqtt.Message)
 	topics := []string{e.config}
 	if e.topic != "" {
 		t := topicsOf(e.topic)
-		topics = append(topics, t.availability, t.health, t.state)
+		topics = append(topics, t.availability(), t.health(), t.state())
 		for _, p := range e.parts {
 			topics = append(topics, t.value(p.Name))
 		}

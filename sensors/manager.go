@@ -187,7 +187,7 @@ func (o *owner) publishStatus() {
 	s.Health, s.Unsent, s.Values = o.health.clone(), o.unsent, s.Values[:0]
 	for _, e := range o.entities {
 		if e.has {
-			s.Values = append(s.Values, Value{e.name, e.value.Value, e.unit, e.value.At})
+			s.Values = append(s.Values, Value{e.name, e.value().Value, e.unit, e.value().At})
 		}
 	}
 }

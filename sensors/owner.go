@@ -93,25 +93,29 @@ type owner struct {
 	described    bool          // the ledger knows the device, and the announcement is out
 }
 
-// entity is one entity with its pipeline and its newest value.
+// entity is one entity with its pipeline, which has its newest value.
 // A gateway has many: it is kept small.
 type entity struct {
-	name   string
-	conf   *Entity // what the configuration says of it, or unlisted
-	topic  string  // of its plain value
-	unit   string
-	pipe   Pipeline
-	slot   *slot         // on the board
-	lives  time.Duration // how long a reading is good for
-	expiry time.Duration // Message Expiry Interval
-	seq    uint64
-	value  Sample
-	row    int32 // rejected readings in a row
+	name  string
+	conf  *Entity // what the configuration says of it, or unlisted
+	topic string  // of its plain value
+	unit  string
+	pipe  Pipeline
+	slot  *slot         // on the board
+	lives time.Duration // how long a reading is good for
+	seq   uint64
+	row   int32 // rejected readings in a row
 
 	has       bool // value is of the running epoch: since the device was opened
 	dirty     bool // value is not published yet
 	described bool // the ledger and the announcement have it
 }
+
+// value is the newest that is worth a message.
+func (e *entity) value() Sample { return e.pipe.last }
+
+// expiry is the Message Expiry Interval of its messages.
+func (e *entity) expiry() time.Duration { return e.lives + e.pipe.hold() }
 
 // unlisted is what the configuration says of an entity that it does not name.
 var unlisted Entity

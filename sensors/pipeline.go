@@ -76,7 +76,7 @@ type Pipeline struct {
 	gates []Gate
 	renew time.Duration // reports what gates hold back after so long; 0: never
 
-	last    Sample    // reported last
+	last    Sample    // reported last; until the next also after Reset
 	sent    time.Time // and when
 	newest  any       // came through the steps last
 	pending *pending  // nil: nothing
@@ -209,7 +209,7 @@ func (p *Pipeline) Reset() {
 	for _, g := range p.gates {
 		g.Reset()
 	}
-	p.last, p.pending, p.sent, p.any = Sample{}, nil, time.Time{}, false
+	p.pending, p.any = nil, false
 }
 
 // decode brings every number to float64 or int64.

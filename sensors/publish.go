@@ -127,7 +127,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 	o.publishHealth(ctx)
 	o.speakBorn(ctx)
 	if !unseen {
-		if o.publish(ctx, retained(o.topics.availability, []byte(online))) != nil {
+		if o.publish(ctx, retained(o.topics.availability(), []byte(online))) != nil {
 			o.health.become(Starting, "", now) // once more at the next reading
 			return
 		}
@@ -155,17 +155,17 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 		if o.dev.Payload == Sparkplug {
 			spoken = append(spoken, e)
 		}
-		if newest == nil || e.value.At.After(newest.value.At) {
+		if newest == nil || e.value().At.After(newest.value().At) {
 			newest = e
 		}
 		e.seq++
 		if o.dev.Payload.scalars() {
 			// Properties are a third of what a retained value takes.
-			if shared == nil || !e.value.At.Equal(as.value.At) || e.seq != as.seq {
-				shared, as = properties(e.value.At, "good", synced, e.seq), e
+			if shared == nil || !e.value().At.Equal(as.value().At) || e.seq != as.seq {
+				shared, as = properties(e.value().At, "good", synced, e.seq), e
 			}
-			m := o.valueMessage(e.topic, []byte(plain(e.value.Value)), shared)
-			m.Expires = now.Add(e.expiry)
+			m := o.valueMessage(e.topic, []byte(plain(e.value().Value)), shared)
+			m.Expires = now.Add(e.expiry())
 			values = append(values, m)
 		}
 	}
@@ -197,9 +197,9 @@ func (o *owner) publishState(ctx context.Context, newest *entity, now time.Time)
 	} else {
 		payload = o.stateDocument()
 	}
-	m := o.valueMessage(o.topics.state, payload, properties(newest.value.At, "good", synced, newest.seq))
+	m := o.valueMessage(o.topics.state(), payload, properties(newest.value().At, "good", synced, newest.seq))
 	m.Properties.ContentType = kind
-	m.Expires = now.Add(newest.expiry)
+	m.Expires = now.Add(newest.expiry())
 	return o.publish(ctx, m)
 }
 
@@ -223,9 +223,9 @@ func (o *owner) stateDocument() []byte {
 		if !e.has {
 			continue
 		}
-		values[e.name] = e.value.Value
-		if _, number := e.value.Value.(float64); number {
-			values[e.name] = json.Number(plain(e.value.Value))
+		values[e.name] = e.value().Value
+		if _, number := e.value().Value.(float64); number {
+			values[e.name] = json.Number(plain(e.value().Value))
 		}
 	}
 	doc, err := json.Marshal(values)
@@ -260,7 +260,7 @@ func (o *owner) forget(ctx context.Context) {
 		}
 	}
 	if o.dev.Payload.document() {
-		_ = o.publish(ctx, retained(o.topics.state, nil)) // logged and counted there
+		_ = o.publish(ctx, retained(o.topics.state(), nil)) // logged and counted there
 	}
 }
 
@@ -270,7 +270,7 @@ func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 	var newest, withdrawn *entity
 	for _, e := range o.entities {
 		if int(e.row) < o.dev.FailAfter || !e.has {
-			if e.has && (newest == nil || e.value.At.After(newest.value.At)) {
+			if e.has && (newest == nil || e.value().At.After(newest.value().At)) {
 				newest = e
 			}
 			continue
@@ -319,8 +319,8 @@ func (o *owner) confirm(ctx context.Context, now time.Time) {
 func (o *owner) release(ctx context.Context, now time.Time) {
 	held := false
 	for _, e := range o.entities {
-		if s, ok := e.pipe.Release(now); ok {
-			e.value, e.has, e.dirty, held = s, true, true, true
+		if _, ok := e.pipe.Release(now); ok {
+			e.has, e.dirty, held = true, true, true
 		}
 	}
 	if held {
@@ -334,7 +334,7 @@ func (o *owner) publishHealth(ctx context.Context) {
 		o.log().Error("no health document", "err", err)
 		return
 	}
-	m := retained(o.topics.health, doc)
+	m := retained(o.topics.health(), doc)
 	m.Properties.ContentType = "application/json"
 	o.healthSent, o.healthSeen = time.Now(), o.health.OK+o.health.Err
 	_ = o.publish(ctx, m) // logged and counted there; the next change says it again

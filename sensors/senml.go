@@ -61,8 +61,8 @@ func (o *owner) senmlPack(now time.Time, synced bool) []byte {
 	if synced {
 		epoch = time.Time{}
 		for _, e := range o.entities {
-			if e.has && e.value.At.After(epoch) {
-				epoch = e.value.At
+			if e.has && e.value().At.After(epoch) {
+				epoch = e.value().At
 			}
 		}
 	}
@@ -79,7 +79,7 @@ func (o *owner) senmlPack(now time.Time, synced bool) []byte {
 			}
 		}
 		fmt.Fprintf(&b, `%s"n":"%s"`, start, senmlEscape(e.name))
-		if t := e.value.At.Sub(epoch).Round(time.Millisecond); t != 0 {
+		if t := e.value().At.Sub(epoch).Round(time.Millisecond); t != 0 {
 			fmt.Fprintf(&b, `,"t":%s`, plain(t.Seconds()))
 		}
 		writeSenMLValue(&b, e)
@@ -90,7 +90,7 @@ func (o *owner) senmlPack(now time.Time, synced bool) []byte {
 
 // writeSenMLValue writes unit and value, and ends the record.
 func writeSenMLValue(b *bytes.Buffer, e *entity) {
-	switch v := e.value.Value.(type) {
+	switch v := e.value().Value.(type) {
 	case bool:
 		fmt.Fprintf(b, `,"vb":%t}`, v)
 		return
@@ -99,7 +99,7 @@ func writeSenMLValue(b *bytes.Buffer, e *entity) {
 		fmt.Fprintf(b, `,"vs":%s}`, text)
 		return
 	}
-	n, _ := number(e.value)
+	n, _ := number(e.value())
 	unit, factor := senmlUnit(e.name, e.unit)
 	if unit != "" {
 		fmt.Fprintf(b, `,"u":"%s"`, unit)

@@ -40,7 +40,7 @@ func (o *owner) addEntity(name string, c *Entity) (*entity, error) {
 		stale = max(stale, 3*d.Every(name))
 	}
 	e.pipe.renew = max(hold, stale*2/3)
-	e.lives, e.expiry = stale, stale+hold
+	e.lives = stale
 	e.slot = o.board.place(o.dev.Name + "." + name)
 	o.entities = append(o.entities, e)
 	return e, nil
@@ -91,9 +91,9 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 	if r.At.IsZero() {
 		r.At = now
 	}
-	s, report, err := Sample{}, false, r.Err
+	report, err := false, r.Err
 	if err == nil {
-		s, report, err = e.pipe.Feed(Sample{Value: r.Value, At: r.At}, now)
+		_, report, err = e.pipe.Feed(Sample{Value: r.Value, At: r.At}, now)
 	}
 	if err != nil {
 		if e.row++; int(e.row) >= o.dev.FailAfter {
@@ -110,7 +110,7 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 	delete(o.health.Failed, e.name)
 	e.unit = cmp.Or(e.conf.Unit, r.Unit)
 	if report {
-		e.value, e.has, e.dirty = s, true, true
+		e.has, e.dirty = true, true
 	}
 	return nil
 }

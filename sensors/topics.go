@@ -9,20 +9,19 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// topics are those of one device, below Options.Base.
-type topics struct {
-	device       string // dunlin/{node}/{device}
-	availability string
-	health       string
-	state        string
-	commands     string // the filter of its command topics
-}
+// topics are those of one device, below Options.Base. They are seldom needed but
+// those of values, which are kept: a gateway has many devices.
+type topics struct{ device string } // dunlin/{node}/{device}
 
 func newTopics(base, device string) topics { return topicsOf(base + "/" + device) }
+func topicsOf(device string) topics        { return topics{device} }
 
-func topicsOf(d string) topics {
-	return topics{d, d + "/availability", d + "/health", d + "/state", d + "/+/set"}
-}
+func (t *topics) availability() string { return t.device + "/availability" }
+func (t *topics) health() string       { return t.device + "/health" }
+func (t *topics) state() string        { return t.device + "/state" }
+
+// commands is the filter of the device's command topics.
+func (t *topics) commands() string { return t.device + "/+/set" }
 
 func (t *topics) value(entity string) string  { return t.device + "/" + entity }
 func (t *topics) result(entity string) string { return t.device + "/" + entity + "/result" }
@@ -53,7 +52,7 @@ func retained(topic string, payload []byte) mqtt.Message {
 
 // will is what the broker says of a device that ended abnormally.
 func (t *topics) will(delay time.Duration) *mqtt.Will {
-	return &mqtt.Will{Message: retained(t.availability, []byte(offline)), Delay: delay}
+	return &mqtt.Will{Message: retained(t.availability(), []byte(offline)), Delay: delay}
 }
 
 // plain is a value as a scalar: the shortest decimal that is true to twelve
