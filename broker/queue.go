@@ -434,8 +434,14 @@ func (q *Queue) change(f func(seq uint64) bool, k store.Kind, seqs []uint64) (ch
 	q.book(leastBooked)
 	q.state.Unlock()
 	name := q.ClientID()
-	for _, seq := range all {
-		q.hub.router.Persist(store.Record{Kind: k, ClientID: name, Number: seq})
+	for i := 0; i < len(all); i++ {
+		r := store.Record{Kind: k, ClientID: name, Number: all[i]}
+		if k == store.DeliveryDone { // those in a row are one record
+			for first := i; i+1 < len(all) && all[i+1] == all[i]+1; i++ {
+				r.From, r.Number = all[first], all[i+1]
+			}
+		}
+		q.hub.router.Persist(r)
 	}
 	return len(all)
 }

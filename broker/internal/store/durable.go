@@ -178,6 +178,9 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 		return 0 // promised as it is
 	}
 	r.date()
+	if r.Kind == DeliveryDone && r.From > 0 {
+		r.Kind, r.Count = LineCut, r.Number-r.From+1
+	}
 	m.body = appendRecord(m.body[:0], &r)
 	if m.tap != nil {
 		m.tap.take(r.Kind, m.body)

@@ -32,7 +32,8 @@ const (
 	PacketReleased
 	// DeliveryReceived is a server-chosen Packet Identifier whose PUBREC came.
 	DeliveryReceived
-	// DeliveryDone is a server-chosen Packet Identifier that was completed.
+	// DeliveryDone is a server-chosen Packet Identifier that was completed, or
+	// the entries of a queue from From to Number.
 	DeliveryDone
 	// WillSet is the Will Message of a Network Connection that begins; nil
 	// Will: it ended and the will is gone or was published.
@@ -63,7 +64,7 @@ const (
 type Record struct {
 	Kind        Kind
 	ClientID    string // of a session; of a queue its name behind U+0000
-	From, Count uint64 // LineCut: the first that goes, and how many are there
+	From, Count uint64 // LineCut: the first that goes, and how many are there; From of DeliveryDone is 0 for one
 	// Number is the Packet Identifier of PacketReceived and PacketReleased, the
 	// delivery's place in line of DeliveryReceived and DeliveryDone.
 	Number  uint64
@@ -86,6 +87,14 @@ type Record struct {
 	spans    []span // spansKept; Number is the floor
 	step     *step  // ClockSet
 	class    Class  // PacketReceived: of its message
+}
+
+// first is the first place in line of DeliveryDone and DeliveryReceived.
+func (r *Record) first() uint64 {
+	if r.From > 0 {
+		return r.From
+	}
+	return r.Number
 }
 
 // Destination is one delivery of a message.

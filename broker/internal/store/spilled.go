@@ -90,6 +90,7 @@ func (s *spilled) cut(from, to uint64, count int) {
 	if i, ok := s.search(from); ok && s.gone[i].to >= to {
 		return // applied before
 	}
+	count = min(count, int(to-from)+1)
 	for i := range s.runs {
 		r := &s.runs[i]
 		if r.Last < from || r.First > to {

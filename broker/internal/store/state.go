@@ -152,7 +152,9 @@ func (s *State) Apply(r *Record) {
 		}
 	case DeliveryDone:
 		if l := s.Lines[r.ClientID]; l != nil {
-			l.finish(r.Number)
+			for n := r.first(); n <= r.Number; n++ {
+				l.finish(n)
+			}
 		}
 	case ClockSet:
 		s.shift(r.step)
@@ -164,18 +166,23 @@ func (s *State) Apply(r *Record) {
 	}
 }
 
-// known reports whether a line has an entry that a record is about, and
-// whether it is worth a record.
+// known reports whether a line has an entry that a record is about and that is
+// worth a record.
 func (s *State) known(r *Record) bool {
 	l := s.Lines[r.ClientID]
 	if l == nil {
 		return false
 	}
-	if r.Number <= l.disk.last() {
-		return l.disk.has(r.Number)
+	for n := r.first(); n <= r.Number; n++ {
+		if n <= l.disk.last() {
+			if l.disk.has(n) {
+				return true
+			}
+		} else if i, ok := l.find(n); ok && !l.Entries[i].never {
+			return true
+		}
 	}
-	i, ok := l.find(r.Number)
-	return ok && !l.Entries[i].never
+	return false
 }
 
 // receive marks an entry as owned by the other side.
@@ -203,11 +210,8 @@ func (l *Line) finish(number uint64) {
 
 // cut takes the entries of a range out, of which there are count.
 func (l *Line) cut(from, to uint64, count int) {
-	for i := len(l.Entries) - 1; i >= 0; i-- {
-		if n := l.Entries[i].Number; n >= from && n <= to {
-			l.remove(i)
-			count--
-		}
+	for i, _ := l.find(from); i < len(l.Entries) && l.Entries[i].Number <= to; count-- {
+		l.remove(i)
 	}
 	if last := l.disk.last(); from <= last {
 		l.disk.cut(from, min(to, last), max(count, 0))
