@@ -23,8 +23,8 @@ type loader struct {
 	closed  bool
 	work    sync.WaitGroup
 
-	entries []store.Entry          // of the goroutine, used again
-	kept    []session.KeptDelivery // likewise
+	room store.Room             // of the goroutine, used again
+	kept []session.KeptDelivery // likewise
 }
 
 // load is conn.Home.Load.
@@ -71,7 +71,7 @@ func (h *hub) loadOne(p *conn.Peer) {
 	after, last := p.Asked()
 	h.router.Settled() // what was delivered so far is with the store now
 	l := &h.loader
-	entries, upTo, err := h.durable.ReadTo(l.entries, p.ClientID(), after, loadBytes)
+	entries, upTo, err := h.durable.ReadTo(&l.room, p.ClientID(), after, loadBytes)
 	if err != nil {
 		h.log.Error("what waits for a client cannot be read", "client_id", p.ClientID(), "err", err)
 		h.registry.Lock()
@@ -86,9 +86,9 @@ func (h *hub) loadOne(p *conn.Peer) {
 	}
 	l.kept = keptOf(l.kept, entries, p.Prefix())
 	p.Load(l.kept, upTo)
-	clear(entries) // the messages are the session's
+	l.room.Clear() // the messages are the session's
 	clear(l.kept)
-	l.entries, l.kept = entries[:0], l.kept[:0]
+	l.kept = l.kept[:0]
 }
 
 // keptOf appends the entries to all.

@@ -75,7 +75,7 @@ type Queue struct {
 		settled  int             // entries since the last commit of Acknowledged
 		promised uint64          // what that commit returned
 	}
-	room []store.Entry // of load, used again; of who calls Next
+	room store.Room // of load, used again; of who calls Next
 }
 
 // AttachQueue makes a durable consumer; messages published from then on, and
@@ -94,7 +94,7 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	}
 	or(&o.MaxMessages, 10000)
 	or(&o.MaxBytes, 16<<20)
-	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, intake: o.Intake, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, intake: o.Intake, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{}), room: store.Room{Lends: true}}
 	q.state.entries = store.NewQueue(store.QueueLimits{
 		Messages: o.MaxMessages, Bytes: o.MaxBytes, Age: o.MaxAge, Overflow: o.Overflow, Spills: b.durable != nil,
 	}, rand.Uint64N(1<<52))
@@ -272,7 +272,7 @@ func (q *Queue) load() (bool, error) {
 
 func (q *Queue) loadFrom(after uint64) (bool, error) {
 	q.hub.router.Settled() // what was queued so far is with the store now
-	entries, upTo, err := q.hub.durable.ReadTo(q.room, q.ClientID(), after, loadBytes)
+	entries, upTo, err := q.hub.durable.ReadTo(&q.room, q.ClientID(), after, loadBytes)
 	if err != nil {
 		return false, fmt.Errorf("queue %s: %w", q.name, err)
 	}
@@ -280,11 +280,11 @@ func (q *Queue) loadFrom(after uint64) (bool, error) {
 	defer q.state.Unlock()
 	q.state.entries.Load(entries, upTo)
 	q.book(leastBooked)
-	clear(entries) // the messages are the head's
-	q.room = entries[:0]
 	if _, _, last := q.state.entries.Behind(); upTo >= last {
-		q.room = nil
+		q.room = store.Room{}
 	}
+	q.room.Clear() // what the messages point to is the head's
+	q.room.Lends = true
 	return len(entries) > 0, nil
 }
 

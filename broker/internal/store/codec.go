@@ -13,9 +13,12 @@ import (
 // and bytes with their length in front, times as milliseconds since 1970 plus
 // one, 0 for none. FORMAT.md lists them by kind.
 
-// errShort says that a record ends early: a writer of another version, or
-// damage that the checksum of its page did not see.
-var errShort = errors.New("record ends early")
+// A record that ends early or late is of a writer of another version, or damage
+// that the checksum of its page did not see.
+var (
+	errShort = errors.New("record ends early")
+	errLong  = errors.New("record goes on after its end")
+)
 
 func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
@@ -193,8 +196,9 @@ func appendRecord(dst []byte, r *Record) []byte {
 
 // fields reads a record. The first failure sticks.
 type fields struct {
-	b   []byte
-	err error
+	b     []byte
+	err   error
+	texts *texts // nil: each string and payload has memory of its own
 }
 
 func (f *fields) fail() {
@@ -234,6 +238,21 @@ func (f *fields) bytes() []byte {
 
 func (f *fields) string() string { return string(f.bytes()) }
 
+// name is a string that comes again and again.
+func (f *fields) name() string {
+	if f.texts == nil {
+		return f.string()
+	}
+	return f.texts.name(f.bytes())
+}
+
+func (f *fields) payload() []byte {
+	if f.texts == nil {
+		return append([]byte(nil), f.bytes()...)
+	}
+	return f.texts.payload(f.bytes())
+}
+
 func (f *fields) time() time.Time {
 	v := f.number()
 	if v == 0 || v > math.MaxInt64 {
@@ -255,17 +274,24 @@ func (f *fields) count(size int) int {
 }
 
 func (f *fields) message() *mqtt.Message {
+	m := new(mqtt.Message)
+	f.messageTo(m)
+	return m
+}
+
+// messageTo reads a message into m, which is zero.
+func (f *fields) messageTo(m *mqtt.Message) {
 	flags := f.byte()
-	m := &mqtt.Message{QoS: mqtt.QoS(flags & 3), Retain: flags&flagRetain != 0}
+	m.QoS, m.Retain = mqtt.QoS(flags&3), flags&flagRetain != 0
 	if !m.QoS.Valid() {
 		f.fail()
 	}
-	m.Topic = f.string()
-	m.Payload = append([]byte(nil), f.bytes()...)
-	m.Publisher = f.string()
+	m.Topic = f.name()
+	m.Payload = f.payload()
+	m.Publisher = f.name()
 	m.Expires = f.time()
 	if flags&flagProperties == 0 {
-		return m
+		return
 	}
 	p := &mqtt.Properties{PayloadFormat: f.byte(), HasFormat: flags&flagFormat != 0, HasType: flags&flagType != 0}
 	p.ContentType, p.ResponseTopic = f.string(), f.string()
@@ -276,7 +302,6 @@ func (f *fields) message() *mqtt.Message {
 		p.User = append(p.User, mqtt.UserProperty{Name: f.string(), Value: f.string()})
 	}
 	m.Properties = p
-	return m
 }
 
 func (f *fields) subscription() (s mqtt.Subscription) {
@@ -305,6 +330,17 @@ func (f *fields) destination() (d Destination) {
 		d.Identifiers = append(d.Identifiers, uint32(f.number()))
 	}
 	return d
+}
+
+// spilled reads an entry of a spill file with its message, which goes into m.
+func (f *fields) spilled(m *mqtt.Message) (e Entry, err error) {
+	d := f.destination()
+	f.messageTo(m)
+	r := Record{Message: m, At: f.time(), received: f.byte() == 1}
+	if f.err == nil && len(f.b) > 0 {
+		f.err = errLong
+	}
+	return r.entry(&d), f.err
 }
 
 // decodeRecord reads what appendRecord wrote. A kind that is not known is an
@@ -372,7 +408,7 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 		return r, errors.New("unknown kind of record")
 	}
 	if f.err == nil && len(f.b) > 0 {
-		f.err = errors.New("record goes on after its end")
+		f.err = errLong
 	}
 	return r, f.err
 }

@@ -134,6 +134,7 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 func (s *Durable) Run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer s.spill.Close()
 	done := make(chan error, 1)
 	go func() { done <- s.j.Run(inner) }()
 	var due <-chan time.Time

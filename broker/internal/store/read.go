@@ -15,12 +15,12 @@ import (
 // there is one, and not many more than limit bytes; and the Number up to which
 // there are no others. It reads the disk: nobody who must not wait may call it.
 func (s *Durable) Read(name string, after uint64, limit int) (entries []Entry, upTo uint64, err error) {
-	return s.ReadTo(nil, name, after, limit)
+	return s.ReadTo(new(Room), name, after, limit)
 }
 
-// ReadTo is Read that puts the entries into the memory of room, which must be
-// empty, if there is enough.
-func (s *Durable) ReadTo(room []Entry, name string, after uint64, limit int) (entries []Entry, upTo uint64, err error) {
+// ReadTo is Read that puts the entries into room; they are good until it is used
+// again.
+func (s *Durable) ReadTo(room *Room, name string, after uint64, limit int) (entries []Entry, upTo uint64, err error) {
 	for missing := 0; ; {
 		r := s.look(room, name, after, limit)
 		if !r.onDisk {
@@ -55,7 +55,7 @@ type found struct {
 	seen    uint64 // the last Number read
 }
 
-func (s *Durable) look(room []Entry, name string, after uint64, limit int) (f found) {
+func (s *Durable) look(room *Room, name string, after uint64, limit int) (f found) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.mu.state.Lines[name]
@@ -65,28 +65,28 @@ func (s *Durable) look(room []Entry, name string, after uint64, limit int) (f fo
 	if after < l.disk.last() {
 		return l.where(after)
 	}
-	f.entries, f.upTo = room, after
+	f.entries, f.upTo = room.entries[:0], after
 	for i, size := l.behind(after), 0; i < len(l.Entries) && len(f.entries) < batchMost && (size < limit || len(f.entries) == 0); i++ {
 		f.entries, size, f.upTo = append(f.entries, l.Entries[i]), size+l.Entries[i].Message.Size(), l.Entries[i].Number
 	}
+	room.entries = f.entries
 	return f
 }
 
-func (s *Durable) readRun(room []Entry, f *found, limit int) (batch []Entry, next uint32, err error) {
-	batch = room
+func (s *Durable) readRun(room *Room, f *found, limit int) (batch []Entry, next uint32, err error) {
+	room.entries, room.messages = room.entries[:0], room.messages[:0]
 	next, bad, err := s.spill.Read(f.run.Extent, f.page, limit, func(raw journal.Record) error {
 		if f.seen = raw.Sequence; f.seen <= f.after {
 			return nil
 		}
-		r, err := decodeRecord(Kind(raw.Kind), raw.Body)
-		if err != nil || r.Kind != entrySpilled {
+		if Kind(raw.Kind) != entrySpilled {
+			_, err := decodeRecord(Kind(raw.Kind), raw.Body)
 			return err
 		}
-		batch = append(batch, r.entry(&r.Destinations[0]))
-		return nil
+		return room.read(raw.Body)
 	})
 	s.badSpill(f.run.Extent.File, bad)
-	return batch, next, err
+	return room.batch(), next, err
 }
 
 // loaded takes out of what was read what is gone, and learns which Numbers

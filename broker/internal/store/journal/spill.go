@@ -54,6 +54,8 @@ type Spill struct {
 	group   group
 	bytes   uint64 // written
 
+	reading reading
+
 	damaged struct {
 		sync.Mutex
 		files map[uint64]bool // to be kept as *.bad
@@ -79,6 +81,7 @@ func (s *Spill) Damaged(file uint64) {
 // drop removes a file that nothing needs, or puts it aside.
 func (s *Spill) drop(file uint64) error {
 	name := spillName(file)
+	s.reading.drop(file)
 	s.damaged.Lock()
 	bad := s.damaged.files[file]
 	delete(s.damaged.files, file)
@@ -259,58 +262,6 @@ func (s *Spill) Release(used func(file uint64) bool) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// readSpill is how many bytes are read at a time.
-const readSpill = 16 * pageSize
-
-// recordCost is what a record takes in memory beside its bytes, at least.
-const recordCost = 64
-
-// Read gives the records of e from its page at on to f, in order, and stops at
-// the first end of a batch after more than limit bytes of memory. It returns the page
-// where the next batch begins, and how many pages could not be read.
-func (s *Spill) Read(e Extent, at uint32, limit int, f func(Record) error) (next uint32, bad int, err error) {
-	file, err := s.disk.Open(spillName(e.File))
-	if err != nil {
-		return at, 0, err
-	}
-	defer file.Close()
-	var r reader
-	buf := make([]byte, readSpill)
-	done := 0
-	for at < e.To {
-		n := min(uint32(len(buf)/pageSize), e.To-at)
-		got, _ := file.ReadAt(buf[:n*pageSize], int64(at)*pageSize) // what is missing counts as bad
-		for i := range n {
-			p := buf[i*pageSize : (i+1)*pageSize]
-			h, ok := page{}, int(i+1)*pageSize <= got
-			if ok {
-				h, ok = open(p)
-			}
-			if !ok || h.epoch != e.File || h.number != uint64(at) {
-				bad++
-				at++
-				r.lost()
-				continue
-			}
-			if h.flags&groupStart != 0 && done > limit {
-				return at, bad, nil
-			}
-			sane, err := r.page(h, p[headerSize:], func(rec Record) error {
-				done += len(rec.Body) + recordCost
-				return f(rec)
-			})
-			if err != nil {
-				return at, bad, err
-			}
-			if !sane {
-				bad++
-			}
-			at++
-		}
-	}
-	return at, bad, nil
 }
 
 // Bytes is how many were written.
