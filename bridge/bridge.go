@@ -112,7 +112,7 @@ func (b *Bridge) Stats() Stats {
 	}
 	s.Storms = b.receiver.storm.stops()
 	now := time.Now()
-	b.o.Clock.correct(now) // it looks whether the clock was set
+	b.o.Clock.correct(now, now) // it looks whether the clock was set
 	s.Today, s.Paused = b.pacer.used(now), b.Paused()
 	if w := b.window.Load(); w != nil {
 		n, since, _ := w.inFlight()

@@ -14,7 +14,7 @@ import (
 // should be larger than the time between two looks, 10 s. A clock that was set
 // back corrects only what lies in the future by it.
 type Clock struct {
-	now  func() (wall time.Time, since time.Duration) // since by the clock that nobody sets
+	read func(now time.Time) (wall time.Time, since time.Duration) // since by the clock that nobody sets
 	zero time.Time                                    // wall when since was 0
 
 	mu struct {
@@ -40,22 +40,19 @@ const (
 // NewClock begins to watch the clock.
 func NewClock() *Clock {
 	start := time.Now()
-	return newClock(func() (time.Time, time.Duration) {
-		now := time.Now()
-		return now.Round(0), now.Sub(start)
-	})
+	return newClock(func(now time.Time) (time.Time, time.Duration) { return now.Round(0), now.Sub(start) })
 }
 
-func newClock(now func() (time.Time, time.Duration)) *Clock {
-	wall, since := now()
-	c := &Clock{now: now, zero: wall.Add(-since)}
+func newClock(read func(time.Time) (time.Time, time.Duration)) *Clock {
+	wall, since := read(time.Now())
+	c := &Clock{read: read, zero: wall.Add(-since)}
 	c.mu.epochs = []epoch{{first: wall, last: wall}}
 	return c
 }
 
 // look notes a step if there was one; the caller holds the lock.
-func (c *Clock) look() (wall time.Time, ahead time.Duration) {
-	wall, since := c.now()
+func (c *Clock) look(now time.Time) (wall time.Time, ahead time.Duration) {
+	wall, since := c.read(now)
 	ahead = wall.Sub(c.zero) - since
 	e := &c.mu.epochs[len(c.mu.epochs)-1]
 	if slewed := (ahead - e.ahead).Abs(); slewed <= stepLeast {
@@ -73,15 +70,15 @@ func (c *Clock) look() (wall time.Time, ahead time.Duration) {
 }
 
 // correct returns what the clock would have shown at a time that it did show
-// since the process began, and whether that is different.
-func (c *Clock) correct(at time.Time) (time.Time, bool) {
+// since the process began, and whether that is different. now is of time.Now.
+func (c *Clock) correct(at, now time.Time) (time.Time, bool) {
 	at = at.Round(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wall, now := c.look()
+	wall, ahead := c.look(now)
 	for _, e := range c.mu.epochs[:len(c.mu.epochs)-1] {
-		if (e.ahead < now || at.After(wall)) && !at.Before(e.first.Add(-stepLeast)) && !at.After(e.last) {
-			return at.Add(now - e.ahead), true
+		if (e.ahead < ahead || at.After(wall)) && !at.Before(e.first.Add(-stepLeast)) && !at.After(e.last) {
+			return at.Add(ahead - e.ahead), true
 		}
 	}
 	return at, false

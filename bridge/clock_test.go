@@ -14,7 +14,7 @@ type board struct {
 	steps time.Duration // by which it was set, together
 }
 
-func (b *board) now() (time.Time, time.Duration) { return b.boot.Add(b.since + b.steps), b.since }
+func (b *board) now(time.Time) (time.Time, time.Duration) { return b.boot.Add(b.since + b.steps), b.since }
 
 // set sets the clock.
 func (b *board) set(wall time.Time) { b.steps = wall.Sub(b.boot) - b.since }
@@ -44,7 +44,7 @@ func TestB16ClockIsSet(t *testing.T) {
 	c := newClock(b.now)
 	first := b.boot.Add(time.Second)
 	b.since = 2 * time.Hour
-	want(t, "before it is set", first, func() any { at, _ := c.correct(first); return at }())
+	want(t, "before it is set", first, func() any { at, _ := c.correct(first, noon); return at }())
 	b.set(noon) // at noon it is noticed only a minute later
 	b.since += time.Minute
 	for _, tc := range []struct{ at, want time.Time }{
@@ -54,24 +54,24 @@ func TestB16ClockIsSet(t *testing.T) {
 		{noon.Add(-time.Hour), noon.Add(-time.Hour)}, // of another clock
 		{b.boot.Add(-time.Hour), b.boot.Add(-time.Hour)},
 	} {
-		at, corrected := c.correct(tc.at)
+		at, corrected := c.correct(tc.at, noon)
 		if !at.Equal(tc.want) || corrected != !at.Equal(tc.at) {
 			t.Errorf("%v is corrected to %v, want %v", tc.at, at, tc.want)
 		}
 	}
 	// The right time comes in a second step, and the clock is slewed then.
 	b.since += time.Hour
-	c.correct(noon)
+	c.correct(noon, noon)
 	b.steps += 10 * time.Minute
 	for range 100 {
 		b.since += time.Minute
 		b.steps += 100 * time.Millisecond
-		c.correct(noon)
+		c.correct(noon, noon)
 	}
 	for at, want := range map[time.Time]time.Time{
 		first: noon.Add(10*time.Minute + time.Second - 2*time.Hour), noon.Add(time.Minute): noon.Add(11 * time.Minute),
 	} {
-		if got, _ := c.correct(at); got.Sub(want).Abs() > 11*time.Second {
+		if got, _ := c.correct(at, noon); got.Sub(want).Abs() > 11*time.Second {
 			t.Errorf("%v is corrected to %v, want %v", at, got, want)
 		}
 	}
@@ -79,14 +79,14 @@ func TestB16ClockIsSet(t *testing.T) {
 	ahead := &board{boot: noon.Add(24 * time.Hour)}
 	c = newClock(ahead.now)
 	ahead.since = time.Hour
-	c.correct(noon)
+	c.correct(noon, noon)
 	ahead.set(noon)
-	if got, _ := c.correct(noon.Add(24*time.Hour + 30*time.Minute)); !got.Equal(noon.Add(-30 * time.Minute)) {
+	if got, _ := c.correct(noon.Add(24*time.Hour+30*time.Minute), noon); !got.Equal(noon.Add(-30 * time.Minute)) {
 		t.Errorf("set back: %v", got)
 	}
 	for range 100 { // a clock that jumps about costs no memory
 		ahead.steps += time.Hour
-		c.correct(noon)
+		c.correct(noon, noon)
 	}
 	want(t, "epochs", len(c.mu.epochs), mostEpochs)
 }

@@ -65,7 +65,7 @@ func (p *preparer) stampOf(e *mqtt.Queued, at time.Time, corrected bool) stamp {
 	switch {
 	case err != nil:
 	case s.clock == unsynced: // by this machine's clock
-		s.at, s.corrected = p.captured(e, own)
+		s.at, s.corrected = p.captured(e, own, time.Now())
 	default:
 		s.at, s.corrected = own, false
 	}

@@ -168,7 +168,10 @@ func (l *link) try(ctx context.Context, now time.Time, paused bool) (soonest tim
 		return soonest, failf(ClassLocal, "queue: %w", err)
 	case ok:
 		l.behind[laneOf(e.Seq)]--
-		l.entry, l.taken, l.took = e, true, time.Now()
+		if !l.up.hasty || e.Message.QoS == mqtt.ExactlyOnce {
+			now = time.Now() // take may have waited
+		}
+		l.entry, l.taken, l.took = e, true, now
 	}
 	return soonest, nil
 }
@@ -231,7 +234,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	case fate == fateTooLarge:
 		return l.giveUp(ctx, e.Seq, &o, mqtt.PacketTooLarge, "larger than the route takes")
 	case fate == fateSend && l.b.o.Edge != nil:
-		at, _ := l.b.prep.captured(e, e.At)
+		at, _ := l.b.prep.captured(e, e.At, l.took)
 		return l.edge(ctx, e, at)
 	case fate == fateSend && o.batch != nil:
 		return l.gather(ctx, e.Seq, &o)

@@ -70,6 +70,7 @@ func (l *link) fill(ctx context.Context, now time.Time) (full bool, err error) {
 		}
 		if n%part == 0 {
 			l.up.wire.offer()
+			now = time.Now()
 		}
 	}
 	return true, nil

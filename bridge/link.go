@@ -123,6 +123,7 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 		return nil, err
 	}
 	in.bridge, in.plainWill = bit, b.wills[s] == plainWill
+	kept := context.WithoutCancel(lctx) // what was acknowledged is recorded also while the link is ending
 	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), lent: make(chan context.Context, 1), back: make(chan error, 1), until: in.until, batches: map[int]*gathered{}}
 	l.plainWill = in.plainWill
 	l.begins(&in)
@@ -130,7 +131,7 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 	l.up, err = connectUpstream(ctx, c, &b.o, in, callbacks{
 		connected:    l.begin,
 		acknowledged: l.acknowledged,
-		settle:       func() error { return l.settle(lctx) },
+		settle:       func() error { return l.settle(kept) },
 		settled:      l.carry,
 		received: func(in inbound) (mqtt.ReasonCode, error) {
 			if code, handled, err := l.command(lctx, in); handled {

@@ -66,7 +66,7 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 		qos:    min(m.QoS, r.qos, lim.maximumQoS),
 		retain: m.Retain && !r.strip && lim.retain,
 	}
-	at, corrected := p.captured(e, e.At)
+	at, corrected := p.captured(e, e.At, now)
 	if corrected && !m.Expires.IsZero() {
 		copied := *m
 		copied.Expires = m.Expires.Round(0).Add(at.Sub(e.At.Round(0)))
@@ -104,12 +104,12 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 }
 
 // captured corrects a time that was noted for an entry, if the clock was set
-// since.
-func (p *preparer) captured(e *mqtt.Queued, at time.Time) (time.Time, bool) {
+// since. now is of time.Now.
+func (p *preparer) captured(e *mqtt.Queued, at, now time.Time) (time.Time, bool) {
 	if e.Before || p.clock == nil {
 		return at, false // by another clock
 	}
-	return p.clock.correct(at)
+	return p.clock.correct(at, now)
 }
 
 // age is how long ago at was; 0 if nobody knows.

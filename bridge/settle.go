@@ -34,8 +34,7 @@ func (l *link) acknowledged(k ackKind, id uint16, code mqtt.ReasonCode, at time.
 
 // settle records the acknowledgements that have come together; those of PUBREC
 // wait for the disk, and what ends a transfer if the disk is far behind.
-// Meanwhile the reader leaves what comes to the kernel. What was acknowledged
-// is recorded also while the link is ending: it must not be sent again.
+// Meanwhile the reader leaves what comes to the kernel.
 func (l *link) settle(ctx context.Context) error {
 	if len(l.acks) == 0 {
 		return nil
@@ -46,8 +45,6 @@ func (l *link) settle(ctx context.Context) error {
 		l.b.status.rtt(l.heard, all)
 		l.b.pacer.answered(l.heard, all)
 	}
-	c, cancel := l.bounded(ctx)
-	defer cancel()
 	done, received := l.settled[:0], all[:0]
 	var refused []ack
 	for _, a := range all {
@@ -61,9 +58,22 @@ func (l *link) settle(ctx context.Context) error {
 		}
 	}
 	l.settled = done
-	if err := l.done(c, done); err != nil {
+	if err := l.done(ctx, done); err != nil {
 		return err
 	}
+	if len(received)+len(refused) > 0 {
+		if err := l.answer(ctx, received, refused); err != nil {
+			return err
+		}
+	}
+	l.busy = time.Since(l.heard)
+	return nil
+}
+
+// answer goes on with transfers that are not done.
+func (l *link) answer(ctx context.Context, received, refused []ack) error {
+	c, cancel := l.bounded(ctx)
+	defer cancel()
 	if err := l.received(c, received); err != nil {
 		return err
 	}
@@ -72,7 +82,6 @@ func (l *link) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	l.busy = time.Since(l.heard)
 	return nil
 }
 

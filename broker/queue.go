@@ -374,9 +374,13 @@ func (q *Queue) Remove(ctx context.Context, seqs ...uint64) error {
 // unrecorded is how many acknowledgements Acknowledged gathers for one write.
 const unrecorded = 256
 
+// recordTimeout bounds the wait of Acknowledged.
+const recordTimeout = 10 * time.Second
+
 // Acknowledged is Remove that gathers what it writes: a killed process may have
 // up to twice unrecorded entries again, and those of the last Interval, which
-// costs messages sent again. It waits only while the disk is so far behind.
+// costs messages sent again. It waits only while the disk is so far behind, for
+// at most 10 s.
 func (q *Queue) Acknowledged(ctx context.Context, seqs ...uint64) error {
 	n := q.change(q.state.entries.Remove, store.DeliveryDone, seqs)
 	q.state.Lock()
@@ -389,6 +393,8 @@ func (q *Queue) Acknowledged(ctx context.Context, seqs ...uint64) error {
 	if !due {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
 	return q.hub.reached(ctx, before)
 }
 
