@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// inParts is in how many parts the window leaves, at least: one is with the
+// inParts is in how many parts the window leaves: one is with the
 // server while the answer to another is on its way and the third is made.
 const inParts = 3
 
@@ -55,7 +55,7 @@ func (l *link) carry() {
 // fill forwards entries until the window is full; full is false when the next
 // step is one that may wait for somebody.
 func (l *link) fill(ctx context.Context, now time.Time) (full bool, err error) {
-	part := max(1, l.win.full/inParts)
+	part := (l.win.full + inParts - 1) / inParts
 	paused, _ := l.b.pacer.gate()
 	for n := 1; l.win.open(); n++ {
 		if len(l.loose) == looseMost-1 || l.up.wire.choked() {
