@@ -15,7 +15,7 @@ import (
 // back corrects only what lies in the future by it.
 type Clock struct {
 	read func(now time.Time) (wall time.Time, since time.Duration) // since by the clock that nobody sets
-	zero time.Time                                    // wall when since was 0
+	zero time.Time                                                 // wall when since was 0
 
 	mu struct {
 		sync.Mutex

@@ -14,7 +14,9 @@ type board struct {
 	steps time.Duration // by which it was set, together
 }
 
-func (b *board) now(time.Time) (time.Time, time.Duration) { return b.boot.Add(b.since + b.steps), b.since }
+func (b *board) now(time.Time) (time.Time, time.Duration) {
+	return b.boot.Add(b.since + b.steps), b.since
+}
 
 // set sets the clock.
 func (b *board) set(wall time.Time) { b.steps = wall.Sub(b.boot) - b.since }
@@ -31,7 +33,7 @@ func TestB16CorrectedTimesKeepTheirOrder(t *testing.T) {
 	var last time.Time
 	for i := range 100 {
 		b.steps += time.Duration(i*7%11-5) * 100 * time.Microsecond
-		at, corrected := c.correct(b.boot.Add(time.Duration(i) * time.Microsecond))
+		at, corrected := c.correct(b.boot.Add(time.Duration(i)*time.Microsecond), noon)
 		if !corrected || at.Before(last) {
 			t.Fatalf("after %v comes %v", last, at)
 		}

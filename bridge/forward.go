@@ -168,8 +168,8 @@ func (l *link) try(ctx context.Context, now time.Time, paused bool) (soonest tim
 		return soonest, failf(ClassLocal, "queue: %w", err)
 	case ok:
 		l.behind[laneOf(e.Seq)]--
-		if !l.up.hasty || e.Message.QoS == mqtt.ExactlyOnce {
-			now = time.Now() // take may have waited
+		if !l.up.hasty || e.Message.QoS == mqtt.ExactlyOnce || e.At.After(now) {
+			now = time.Now() // take may have waited; no message is of the future
 		}
 		l.entry, l.taken, l.took = e, true, now
 	}
