@@ -66,6 +66,7 @@ func (s *victim) openAt(i int) net.Conn {
 // says before does not matter.
 func closes(t *testing.T, nc net.Conn, limit time.Duration) {
 	t.Helper()
+	limit *= time.Duration(scale(10, 1)) // beside other tests
 	nc.SetReadDeadline(time.Now().Add(limit))
 	if _, err := io.Copy(io.Discard, nc); err != nil && os.IsTimeout(err) {
 		t.Errorf("open after %s", limit)

@@ -163,7 +163,7 @@ func startVictim(t *testing.T, o victimOptions) *victim {
 			s.addresses = append(s.addresses, a)
 		case <-s.ended:
 			t.Fatalf("dunlin ended at start: %v\n%s", s.state, s.tail())
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("dunlin does not listen\n%s", s.tail())
 		}
 	}
@@ -202,7 +202,7 @@ func (s *victim) tail() string {
 // says waits until the log has a text.
 func (s *victim) says(text string) {
 	s.t.Helper()
-	eventually(s.t, 5*time.Second, fmt.Sprintf("%q in the log", text), func() bool { return strings.Contains(s.logged(), text) })
+	eventually(s.t, time.Minute, fmt.Sprintf("%q in the log", text), func() bool { return strings.Contains(s.logged(), text) })
 }
 
 // eventually polls a condition of another process.
@@ -261,7 +261,7 @@ func (s *victim) wait() *os.ProcessState {
 	s.t.Helper()
 	select {
 	case <-s.ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		s.process.Kill()
 		<-s.ended
 		s.t.Errorf("dunlin does not stop\n%s", s.tail())
@@ -299,6 +299,7 @@ func (s *victim) finish() {
 func (s *victim) probe(words string) {
 	s.t.Helper()
 	c := s.dial(mqtt.V5)
+	c.patient = time.Duration(scale(30, 5)) * time.Second
 	c.connect("cid=healthy " + words)
 	c.send("SUBSCRIBE id=1 f=healthy/#@0")
 	c.expect("SUBACK id=1 ...")
@@ -344,7 +345,7 @@ func (s *victim) dial(v mqtt.Version) *attacker {
 // open opens a TCP connection that the end of the test closes.
 func (s *victim) open() net.Conn {
 	s.t.Helper()
-	nc, err := net.DialTimeout("tcp", s.addresses[0], 5*time.Second)
+	nc, err := net.DialTimeout("tcp", s.addresses[0], 30*time.Second)
 	if err != nil {
 		s.t.Fatal(err)
 	}
