@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
+	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
 // frameField is one field of a frame's payload. Fields lie one after the other
@@ -110,7 +111,7 @@ func (f *frameField) value(b []byte, bigEndian bool) (any, error) {
 		n := f.integer(b, bigEndian)
 		switch {
 		case f.Type == "f32":
-			v = float64(math.Float32frombits(uint32(n)))
+			v = modbus.Float32(uint32(n))
 		case f.Type == "f64":
 			v = math.Float64frombits(n)
 		case f.Type == "u64" && n > math.MaxInt64:

@@ -143,8 +143,9 @@ func TestLinesFormats(t *testing.T) {
 		}, m{"weight": &lineEntity{When: `stable == "ST"`}},
 			"US,+  11.0kg\r\nST,+  12.345kg\r\n", []m{{"weight": 12.345}}},
 		{"values that are none", nil, nil, `{"a":"nan","b":1,"c":"inf"}` + "\n", []m{{"a": "nan", "b": int64(1), "c": "inf"}}},
-		{"measurements that failed", func(o *linesOptions) { o.Format = "key_value" }, nil, "a=nan,b=1,c=-inf,d=\n",
-			[]m{{"a": sensors.OutOfRange, "b": int64(1), "c": sensors.OutOfRange, "d": sensors.Parse}}},
+		{"measurements that failed", func(o *linesOptions) { o.Format = "key_value" }, nil, "a=nan,b=1,c=-inf,d=,e=1e400\n",
+			[]m{{"a": sensors.OutOfRange, "b": int64(1), "c": sensors.OutOfRange, "d": sensors.Parse, "e": sensors.OutOfRange}}},
+		{"a number that is too large", nil, nil, `{"a":1e400,"b":1,"c":"1e400"}` + "\n", []m{{"a": sensors.OutOfRange, "b": int64(1), "c": "1e400"}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			k := newTalker(t, tc.set, tc.entities)

@@ -220,6 +220,8 @@ func reading(entity, kind string, raw any, at time.Time) sensors.Reading {
 		return reject(sensors.Parse, "is no value")
 	case notNumber(text):
 		return reject(sensors.OutOfRange, "is what the device says for no measurement")
+	case tooLarge(r.Value):
+		return reject(sensors.OutOfRange, "is more than a number holds")
 	case kind == "number":
 		if number(r.Value) == nil {
 			return reject(sensors.Parse, "is not a number")
@@ -250,6 +252,12 @@ func decimal(text string) bool {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// tooLarge recognizes a number, as 1e400, that infer could only take for text.
+func tooLarge(v any) bool {
+	text, ok := v.(string)
+	return ok && decimal(text)
+}
 
 // infer reads text as what it looks like: an integer, a decimal number, true,
 // false, on, off, or else text.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -136,6 +137,16 @@ func (f Format) bytes(words []uint16) []byte {
 	return b
 }
 
+// Float32 is the decimal number with the fewest digits that the bits of a
+// float32 stand for: 230.2, which a meter means, not 230.1999969482421875.
+func Float32(bits uint32) float64 {
+	f := float64(math.Float32frombits(bits))
+	if v, err := strconv.ParseFloat(strconv.FormatFloat(f, 'g', -1, 32), 64); err == nil {
+		return v
+	}
+	return f
+}
+
 // Decode makes a bool, int64, uint64, float64 or string of as many registers as
 // Registers says. It fails for BCD digits above 9 and for bytes that are no
 // UTF-8.
@@ -163,7 +174,7 @@ func (f Format) Decode(words []uint16) (any, error) {
 		return int64(raw<<(64-bits)) >> (64 - bits), nil
 	case float:
 		if bits == 32 {
-			return float64(math.Float32frombits(uint32(raw))), nil
+			return Float32(uint32(raw)), nil
 		}
 		return math.Float64frombits(raw), nil
 	case bcd:
