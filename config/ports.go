@@ -2,8 +2,9 @@ package config
 
 import "strings"
 
-// Ports warns of serial ports by a name that goes to whoever is plugged in first.
-func (c *Config) Ports() (found Errors) { return c.root.tree().ports(nil).sorted() }
+// Ports warns of serial ports by a name that goes to whoever is plugged in first,
+// and of chips that two devices read.
+func (c *Config) Ports() (found Errors) { return c.root.tree().ports(c.twins()).sorted() }
 
 func (n *node) ports(found Errors) Errors {
 	name, usb := strings.CutPrefix(strings.TrimPrefix(n.text, "serial:"), "/dev/tty")

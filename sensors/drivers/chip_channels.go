@@ -166,7 +166,10 @@ func (d *chipReader) read(c *channel) (v float64, err error) {
 	if err == nil && scale == 0 { // it would make a good reading of 0 of anything
 		err = &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("the scale %s is 0", path.Base(c.scale))}
 	}
-	return v * scale / c.per, err
+	if v = v * scale / c.per; err == nil && c.unit == "°C" && v < -273.15 {
+		err = &sensors.Fault{Reason: sensors.OutOfRange, Err: fmt.Errorf("%v °C is below absolute zero", v)}
+	}
+	return v, err
 }
 
 // Close has nothing to release.

@@ -21,6 +21,15 @@ func TestHwmon(t *testing.T) {
 		h := newTree(t, lm75)
 		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)), "temp1=23.5 °C")
 	})
+	t.Run("what no thermometer shows is out of range", func(t *testing.T) {
+		h := newTree(t, lm75)
+		d := open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)
+		h.write("/sys/class/hwmon/hwmon3/temp1_input", "-274000")
+		list, err := d.Read(t.Context())
+		if err != nil || len(list) != 1 || sensors.ReasonOf(list[0].Err) != sensors.OutOfRange {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
 	t.Run("labels, order, faults and every unit of the kernel's documentation", func(t *testing.T) {
 		h := newTree(t, map[string]string{
 			"/sys/class/hwmon/hwmon0/name":            "board",
