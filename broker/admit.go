@@ -48,9 +48,6 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	a.Peer, a.SessionPresent, a.Recorded = got.peer, got.present, got.recorded
 	if err == nil {
 		l.events.connected(c, l, &a)
-		if l.lost(a.Identity) { // since it was asked for; RightsChanged may have looked before
-			c.Kick(mqtt.AdministrativeAction)
-		}
 	}
 	return a, err
 }

@@ -206,7 +206,7 @@ function One({ topic, base }) {
   });
   const m = list[0] || kept, before = list[1];
   return (
-    <Card title={<span class="name">{topic}</span>} note={m && <>QoS {m.qos}{m.retain ? ", retained" : ""}</>} action={<Copy text={topic} label="Copy topic" />}>
+    <Card title={<span class="name">{topic}</span>} note={m && <>QoS {m.qos}{m.retain ? (m.size ? ", retained" : ", cleared") : ""}</>} action={<Copy text={topic} label="Copy topic" />}>
       {err && <Failure err={new Error(err)} />}
       {!m && missing && <Empty title="Nothing is retained here"><p>What is published from now on is shown.</p></Empty>}
       {m && <>
