@@ -97,6 +97,9 @@ func (l *loader) suggest(path, key string, names []string) string {
 	if len(l.errs) > maxSuggestions {
 		return ""
 	}
+	if strings.HasPrefix(key, "- ") {
+		return "line this item up with those above it"
+	}
 	if word := ours(key, names); word != "" {
 		return "did you mean " + word + "?"
 	}
