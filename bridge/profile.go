@@ -36,6 +36,7 @@ type Profile struct {
 	PacketSize  int      // bytes
 	TopicBytes  int      // bytes
 	Slashes     int      // in a topic
+	NoSpace     bool     // in a topic
 	FreePrefix  string   // a prefix that does not count, together with the level behind it
 	Publish     []string // templates of filters that may be published to; none: all
 
@@ -146,6 +147,9 @@ func (p *Profile) topicFault(name string) string {
 	}
 	if n := strings.Count(name, "/"); p.Slashes > 0 && n > p.Slashes {
 		return fmt.Sprintf("has %d levels, %s takes %d", n+1, p.Name, p.Slashes+1)
+	}
+	if p.NoSpace && strings.Contains(name, " ") {
+		return "has a space, which " + p.Name + " takes in no topic"
 	}
 	if p.TopicBytes > 0 && len(name) > p.TopicBytes {
 		return fmt.Sprintf("has %d bytes, %s takes %d", len(name), p.Name, p.TopicBytes)

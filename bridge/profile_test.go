@@ -205,6 +205,7 @@ func TestProfileCheck(t *testing.T) {
 		{"emqx-serverless", Options{Username: "u", Password: "p", In: make([]Route, 11)}, "in"},
 		{"emqx-serverless", Options{Username: "u", Password: "p", In: []Route{{From: "1/2/3/4/5/6/7/8/9/10"}, {From: "1/2/3/4/5/6/7/8/9/10/#"}}}, "in[1]"},
 		{"nats", Options{}, "protocol"},
+		{"nats", Options{Protocol: mqtt.V311, Out: []Route{{From: "a b"}, {From: "a/+"}}, In: []Route{{From: "c d/#"}}}, "out[0] in[0]"},
 		{"generic", Options{Protocol: mqtt.V31}, ""},
 	} {
 		p := profiled(t, tc.profile)

@@ -104,6 +104,29 @@ func TestAWillIsJudgedAgainWhenItIsPublished(t *testing.T) {
 	})
 }
 
+// A bridge of mosquitto has the state of its connection as its will.
+func TestStateOfTheOwnConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t)
+		s := b.Client(mqtt.V5)
+		s.Connect("cid=s")
+		s.Send("SUBSCRIBE id=1 f=$SYS/broker/connection/#")
+		s.Expect("SUBACK id=1 rcs=0x00")
+		c := b.Client(mqtt.V5)
+		c.Connect("cid=c will=$SYS/broker/connection/c/state:0")
+		c.Send("PUBLISH topic=$SYS/broker/connection/c/state payload=1 qos=1 id=1")
+		c.Expect("PUBACK id=1 ...")
+		s.Expect("PUBLISH topic=$SYS/broker/connection/c/state payload=1 ...")
+		c.Send("PUBLISH topic=$SYS/broker/connection/s/state payload=0 qos=1 id=2")
+		c.Expect("PUBACK id=2 rc=0x87 ...")
+		c.Close()
+		s.Expect("PUBLISH topic=$SYS/broker/connection/c/state payload=0 ...")
+		c = b.Client(mqtt.V5)
+		c.Send("CONNECT cid=c will=$SYS/broker/connection/s/state:0")
+		c.Expect("CONNACK sp=0 rc=0x87 ...")
+	})
+}
+
 // expiring proves everybody for a minute.
 type expiring struct{ brokertest.Auth }
 

@@ -301,8 +301,8 @@ var cures = [...]struct{ class, cure string }{
 	{"tls-expired", "the server needs a new certificate, or this machine the right time"},
 	{"tls-not-yet-valid", "set the clock of this machine"},
 	{"tls", "look at tls.ca, tls.server_name, the port, and cert of credentials"},
-	{"auth", "look at client_id and credentials, and at the rights there"},
-	{"refused", "look at protocol and profile"},
+	{"auth", "look at client_id and credentials, those of proxy too, and at the rights there"},
+	{"refused", "look at protocol, profile and proxy"},
 	{"quota", "the server has too much to do, or a quota is used up"},
 }
 

@@ -132,11 +132,12 @@ func (g *grants) decide(a *Access) Decision {
 // mayPublish also keeps network clients from publishing below the gateway's
 // base anything but commands, so that no reading, health or availability can
 // be forged; a rule that names topics there, or any rule for an admin, allows
-// it.
+// it. Of topics that start with $ it can grant the state of the client's own
+// connection.
 func (g *grants) mayPublish(a *Access) Decision {
 	base := g.state.base
 	own := base != "" && strings.HasPrefix(a.Topic, base) && !strings.HasSuffix(a.Topic, "/set")
-	if a.Topic == "" || a.Topic[0] == '$' {
+	if a.Topic == "" || a.Topic[0] == '$' && a.Topic != "$SYS/broker/connection/"+a.ClientID+"/state" {
 		return refused
 	}
 	f := find(g.publish, a.Topic)
