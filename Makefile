@@ -70,13 +70,18 @@ spec-mutants: ## break the server in many ways; a test that names the broken sta
 abuse: ## the attacks of TestAbuse at full size against the real program, then all at once in 56 MiB (a run of the tests makes fewer)
 	@ABUSE=full go test -count=1 -timeout 30m -run 'TestAbuse|TestSmallBoard' ./cmd/dunlin
 
-crash: ## power cuts, failures and damage of the disk under the store, a clock that is set: CRASH_STATES=20000 CRASH_FAULTS=40 DAMAGE=3 SWEEP=150 SECTORS=1 (or minutes of real time: 2m)
+crash: crash-store damage ## power cuts, failures and damage of the disk under the store, a clock that is set: CRASH_STATES=20000 CRASH_FAULTS=40 DAMAGE=3 SWEEP=150 SECTORS=1 (or minutes of real time: 2m)
+
+.PHONY: crash-store damage
+crash-store: ## of crash, what knows no clock but that of its test
 	@CRASH_STATES=$(or $(CRASH_STATES),20000) CRASH_FAULTS=$(or $(CRASH_FAULTS),40) go test -count=1 -timeout 60m -v -run 'Crash|Failures|Damage|Cut|Newer|Full|Outlives' ./broker/internal/store/...
-	@DAMAGE=$(or $(DAMAGE),3) go test -count=1 -timeout 60m -v -run TestDamage ./cmd/dunlin
 	@SECTORS=$(or $(SECTORS),1) go test -count=1 -timeout 60m -v -run TestSectors ./broker/internal/store
-	@scripts/clockstep.sh
 	@SWEEP=$(or $(SWEEP),150) go test -count=1 -timeout 30m -run TestFaultSweep ./broker
 	@CRASH_STATES=4000 go run ./scripts/mutants -list crash.txt
+
+damage: ## of crash, what starts the real program: each kind of file harmed in each way, DAMAGE=3 times, and a clock that is set
+	@DAMAGE=$(or $(DAMAGE),3) go test -count=1 -parallel 4 -timeout 60m -v -run TestDamage ./cmd/dunlin
+	@scripts/clockstep.sh
 
 .PHONY: powercut
 powercut: ## power cuts of an emulated machine with dunlin under MQTT load, from a record of its disk: STATES=300
