@@ -14,9 +14,15 @@ import (
 	"time"
 )
 
-// testTime is how long the tests of one mutant may take, seconds where the
-// machine is quiet, and patience how long they may with being built.
-const testTime, patience = 4 * time.Minute, 8 * time.Minute
+// How long the tests of one mutant may take, a second or some where the machine
+// is quiet: one that names a statement and hangs has noticed the mutant, and a
+// state of the disk that nobody has come to yet has not. Patience is how long
+// they may with being built.
+const (
+	statementTime = 30 * time.Second
+	stateTime     = 4 * time.Minute
+	patience      = 8 * time.Minute
+)
 
 // builder runs the tests of packages on mutants: one binary of each package
 // holds all mutants that have a place in a joint file, and the others have one
@@ -38,10 +44,14 @@ func newBuilder(root, dir string, all []mutant) (*builder, error) {
 // test runs the tests of a package on a mutant and returns what they say. What
 // does not compile says [build failed].
 func (b *builder) test(m *mutant, pkg, pattern string) (string, error) {
+	limit := statementTime
+	if m.run != "" {
+		limit = stateTime
+	}
 	if _, in := slices.BinarySearch(b.in, m.line); in {
 		if binary, err := b.binary(pkg); err == nil {
 			return b.run(filepath.Join(b.root, pkg), fmt.Sprint(m.line), binary,
-				"-test.short", "-test.timeout", testTime.String(), "-test.run", pattern)
+				"-test.short", "-test.timeout", limit.String(), "-test.run", pattern)
 		}
 	}
 	text, err := m.apply(b.root)
@@ -53,7 +63,7 @@ func (b *builder) test(m *mutant, pkg, pattern string) (string, error) {
 		return "", err
 	}
 	return b.run(b.root, "", "go", "test", "-overlay", overlay, "-vet=off", "-short", "-count=1",
-		"-timeout", testTime.String(), "-run", pattern, "./"+pkg)
+		"-timeout", limit.String(), "-run", pattern, "./"+pkg)
 }
 
 // binary builds the tests of a package with all mutants of the joint files, once.
