@@ -21,9 +21,6 @@ type polled struct {
 	model  func(t *testing.T, m *models)
 	says   func(n int) []byte // what a device on a port says in second n
 	every  int                // seconds between two readings; 0 is 1
-	// most is how much memory they may take where it is not 4 MB: eight values each,
-	// and models of units in the same process.
-	most float64
 }
 
 const polledDevices = 100
@@ -68,7 +65,7 @@ func polledDrivers() []polled {
 		{driver: "veml7700", device: i2c, model: chipOn(0x10, chip(chipsim.NewVEML7700))},
 		{driver: "ads1115", device: i2c + ", entities: {level: {input: a0}}", model: chipOn(0x48, chip(chipsim.NewADS1115))},
 		{driver: "ina219", device: i2c + ", shunt: 0.1", model: chipOn(0x40, chip(chipsim.NewINA219))},
-		{driver: "modbus", most: 4.5, device: "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", model: func(_ *testing.T, m *models) {
+		{driver: "modbus", device: "bus: line, unit: 1, registers: [{name: a, address: 0}, {name: b, address: 1, type: float32}, {name: c, address: 9}]", model: func(_ *testing.T, m *models) {
 			m.units.Set(1, modbustest.Holding, 0, make([]uint16, 16)...)
 		}},
 		{driver: "ads1015", device: i2c + ", entities: {level: {input: a0}}", model: chipOn(0x48, chip(chipsim.NewADS1015))},
@@ -109,7 +106,7 @@ func polledDrivers() []polled {
 			}
 			return frame
 		}},
-		{driver: "nmea", most: 4.5, device: "port: {path: /dev/P%d}", says: func(n int) []byte {
+		{driver: "nmea", device: "port: {path: /dev/P%d}", says: func(n int) []byte {
 			return []byte(nmeaSentence(fmt.Sprintf("GPRMC,1235%02d,A,4807.038,N,01131.000,E,022.4,084.4,230324,003.1,W", n%60)))
 		}},
 		{driver: "dsmr", device: "port: {path: /dev/P%d}", says: func(n int) []byte {

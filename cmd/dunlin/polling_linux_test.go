@@ -48,9 +48,8 @@ func TestPolling(t *testing.T) {
 			percent, mb := got.percent-empty.percent, float64(got.rss-empty.rss)/1e6
 			t.Logf("%-10s %8.2f %8.2f %9.0f", p.driver, percent, mb, float64(got.values)/float64(seconds))
 			least := polledDevices * (seconds - 1) * 9 / 10 / max(p.every, 1) // the moment of one may be just outside
-			most := max(p.most, pollingMemory)
-			if percent >= margin*pollingPercent || mb >= margin*most || got.values < least {
-				t.Errorf("%s costs more than %.1f %% of a core or %.1f MB, or gives too few values", p.driver, margin*pollingPercent, margin*most)
+			if percent >= margin*pollingPercent || mb >= margin*pollingMemory || got.values < least {
+				t.Errorf("%s costs more than %.1f %% of a core or %.1f MB, or gives too few values", p.driver, margin*pollingPercent, margin*pollingMemory)
 			}
 		})
 	}
