@@ -112,6 +112,12 @@ func TestBridgeCommandTellsHowALinkFails(t *testing.T) {
 	r := newBridgeRig(t)
 	r.run("test nosuch", exitFailed, `there is no bridge "nosuch"`)
 	r.cloud.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.BadUserNameOrPassword })
+	r.cloud.Kill() // while the link is up, the server does let the bridge in
+	until(t, "the link is down", func() bool {
+		var b api.Bridge
+		r.socket.read("/api/v1/bridges/cloud", &b)
+		return b.Class == "auth"
+	})
 	r.run("test cloud", exitRefused, "✗ auth", "look at client_id and credentials")
 	r.cloud.Set(func(f *cloudtest.Faults) { f.Refuse = true })
 	r.cloud.Kill()
