@@ -3,7 +3,7 @@ package config
 import "strings"
 
 // Ports warns of serial ports by a name that goes to whoever is plugged in first,
-// and of chips that two devices read.
+// and of what two devices have that one can have.
 func (c *Config) Ports() (found Errors) { return c.root.tree().ports(c.twins()).sorted() }
 
 func (n *node) ports(found Errors) Errors {

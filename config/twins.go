@@ -5,30 +5,46 @@ import (
 	"reflect"
 )
 
-// twins warns of two devices at one address of a bus: one chip's values under
-// two names, as a copied entry makes them.
+// twins warns of two devices that are one piece of hardware, as a copied entry
+// makes them: at one address of a bus, one chip's values under two names; at one
+// GPIO line or serial port, one that is busy for ever.
 func (c *Config) twins() (found Errors) {
 	seen := map[string]string{}
 	for i := range c.Devices {
 		d := &c.Devices[i]
-		bus, _ := busOption(d.Options)
 		v, ok := pointee(d.Options)
-		if bus == "" || !ok {
+		if !ok {
 			continue
 		}
+		bus, _ := busOption(d.Options)
 		for _, f := range fieldsOf(v.Type()) {
-			if k := f.typ.Kind(); f.key != "address" || k != reflect.Int && k != reflect.Uint16 {
+			what := place(f.key, bus, v.FieldByIndex(f.index))
+			if what == "" {
 				continue
 			}
-			at := fmt.Sprintf("address 0x%02x of bus %s", v.FieldByIndex(f.index).Interface(), bus)
-			if first, twice := seen[at]; twice {
-				e := c.Errorf(d.Path+".address", "give each chip an address of its own, or take one of the devices out", "%s is that of device %s too: both show one chip", at, first)
+			if first, twice := seen[what]; twice {
+				e := c.Errorf(d.Path+"."+f.key, "give each device its own, or take one of the two out", "%s is that of device %s too", what, first)
 				e.Warning = true
 				found = append(found, e)
 				continue
 			}
-			seen[at] = d.Name
+			seen[what] = d.Name
 		}
 	}
 	return found
+}
+
+// place is what only one device can have, if an option says where that is.
+func place(key, bus string, v reflect.Value) string {
+	switch key {
+	case "address":
+		if k := v.Kind(); bus != "" && (k == reflect.Int || k == reflect.Uint16) {
+			return fmt.Sprintf("address 0x%02x of bus %s", v.Interface(), bus)
+		}
+	case "line", "port":
+		if s, ok := v.Addr().Interface().(fmt.Stringer); ok && bus == "" {
+			return key + " " + s.String()
+		}
+	}
+	return ""
 }

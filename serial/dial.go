@@ -24,7 +24,7 @@ func Dial(o ListenOptions) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &clientConn{Port: port, addr: lineAddr(o.Port.name()), in: NewFrames(port, f), slot: make(chan struct{}, 1)}
+	c := &clientConn{Port: port, addr: lineAddr(o.Port.String()), in: NewFrames(port, f), slot: make(chan struct{}, 1)}
 	c.out = packetWriter{port: port, f: &c.in.d.f, limit: cmp.Or(o.WriteTimeout, 10*time.Second)}
 	return c, nil
 }

@@ -80,7 +80,7 @@ func (l *listener) Close() error {
 }
 
 // Addr implements net.Listener.
-func (l *listener) Addr() net.Addr { return lineAddr(l.o.Port.name()) }
+func (l *listener) Addr() net.Addr { return lineAddr(l.o.Port.String()) }
 
 // lineAddr is the address of both ends of a serial line.
 type lineAddr string
@@ -202,7 +202,7 @@ func (l *listener) connect(port Port) *link {
 	inner, outer := net.Pipe()
 	c := &link{inner, make(chan struct{})}
 	select {
-	case l.conns <- pipeEnd{outer, lineAddr(l.o.Port.name()), c}:
+	case l.conns <- pipeEnd{outer, lineAddr(l.o.Port.String()), c}:
 	case <-l.ctx.Done():
 		return nil
 	}

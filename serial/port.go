@@ -54,7 +54,7 @@ func Open(c Config) (Port, error) {
 		wrong = append(wrong, strings.TrimPrefix(path+": "+msg, ": "))
 	})
 	if wrong != nil {
-		return nil, &Error{Op: "open", Port: c.name(), Kind: ErrConfig, Detail: strings.Join(wrong, "; ")}
+		return nil, &Error{Op: "open", Port: c.String(), Kind: ErrConfig, Detail: strings.Join(wrong, "; ")}
 	}
 	path, err := Resolve(c)
 	if err != nil {
@@ -67,8 +67,8 @@ func Open(c Config) (Port, error) {
 	return p, nil
 }
 
-// name is how errors call the port before it is found.
-func (c *Config) name() string {
+// String is how errors call the port before it is found.
+func (c *Config) String() string {
 	if c.Path != "" {
 		return c.Path
 	}

@@ -217,3 +217,24 @@ func TestCheckOfOutputs(t *testing.T) {
 		}
 	}
 }
+
+// A line or port that two devices name is busy for one of them for ever.
+func TestCheckOfTwins(t *testing.T) {
+	for devices, want := range map[string]string{
+		`{name: a, driver: gpio_out, line: A}, {name: b, driver: pulse, line: {chip: c, offset: 1}}, {name: c, driver: gpio_in, line: A}`: "line A is that of device a too",
+		`{name: a, driver: nmea, port: {path: /dev/x}}, {name: b, driver: dsmr, port: {path: /dev/x, baud: 9600}}`:                        "port /dev/x is that of device a too",
+		`{name: a, driver: nmea, port: {path: /dev/x}}, {name: b, driver: nmea, port: {usb: {serial: A1}}}`:                               "",
+	} {
+		file := filepath.Join(t.TempDir(), "dunlin.yaml")
+		if err := os.WriteFile(file, []byte("mqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true}]}\ndevices: ["+devices+"]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, e := range checkFile(file).warnings {
+			got += e.Msg
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", devices, got, want)
+		}
+	}
+}
