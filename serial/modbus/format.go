@@ -258,7 +258,8 @@ func (f Format) encodeNumber(v float64) (uint64, error) {
 	case float:
 		low, end = -math.MaxFloat64, math.Inf(1)
 		if bits == 32 {
-			low, end = -math.MaxFloat32, math.Nextafter(math.MaxFloat32, end)
+			end = 0x1.ffffffp127 // what is rounded to more than the largest
+			low = math.Nextafter(-end, 0)
 		}
 	case signed:
 		low, end = -end/2, end/2

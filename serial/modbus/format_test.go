@@ -123,7 +123,7 @@ func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
 		{Format{Type: "uint64"}, 1, false}, // an int is no value of a command
 		{Format{Type: "uint64"}, float64(1 << 63), true}, {Format{Type: "uint64"}, math.Ldexp(1, 64), false},
 		{Format{Type: "int64"}, math.Ldexp(1, 63), false}, {Format{Type: "int64"}, -math.Ldexp(1, 63), true},
-		{Format{Type: "float32"}, math.MaxFloat32, true}, {Format{Type: "float32"}, 1e39, false}, {Format{Type: "float32"}, math.NaN(), false},
+		{Format{Type: "float32"}, math.MaxFloat32, true}, {Format{Type: "float32"}, -3.4028235e38, true}, {Format{Type: "float32"}, 3.402823568e38, false}, {Format{Type: "float32"}, 1e39, false}, {Format{Type: "float32"}, math.NaN(), false},
 		{Format{Type: "uint32"}, math.NaN(), false}, {Format{Type: "uint32"}, math.Inf(1), false}, {Format{Type: "float64"}, math.Inf(1), false},
 		{Format{Type: "bcd16"}, 9999.0, true}, {Format{Type: "bcd16"}, 10000.0, false},
 		{Format{Type: "bits", Length: 3}, 7.0, true}, {Format{Type: "bits", Length: 3}, 8.0, false},
