@@ -39,13 +39,14 @@ func Do(ctx context.Context, nc net.Conn, method, target, host string, fields He
 var errNotHTTP = errors.New("not an HTTP/1.1 answer")
 
 func readResponse(in *bufio.Reader, method string) (*Response, error) {
-	r := &Response{Status: 100}
+	r, version := &Response{Status: 100}, ""
 	for r.Status/100 == 1 { // 100 Continue and its like are no answers
 		line, err := readLine(in)
 		if err != nil {
 			return nil, err
 		}
-		version, rest, _ := strings.Cut(line, " ")
+		var rest string
+		version, rest, _ = strings.Cut(line, " ")
 		code, _, _ := strings.Cut(rest, " ")
 		status, err := strconv.ParseUint(code, 10, 16)
 		if err != nil || len(code) != 3 || !strings.HasPrefix(version, "HTTP/1.") {
@@ -59,6 +60,8 @@ func readResponse(in *bufio.Reader, method string) (*Response, error) {
 	r.Body = in
 	length := r.Header.Get("content-length")
 	switch {
+	case version == "HTTP/1.0" && r.Header.Get("transfer-encoding") != "":
+		return nil, errNotHTTP // of which nobody knows where it ends (RFC 9112 6.1)
 	case method == "HEAD" || r.Status == 204:
 		r.Body = strings.NewReader("")
 	case r.Header.Get("transfer-encoding") == "chunked":
