@@ -81,7 +81,10 @@ func TestClockStepsOfReadings(t *testing.T) {
 		t.Fatal(err)
 	}
 	stepped := time.Now()
-	time.Sleep(100 * time.Millisecond) // real: some readings of the right time
+	right := books().Waiting + 20 // some readings of the right time
+	if !cloudtest.WaitFor(time.Minute, func() bool { time.Sleep(50 * time.Millisecond); return books().Waiting >= right }) {
+		t.Fatalf("%d readings wait", books().Waiting)
+	}
 	cloud.Set(func(f *cloudtest.Faults) { f.Refuse = false })
 	if !cloudtest.WaitFor(time.Minute, func() bool { return len(cloud.Messages()) >= samples+100 }) {
 		t.Fatalf("%d readings arrived", len(cloud.Messages()))
