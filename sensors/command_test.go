@@ -301,6 +301,22 @@ func TestPushers(t *testing.T) {
 			stop()
 		})
 	})
+	t.Run("commands that are refused all the time do not make it silent", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b, p := newFakeBroker(), newFakePusher(nil)
+			p.do = func(context.Context) error { return errors.New("no such word") }
+			_, stop := run(t, b, device(p))
+			p.events <- true
+			for range 15 {
+				after(2 * time.Second)
+				b.send("dev:heater", set("relay", "FOO"))
+			}
+			if opens, _, _ := p.counts(); opens != 1 || b.last("heater/availability") != "online" {
+				t.Errorf("%d opens, availability %q, health %s", opens, got(b, "heater/availability"), b.last("heater/health"))
+			}
+			stop()
+		})
+	})
 	t.Run("a program that ends at once is started again, ever more seldom", func(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			b, p := newFakeBroker(), newFakePusher(fault(sensors.NoData))

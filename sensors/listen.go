@@ -35,7 +35,7 @@ func (o *owner) listens(ctx context.Context, now time.Time) bool {
 	}
 	l.rang.Store(false)
 	l.on = o.caller.Call(o.waiter, o.rings)
-	l.until = now.Add(o.patience)
+	l.until = now.Add(o.readLimit(now))
 	return l.on
 }
 

@@ -201,7 +201,7 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	case o.opened && o.command(ctx, now):
 	case o.opened && o.listens(ctx, now):
 	case o.opened && !now.Before(o.next):
-		o.call = o.begin(ctx, reading, o.patience, o.bus, d.Read)
+		o.call = o.begin(ctx, reading, o.readLimit(now), o.bus, d.Read)
 	}
 }
 
@@ -259,6 +259,15 @@ func (o *owner) waitsFor() time.Duration {
 		return o.dev.StaleAfter / 2
 	}
 	return o.dev.StaleAfter
+}
+
+// readLimit is how long the next Read may take. One that waits for events is
+// over in time to renew the values, however often commands have interrupted it.
+func (o *owner) readLimit(now time.Time) time.Duration {
+	if o.pusher == nil || o.health.State != Online || o.pusher.OnSilence() != nil {
+		return o.patience
+	}
+	return max(0, o.health.fresh.Add(o.patience).Sub(now))
 }
 
 // silence is what it means that stale_after has passed.
