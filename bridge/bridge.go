@@ -77,6 +77,7 @@ func New(o Options) (*Bridge, error) {
 	}
 	if len(b.out) > 0 {
 		b.queue = &lanes{queues: o.Queues}
+		b.owed.resumed(b.queue, &o.Intakes)
 	}
 	b.pacer = newPacer(o.Pace, o.Ledger)
 	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced, clock: o.Clock}

@@ -21,6 +21,9 @@ func (l *link) send(ctx context.Context) error {
 		<-ctx.Done()
 		return errors.Join(err, ctx.Err())
 	}
+	if !l.lim.sessionPresent {
+		l.b.owed.renew(l.b.queue)
+	}
 	if err := sleep(ctx, l.b.quiet()); err != nil {
 		return err
 	}
@@ -253,7 +256,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if err := l.publish(ctx, l.took, e.Seq, &o); err != nil {
 		return err
 	}
-	l.b.owed.sent(l.b.queue, &e.Message)
+	l.b.owed.sent(l.b.queue, e)
 	if !o.dup && e.Sent > 0 {
 		l.b.status.update(func(s *Stats) { s.Again++ })
 	}

@@ -1,17 +1,43 @@
 package bridge
 
-import "github.com/dunlin-mqtt/dunlin/broker/mqtt"
+import (
+	"slices"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
+)
 
 // owed makes both sides hold the same retained messages again after a queue
 // gave up some: when nothing waits any more, the retained messages of its topics,
 // and what deletes those that are gone, are queued one after the other, but for
 // topics of which one was sent since. It is the sender's own; what a process
-// owes when it ends is forgotten.
+// owes when it ends is forgotten, but for what it thinned out.
 type owed struct {
 	seen   [LaneCount]uint64   // entries that were given up
 	lost   [LaneCount]bool     // some of them since it was paid
 	topics [LaneCount][]string // to be queued again
 	told   map[string]bool     // topics sent since the last was given up; nil: none was
+	thins  [LaneCount]bool     // entries of the process before may not be the last of their topics
+	anew   bool                // the server may have lost what it held
+}
+
+// resumed is told of the queues that a process begins with: where entries wait in
+// one that thins out, the process before may have left out the last of a topic.
+func (o *owed) resumed(q *lanes, intakes *[LaneCount]*Intake) {
+	for lane, queue := range q.queues {
+		if queue != nil && intakes[lane].thins() && queue.Stats().Messages > 0 {
+			o.lost[lane], o.thins[lane], o.told = true, true, map[string]bool{}
+		}
+	}
+}
+
+// renew owes everything to a server that has lost the session: with it may have
+// gone what it held.
+func (o *owed) renew(q *lanes) {
+	o.anew, o.told = true, map[string]bool{}
+	for lane, queue := range q.queues {
+		o.lost[lane] = queue != nil
+	}
 }
 
 // look notes what the queues gave up, in a way that may have cost the last
@@ -30,12 +56,12 @@ func (o *owed) look(q *lanes) {
 }
 
 // sent notes a message that has left.
-func (o *owed) sent(q *lanes, m *mqtt.Message) {
-	if o.told == nil || !m.Retain {
+func (o *owed) sent(q *lanes, e *mqtt.Queued) {
+	if o.told == nil || !e.Message.Retain || e.Before && o.thins[laneOf(e.Seq)] {
 		return
 	}
 	if o.look(q); len(o.told) < thinTopics {
-		o.told[m.Topic] = true
+		o.told[e.Message.Topic] = true
 	}
 }
 
@@ -55,12 +81,17 @@ func (o *owed) pay(q *lanes, wants func(topic string) bool) bool {
 			}
 		}
 	}
-	o.told = nil
+	o.told, o.anew = nil, false
 	return false
 }
 
-// retained reports whether messages of a topic go up with RETAIN.
-func (l *link) retained(topic string) bool {
-	r := routeOf(l.b.out, topic)
+// retained reports whether messages of a topic go up with RETAIN. Where the
+// server may have lost what it held, a topic that a route down leads to is left to
+// the server: its message may be the newer one.
+func (l *link) retained(name string) bool {
+	r := routeOf(l.b.out, name)
+	if l.b.owed.anew && slices.ContainsFunc(l.b.receiver.routes, func(in route) bool { return topic.Match(in.toName, name) }) {
+		return false
+	}
 	return r != nil && !r.strip && r.batch.Form == BatchNone && l.lim.retain && l.b.o.Envelope != ThingsBoard && l.b.o.Edge == nil
 }

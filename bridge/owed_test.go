@@ -33,6 +33,21 @@ func TestOwed(t *testing.T) {
 		after(time.Minute)
 		want(t, "nothing twice", r.s.topics(), "[up/since up/lost up/a]")
 	})
+	bubble(t, "a server that lost the session gets what is retained, but for what it may know better", func(t *testing.T) {
+		s := newServer(t, func(n int) plan { return plan{forget: n > 1} })
+		r := start(t, s, func(o *Options) {
+			o.In = []Route{{From: "down/#", To: "out/both/#"}}
+		})
+		r.q.retained = map[string]mqtt.Message{}
+		for _, name := range []string{"out/a", "out/both/a"} {
+			r.q.retained[name] = mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true}
+		}
+		after(time.Minute)
+		want(t, "to a new one", r.s.topics(), "[up/a]")
+		r.s.kill()
+		after(time.Minute)
+		want(t, "again", r.s.topics(), "[up/a up/a]")
+	})
 	bubble(t, "a message that a newer one replaced owes nothing", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})))
 		after(time.Second)

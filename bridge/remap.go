@@ -25,7 +25,7 @@ type route struct {
 	number       int // among the routes of its side
 	size         int // largest payload in bytes; 0: any
 	batch        Batch
-	toName       string // of batches
+	toName       string // To
 }
 
 // Validate reports what is wrong with the route: a malformed filter, or a To

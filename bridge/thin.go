@@ -48,14 +48,21 @@ type Intake struct {
 	up     atomic.Bool // nothing is thinned out
 
 	mu     sync.Mutex
-	topics map[string]*held // while the link is down
+	topics map[stream]*held // while the link is down
 	last   *held            // what Admit returned a message for
 	left   uint64           // messages that were not queued
 	behind map[string]bool  // topics whose retained message is not the last queued
 	gave   uint64           // entries that gave way: the queue counts them as dropped
 }
 
-// held is what is known of a topic while the link is down.
+// stream is what of a topic is thinned out together. A message that is retained
+// gives way only to another one that is: it is what the other side will hold.
+type stream struct {
+	topic  string
+	retain bool
+}
+
+// held is what is known of a stream while the link is down.
 type held struct {
 	seq   uint64 // its entry that a newer one replaces; 0: none
 	count int    // messages of the window, or of Every
@@ -75,7 +82,7 @@ func NewIntake(lane Lane, out []Route) (*Intake, error) {
 	if plain {
 		return nil, nil
 	}
-	return &Intake{lane: lane, routes: routes, topics: map[string]*held{}, behind: map[string]bool{}}, nil
+	return &Intake{lane: lane, routes: routes, topics: map[stream]*held{}, behind: map[string]bool{}}, nil
 }
 
 // Admit returns what to queue of m: itself, a message made from it, or nil. The
@@ -94,7 +101,7 @@ func (in *Intake) Admit(now time.Time, m *mqtt.Message) (keep *mqtt.Message, ins
 		}
 		return m, 0
 	}
-	h := in.find(m.Topic, &r.keep)
+	h := in.find(m, &r.keep)
 	if h == nil {
 		return m, 0
 	}
@@ -110,17 +117,26 @@ func (in *Intake) Admit(now time.Time, m *mqtt.Message) (keep *mqtt.Message, ins
 	return keep, instead
 }
 
-// find returns what is known of a topic; nil: its messages are all kept.
-func (in *Intake) find(topic string, k *Keep) *held {
+// find returns what is known of a message's stream; nil: all of it is kept.
+func (in *Intake) find(m *mqtt.Message, k *Keep) *held {
 	if k.What == KeepAll {
 		return nil
 	}
-	h := in.topics[topic]
+	s := stream{m.Topic, m.Retain && k.replaces()}
+	h := in.topics[s]
 	if h == nil && len(in.topics) < thinTopics {
 		h = &held{}
-		in.topics[topic] = h
+		in.topics[s] = h
 	}
 	return h
+}
+
+// replaces reports whether an entry gives way to a later one.
+func (k *Keep) replaces() bool { return k.What != KeepAll && k.What != KeepNone && k.What != KeepEvery }
+
+// thins reports whether less than everything is kept.
+func (in *Intake) thins() bool {
+	return in != nil && slices.ContainsFunc(in.routes, func(r route) bool { return r.lane == in.lane && r.keep.What != KeepAll })
 }
 
 // Queued tells the Seq of what Admit returned, 0 if there was no room, and
@@ -154,6 +170,9 @@ func (in *Intake) thinned() (left, gave uint64) {
 }
 
 func (h *held) admit(now time.Time, m *mqtt.Message, k *Keep) (keep *mqtt.Message, instead uint64) {
+	if m.Retain && len(m.Payload) == 0 && !k.replaces() {
+		return m, 0 // after a restart nothing else would know that there was something to delete
+	}
 	switch k.What {
 	case KeepNone:
 		return nil, 0

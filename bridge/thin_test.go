@@ -29,7 +29,11 @@ func newThinned(t *testing.T, keep Keep) *thinned {
 }
 
 func (q *thinned) put(now time.Time, topic, payload string) {
-	keep, instead := q.Admit(now, &mqtt.Message{Topic: topic, Payload: []byte(payload)})
+	q.publish(now, &mqtt.Message{Topic: topic, Payload: []byte(payload)})
+}
+
+func (q *thinned) publish(now time.Time, m *mqtt.Message) {
+	keep, instead := q.Admit(now, m)
 	if keep == nil {
 		return
 	}
@@ -84,6 +88,24 @@ func TestThinWhileOffline(t *testing.T) {
 				t.Errorf("while up: %v", q.payloads())
 			}
 		})
+	}
+}
+
+// A retained message gives way to another one only, so that the last of them is
+// what the other side holds.
+func TestThinKeepsTheLastRetained(t *testing.T) {
+	for what, kept := range map[KeepWhat]string{
+		KeepLast: "[3 4]", KeepMean: "[2.0 3.0]", KeepMin: "[1 2]", KeepMax: "[3 4]", KeepEvery: "[1]", KeepNone: "[]",
+	} {
+		q := newThinned(t, Keep{What: what, Every: 10, Window: time.Minute})
+		for _, payload := range []string{"1", "2", "3", "4"} {
+			q.publish(start2026, &mqtt.Message{Topic: "a", Payload: []byte(payload), Retain: payload == "1" || payload == "3"})
+		}
+		want(t, fmt.Sprint("kept by ", what), q.payloads(), kept)
+		q.publish(start2026, &mqtt.Message{Topic: "a", Retain: true})
+		if last := q.entries[len(q.entries)-1].Message; len(last.Payload) > 0 || !last.Retain {
+			t.Errorf("by %d what deletes is not kept: %v", what, q.payloads())
+		}
 	}
 }
 

@@ -276,12 +276,13 @@ func (q *Queue) Drop(seq uint64, why mqtt.DropReason) bool {
 }
 
 // Next hands out the next entry not yet handed out since the last Rewind.
-// Expired entries are dropped on the way [MQTT-3.3.2-5], except those the
-// other side already owns.
+// Expired entries are dropped on the way [MQTT-3.3.2-5], except those that the
+// other side owns, or may: the transfer of an identifier is completed. One that
+// is retained is left to the consumer, as what the other side holds ends with it.
 func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 	for q.next < len(q.entries) {
 		e := &q.entries[q.next]
-		if e.Message.Expired(now) && !e.Received {
+		if e.Message.Expired(now) && !e.Received && !e.Message.Retain && (e.Sent == 0 || e.Message.QoS < mqtt.ExactlyOnce) {
 			q.drop(q.next, mqtt.DropExpired)
 			continue
 		}

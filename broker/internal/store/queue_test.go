@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -120,6 +121,27 @@ func TestQueueKeepsWhatTheOtherSideOwns(t *testing.T) {
 	e, ok := q.Next(now.Add(time.Minute))
 	if !ok || e.Seq != 1 || !e.Received || e.Sent != 1 {
 		t.Errorf("Next = %+v, want entry 1 received", e)
+	}
+}
+
+// What may be half way is not given up, nor what ends a retained message elsewhere:
+// the consumer knows what follows from it.
+func TestQueueLeavesWhatItsConsumerMustEnd(t *testing.T) {
+	now := time.Unix(1000, 0)
+	q := NewQueue(QueueLimits{Messages: 10, Bytes: 1000}, 0)
+	for _, m := range []mqtt.Message{{Topic: "sent", QoS: 2}, {Topic: "sent", QoS: 1}, {Topic: "retained", Retain: true}, {Topic: "new", QoS: 2}} {
+		m.Expires = now.Add(time.Second)
+		q.Push(now, &m)
+	}
+	q.Next(now)
+	q.Next(now)
+	q.Rewind()
+	var got []uint64
+	for e, ok := q.Next(now.Add(time.Minute)); ok; e, ok = q.Next(now.Add(time.Minute)) {
+		got = append(got, e.Seq)
+	}
+	if want := []uint64{1, 3}; !slices.Equal(got, want) || q.Stats(now).Drops[mqtt.DropExpired] != 2 {
+		t.Errorf("entries %d, not %d; %v", got, want, q.Stats(now).Drops)
 	}
 }
 
