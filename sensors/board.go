@@ -49,6 +49,13 @@ func (b *board) value(ref string) (any, time.Time) {
 	return value, until
 }
 
+// until is when what is in the slot is stale.
+func (b *board) until(s *slot) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return s.until
+}
+
 // set puts a value in place, or withdraws it when it is nil, and wakes those
 // who watch.
 func (b *board) set(s *slot, value any, until time.Time) {

@@ -113,12 +113,10 @@ func (e *either) Reset() {
 	}
 }
 
-// hold is how long a filter may keep a new value back.
-func hold(f Filter) (d time.Duration) {
+// hold is how long a gate may keep a new value back.
+func hold(f Gate) (d time.Duration) {
 	switch f := f.(type) {
 	case *throttle:
-		return f.period
-	case *throttleAverage:
 		return f.period
 	case *debounce:
 		return f.period

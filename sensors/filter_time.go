@@ -38,18 +38,21 @@ type integral struct {
 	how  string
 	sum  float64
 	kept Totals
+	new  bool // the sum of the last life was not looked up yet
 }
 
-// Keep implements Keeper.
-func (f *integral) Keep(t Totals) {
-	f.kept = t
-	f.sum, _ = t.Load("integral")
-}
+// Keep implements Keeper. At a reload the filter in whose place this one comes
+// is still at work: its sum is taken with the first reading.
+func (f *integral) Keep(t Totals) { f.kept, f.new = t, true }
 
 func (f *integral) Apply(s Sample) (Sample, bool, error) {
 	v, before, seconds, err := f.next(s)
 	if err != nil {
 		return s, false, err
+	}
+	if f.new {
+		f.sum, _ = f.kept.Load("integral")
+		f.new = false
 	}
 	switch f.how {
 	case "left":

@@ -349,6 +349,26 @@ func TestIntegralOutlivesTheProgram(t *testing.T) {
 	}
 }
 
+// At a reload the new filter is made while the old one still takes readings.
+func TestIntegralTakesOverWhatCameLast(t *testing.T) {
+	kept, at := saved{}, time.Unix(1e6, 0)
+	apply := func(f sensors.Filter, hour int) any {
+		s, _, err := f.(sensors.Step).Apply(sensors.Sample{Value: 2.0, At: at.Add(time.Duration(hour) * time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Value
+	}
+	before, behind := filter(t, "integrate", &sensors.TimeOptions{Unit: "h", Method: "left"}), filter(t, "integrate", &sensors.TimeOptions{Unit: "h", Method: "left"})
+	before.(sensors.Keeper).Keep(kept)
+	apply(before, 0)
+	behind.(sensors.Keeper).Keep(kept)
+	apply(before, 3)
+	if v := apply(behind, 4); v != 6.0 {
+		t.Errorf("it begins at %v, want 6", v)
+	}
+}
+
 func TestStrictDevices(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()

@@ -163,6 +163,7 @@ func (o *owner) advance(ctx context.Context, now time.Time) {
 		o.forget(ctx)
 	}
 	if o.health.State == Online {
+		o.age(ctx, now)
 		o.release(ctx, now)
 		if now.Sub(o.healthSent) >= healthRefresh && o.healthSeen != o.health.OK+o.health.Err {
 			o.publishHealth(ctx)
@@ -315,6 +316,9 @@ func (o *owner) wake(now time.Time) time.Time {
 		for _, e := range o.entities {
 			if due := e.pipe.Due(); !due.IsZero() {
 				sooner(due)
+			}
+			if e.has && int(e.row) < o.dev.FailAfter {
+				sooner(o.board.until(e.slot))
 			}
 		}
 	}

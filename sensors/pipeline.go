@@ -171,11 +171,41 @@ func (p *Pipeline) accept(s Sample, now time.Time) Sample {
 // force makes the next sample that comes through be reported.
 func (p *Pipeline) force() { p.any = false }
 
-// hold is the longest time for which the filters keep a new value back.
-func (p *Pipeline) hold() (d time.Duration) {
+// interrupt is when the entity's value was withdrawn while its device goes on:
+// what comes next is reported, and has nothing to do with what was before. Only
+// filters that heal by themselves go on.
+func (p *Pipeline) interrupt() {
 	for _, f := range p.steps {
-		d = max(d, hold(f))
+		switch f.(type) {
+		case *stuck, *rateLimit, *skipInitial:
+		default:
+			f.Reset()
+		}
 	}
+	for _, g := range p.gates {
+		g.Reset()
+	}
+	p.pending, p.any = nil, false
+}
+
+// gathers is how long the steps take for one result, of readings at this pace.
+func (p *Pipeline) gathers(pace time.Duration) (d time.Duration) {
+	n := 1
+	for _, f := range p.steps {
+		switch f := f.(type) {
+		case *window:
+			n *= f.every
+		case *exponential:
+			n *= f.every
+		case *throttleAverage:
+			d += f.period
+		}
+	}
+	return d + time.Duration(n-1)*pace
+}
+
+// hold is the longest time for which the gates keep a new value back.
+func (p *Pipeline) hold() (d time.Duration) {
 	for _, g := range p.gates {
 		d = max(d, hold(g))
 	}

@@ -281,12 +281,16 @@ func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 		}
 		if o.blank(ctx, e, how) == nil {
 			e.has, e.dirty, withdrawn = false, false, e
-			e.pipe.force()
+			e.pipe.interrupt()
 			o.speakValues(ctx, e)
 		}
 	}
-	if withdrawn != nil && newest != nil && o.dev.Payload.document() {
+	switch {
+	case withdrawn == nil || !o.dev.Payload.document():
+	case newest != nil:
 		_ = o.publishState(ctx, newest, now) // logged and counted there
+	default:
+		_ = o.publish(ctx, retained(o.topics.state(), nil)) // likewise
 	}
 	var reason Reason
 	for _, e := range o.entities {

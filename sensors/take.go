@@ -2,6 +2,7 @@ package sensors
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"time"
 )
@@ -25,8 +26,9 @@ func (o *owner) entity(name string) *entity {
 }
 
 // addEntity gives c its pipeline. Values expire stale_after after they were
-// read, or later where a throttle keeps their successor back; one that a gate
-// keeps from being reported is renewed before it expires.
+// read, or later where a throttle keeps their successor back or a window
+// gathers readings for it; one that a gate keeps from being reported is renewed
+// before it expires.
 func (o *owner) addEntity(name string, c *Entity) (*entity, error) {
 	e := &entity{name: name, conf: c, topic: o.topics.value(name), unit: c.Unit}
 	if err := e.pipe.fill(c.Filters); err != nil {
@@ -35,12 +37,20 @@ func (o *owner) addEntity(name string, c *Entity) (*entity, error) {
 	for _, f := range c.Filters {
 		keep(f, o.opt.Totals, o.dev.Name+"/"+name)
 	}
-	hold, stale := e.pipe.hold(), o.dev.StaleAfter
+	hold, stale, pace := e.pipe.hold(), o.dev.StaleAfter, o.dev.Interval
 	if d, ok := o.dev.Driver.(Paced); ok {
+		pace = max(pace, d.Every(name))
 		stale = max(stale, 3*d.Every(name))
 	}
-	e.pipe.renew = max(hold, stale*2/3)
-	e.lives = stale
+	// A reading that may be the last before the value expires is reported.
+	e.pipe.renew = stale * 2 / 3
+	if o.pusher == nil {
+		e.pipe.renew = min(e.pipe.renew, stale-pace*5/4)
+	} else {
+		pace = stale // at most
+	}
+	e.pipe.renew = max(e.pipe.renew, hold)
+	e.lives = stale + e.pipe.gathers(pace)
 	e.slot = o.board.place(o.dev.Name + "." + name)
 	o.entities = append(o.entities, e)
 	return e, nil
@@ -113,4 +123,26 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 		e.has, e.dirty = true, true
 	}
 	return nil
+}
+
+// age withdraws the values of entities of which nothing has been read until
+// they were stale, as of a key that a board no longer sends. One that the
+// configuration names is missed; others, as counters of what went wrong, come
+// and go.
+func (o *owner) age(ctx context.Context, now time.Time) {
+	stale := false
+	for _, e := range o.entities {
+		if !e.has || int(e.row) >= o.dev.FailAfter || now.Before(o.board.until(e.slot)) {
+			continue
+		}
+		stale = true
+		e.row = int32(o.dev.FailAfter)
+		if e.conf != &unlisted {
+			o.health.fails(e.name, NoData)
+		}
+		o.board.set(e.slot, nil, time.Time{})
+	}
+	if stale {
+		o.reviewEntities(ctx, now)
+	}
 }

@@ -57,7 +57,7 @@ func (t *topics) will(delay time.Duration) *mqtt.Will {
 
 // plain is a value as a scalar: the shortest decimal that is true to twelve
 // digits (what is behind them is an artifact of binary arithmetic, no sensor
-// measures it), ON or OFF, or the text.
+// measures it; a whole number has none), ON or OFF, or the text.
 func plain(v any) string {
 	switch v := v.(type) {
 	case bool:
@@ -68,8 +68,10 @@ func plain(v any) string {
 	case int64:
 		return strconv.FormatInt(v, 10)
 	case float64:
-		if r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 11, 64), 64); err == nil {
-			v = r
+		if whole := v == math.Trunc(v) && math.Abs(v) <= 1<<53; !whole {
+			if r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 11, 64), 64); err == nil {
+				v = r
+			}
 		}
 		if v == 0 {
 			return "0" // not "-0"
