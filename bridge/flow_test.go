@@ -214,7 +214,7 @@ func TestB23ServerWithout(t *testing.T) {
 				after(time.Minute)
 				r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Retain: true})
 				r.c.Kill()
-				after(10 * time.Second)
+				after(time.Minute)
 				want(t, "delivered", r.c.Payloads(), "[online online 1]")
 				_, kept := r.c.Retained("up/a")
 				want(t, "retained", kept, v == mqtt.V5 && !f.NoRetain)

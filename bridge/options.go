@@ -137,7 +137,11 @@ type Options struct {
 	Subscribed string
 
 	Local Publisher // required with In
-	Log   *slog.Logger
+	// Held returns the local retained message of a topic, or nil. What the server
+	// sends again at each connection is not published again if it is held. Nil:
+	// everything is.
+	Held func(topic string) *mqtt.Message
+	Log  *slog.Logger
 	// OnEvent hears of changes as they happen. It is called by the bridge's
 	// goroutines and must return at once.
 	OnEvent func(Event)

@@ -1,14 +1,20 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
+
+// retainedFor is how long a retained message that is held here in any case
+// counts as one that the server sends because of SUBSCRIBE.
+const retainedFor = 10 * time.Second
 
 // localTimeout bounds one local publish.
 const localTimeout = 10 * time.Second
@@ -24,11 +30,13 @@ type receiver struct {
 	// stopped hears of a route that a loop has stopped.
 	stopped func(from string)
 	local   Publisher
+	held    func(topic string) *mqtt.Message // Options.Held
 	status  *status
 
-	session string // names the session of the present connection
-	lost    bool   // the server has lost it, and its identifiers are not forgotten yet
-	// refused are identifiers of messages that were not published; the
+	again   time.Time // until then the server sends what it holds, as answer to SUBSCRIBE
+	session string    // names the session of the present connection
+	lost    bool      // the server has lost it, and its identifiers are not forgotten yet
+	// refused are identifiers of messages that were not published, or not again; the
 	// deliverer's own.
 	refused map[uint16]bool
 }
@@ -41,7 +49,7 @@ func newReceiver(self string, routes []route, prep *preparer, local Publisher, s
 
 // begin is told of a connection before anything comes from it.
 func (r *receiver) begin(session string, present bool) {
-	r.session, r.lost = session, !present
+	r.session, r.lost, r.again = session, !present, time.Now().Add(retainedFor)
 	clear(r.refused) // what is resent is refused again
 }
 
@@ -81,10 +89,34 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		Topic: to, Payload: in.payload, Properties: in.props,
 		QoS: min(in.qos, rt.qos), Retain: in.retain && !rt.strip, Publisher: r.self,
 	}
+	if in.retain && m.Retain && r.known(&m, in.hasExp) {
+		r.status.update(func(s *Stats) { s.Duplicate++ })
+		if in.qos == mqtt.ExactlyOnce {
+			r.refused[in.id] = true
+		}
+		return mqtt.Success, nil
+	}
 	if in.hasExp {
 		m.Expires = time.Now().Add(time.Duration(in.expiry) * time.Second)
 	}
 	return r.publish(ctx, in, m)
+}
+
+// known reports whether a retained message is held here as it is: what the server
+// sends at each connection would switch again what was switched long ago.
+func (r *receiver) known(m *mqtt.Message, expires bool) bool {
+	if r.held == nil || expires || time.Now().After(r.again) {
+		return false
+	}
+	held := r.held(m.Topic)
+	return held != nil && held.Expires.IsZero() && bytes.Equal(held.Payload, m.Payload) && slices.Equal(userProperties(held), userProperties(m))
+}
+
+func userProperties(m *mqtt.Message) []mqtt.UserProperty {
+	if m.Properties == nil {
+		return nil
+	}
+	return m.Properties.User
 }
 
 // stormy reports whether a message is part of a loop that has stopped its route.
@@ -156,7 +188,7 @@ func subscriptions(routes []Route) []mqtt.Subscription {
 	for _, r := range routes {
 		s := mqtt.Subscription{
 			Filter: r.From, QoS: mqtt.ExactlyOnce, NoLocal: true,
-			RetainAsPublished: true, RetainHandling: mqtt.SendRetainedIfNew,
+			RetainAsPublished: true, // and Retain Handling 0: a change of QoS 0 while the link was down is in no session
 		}
 		if r.QoS != nil {
 			s.QoS = *r.QoS

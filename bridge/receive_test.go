@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -71,6 +72,34 @@ func TestReceive(t *testing.T) {
 		after(time.Second)
 		want(t, "acknowledgements", sorted(s.mu.acks)[:2], []string{"4 1 87", "5 2 87"})
 		want(t, "rejected", r.Stats().Rejected, 2)
+	})
+	bubble(t, "what the server holds and is held here is not published again", func(t *testing.T) {
+		retained := func(topic, payload string, qos mqtt.QoS) mqtt.Message {
+			m := message(topic, payload, qos)
+			m.Retain = true
+			return m
+		}
+		s := newServer(t, always(plan{send: []mqtt.Message{
+			retained("site/cmd/same", "on", 2), retained("site/cmd/same", "on", 1), retained("site/cmd/new", "on", 1), retained("site/cmd/other", "off", 1), message("site/cmd/same", "on", 1),
+		}}))
+		held := map[string]*mqtt.Message{"cmd/same": {Payload: []byte("on")}, "cmd/other": {Payload: []byte("on")}}
+		r := start(t, s, cmd, func(o *Options) { o.Held = func(topic string) *mqtt.Message { return held[topic] } })
+		after(time.Second)
+		var got []string
+		for _, m := range r.local.messages() {
+			got = append(got, fmt.Sprint(m.Topic, " ", string(m.Payload), " ", m.Retain))
+		}
+		want(t, "local", got, []string{"cmd/new on true", "cmd/other off true", "cmd/same on false"})
+		want(t, "acknowledgements", sorted(s.mu.acks), sorted([]string{"5 1 00", "7 1 00", "4 2 00", "4 3 00", "4 4 00", "4 5 00"}))
+		want(t, "duplicates", r.Stats().Duplicate, 2)
+	})
+	bubble(t, "a value that is retained anew is one", func(t *testing.T) {
+		c := cloud(t, cloudtest.Options{}, cmd, func(o *Options) { o.Held = func(string) *mqtt.Message { return &mqtt.Message{Payload: []byte("on")} } })
+		after(time.Minute)
+		c.c.Publish(mqtt.Message{Topic: "site/cmd/a", Payload: []byte("on"), Retain: true, QoS: 1})
+		after(time.Second)
+		want(t, "local", len(c.local.messages()), 1)
+		c.stop()
 	})
 	bubble(t, "a message that crossed too many bridges is not published", func(t *testing.T) {
 		m := message("site/cmd/a", "x", 1)

@@ -87,7 +87,7 @@ type Stats struct {
 	Drain    time.Duration // until the queue is empty at that rate, if nothing came; 0 when it is, or nothing moves
 
 	Received  uint64 // messages from upstream published locally
-	Duplicate uint64 // QoS 2 messages from upstream that were resent and not published again
+	Duplicate uint64 // messages from upstream that came again and were not published again: resent with QoS 2, or retained here
 	Rejected  uint64 // messages from upstream that the local broker refused, no route wanted, or that looped
 	Refusals  map[mqtt.ReasonCode]uint64
 	// NotSubscribed are the filters of In that the server did not take, each

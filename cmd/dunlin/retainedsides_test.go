@@ -108,3 +108,53 @@ bridges:
 	cloud.Kill()
 	until("after the session was lost", after)
 }
+
+// What changed upstream while the gateway was away is known here, also of QoS 0,
+// which no session keeps; what did not change is not published again.
+func TestRetainedComesDownAfterAnOutage(t *testing.T) {
+	for _, version := range []string{"5", "3.1.1"} {
+		t.Run(version, func(t *testing.T) {
+			far := upstream(t)
+			text := fmt.Sprintf(`
+node: sides
+data_dir: %s
+mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+bridges: {far: {servers: [%q], protocol: %q, status_topic: "", in: [{from: "cmd/#"}]}}
+`, t.TempDir(), far.URL(), version)
+			tell := func(args ...string) {
+				t.Helper()
+				if r := mosquitto(t, "pub", "", append(append(port(far), "-r", "-t"), args...)...); r.code != 0 {
+					t.Fatal(r.err)
+				}
+			}
+			_, g, stop := startGateway(t, text, deps{})
+			until := func(want map[string]string) {
+				t.Helper()
+				held := map[string]string{}
+				if !cloudtest.WaitFor(time.Minute, func() bool {
+					clear(held)
+					all, _ := g.broker.Retained("cmd/#")
+					for _, m := range all {
+						held[m.Topic] = string(m.Payload)
+					}
+					return fmt.Sprint(held) == fmt.Sprint(want)
+				}) {
+					t.Fatalf("%v is held, not %v", held, want)
+				}
+			}
+			for _, name := range []string{"cmd/same", "cmd/other", "cmd/gone"} {
+				tell(name, "-m", "1")
+			}
+			until(map[string]string{"cmd/same": "1", "cmd/other": "1", "cmd/gone": "1"})
+			stop()
+			tell("cmd/other", "-m", "2")
+			tell("cmd/new", "-m", "1")
+			tell("cmd/gone", "-q", "1", "-n")
+			_, g, _ = startGateway(t, text, deps{})
+			until(map[string]string{"cmd/same": "1", "cmd/other": "2", "cmd/new": "1"})
+			if !cloudtest.WaitFor(time.Minute, func() bool { return g.bridges[0].Stats().Duplicate == 1 }) || g.bridges[0].Stats().Received != 3 {
+				t.Errorf("%+v", g.bridges[0].Stats())
+			}
+		})
+	}
+}

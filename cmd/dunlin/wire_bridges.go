@@ -50,6 +50,12 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 		return err
 	}
 	o.Local = local
+	o.Held = func(topic string) *mqtt.Message {
+		if all, _ := g.broker.Retained(topic); len(all) > 0 {
+			return all[0]
+		}
+		return nil
+	}
 	var sys *bridgeSys
 	if d.sys {
 		sys = newBridgeSys(local, bc.Name, bc.ClientID, d.onEvent)
