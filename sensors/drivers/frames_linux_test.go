@@ -307,6 +307,8 @@ func TestFrameFieldValues(t *testing.T) {
 		{frameField{Type: "ascii", Size: 6}, "2b2031322e35", false, 12.5},
 		{frameField{Type: "ascii", Size: 3}, "4f4b20", false, "OK"},
 		{frameField{Type: "ascii", Size: 2, Scale: 2}, "4f4b", false, nil},
+		{frameField{Type: "ascii", Size: 6}, "4f4b00ff4100", false, "OK"},
+		{frameField{Type: "ascii", Size: 2}, "b043", false, nil},
 	} {
 		b, err := unhexed(tc.hex)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
@@ -106,7 +107,11 @@ func (f *frameField) integer(b []byte, bigEndian bool) uint64 {
 func (f *frameField) value(b []byte, bigEndian bool) (any, error) {
 	var v any
 	if f.Type == "ascii" {
-		v = infer(strings.TrimSpace(string(b)))
+		text, _, _ := strings.Cut(string(b), "\x00") // the rest of a string of C is what was there before
+		if !utf8.ValidString(text) {
+			return nil, &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("%s: % x is no text", f.Name, text)}
+		}
+		v = infer(strings.TrimSpace(text))
 	} else {
 		n := f.integer(b, bigEndian)
 		switch {

@@ -148,7 +148,11 @@ func (r *modbusRegister) command(payload []byte) (words []uint16, toggle bool, e
 	if err := r.Writable.check(v); err != nil {
 		return nil, false, err
 	}
-	words, err = r.format.Encode((v - r.Offset) / r.Scale)
+	raw := (v - r.Offset) / r.Scale
+	if !strings.HasPrefix(r.format.Type, "float") && math.Abs(raw) >= 1<<53 {
+		return nil, false, fmt.Errorf("%.40s has more digits than can be written without a mistake", text)
+	}
+	words, err = r.format.Encode(raw)
 	return words, false, err
 }
 

@@ -325,6 +325,7 @@ func TestModbusLostLine(t *testing.T) {
 func TestModbusCommands(t *testing.T) {
 	fifty, zero := 50.0, 0.0
 	registers := map[string]modbusRegister{
+		"count":    {Address: 60, Type: "int64", Writable: &modbusWritable{}},
 		"setpoint": {Address: 0, Scale: 0.01, Writable: &modbusWritable{Min: &zero, Max: &fifty, Step: 0.1}},
 		"signed":   {Address: 1, Type: "int16", Scale: 0.5, Offset: 10, Writable: &modbusWritable{}},
 		"run":      {Address: 2, Type: "bit", Bit: 3, Writable: &modbusWritable{}, OnStop: "OFF"},
@@ -341,6 +342,7 @@ func TestModbusCommands(t *testing.T) {
 		t.Run(fmt.Sprintf("without function 16: %v", noMask), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				u := &modbustest.Units{NoMask: noMask}
+				u.Set(1, modbustest.Holding, 60, 0, 0, 0, 0)
 				u.Set(1, modbustest.Holding, 0, 0, 0, 0xF0F0, 0, 0, 0, 0, 0, 0, 0, 0)
 				u.Set(1, modbustest.Coils, 0, 0, 0)
 				d := modbusDevice(t, modbusLine(t, u), nil, registers)
@@ -350,6 +352,8 @@ func TestModbusCommands(t *testing.T) {
 					fails           string // in the error
 				}{
 					{"setpoint", "12.3", 12.3, ""},
+					{"count", "-9007199254740991", int64(1 - 1<<53), ""},
+					{"count", "9007199254740993", nil, "digits"},
 					{"setpoint", " 50 ", 50.0, ""},
 					{"setpoint", "50.1", nil, "more than 50"},
 					{"setpoint", "-1", nil, "less than 0"},

@@ -38,13 +38,18 @@ type total struct {
 func (t *total) value() float64 { return t.base + float64(t.count)*t.PerPulse }
 
 // rate is what pulses are in time, between the last pulse of a report and the
-// last of the one before.
+// last of the one before. After a rate of 0 the time that nothing flowed is no
+// part of it, unless there is no more than one pulse yet.
 type rate struct {
 	entity string
 	pulseEntity
 	since time.Time // zero: no pulse yet
 	count int64
 	zero  bool // was reported
+
+	// Of the first pulse after zero: when it came, and how many with it.
+	began time.Time
+	with  int64
 }
 
 // open begins at now, with the totals of the last time.
@@ -85,9 +90,12 @@ func (m *meter) count(n int64, at time.Time) (first bool) {
 		r := &m.rates[i]
 		if r.since.IsZero() {
 			r.since = at // a rate needs a second pulse
-		} else {
-			r.count += n
+			continue
 		}
+		if r.zero && r.count == 0 {
+			r.began, r.with = at, n
+		}
+		r.count += n
 	}
 	return first
 }
@@ -147,6 +155,9 @@ func (m *meter) report(now time.Time) []sensors.Reading {
 		passed := m.last.Sub(r.since)
 		if r.count == 0 || passed <= 0 {
 			continue
+		}
+		if r.zero && r.count > r.with && m.last.After(r.began) {
+			r.count, passed = r.count-r.with, m.last.Sub(r.began)
 		}
 		v := float64(r.count) * r.PerPulse * float64(r.Per) / float64(passed)
 		list = append(list, sensors.Reading{Entity: r.entity, Value: v, At: at})

@@ -121,6 +121,16 @@ func TestPulse(t *testing.T) {
 		}
 		wantValues(t, values(list), m{"total": 1234.582, "flow": 4.0, "lost_events": int64(3)})
 
+		// What flows again after an hour flows as fast as its pulses come; the
+		// hour is no part of it.
+		next(t, d)
+		time.Sleep(time.Hour)
+		for range 5 {
+			l.edge(false, 0)
+			time.Sleep(200 * time.Millisecond)
+		}
+		wantValues(t, next(t, d), m{"total": 1234.587, "flow": 300.0})
+
 		if err := d.(sensors.Pusher).OnSilence(); err != nil {
 			t.Error(err)
 		}
@@ -135,7 +145,7 @@ func TestPulse(t *testing.T) {
 		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
-		wantValues(t, m{"kept": kept.kept["total"]}, m{"kept": 1234.582})
+		wantValues(t, m{"kept": kept.kept["total"]}, m{"kept": 1234.587})
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 // device is what a rebirth needs of one device.
 type device struct {
 	topic   string // above its command topics
+	model   string
 	alive   bool
 	metrics []*deviceMetric // in order of appearance
 }

@@ -206,6 +206,9 @@ func (n *Node) Born(ctx context.Context, p *sensors.Profile) error {
 		n.devices[p.Device] = d
 		n.names = append(n.names, p.Device)
 	}
+	if d.model != p.Model { // another one of this name
+		d.model, d.metrics = p.Model, nil
+	}
 	d.topic, d.alive = p.Topic, true
 	select {
 	case n.wanted <- struct{}{}:

@@ -294,6 +294,27 @@ func TestSequenceWraps(t *testing.T) {
 	})
 }
 
+// A device whose driver was changed by a reload has none of the metrics of the
+// one before.
+func TestAnotherDeviceOfTheName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, n, stop := start(t, "")
+		defer stop()
+		p := profile("d", map[string]any{"temperature": 1.0, "humidity": 2.0})
+		p.Model = "bme280"
+		n.Born(t.Context(), p)
+		n.Died(t.Context(), "d")
+		p = profile("d", map[string]any{"temperature": 3.0})
+		p.Model = "lm75"
+		n.Born(t.Context(), p)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if d := w.host.Devices["d"]; len(d) != 1 || d["temperature"] != 3.0 || len(w.host.Faults) > 0 {
+			t.Errorf("the host knows %v; %q", d, w.host.Faults)
+		}
+	})
+}
+
 // The number of births goes up by one with each connection, over restarts.
 func TestBirthDeathSequence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -362,6 +383,8 @@ func TestDeviceCommands(t *testing.T) {
 		send("d", metric(name("level"), []byte{4 << 3, 9, 12<<3 | 5, 0, 0, 128, 63}))                     // Float 1
 		send("d", metric(name("level"), []byte{4 << 3, 3, 10 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f}))        // Int32 -1
 		send("d", metric(name("level"), []byte{4 << 3, 7, 10 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f}))        // UInt32
+		send("d", metric(name("level"), []byte{4 << 3, 1, 10 << 3, 0xfb, 1}))                             // Int8 -5
+		send("d", metric(name("level"), []byte{4 << 3, 2, 10 << 3, 0xfe, 0xff, 3}))                       // Int16 -2
 		send("d", metric(name("text"), field(15, "hello")), metric(name("relay"), []byte{14 << 3, 0}))    // String, false
 		send("d", metric(name("input"), []byte{14 << 3, 1}), metric(name("nothing"), []byte{14 << 3, 1})) // no outputs
 		send("d", metric(name("relay"), []byte{7 << 3, 1}))                                               // null
@@ -379,6 +402,7 @@ func TestDeviceCommands(t *testing.T) {
 		}
 		const set = "dunlin/barn/d/"
 		want := []string{set + "relay/set=ON", set + "level/set=2.5", set + "level/set=1", set + "level/set=-1", set + "level/set=4294967295",
+			set + "level/set=-5", set + "level/set=-2",
 			set + "text/set=hello", set + "relay/set=OFF"}
 		if !slices.Equal(got, want) {
 			t.Errorf("commands\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -177,8 +177,15 @@ func decodeMetric(b []byte) (m metric, err error) {
 			raw = string(body)
 		}
 	}
-	if v, ok := raw.(int64); ok && m.kind == 7 { // UInt32 has no sign
-		raw = int64(uint32(v))
+	if v, ok := raw.(int64); ok {
+		switch m.kind { // what is narrower than its field may come without the sign's upper bits
+		case 1: // Int8
+			raw = int64(int8(v))
+		case 2: // Int16
+			raw = int64(int16(v))
+		case 7: // UInt32 has no sign
+			raw = int64(uint32(v))
+		}
 	}
 	m.value = raw
 	return m, nil

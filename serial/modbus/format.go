@@ -153,7 +153,8 @@ func Float32(bits uint32) float64 {
 func (f Format) Decode(words []uint16) (any, error) {
 	t, b := f.of(), f.bytes(words)
 	if t.kind == text {
-		s := strings.TrimRight(string(b[:min(f.Length, len(b))]), "\x00 ")
+		s, _, _ := strings.Cut(string(b[:min(f.Length, len(b))]), "\x00") // the rest is what was there before
+		s = strings.TrimRight(s, " ")
 		if !utf8.ValidString(s) {
 			return nil, fmt.Errorf("% x is no text", s)
 		}

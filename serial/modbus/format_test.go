@@ -41,6 +41,7 @@ func TestFormats(t *testing.T) {
 		{Format{Type: "bits", Bit: 4, Length: 3}, []uint16{0xFF5F}, uint64(5)},
 		{Format{Type: "string", Length: 5}, []uint16{0x4142, 0x4344, 0x4546}, "ABCDE"},
 		{Format{Type: "string", Length: 6}, []uint16{0x4142, 0x4300, 0x2000}, "ABC"},
+		{Format{Type: "string", Length: 6}, []uint16{0x4142, 0x00FF, 0x41FF}, "AB"},
 		{Format{Type: "string", Length: 4, Order: "little"}, []uint16{0x4241, 0x4443}, "ABCD"},
 	} {
 		if key, err := tc.f.Check(); err != nil {
