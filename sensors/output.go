@@ -24,7 +24,7 @@ type output struct {
 	// The rest is the owner's.
 	on    bool      // the output is not at rest, as far as is known
 	since time.Time // it came on
-	off   time.Time // it must be at rest; zero: no limit
+	end   time.Time // of on_for; zero: none. A reading that it is off does not end it: it may be from before the command
 	safe  time.Time // the fall that was carried out
 	again time.Time // no try before
 }
@@ -216,30 +216,42 @@ func (u *output) driven(c *command, err error, now time.Time) {
 	if err == nil && !c.fall.IsZero() {
 		u.safe = c.fall
 	}
-	u.noted(!rests, now)
-	if u.on && u.Timed {
-		u.off = u.limit()
-		if end := now.Add(c.limit); c.limit > 0 && (u.off.IsZero() || end.Before(u.off)) {
-			u.off = end
-		}
+	if u.noted(!rests, now); rests {
+		u.end = time.Time{}
+		return
 	}
+	end := time.Time{}
+	if c.limit > 0 {
+		end = now.Add(c.limit)
+	}
+	if err != nil { // what was to end still does
+		end = earlier(end, u.end)
+	}
+	u.end = end
 }
 
 // noted records whether the output is on.
 func (u *output) noted(on bool, now time.Time) {
-	switch {
-	case !on:
-		u.off = time.Time{}
-	case !u.on:
+	if on && !u.on {
 		u.since = now
-		u.off = u.limit()
+		if u.end.Before(now) {
+			u.end = time.Time{}
+		}
 	}
 	u.on = on
 }
 
+// off is when the output must be at rest; zero: no limit.
+func (u *output) off() time.Time {
+	if !u.on || !u.Timed {
+		return time.Time{}
+	}
+	return earlier(u.limit(), u.end)
+}
+
 // limit is when max_on ends; zero: never.
 func (u *output) limit() time.Time {
-	if u.MaxOn == 0 || !u.Timed {
+	if u.MaxOn == 0 {
 		return time.Time{}
 	}
 	return u.since.Add(u.MaxOn)
@@ -267,7 +279,7 @@ func (o *owner) urgent(now time.Time) *command {
 			return c
 		}
 		switch {
-		case !u.off.IsZero() && !now.Before(u.off):
+		case !u.off().IsZero() && !now.Before(u.off()):
 			c.forced = "its time is over"
 		case u.on && u.require != nil && u.Off != "":
 			if until, why := u.require.holds(o.board, now); until.IsZero() {
@@ -288,7 +300,7 @@ func (o *owner) outputsWake(sooner func(time.Time)) {
 		if u.on && u.require != nil && u.Off != "" {
 			at, _ = u.require.holds(o.board, time.Now())
 		}
-		for _, t := range []time.Time{at, u.off} {
+		for _, t := range []time.Time{at, u.off()} {
 			if !t.IsZero() {
 				sooner(later(t, u.again))
 			}
@@ -297,6 +309,14 @@ func (o *owner) outputsWake(sooner func(time.Time)) {
 			sooner(u.again)
 		}
 	}
+}
+
+// earlier is the first of two times of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func later(a, b time.Time) time.Time {

@@ -2,6 +2,7 @@ package sensors_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -269,6 +270,31 @@ func TestMaxOnAndPulses(t *testing.T) {
 			r.command("ON")
 			after(time.Minute)
 			r.want("without end", r.relay.saw(), "ON ON")
+		})
+	})
+	t.Run("on_for ends though a command is refused meanwhile", func(t *testing.T) {
+		onRig(t, sensors.Safety{Timed: true}, false, func(r *rig) {
+			r.command(`{"state":"ON","on_for":"3s"}`)
+			r.relay.become(func() { r.relay.fail = errors.New("no such word") })
+			r.command("TOGGLE")
+			r.relay.become(func() { r.relay.fail, r.relay.wire.on = nil, true })
+			after(3 * time.Second)
+			r.want("after", r.relay.saw(), "ON TOGGLE OFF")
+		})
+	})
+	t.Run("on_for ends though the device was slow to say that it is on", func(t *testing.T) {
+		onRig(t, sensors.Safety{Timed: true}, false, func(r *rig) {
+			r.relay.become(func() { r.relay.quiet = true })
+			r.command(`{"state":"ON","on_for":"25s"}`)
+			r.relay.become(func() { r.relay.quiet, r.relay.wire.on = false, false })
+			after(11 * time.Second)
+			r.relay.become(func() { r.relay.wire.on = true })
+			after(15 * time.Second)
+			r.want("after", r.relay.saw(), "ON OFF")
+			after(20 * time.Second)
+			r.relay.become(func() { r.relay.wire.on = true }) // by somebody else
+			after(time.Minute)
+			r.want("later", r.relay.saw(), "")
 		})
 	})
 	t.Run("what somebody else switched on is limited too", func(t *testing.T) {

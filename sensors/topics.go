@@ -68,7 +68,7 @@ func plain(v any) string {
 	case int64:
 		return strconv.FormatInt(v, 10)
 	case float64:
-		if whole := v == math.Trunc(v) && math.Abs(v) <= 1<<53; !whole {
+		if v != math.Trunc(v) {
 			if r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 11, 64), 64); err == nil {
 				v = r
 			}
