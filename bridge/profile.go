@@ -195,8 +195,8 @@ func (p *Profile) Check(o *Options) []ProfileFault {
 			bad(place, "map it with to: \""+fill(p.Publish[0], o.ClientID, "")+"\"", "%s takes no messages on %q", p.Name, to)
 		}
 	}
-	if p.Subscriptions > 0 && len(o.In) > p.Subscriptions {
-		bad("in", "join routes with wildcards", "%d subscriptions, %s takes %d", len(o.In), p.Name, p.Subscriptions)
+	if n := len(subscriptions(o.In)); p.Subscriptions > 0 && n > p.Subscriptions {
+		bad("in", "join routes with wildcards", "%d subscriptions, %s takes %d", n, p.Name, p.Subscriptions)
 	}
 	for i, r := range o.In {
 		place := fmt.Sprintf("in[%d]", i)

@@ -186,6 +186,10 @@ func TestC8NATS(t *testing.T) {
 
 // What a profile finds without a network.
 func TestProfileCheck(t *testing.T) {
+	var eleven []Route
+	for i := range 11 {
+		eleven = append(eleven, Route{From: fmt.Sprint("cmd/", i)})
+	}
 	for _, tc := range []struct {
 		profile string
 		o       Options
@@ -202,7 +206,8 @@ func TestProfileCheck(t *testing.T) {
 		{"thingsboard", Options{}, "credentials"},
 		{"thingsboard", Options{HasCertificate: true}, ""},
 		{"azure-event-grid", Options{HasCertificate: true}, "credentials"},
-		{"emqx-serverless", Options{Username: "u", Password: "p", In: make([]Route, 11)}, "in"},
+		{"emqx-serverless", Options{Username: "u", Password: "p", In: eleven}, "in"},
+		{"emqx-serverless", Options{Username: "u", Password: "p", In: append(eleven, Route{From: "cmd/+"})}, ""},
 		{"emqx-serverless", Options{Username: "u", Password: "p", In: []Route{{From: "1/2/3/4/5/6/7/8/9/10"}, {From: "1/2/3/4/5/6/7/8/9/10/#"}}}, "in[1]"},
 		{"nats", Options{}, "protocol"},
 		{"nats", Options{Protocol: mqtt.V311, Out: []Route{{From: "a b"}, {From: "a/+"}}, In: []Route{{From: "c d/#"}}}, "out[0] in[0]"},

@@ -182,24 +182,46 @@ func (r *receiver) release(ctx context.Context, id uint16) (mqtt.ReasonCode, err
 }
 
 // subscriptions are what the in routes need upstream. No Local keeps away what
-// this bridge sent up itself, Retain As Published lets RETAIN cross.
+// this bridge sent up itself, Retain As Published lets RETAIN cross. A filter that
+// another one covers is not asked for, with the cap of QoS left to the route: many
+// servers send a message once for each filter that matches it.
 func subscriptions(routes []Route) []mqtt.Subscription {
 	var subs []mqtt.Subscription
-	for _, r := range routes {
-		s := mqtt.Subscription{
-			Filter: r.From, QoS: mqtt.ExactlyOnce, NoLocal: true,
-			RetainAsPublished: true, // and Retain Handling 0: a change of QoS 0 while the link was down is in no session
+	for i, r := range routes {
+		s, covered := subscription(&r), false
+		for j := range routes {
+			switch o := &routes[j]; {
+			case i == j || r.Share != o.Share:
+			case r.From == o.From:
+				covered = covered || j < i
+				s.QoS = max(s.QoS, subscription(o).QoS)
+			case r.Retain != o.Retain: // one wants what is retained, the other does not
+			case covers(o.From, r.From):
+				covered = true
+			case covers(r.From, o.From):
+				s.QoS = max(s.QoS, subscription(o).QoS)
+			}
 		}
-		if r.QoS != nil {
-			s.QoS = *r.QoS
+		if !covered {
+			subs = append(subs, s)
 		}
-		if r.Retain == StripRetain {
-			s.RetainHandling = mqtt.DoNotSendRetained
-		}
-		if r.Share != "" { // there No Local is a protocol error [MQTT-3.8.3-4]
-			s.Filter, s.NoLocal = "$share/"+r.Share+"/"+r.From, false
-		}
-		subs = append(subs, s)
 	}
 	return subs
+}
+
+func subscription(r *Route) mqtt.Subscription {
+	s := mqtt.Subscription{
+		Filter: r.From, QoS: mqtt.ExactlyOnce, NoLocal: true,
+		RetainAsPublished: true, // and Retain Handling 0: a change of QoS 0 while the link was down is in no session
+	}
+	if r.QoS != nil {
+		s.QoS = *r.QoS
+	}
+	if r.Retain == StripRetain {
+		s.RetainHandling = mqtt.DoNotSendRetained
+	}
+	if r.Share != "" { // there No Local is a protocol error [MQTT-3.8.3-4]
+		s.Filter, s.NoLocal = "$share/"+r.Share+"/"+r.From, false
+	}
+	return s
 }

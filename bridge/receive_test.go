@@ -119,6 +119,19 @@ func TestReceive(t *testing.T) {
 	})
 }
 
+// A message comes once, however many routes it matches.
+func TestSubscriptionsOfRoutes(t *testing.T) {
+	one := mqtt.AtLeastOnce
+	var got []string
+	for _, s := range subscriptions([]Route{
+		{From: "cmd/+/a"}, {From: "cmd/#", QoS: &one}, {From: "cmd/#"}, {From: "other/a", QoS: &one}, {From: "cmd/once", Retain: StripRetain},
+		{From: "cmd/+/a", Share: "gateways"}, {From: "+/x"}, {From: "x/+"},
+	}) {
+		got = append(got, fmt.Sprint(s.Filter, " ", s.QoS, " ", s.RetainHandling))
+	}
+	want(t, "subscriptions", got, []string{"cmd/# 2 0", "other/a 1 0", "cmd/once 2 2", "$share/gateways/cmd/+/a 2 0", "+/x 2 0", "x/+ 2 0"})
+}
+
 func sorted(s []string) []string {
 	s = slices.Clone(s)
 	slices.Sort(s)

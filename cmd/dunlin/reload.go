@@ -212,6 +212,13 @@ func (g *gateway) changeBridges(now, next *config.Config, changed map[string]boo
 	for _, b := range now.Bridges {
 		if changed["bridges."+b.Name] {
 			g.removeBridge(b.Name)
+			same := func(o config.Bridge) bool { return o.Name == b.Name && o.ClientID == b.ClientID }
+			if slices.ContainsFunc(next.Bridges, same) {
+				continue
+			}
+			if err := forgetBridgeSys(g.broker, b.Name, b.ClientID, next.Bridges); err != nil {
+				return fmt.Errorf("bridges.%s: %w", b.Name, err)
+			}
 		}
 	}
 	for _, b := range next.Bridges {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
@@ -43,7 +45,7 @@ func startFromFile(t *testing.T, text string) *fromFile {
 	if cfg == nil {
 		t.Fatal(errs)
 	}
-	g, err := wire(cfg, deps{log: slog.New(slog.NewTextHandler(t.Output(), nil)), control: true})
+	g, err := wire(cfg, deps{log: slog.New(slog.NewTextHandler(t.Output(), nil)), control: true, sys: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,6 +173,11 @@ func TestReloadTouchesOnlyWhatIsDifferent(t *testing.T) {
 	}
 	if a := f.socket.do("GET", "/api/v1/topic?topic="+strings.ReplaceAll(f.gateway.started.Gateway.Base+"/third/availability", "/", "%2F"), ""); !strings.Contains(a.body, `"status":404`) {
 		t.Errorf("something is left of the device that is gone: %s", a.body)
+	}
+	for name, told := range map[string]bool{"a": true, "b": false, "c": true} {
+		if all, err := f.gateway.broker.Retained("$SYS/dunlin/bridge/" + name + "/#"); err != nil || len(all) > 0 != told {
+			t.Errorf("%d topics tell of bridge %s: %v", len(all), name, err)
+		}
 	}
 	if !alive(subscriber) {
 		t.Error("a client was disconnected")
@@ -459,5 +466,42 @@ func TestStatusTopicBeginsWithTheFirstDevice(t *testing.T) {
 	until(t, "the status is there", func() bool { return strings.Contains(topic(), "online") })
 	if code, _, stderr := runTool(t, "reload"); code != exitDone {
 		t.Errorf("once more: %d %s", code, stderr)
+	}
+}
+
+// What $SYS says of a bridge is what it is now: no fault of before, and nothing of
+// one that is gone.
+func TestSysOfABridge(t *testing.T) {
+	_, g, _ := startGateway(t, `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}`, deps{})
+	local, err := g.broker.Attach(broker.ClientOptions{ID: bridge.LocalID("b")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer local.Close()
+	s := newBridgeSys(local, "b", "far", nil)
+	told := func(topic, want string) {
+		t.Helper()
+		all, err := g.broker.Retained(topic)
+		if err != nil || len(all) != 1 || string(all[0].Payload) != want {
+			t.Errorf("%s: %v %v, not %q", topic, all, err, want)
+		}
+	}
+	s.publish(bridge.Stats{State: bridge.Stalled, Class: bridge.ClassStalled, Reason: "no acknowledgement"})
+	told("$SYS/dunlin/bridge/b/error", "stalled: no acknowledgement")
+	s.publish(bridge.Stats{State: bridge.Up})
+	told("$SYS/dunlin/bridge/b/error", "none")
+	s.publish(bridge.Stats{State: bridge.Up, Class: bridge.ClassQuota, Reason: "the bytes of the day"})
+	told("$SYS/dunlin/bridge/b/error", "quota: the bytes of the day")
+	if err := forgetBridgeSys(g.broker, "b", "far", []config.Bridge{{Name: "c", ClientID: "far"}}); err != nil {
+		t.Fatal(err)
+	}
+	told("$SYS/broker/connection/far/state", "0")
+	if err := forgetBridgeSys(g.broker, "b", "far", nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, filter := range []string{"$SYS/dunlin/bridge/#", "$SYS/broker/connection/#"} {
+		if all, err := g.broker.Retained(filter); err != nil || len(all) > 0 {
+			t.Errorf("%s: %d are left: %v", filter, len(all), err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/config"
 )
 
 // bridgeSys tells below $SYS how a bridge is: on
@@ -30,7 +32,7 @@ type bridgeSys struct {
 func newBridgeSys(local *broker.Client, name, clientID string, next func(bridge.Event)) *bridgeSys {
 	s := &bridgeSys{
 		local: local, base: "$SYS/dunlin/bridge/" + name + "/", next: next,
-		connection: "$SYS/broker/connection/" + broker.TopicLevel(clientID) + "/state",
+		connection: connectionTopic(clientID),
 	}
 	s.mu.last = map[string]string{}
 	s.set(s.connection, "0")
@@ -74,6 +76,37 @@ func (s *bridgeSys) ended() {
 	s.set(s.base+"state", string(bridge.Down))
 }
 
+// forgetBridgeSys takes back what a bridge that is gone has told. Another one with
+// its Client Identifier, at another server, tells of that again.
+func forgetBridgeSys(b *broker.Broker, name, clientID string, others []config.Bridge) error {
+	c, err := b.Attach(broker.ClientOptions{ID: bridge.LocalID(name), CleanStart: true})
+	if err != nil {
+		return err
+	}
+	defer c.Close() // a clean end of an in-process session cannot fail
+	filters := []string{"$SYS/dunlin/bridge/" + name + "/#"}
+	if !slices.ContainsFunc(others, func(o config.Bridge) bool { return o.ClientID == clientID }) {
+		filters = append(filters, connectionTopic(clientID))
+	}
+	for _, f := range filters {
+		told, err := b.Retained(f)
+		if err != nil {
+			return err
+		}
+		for _, m := range told {
+			if err := c.Publish(context.Background(), mqtt.Message{Topic: m.Topic, Retain: true}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// connectionTopic tells whether a bridge with that Client Identifier is connected.
+func connectionTopic(clientID string) string {
+	return "$SYS/broker/connection/" + broker.TopicLevel(clientID) + "/state"
+}
+
 // run publishes the numbers every interval of the wall clock, until ctx ends.
 func (s *bridgeSys) run(ctx context.Context, b *bridge.Bridge, interval time.Duration) {
 	for {
@@ -90,10 +123,12 @@ func (s *bridgeSys) run(ctx context.Context, b *bridge.Bridge, interval time.Dur
 }
 
 func (s *bridgeSys) publish(b bridge.Stats) {
-	s.set(s.base+"state", string(b.State))
-	if b.State == bridge.Stalled {
-		s.set(s.base+"error", string(b.Class)+": "+b.Reason)
+	fault := "none"
+	if b.Class != "" {
+		fault = string(b.Class) + ": " + b.Reason
 	}
+	s.set(s.base+"state", string(b.State))
+	s.set(s.base+"error", fault)
 	for _, v := range []struct {
 		name string
 		n    uint64
