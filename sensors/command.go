@@ -2,7 +2,6 @@ package sensors
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -150,7 +149,7 @@ func (o *owner) reply(ctx context.Context, c *command, err error) {
 	if result.Reason = c.forced; err != nil {
 		result.Reason = err.Error()
 	}
-	payload, jerr := json.Marshal(result)
+	payload, jerr := document(result)
 	if jerr != nil {
 		o.log().Error("no result", "err", jerr)
 		return

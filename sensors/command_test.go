@@ -118,7 +118,7 @@ func TestCommands(t *testing.T) {
 			b.send("dev:heater", set("relay", "ON"))
 			b.send("dev:heater", set("other", "ON"))
 			after(0)
-			wantLog(t, b.all()[3:], `heater/relay/result={"ok":false,"reason":"interlock tank.level\u003c10"}`, `heater/other/result={"ok":false,"reason":"no such output"}`)
+			wantLog(t, b.all()[3:], `heater/relay/result={"ok":false,"reason":"interlock tank.level<10"}`, `heater/other/result={"ok":false,"reason":"no such output"}`)
 			stop()
 		})
 	})

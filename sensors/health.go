@@ -1,7 +1,6 @@
 package sensors
 
 import (
-	"encoding/json"
 	"maps"
 	"time"
 )
@@ -60,7 +59,7 @@ func (h Health) MarshalJSON() ([]byte, error) {
 		s := stamp(h.LastOK)
 		doc.LastOK = &s
 	}
-	return json.Marshal(doc)
+	return document(doc)
 }
 
 // tracker decides from good and bad intervals what a device is. It is a

@@ -187,7 +187,7 @@ func TestInterlock(t *testing.T) {
 			r.reads(10.0)
 			after(time.Second)
 			for _, on := range []string{"ON", "TOGGLE", `{"state":"ON","on_for":"1s"}`, "1", "nonsense"} {
-				if got := r.command(on); !strings.Contains(got, `"ok":false,"reason":"interlock tank.level`) || !strings.Contains(got, "tank.level is 10") {
+				if got := r.command(on); !strings.Contains(got, `"ok":false,"reason":"interlock tank.level > 10: tank.level is 10"`) {
 					t.Errorf("%s: %s", on, got)
 				}
 			}
@@ -222,7 +222,7 @@ func TestInterlock(t *testing.T) {
 			r.reads(3.0)
 			after(time.Second)
 			r.want("wire", r.relay.saw(), "OFF")
-			if got := r.last("heater/relay/result"); got != `{"ok":true,"reason":"interlock tank.level \u003e 10: tank.level is 3"}` {
+			if got := r.last("heater/relay/result"); got != `{"ok":true,"reason":"interlock tank.level > 10: tank.level is 3"}` {
 				t.Errorf("result is %s", got)
 			}
 			r.want("value", r.last("heater/relay"), "OFF")

@@ -228,7 +228,7 @@ func (o *owner) stateDocument() []byte {
 			values[e.name] = json.Number(plain(e.value().Value))
 		}
 	}
-	doc, err := json.Marshal(values)
+	doc, err := document(values)
 	if err != nil { // numbers, booleans and strings only
 		o.log().Error("no state document", "err", err)
 	}
@@ -333,7 +333,7 @@ func (o *owner) release(ctx context.Context, now time.Time) {
 }
 
 func (o *owner) publishHealth(ctx context.Context) {
-	doc, err := json.Marshal(o.health.Health)
+	doc, err := document(o.health.Health)
 	if err != nil {
 		o.log().Error("no health document", "err", err)
 		return

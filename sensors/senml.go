@@ -2,7 +2,6 @@ package sensors
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -95,7 +94,7 @@ func writeSenMLValue(b *bytes.Buffer, e *entity) {
 		fmt.Fprintf(b, `,"vb":%t}`, v)
 		return
 	case string:
-		text, _ := json.Marshal(v) // a string always is JSON
+		text, _ := document(v) // a string always is JSON
 		fmt.Fprintf(b, `,"vs":%s}`, text)
 		return
 	}

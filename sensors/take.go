@@ -127,8 +127,8 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 
 // age withdraws the values of entities of which nothing has been read until
 // they were stale, as of a key that a board no longer sends. One that the
-// configuration names is missed; others, as counters of what went wrong, come
-// and go.
+// configuration names is missed; others, as counters of what went wrong or what
+// an output confirms, come and go.
 func (o *owner) age(ctx context.Context, now time.Time) {
 	stale := false
 	for _, e := range o.entities {
@@ -137,7 +137,7 @@ func (o *owner) age(ctx context.Context, now time.Time) {
 		}
 		stale = true
 		e.row = int32(o.dev.FailAfter)
-		if e.conf != &unlisted {
+		if e.conf != &unlisted && o.output(e.name) == nil {
 			o.health.fails(e.name, NoData)
 		}
 		o.board.set(e.slot, nil, time.Time{})

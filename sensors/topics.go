@@ -1,6 +1,8 @@
 package sensors
 
 import (
+	"bytes"
+	"encoding/json"
 	"math"
 	"strconv"
 	"strings"
@@ -84,6 +86,15 @@ func plain(v any) string {
 		return v
 	}
 	return ""
+}
+
+// document is v in JSON as people read it: "<" stays what it is.
+func document(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // stamp is a time as the user property ts and the health document show it.
