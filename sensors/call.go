@@ -61,10 +61,13 @@ const (
 	healing
 )
 
-// call is one driver method on its way, on a goroutine of its own so that a
-// method that never returns holds up nobody.
+// call is one driver method on its way, outside of turns so that a method that
+// never returns holds up nobody.
 type call struct {
 	task   task
+	ctx    context.Context
+	wire   *wire
+	method method
 	cancel context.CancelFunc
 	start  time.Time
 	limit  time.Time // the deadline of its context
@@ -85,26 +88,23 @@ type outcome struct {
 // method is a driver method in the form that call runs.
 type method func(ctx context.Context) ([]Reading, error)
 
-// begin starts m under a deadline, alone on its bus. The outcome is in done when
-// then is called, if there is a then; by overdue the owner finds that the method
-// hangs.
-func begin(ctx context.Context, t task, limit time.Duration, w *wire, m method, then func()) *call {
+// newCall makes a call of m under a deadline that begins now; by overdue the
+// owner finds that it hangs.
+func newCall(ctx context.Context, t task, limit time.Duration, w *wire, m method) *call {
 	now := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, now.Add(limit))
-	c := &call{task: t, cancel: cancel, start: now, limit: now.Add(limit), done: make(chan outcome, 1)}
-	go func() {
-		var out outcome
-		if out.err = w.take(ctx); out.err == nil {
-			out = protect(ctx, m)
-			w.give()
-		}
-		cancel()
-		c.done <- out
-		if then != nil {
-			then()
-		}
-	}()
-	return c
+	return &call{task: t, ctx: ctx, wire: w, method: m, cancel: cancel, start: now, limit: now.Add(limit), done: make(chan outcome, 1)}
+}
+
+// run calls the method, alone on its bus, and leaves the outcome in done.
+func (c *call) run() {
+	var out outcome
+	if out.err = c.wire.take(c.ctx); out.err == nil {
+		out = protect(c.ctx, c.method)
+		c.wire.give()
+	}
+	c.cancel()
+	c.done <- out
 }
 
 // overdue reports whether the call hangs at now.

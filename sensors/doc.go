@@ -15,11 +15,11 @@
 //
 // Each device has one owner: not a goroutine but a turn that whoever brings
 // news takes, one at a time (turn.go): the alarm, and every call that returns.
-// A driver method runs on a goroutine of its own (call.go), at most one at a
-// time, so that one that never returns holds up neither its device's truth nor
-// another device; when devices share a bus, at most one per bus. Close alone may
-// run beside a call that hangs. One goroutine, the postman, brings what arrives
-// for all devices with outputs (mail.go).
+// A driver method runs between turns (call.go), at most one at a time, so that
+// one that never returns holds up neither its device's truth nor another device;
+// when devices share a bus, at most one per bus. Close alone may run beside a
+// call that hangs. One goroutine, the postman, brings what arrives for all
+// devices with outputs (mail.go).
 //
 // Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle, each mailbox, the postman's list, one what the
 // ledger knows; all are leaves. The owner's state belongs to the turn; turns, a bus, an output and the ledger's file are channels with one slot, Status is an

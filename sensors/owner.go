@@ -23,8 +23,8 @@ const (
 // owner is what a device is run by: whoever brings news of it (a call that
 // returned, the alarm, a message) takes a turn as its owner, one at a time.
 // Everything here belongs to the turn. Between turns no goroutine waits, so a
-// device that is not read just now costs no stack. Calls into the driver run on
-// a goroutine of their own, one at a time, and come back through call.done.
+// device that is not read just now costs no stack. Calls into the driver run
+// between turns, one at a time, and come back through call.done.
 type owner struct {
 	dev    Device
 	opt    *Options
@@ -65,6 +65,7 @@ type owner struct {
 	}
 
 	call  *call // in the driver; nil: none
+	begun *call // in this turn, and to be run after it; nil: none
 	aside *call // Close beside a hung call
 	hung  bool  // call did not come back in time
 

@@ -12,9 +12,10 @@ func (o *owner) stop(ctx context.Context) {
 	o.refuseWaiting(ctx, faultf(Shutdown, "the gateway stops"))
 	free := o.abandon()
 	if free && o.opened && o.commander != nil {
-		c := begin(ctx, commanding, stopLimit, o.bus, func(ctx context.Context) ([]Reading, error) {
+		c := newCall(ctx, commanding, stopLimit, o.bus, func(ctx context.Context) ([]Reading, error) {
 			return nil, o.commander.Stop(ctx)
-		}, nil)
+		})
+		go c.run()
 		var out outcome
 		if out, free = await(c); out.err != nil {
 			o.log().Error("outputs not brought to on_stop", "err", out.err)
@@ -22,7 +23,9 @@ func (o *owner) stop(ctx context.Context) {
 	}
 	o.goodbye(ctx)
 	if free {
-		_, free = await(begin(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver), nil))
+		c := newCall(ctx, closing, o.dev.Timeout, nil, closer(o.dev.Driver))
+		go c.run()
+		_, free = await(c)
 	}
 	if free && o.supply != nil {
 		if err := o.supply.Close(); err != nil {

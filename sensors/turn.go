@@ -10,14 +10,24 @@ import (
 // eventsATurn bounds a turn: after so many others see how the device is.
 const eventsATurn = 16
 
-// turn handles what has happened and does what is due; it waits for the turn
-// before it. The alarm takes one, and every call that returns.
+// turn takes a turn, then runs the driver method that was begun in it, takes a
+// turn with what that brought, and so on: a reading is one goroutine from the
+// alarm to what is published. The alarm and nudge start one, never with
+// something that waits behind it.
 func (o *owner) turn() {
+	for c := o.takeTurn(); c != nil; c = o.takeTurn() {
+		c.run()
+	}
+}
+
+// takeTurn handles what has happened and does what is due; it waits for the
+// turn before it. It returns what the caller has to run.
+func (o *owner) takeTurn() (begun *call) {
 	o.desk <- struct{}{}
 	defer func() { <-o.desk }()
 	o.nudged.Store(false)
 	if o.over || o.ctx.Err() != nil {
-		return // the end is on its way; it sees to what is left
+		return nil // the end is on its way; it sees to what is left
 	}
 	defer o.survive()
 	o.enter()
@@ -32,11 +42,12 @@ func (o *owner) turn() {
 	}
 	o.publishStatus()
 	now := time.Now()
-	alarm := o.alarm.Load()
-	alarm.Reset(o.wake(now).Sub(now))
-	if o.nudged.Load() || !o.mail.empty() {
-		alarm.Reset(0)
+	o.alarm.Load().Reset(o.wake(now).Sub(now))
+	if !o.mail.empty() {
+		o.nudge()
 	}
+	begun, o.begun = o.begun, nil
+	return begun
 }
 
 // handle takes one event; false when there was none.
@@ -74,15 +85,23 @@ func (o *owner) letter(ctx context.Context) bool {
 
 // nudge has somebody take a turn soon, who looks again at what is due.
 func (o *owner) nudge() {
-	if alarm := o.alarm.Load(); !o.nudged.Swap(true) && alarm != nil {
-		alarm.Reset(0)
+	if !o.nudged.Swap(true) && o.alarm.Load() != nil {
+		go o.turn() // ends with this device's turns, as what the alarm starts
 	}
 }
 
-// begin starts a driver method; its goroutine takes a turn with the outcome.
+// begin starts a driver method: it runs when this turn is over, in the place of
+// whoever takes it. A second one of a turn, and one that waits for the device to
+// say something, has a goroutine of its own, with no more stack than that needs.
 func (o *owner) begin(ctx context.Context, t task, limit time.Duration, w *wire, m method) *call {
 	o.listening.on = false
-	return begin(ctx, t, limit, w, m, o.turn)
+	c := newCall(ctx, t, limit, w, m)
+	if waits := t == reading && o.pusher != nil && !o.listening.rang.Load(); waits || o.begun != nil {
+		go func() { c.run(); o.turn() }()
+	} else {
+		o.begun = c
+	}
+	return c
 }
 
 // begins starts the turns, the first one after a while.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,9 +25,15 @@ type Waiter struct {
 	waits map[int32]*wait
 }
 
-// breath is the pause after each few ports when very many have something at
-// once: all that is done about them at the same moment needs stacks of its own.
-const breath = time.Millisecond
+// Ports are told of a few at a time, and those have the processor before others.
+// When very many have something at once there is a pause after crowd of them:
+// all that is done about them at the same moment needs stacks of its own. A pause
+// wakes the processor again, so it is not made after each few.
+const (
+	atATime = 4
+	crowd   = 16
+	breath  = time.Millisecond
+)
 
 // wait is one stream that somebody waits for.
 type wait struct {
@@ -68,8 +75,8 @@ func (w *Waiter) listen(ctx context.Context) {
 	if err != nil {
 		return // it is open
 	}
-	var ready [4]unix.EpollEvent
-	for ctx.Err() == nil {
+	var ready [atATime]unix.EpollEvent
+	for row := 0; ctx.Err() == nil; {
 		n := 0
 		if err := raw.Read(func(fd uintptr) bool {
 			n, _ = unix.EpollWait(int(fd), ready[:], 0)
@@ -80,8 +87,13 @@ func (w *Waiter) listen(ctx context.Context) {
 		for _, e := range ready[:n] {
 			w.arrived(e.Fd)
 		}
-		if n == len(ready) {
+		runtime.Gosched() // to whom they were told
+		switch row += n; {
+		case n < atATime:
+			row = 0
+		case row >= crowd:
 			time.Sleep(breath)
+			row = 0
 		}
 	}
 }
