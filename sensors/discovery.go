@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -40,7 +41,7 @@ func (o *owner) describe(ctx context.Context) error {
 	}
 	p := o.profile()
 	old := o.ledger.get(o.dev.Name)
-	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.dev.Model}
+	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.dev.Model, form: o.dev.Payload}
 	for _, f := range p.Features {
 		now.parts = append(now.parts, Part{Name: f.Name, Listed: f.Listed})
 	}
@@ -117,18 +118,37 @@ func (o *owner) withdraw(ctx context.Context, old, now *entry, gone []Part, p *P
 			return err
 		}
 	}
-	if len(gone) == 0 {
-		return nil
+	if !o.described && old.topic == now.topic {
+		if err := o.forgetLife(ctx, old); err != nil {
+			return err
+		}
 	}
-	if now.config != "" && old.config == now.config {
+	if len(gone) > 0 && now.config != "" && old.config == now.config {
 		m := retained("", nil)
 		m.Topic, m.Payload, _ = o.opt.Discovery.Describe(p, gone)
 		if err := o.publish(ctx, m); err != nil {
 			return err
 		}
 	}
-	for _, part := range gone {
-		if err := o.publish(ctx, retained(o.topics.value(part.Name), nil)); err != nil {
+	return nil
+}
+
+// forgetLife removes the values of an earlier life that there are none of now,
+// or not in that form: nobody may take them for what the device is online with.
+func (o *owner) forgetLife(ctx context.Context, old *entry) error {
+	form := cmp.Or(old.form, Plain)
+	var topics []string
+	for _, part := range old.parts {
+		anew := slices.ContainsFunc(o.entities, func(e *entity) bool { return e.has && e.name == part.Name })
+		if form.scalars() && !(anew && o.dev.Payload.scalars()) {
+			topics = append(topics, o.topics.value(part.Name))
+		}
+	}
+	if form.document() && !o.dev.Payload.document() {
+		topics = append(topics, o.topics.state())
+	}
+	for _, topic := range topics {
+		if err := o.publish(ctx, retained(topic, nil)); err != nil {
 			return err
 		}
 	}

@@ -259,12 +259,11 @@ func TestEntitiesThatAreGone(t *testing.T) {
 		name          string
 		first, second sensors.Device
 		announced     string // in the second life
-		value         bool   // the old value is still there
 	}{
-		{"rare", reads("d", "m", "t", "rare"), reads("d", "m", "t"), `["t"]`, true},
-		{"listed", listed(reads("d", "m", "t", "rare"), "t", "rare"), listed(reads("d", "m", "t"), "t"), `["t -sensor.rare" "t"]`, false},
-		{"listed and not read yet", listed(reads("d", "m", "t", "rare"), "rare"), listed(reads("d", "m", "t"), "rare"), `["t"]`, false},
-		{"another model", reads("d", "m", "t", "rare"), reads("d", "n", "t"), `["t -sensor.rare" "t"]`, false},
+		{"rare", reads("d", "m", "t", "rare"), reads("d", "m", "t"), `["t"]`},
+		{"listed", listed(reads("d", "m", "t", "rare"), "t", "rare"), listed(reads("d", "m", "t"), "t"), `["t -sensor.rare" "t"]`},
+		{"listed and not read yet", listed(reads("d", "m", "t", "rare"), "rare"), listed(reads("d", "m", "t"), "rare"), `["t"]`},
+		{"another model", reads("d", "m", "t", "rare"), reads("d", "n", "t"), `["t -sensor.rare" "t"]`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -277,8 +276,8 @@ func TestEntitiesThatAreGone(t *testing.T) {
 				if got := fmt.Sprintf("%q", b.published("ha/d")[before:]); got != tc.announced {
 					t.Errorf("announced %s, want %s", got, tc.announced)
 				}
-				if _, there := b.kept()[base+"/d/rare"]; there != tc.value {
-					t.Errorf("its value is there: %v", there)
+				if v, there := b.kept()[base+"/d/rare"]; there {
+					t.Errorf("its value of the first life is there: %s", v)
 				}
 				// A third life takes back what the second still had on its list.
 				o.Devices = nil
@@ -288,6 +287,40 @@ func TestEntitiesThatAreGone(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// No value of an earlier life, in whatever form it was, stands beside online.
+func TestValuesOfAnEarlierLife(t *testing.T) {
+	all := []sensors.Payload{sensors.Plain, sensors.JSON, sensors.Both, sensors.SenML}
+	for _, was := range all {
+		for _, is := range all {
+			t.Run(string(was+" "+is), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					b := newFakeBroker()
+					o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Payload: was, Devices: []sensors.Device{reads("d", "m", "t", "rare")}}
+					life(t, b, o, nil)
+					begin := len(b.log)
+					o.Payload, o.Devices = is, []sensors.Device{reads("d", "m", "t")}
+					life(t, b, o, nil)
+					retained := map[string]bool{} // by topic: of this life
+					for i, e := range b.log {
+						name := strings.TrimPrefix(e.Topic, base+"/d/")
+						if delete(retained, name); len(e.Payload) > 0 {
+							retained[name] = i >= begin
+						}
+						if i < begin || name != "availability" || string(e.Payload) != "online" {
+							continue
+						}
+						for _, value := range []string{"t", "rare", "state"} {
+							if now, there := retained[value]; there && !now {
+								t.Errorf("%s is there beside online", value)
+							}
+						}
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -27,13 +27,14 @@ type entry struct {
 	topic  string // above the device's own topics
 	config string // the topic of its announcement, "" for none
 	model  string
+	form   Payload // of its values; "" is plain
 	parts  []Part
 }
 
 // ledger remembers on disk which retained messages each device has, so that a
 // device that is gone leaves none, however long ago it was. A line a device:
 //
-//	device TAB topic TAB config TAB model { TAB platform [ "!" | ":" ] name }
+//	device TAB topic TAB config TAB model [ SPACE form ] { TAB platform [ "!" | ":" ] name }
 //
 // with "!" before names that the configuration lists. Safe for concurrent use.
 type ledger struct {
@@ -83,7 +84,8 @@ func (l *ledger) parse(text string) error {
 		if !whole || len(f) < 4 || f[0] == "" || f[1] == "" {
 			return fmt.Errorf("%s: %.40q is no device", l.file, line)
 		}
-		e := entry{device: f[0], topic: f[1], config: f[2], model: f[3]}
+		model, form, _ := strings.Cut(f[3], " ")
+		e := entry{device: f[0], topic: f[1], config: f[2], model: model, form: Payload(form)}
 		for _, p := range f[4:] {
 			i := strings.IndexAny(p, "!:")
 			if i < 0 {
@@ -156,7 +158,11 @@ func (l *ledger) text() (text []byte, changes uint64) {
 }
 
 func (e *entry) line() string {
-	fields := []string{e.device, e.topic, e.config, e.model}
+	model := e.model
+	if e.form != "" && e.form != Plain {
+		model += " " + string(e.form)
+	}
+	fields := []string{e.device, e.topic, e.config, model}
 	for _, p := range e.parts {
 		mark := ":"
 		if p.Listed {
