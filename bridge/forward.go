@@ -253,6 +253,9 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 	if l.hold.begin(e.Seq) {
 		o.dup = false
 	}
+	if e.Message.Retain {
+		l.b.poison.sent(o.topic)
+	}
 	if err := l.publish(ctx, l.took, e.Seq, &o); err != nil {
 		return err
 	}

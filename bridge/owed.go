@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
@@ -89,9 +90,43 @@ func (o *owed) pay(q *lanes, wants func(topic string) bool) bool {
 // server may have lost what it held, a topic that a route down leads to is left to
 // the server: its message may be the newer one.
 func (l *link) retained(name string) bool {
-	r := routeOf(l.b.out, name)
+	to, r, _ := remap(l.b.out, name)
+	if r == nil || l.b.poison.has(to) {
+		return false
+	}
 	if l.b.owed.anew && slices.ContainsFunc(l.b.receiver.routes, func(in route) bool { return topic.Match(in.toName, name) }) {
 		return false
 	}
-	return r != nil && !r.strip && r.batch.Form == BatchNone && l.lim.retain && l.b.o.Envelope != ThingsBoard && l.b.o.Edge == nil
+	return !r.strip && r.batch.Form == BatchNone && l.lim.retain && l.b.o.Envelope != ThingsBoard && l.b.o.Edge == nil
+}
+
+// poison are the topics upstream whose last message was given up: what the server
+// refused, or closed over, is not sent again because it is retained here.
+type poison struct {
+	mu     sync.Mutex
+	topics map[string]bool
+}
+
+func (p *poison) has(topic string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.topics[topic]
+}
+
+func (p *poison) add(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.topics == nil {
+		p.topics = map[string]bool{}
+	}
+	if len(p.topics) < thinTopics {
+		p.topics[topic] = true
+	}
+}
+
+// sent is told of each topic of which a message leaves: it may be better.
+func (p *poison) sent(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.topics, topic)
 }

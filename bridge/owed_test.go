@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 func TestOwed(t *testing.T) {
@@ -47,6 +48,39 @@ func TestOwed(t *testing.T) {
 		r.s.kill()
 		after(time.Minute)
 		want(t, "again", r.s.topics(), "[up/a up/a]")
+	})
+	bubble(t, "what was given up is not sent again because it is retained", func(t *testing.T) {
+		s := newServer(t, always(plan{forget: true, publish: func(_ int, p *packet.View) verdict {
+			return map[string]verdict{"up/refused": {code: mqtt.NotAuthorized}, "up/closes": {kill: true}}[string(p.Publish.Topic)]
+		}}))
+		r := start(t, s, withDead(t), func(o *Options) {
+			o.Out = append([]Route{{From: "out/large", To: "up/large", MaxSize: 2}}, o.Out...)
+		})
+		r.q.retained = map[string]mqtt.Message{}
+		for _, name := range []string{"out/refused", "out/closes", "out/large", "out/good"} {
+			m := mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true}
+			r.q.retained[name] = m
+			r.q.add(m)
+		}
+		after(time.Hour)
+		for range 3 {
+			r.s.kill()
+			after(10 * time.Minute)
+		}
+		want(t, "dead", r.Stats().Dead, 3)
+		want(t, "state", r.Stats().State, Up)
+		r.q.add(mqtt.Message{Topic: "out/large", Payload: []byte("ok"), QoS: 1, Retain: true})
+		after(time.Minute)
+		r.q.retained["out/large"] = mqtt.Message{Topic: "out/large", Payload: []byte("ok"), QoS: 1, Retain: true}
+		r.s.kill()
+		after(10 * time.Minute)
+		n := 0
+		for _, topic := range r.s.topics() {
+			if topic == "up/large" {
+				n++
+			}
+		}
+		want(t, "sent once it is better, and again", n, 2)
 	})
 	bubble(t, "a message that a newer one replaced owes nothing", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})))

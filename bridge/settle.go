@@ -182,6 +182,7 @@ func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.Rea
 	if err := l.b.lay(ctx, seq, reason); err != nil {
 		return failf(ClassLocal, "dead letters: %w", err)
 	}
+	l.b.poison.add(topic)
 	l.b.status.dead(time.Now(), topic, code)
 	l.b.o.Log.Debug("message given up", "bridge", l.b.o.Name, "topic", topic, "reason", reason)
 	return l.drop(ctx, seq, mqtt.DropDead)
