@@ -56,6 +56,15 @@ func (b *board) until(s *slot) time.Time {
 	return s.until
 }
 
+// extend has the value in a slot, if there is one, live longer.
+func (b *board) extend(s *slot, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.value != nil {
+		s.until = until
+	}
+}
+
 // set puts a value in place, or withdraws it when it is nil, and wakes those
 // who watch.
 func (b *board) set(s *slot, value any, until time.Time) {

@@ -104,8 +104,11 @@ type entity struct {
 	pipe  Pipeline
 	slot  *slot         // on the board
 	lives time.Duration // how long a reading is good for
-	seq   uint64
-	row   int32 // rejected readings in a row
+	// expires is the Message Expiry Interval: the next message may take longer
+	// than the next reading.
+	expires time.Duration
+	seq     uint64
+	row     int32 // rejected readings in a row
 
 	has       bool // value is of the running epoch: since the device was opened
 	dirty     bool // value is not published yet
@@ -114,9 +117,6 @@ type entity struct {
 
 // value is the newest that is worth a message.
 func (e *entity) value() Sample { return e.pipe.last }
-
-// expiry is the Message Expiry Interval of its messages.
-func (e *entity) expiry() time.Duration { return e.lives + e.pipe.hold() }
 
 // unlisted is what the configuration says of an entity that it does not name.
 var unlisted Entity

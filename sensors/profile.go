@@ -85,7 +85,7 @@ func (o *owner) controls() map[string]Control {
 }
 
 func (o *owner) feature(e *entity) Feature {
-	f := Feature{Name: e.name, Unit: e.unit, DeviceClass: e.conf.DeviceClass, StateClass: e.conf.StateClass, Category: e.conf.Category, Listed: e.conf != &unlisted, Expiry: e.expiry()}
+	f := Feature{Name: e.name, Unit: e.unit, DeviceClass: e.conf.DeviceClass, StateClass: e.conf.StateClass, Category: e.conf.Category, Listed: e.conf != &unlisted, Expiry: e.expires}
 	if e.has {
 		f.Value, f.At = e.value().Value, e.value().At
 	}

@@ -165,7 +165,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 				shared, as = properties(e.value().At, "good", synced, e.seq), e
 			}
 			m := o.valueMessage(e.topic, []byte(plain(e.value().Value)), shared)
-			m.Expires = now.Add(e.expiry())
+			m.Expires = now.Add(e.expires)
 			values = append(values, m)
 		}
 	}
@@ -199,7 +199,7 @@ func (o *owner) publishState(ctx context.Context, newest *entity, now time.Time)
 	}
 	m := o.valueMessage(o.topics.state(), payload, properties(newest.value().At, "good", synced, newest.seq))
 	m.Properties.ContentType = kind
-	m.Expires = now.Add(newest.expiry())
+	m.Expires = now.Add(newest.expires)
 	return o.publish(ctx, m)
 }
 

@@ -17,6 +17,10 @@ func TestEntityThatIsReadNoMore(t *testing.T) {
 		t.Run(string(payload), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := newFakeBroker()
+				mean, err := sensors.Filters()["throttle_average"].New(&sensors.PeriodOptions{Period: 10 * time.Minute})
+				if err != nil {
+					t.Fatal(err)
+				}
 				d := &fakeDriver{read: func(_ context.Context, n int) ([]sensors.Reading, error) {
 					list := []sensors.Reading{{Entity: "here", Value: float64(n)}}
 					if n <= 5 || n > 60 {
@@ -25,7 +29,7 @@ func TestEntityThatIsReadNoMore(t *testing.T) {
 					return list, nil
 				}}
 				m, stop := run(t, b, sensors.Device{Name: "board", Driver: d, Interval: time.Second, StaleAfter: 10 * time.Second, Payload: payload,
-					Entities: []sensors.Entity{{Name: "listed"}}})
+					Entities: []sensors.Entity{{Name: "listed", Filters: []sensors.Filter{mean}}}})
 				defer stop()
 				after(30 * time.Second)
 				if s := b.last("board/state"); strings.Contains(s, "listed") || strings.Contains(s, "found") {

@@ -50,7 +50,7 @@ func (o *owner) addEntity(name string, c *Entity) (*entity, error) {
 		pace = stale // at most
 	}
 	e.pipe.renew = max(e.pipe.renew, hold)
-	e.lives = stale + e.pipe.gathers(pace)
+	e.lives, e.expires = stale, stale+e.pipe.gathers(pace)+hold
 	e.slot = o.board.place(o.dev.Name + "." + name)
 	o.entities = append(o.entities, e)
 	return e, nil
@@ -115,6 +115,8 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 	if e.pipe.through {
 		o.board.set(e.slot, e.pipe.newest, now.Add(e.lives))
 		o.output(r.Entity).seen(e.pipe.newest, now)
+	} else {
+		o.board.extend(e.slot, now.Add(e.lives)) // the sensor lives, its filters gather
 	}
 	e.row = 0
 	delete(o.health.Failed, e.name)
