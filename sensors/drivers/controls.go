@@ -36,21 +36,22 @@ const unbounded = 1e9
 func (d *modbusUnit) Controls() map[string]sensors.Control {
 	all := map[string]sensors.Control{}
 	for _, r := range d.registers {
-		if r.Writable == nil {
+		w := r.writable()
+		if w == nil {
 			continue
 		}
-		c := sensors.Control{Platform: "number", Min: -unbounded, Max: unbounded, Step: r.Writable.Step}
+		c := sensors.Control{Platform: "number", Min: -unbounded, Max: unbounded, Step: w.Step}
 		switch r.format.Type {
 		case "bit":
 			c.Platform = "switch"
 		case "string":
 			c.Platform = "text"
 		}
-		if r.Writable.Min != nil {
-			c.Min = *r.Writable.Min
+		if w.Min != nil {
+			c.Min = *w.Min
 		}
-		if r.Writable.Max != nil {
-			c.Max = *r.Writable.Max
+		if w.Max != nil {
+			c.Max = *w.Max
 		}
 		all[r.name] = c
 	}

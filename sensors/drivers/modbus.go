@@ -55,7 +55,7 @@ func (o *modbusOptions) ValidateOn(bus string, report func(path, msg string)) {
 // modbusUnit reads and writes the registers of one unit.
 type modbusUnit struct {
 	o         modbusOptions
-	registers []*modbusRegister // by table and address
+	registers []*modbusValue // by table and address
 	master    *modbus.Master
 	words     []uint16      // of one answer
 	whole     []modbus.Span // the reads when all registers are due
@@ -76,12 +76,11 @@ func newModbus(o modbusOptions, entities map[string]any) (*modbusUnit, error) {
 	}
 	d := &modbusUnit{o: o}
 	for name, e := range entities {
-		r := *e.(*modbusRegister)
-		if err := validated(&r); err != nil {
+		r := e.(*modbusRegister)
+		if err := validated(r); err != nil {
 			return nil, fmt.Errorf("registers: %s: %w", name, err)
 		}
-		r.complete(name, o.WordOrder)
-		d.registers = append(d.registers, &r)
+		d.registers = append(d.registers, r.value(name, o.WordOrder))
 	}
 	if len(d.registers) == 0 {
 		return nil, errors.New("registers: which are to be read? for example - {name: voltage, address: 0, table: input, type: float32}")
@@ -122,7 +121,7 @@ func (d *modbusUnit) Every(entity string) time.Duration {
 	return 0
 }
 
-func (d *modbusUnit) register(name string) *modbusRegister {
+func (d *modbusUnit) register(name string) *modbusValue {
 	for _, r := range d.registers {
 		if r.name == name {
 			return r
@@ -167,7 +166,7 @@ func (d *modbusUnit) Read(ctx context.Context) ([]sensors.Reading, error) {
 
 // collect adds the readings of the registers in a span that were not read since
 // start. err fails them all.
-func collect(list []sensors.Reading, due []*modbusRegister, span modbus.Span, words []uint16, err error, start time.Time) []sensors.Reading {
+func collect(list []sensors.Reading, due []*modbusValue, span modbus.Span, words []uint16, err error, start time.Time) []sensors.Reading {
 	at := time.Now()
 	for _, r := range due {
 		if !span.Contains(r.span) || !r.read.Before(start) {
@@ -186,8 +185,8 @@ func collect(list []sensors.Reading, due []*modbusRegister, span modbus.Span, wo
 // due are the registers to read at now. A register with an interval of its own
 // waits for it, give or take an eighth; if that leaves none, all are read: an
 // interval without any reading would be a failure.
-func (d *modbusUnit) due(now time.Time) []*modbusRegister {
-	var due []*modbusRegister
+func (d *modbusUnit) due(now time.Time) []*modbusValue {
+	var due []*modbusValue
 	for _, r := range d.registers {
 		if now.Sub(r.read) >= r.Interval-r.Interval/8 {
 			due = append(due, r)
@@ -199,7 +198,7 @@ func (d *modbusUnit) due(now time.Time) []*modbusRegister {
 	return due
 }
 
-func (d *modbusUnit) plan(due []*modbusRegister) []modbus.Span {
+func (d *modbusUnit) plan(due []*modbusValue) []modbus.Span {
 	if len(due) == len(d.registers) && d.whole != nil {
 		return d.whole
 	}
@@ -242,7 +241,7 @@ func damaged(err error) bool {
 
 // split reports whether a refused request is to be tried in its parts: the
 // unit may have nothing at an address between two that were asked for.
-func (d *modbusUnit) split(err error, s modbus.Span, due []*modbusRegister) bool {
+func (d *modbusUnit) split(err error, s modbus.Span, due []*modbusValue) bool {
 	if d.noGaps || !errors.Is(err, modbus.IllegalDataAddress) && !errors.Is(err, modbus.IllegalDataValue) {
 		return false
 	}
@@ -256,7 +255,7 @@ func (d *modbusUnit) split(err error, s modbus.Span, due []*modbusRegister) bool
 }
 
 // reading makes the register's value of its words.
-func (r *modbusRegister) reading(words []uint16, at time.Time) sensors.Reading {
+func (r *modbusValue) reading(words []uint16, at time.Time) sensors.Reading {
 	out := sensors.Reading{Entity: r.name, At: at}
 	v, err := r.format.Decode(words[:r.span.Count])
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 // unit has afterwards, and fails when that is not what was asked for.
 func (d *modbusUnit) Do(ctx context.Context, entity string, payload []byte) ([]sensors.Reading, error) {
 	r := d.register(entity)
-	if r == nil || r.Writable == nil {
+	if r == nil || r.writable() == nil {
 		return nil, fmt.Errorf("%q takes no commands", entity)
 	}
 	want, toggle, err := r.command(payload)
@@ -48,7 +48,7 @@ func (d *modbusUnit) Do(ctx context.Context, entity string, payload []byte) ([]s
 }
 
 // mask is the bits of its first word that belong to the value.
-func (r *modbusRegister) mask() uint16 {
+func (r *modbusValue) mask() uint16 {
 	if r.span.Table.Bits() {
 		return 1
 	}
@@ -57,7 +57,7 @@ func (r *modbusRegister) mask() uint16 {
 
 // write writes the words; of a register that holds other values too, the bits
 // of the mask only.
-func (d *modbusUnit) write(ctx context.Context, r *modbusRegister, want []uint16, mask uint16) error {
+func (d *modbusUnit) write(ctx context.Context, r *modbusValue, want []uint16, mask uint16) error {
 	unit, many := byte(d.o.Unit), r.Write == "multiple"
 	if r.span.Table.Bits() || mask == 0xFFFF {
 		return d.master.Write(ctx, unit, r.span.Table, r.span.Address, want, many)
@@ -80,7 +80,7 @@ func (d *modbusUnit) write(ctx context.Context, r *modbusRegister, want []uint16
 }
 
 // confirm reads back until the unit has what was written.
-func (d *modbusUnit) confirm(ctx context.Context, r *modbusRegister, want []uint16, mask uint16) ([]sensors.Reading, error) {
+func (d *modbusUnit) confirm(ctx context.Context, r *modbusValue, want []uint16, mask uint16) ([]sensors.Reading, error) {
 	for try := 1; ; try++ {
 		words, err := d.ask(ctx, r.span)
 		if err != nil {
@@ -116,7 +116,7 @@ func (d *modbusUnit) Stop(ctx context.Context) error {
 }
 
 // obeys is what the output obeys. Bits rest at OFF, numbers at on_stop.
-func (r *modbusRegister) obeys() sensors.Safety {
+func (r *modbusValue) obeys() sensors.Safety {
 	s := r.Safety
 	s.Entity, s.Path = r.name, "."
 	s.Off, s.Timed = r.OnStop, r.format.Type == "bit"
@@ -127,11 +127,11 @@ func (r *modbusRegister) obeys() sensors.Safety {
 }
 
 // checkSafety reports what no output can obey.
-func (r *modbusRegister) checkSafety(report func(path, msg string)) {
+func (r *modbusValue) checkSafety(report func(path, msg string)) {
 	s := r.obeys()
 	switch {
 	case r.Safety == (sensors.Safety{}):
-	case r.Writable == nil:
+	case r.writable() == nil:
 		report("writable", "is missing: what cannot be written obeys nothing")
 	case s.MaxOn != 0 && !s.Timed:
 		report("max_on", "is for type bit: a number is neither on nor off")
@@ -149,7 +149,7 @@ func (r *modbusRegister) checkSafety(report func(path, msg string)) {
 // Outputs implements sensors.Guarded.
 func (d *modbusUnit) Outputs() (all []sensors.Safety) {
 	for _, r := range d.registers {
-		if r.Writable != nil {
+		if r.writable() != nil {
 			all = append(all, r.obeys())
 		}
 	}

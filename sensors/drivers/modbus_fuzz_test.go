@@ -17,14 +17,14 @@ func FuzzModbusCommand(f *testing.F) {
 	low, high := -100.0, 5000.0
 	types := strings.Split(modbus.Types, "|")
 	f.Fuzz(func(t *testing.T, kind uint8, payload string) {
-		r := modbusRegister{Table: "holding", Type: types[int(kind)%len(types)], Scale: 0.5, Offset: 3, Writable: &modbusWritable{Min: &low, Max: &high}}
-		switch r.Type {
+		o := modbusRegister{Table: "holding", Type: types[int(kind)%len(types)], Scale: 0.5, Offset: 3, Writable: &modbusWritable{Min: &low, Max: &high}}
+		switch o.Type {
 		case "bits":
-			r.Length = 5
+			o.Length = 5
 		case "string":
-			r.Length = 8
+			o.Length = 8
 		}
-		r.complete("r", "little_swap")
+		r := o.value("r", "little_swap")
 		words, toggle, err := r.command([]byte(payload))
 		if err != nil {
 			return

@@ -38,3 +38,20 @@ func TestModbusOutputs(t *testing.T) {
 		}
 	}
 }
+
+// A unit reads the configuration's registers; a hundred units with a copy of each
+// had 100 kB for nothing. It does not change them either.
+func TestModbusKeepsNoCopyOfItsOptions(t *testing.T) {
+	e := &modbusRegister{Table: "holding", Scale: 1, Write: "single", Verify: "none", Writable: &modbusWritable{not: true}}
+	before := *e
+	d, err := newModbus(modbusOptions{Bus: "line", Unit: 1, WordOrder: "little"}, map[string]any{"r": e})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := d.registers[0]; r.modbusRegister != e || r.format.Order != "little" || len(d.Outputs()) != 0 {
+		t.Errorf("the unit has %+v", r)
+	}
+	if *e != before {
+		t.Errorf("the options became %+v", e)
+	}
+}

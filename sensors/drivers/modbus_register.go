@@ -30,11 +30,15 @@ type modbusRegister struct {
 	Verify    string          `yaml:"verify" doc:"a command is confirmed by reading back, or not at all" enum:"readback|none"`
 	OnStop    string          `yaml:"on_stop" doc:"command to itself at a clean shutdown, as OFF or 0"`
 	sensors.Safety
+}
 
-	name   string
-	span   modbus.Span
-	format modbus.Format
-	read   time.Time // last
+// modbusValue is a register as it is read.
+type modbusValue struct {
+	*modbusRegister // the configuration's, which nobody changes
+	name            string
+	span            modbus.Span
+	format          modbus.Format
+	read            time.Time // last
 }
 
 // modbusWritable is true, or the bounds of what may be written.
@@ -62,22 +66,28 @@ var modbusTables = map[string]modbus.Table{
 	"coil": modbus.Coils, "discrete": modbus.Discrete, "input": modbus.Input, "holding": modbus.Holding,
 }
 
-// complete fills in what follows from the rest.
-func (r *modbusRegister) complete(name, order string) {
+// value is the register of this name in a unit whose order of words is known.
+func (r *modbusRegister) value(name, order string) *modbusValue {
 	table := modbusTables[r.Table]
-	r.name, r.format = name, modbus.Format{Type: r.Type, Order: r.WordOrder, Bit: r.Bit, Length: r.Length}
-	if r.format.Order == "" {
-		r.format.Order = order
+	v := &modbusValue{modbusRegister: r, name: name, format: modbus.Format{Type: r.Type, Order: r.WordOrder, Bit: r.Bit, Length: r.Length}}
+	if v.format.Order == "" {
+		v.format.Order = order
 	}
 	if table.Bits() {
-		r.format = modbus.Format{Type: "bit"}
+		v.format = modbus.Format{Type: "bit"}
 	} else if r.Type == "" {
-		r.format.Type = "uint16"
+		v.format.Type = "uint16"
 	}
-	r.span = modbus.Span{Table: table, Address: uint16(r.Address), Count: r.format.Registers()}
+	v.span = modbus.Span{Table: table, Address: uint16(r.Address), Count: v.format.Registers()}
+	return v
+}
+
+// writable is what may be written; nil: nothing.
+func (r *modbusRegister) writable() *modbusWritable {
 	if r.Writable != nil && r.Writable.not {
-		r.Writable = nil
+		return nil
 	}
+	return r.Writable
 }
 
 // Validate reports what no register can be.
@@ -86,8 +96,7 @@ func (r *modbusRegister) Validate(report func(path, msg string)) {
 	if !ok {
 		return // the list of words is checked before
 	}
-	whole := *r
-	whole.complete("", r.WordOrder)
+	whole := r.value("", r.WordOrder)
 	if key, err := whole.format.Check(); err != nil {
 		report(key, err.Error())
 		return
@@ -101,24 +110,24 @@ func (r *modbusRegister) Validate(report func(path, msg string)) {
 		report("scale", "is 0: every value would be the same")
 	case r.Interval < 0:
 		report("interval", "is negative")
-	case whole.Writable == nil && r.OnStop != "":
+	case whole.writable() == nil && r.OnStop != "":
 		report("on_stop", "needs writable: true")
-	case whole.Writable != nil && table != modbus.Coils && table != modbus.Holding:
+	case whole.writable() != nil && table != modbus.Coils && table != modbus.Holding:
 		report("writable", fmt.Sprintf("the table %s cannot be written", r.Table))
-	case whole.Writable != nil && r.OnStop != "":
+	case whole.writable() != nil && r.OnStop != "":
 		if _, _, err := whole.command([]byte(r.OnStop)); err != nil {
 			report("on_stop", err.Error())
 		}
 	}
 	whole.checkSafety(report)
-	if w := whole.Writable; w != nil && (w.Step < 0 || w.Min != nil && w.Max != nil && *w.Min > *w.Max) {
+	if w := whole.writable(); w != nil && (w.Step < 0 || w.Min != nil && w.Max != nil && *w.Min > *w.Max) {
 		report("writable", "its bounds leave nothing to write")
 	}
 }
 
 // command is what a payload asks for: the words to write, and whether they are
 // the opposite of what is there.
-func (r *modbusRegister) command(payload []byte) (words []uint16, toggle bool, err error) {
+func (r *modbusValue) command(payload []byte) (words []uint16, toggle bool, err error) {
 	if len(payload) > maxPayload {
 		return nil, false, fmt.Errorf("payload of %d bytes, at most %d", len(payload), maxPayload)
 	}
@@ -145,7 +154,7 @@ func (r *modbusRegister) command(payload []byte) (words []uint16, toggle bool, e
 	if err != nil {
 		return nil, false, fmt.Errorf("%.40q is not a number", text)
 	}
-	if err := r.Writable.check(v); err != nil {
+	if err := r.writable().check(v); err != nil {
 		return nil, false, err
 	}
 	raw := (v - r.Offset) / r.Scale
