@@ -13,6 +13,12 @@ import (
 // as busy.
 const maxWaiting = 16
 
+// errOffline is why a command is refused that nobody can carry out.
+var errOffline = errors.New("the device is offline")
+
+// keptLonger is more than a session outlives its will.
+const keptLonger = 2 * time.Second
+
 // command is one message on .../{entity}/set.
 type command struct {
 	entity   string
@@ -78,12 +84,16 @@ func (o *owner) accept(ctx context.Context, m mqtt.Message) {
 		o.log().Info("retained command ignored", "topic", m.Topic)
 		return
 	}
+	if o.session == nil {
+		o.away(ctx, c, time.Now())
+		return
+	}
 	err := o.output(name).timed(c)
 	switch {
 	case err != nil:
 		o.reply(ctx, c, err)
 	case !o.opened || o.mustClose || o.hung:
-		o.reply(ctx, c, errors.New("the device is offline"))
+		o.reply(ctx, c, errOffline)
 	case len(o.waiting) >= maxWaiting:
 		err = faultf(Busy, "%d commands are waiting", len(o.waiting))
 		if u := o.output(name); u != nil && u.rests(c.payload) {

@@ -202,6 +202,48 @@ func TestCommands(t *testing.T) {
 	})
 }
 
+// A command to a device that is offline is answered, once its session cannot
+// carry it out any more.
+func TestCommandToADeviceThatIsAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, o := newFakeBroker(), newFakeOutput()
+		o.open = func(n int) error {
+			if n > 1 && time.Since(b.start) < 10*time.Minute {
+				return fault(sensors.NotFound)
+			}
+			return nil
+		}
+		o.read = func(context.Context, int) ([]sensors.Reading, error) {
+			if d := time.Since(b.start); d > time.Minute && d < 10*time.Minute {
+				return nil, fault(sensors.Unplugged)
+			}
+			return o.state()
+		}
+		_, stop := run(t, b, sensors.Device{Name: "heater", Driver: o, Interval: 10 * time.Second, WillDelay: 5 * time.Second})
+		defer stop()
+		after(2 * time.Minute)
+		m := set("relay", "ON")
+		m.Properties = &mqtt.Properties{ResponseTopic: "answers/me", CorrelationData: []byte("7")}
+		b.send("sensors", m)
+		b.send("sensors", mqtt.Message{Topic: base + "/nobody/relay/set", Payload: []byte("ON")})
+		after(time.Second)
+		const away = `{"ok":false,"reason":"the device is offline"}`
+		if r := b.on("heater/relay/result"); len(r) != 1 || string(r[0].Payload) != away {
+			t.Errorf("results are %q", got(b, "heater/relay/result"))
+		}
+		if p := b.published("answers/me"); len(p) != 1 || p[0] != away {
+			t.Errorf("answered %q", p)
+		}
+		after(10 * time.Minute)
+		b.send("sensors", set("relay", "ON"))
+		b.send("dev:heater", set("relay", "ON"))
+		after(time.Second)
+		if r := got(b, "heater/relay/result"); len(r) != 2 || r[1] != `{"ok":true}` || !o.on {
+			t.Errorf("results are %q", r)
+		}
+	})
+}
+
 // fakePusher waits for events on a channel.
 type fakePusher struct {
 	*fakeOutput

@@ -3,9 +3,7 @@ package sensors
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"slices"
-	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -226,39 +224,5 @@ func (m *Manager) announceGateway(ctx context.Context) {
 	if g.Topic != "" {
 		g.QoS, g.Retain = mqtt.AtLeastOnce, true
 		_ = m.say(ctx, g) // logged there; the next "online" says it again
-	}
-}
-
-// answer announces everything again whenever the listener comes online. A
-// random moment of up to two seconds keeps many gateways from answering at
-// once. It returns when ctx ends or the session does.
-func (m *Manager) answer(ctx context.Context, s Session) {
-	d := m.opt.Discovery
-	sub := mqtt.Subscription{Filter: d.Listener, QoS: mqtt.AtLeastOnce, RetainHandling: mqtt.DoNotSendRetained}
-	if err := s.Subscribe(ctx, sub); err != nil {
-		m.opt.Log.Error("announcements are not repeated", "topic", d.Listener, "err", err)
-		return
-	}
-	for {
-		msg, err := s.Next(ctx)
-		if err != nil {
-			return
-		}
-		if string(msg.Payload) != online {
-			continue
-		}
-		select {
-		case <-time.After(rand.N(2 * time.Second)):
-		case <-ctx.Done():
-			return
-		}
-		m.announceGateway(ctx)
-		m.crew.Lock()
-		owners := m.crew.owners
-		m.crew.Unlock()
-		for _, o := range owners {
-			o.again.Store(true)
-			o.nudge()
-		}
 	}
 }

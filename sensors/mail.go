@@ -94,6 +94,18 @@ func (b *mailbox) put(s Session, m mqtt.Message, err error) {
 	}
 }
 
+// found adds what came for a device without a session; false when it has one,
+// or enough is there.
+func (b *mailbox) found(m mqtt.Message) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ok := b.session == nil && len(b.letters) < maxWaiting
+	if ok {
+		b.letters = append(b.letters, m)
+	}
+	return ok
+}
+
 // take returns the oldest message, or that the session was lost; full says that
 // there was no room for more until now.
 func (b *mailbox) take() (m mqtt.Message, ok, full, lost bool) {

@@ -139,9 +139,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	post.Go(func() { m.waiter.Run(rounds) })
 	m.crew.Lock()
 	m.crew.ctx = ctx
-	if m.opt.Discovery != nil {
-		m.crew.done.Go(func() { m.answer(ctx, s) })
-	}
+	m.crew.done.Go(func() { m.answer(ctx, s) })
 	for i, o := range m.crew.owners {
 		o.begins(ctx, startsAfter(i))
 	}

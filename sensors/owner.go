@@ -85,6 +85,7 @@ type owner struct {
 
 	said       bool      // the retained availability is online
 	aborted    time.Time // when the session was aborted; zero: will and values are settled
+	left       time.Time // when the last session ended
 	healthSent time.Time
 	healthSeen uint64 // OK+Err as published
 	unsent     uint64 // publishes that failed

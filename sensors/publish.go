@@ -35,7 +35,7 @@ func (o *owner) leave(now time.Time) {
 	}
 	// The clock starts before the broker's, so what is inside the delay here
 	// is inside it there.
-	o.aborted = now
+	o.aborted, o.left = now, now
 	if err := o.session.Abort(); err != nil {
 		o.log().Warn("session not ended", "err", err)
 	}
