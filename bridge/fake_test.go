@@ -109,7 +109,7 @@ func (s *fakeServer) dial(context.Context, string) (net.Conn, error) {
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		defer server.Close()
-		c := &fakeConn{s: s, n: n, c: server, plan: s.plans(n), flight: map[uint16]bool{}, out: make(chan []byte, 4096)}
+		c := &fakeConn{s: s, n: n, c: server, plan: s.plans(n), flight: map[uint16]bool{}, aliases: map[uint16]string{}, out: make(chan []byte, 4096)}
 		var w sync.WaitGroup
 		w.Go(c.write)
 		c.serve()
@@ -174,6 +174,7 @@ type fakeConn struct {
 	out      chan []byte // net.Pipe has no buffer
 	deferred sync.WaitGroup
 	version  mqtt.Version // of the CONNECT
+	aliases  map[uint16]string
 }
 
 func (c *fakeConn) write() {
@@ -340,9 +341,27 @@ func (c *fakeConn) connect(v *packet.View) bool {
 	return true
 }
 
+// alias puts the topic in that a Topic Alias stands for.
+func (c *fakeConn) alias(v *packet.View) {
+	n := v.Properties.TopicAlias
+	switch most := c.plan.props.TopicAliasMaximum; {
+	case n == 0:
+		return
+	case n > most:
+		c.s.t.Errorf("Topic Alias %d, the server takes %d [MQTT-3.3.2-9]", n, most)
+	case len(v.Publish.Topic) > 0:
+		c.aliases[n] = string(v.Publish.Topic)
+		return
+	case c.aliases[n] == "":
+		c.s.t.Errorf("Topic Alias %d stands for nothing", n)
+	}
+	v.Publish.Topic = []byte(c.aliases[n])
+}
+
 func (c *fakeConn) publish(v *packet.View) bool {
 	s := c.s
 	c.pubs++
+	c.alias(v)
 	d := verdict{}
 	if c.plan.publish != nil {
 		d = c.plan.publish(c.pubs, v)

@@ -22,6 +22,7 @@ type limits struct {
 	wildcard       bool   // subscriptions may hold + and #
 	packetSize     uint32 // bytes; 0: no limit
 	keepAlive      time.Duration
+	aliases        int // Topic Alias Maximum
 }
 
 // ackKind is an acknowledgement the bridge waits for.
@@ -95,6 +96,7 @@ type upstream struct {
 	// The sender's own, reused from packet to packet.
 	scratch []byte
 	props   mqtt.Properties
+	aliases aliases
 	hasty   bool // write must not wait for the server
 }
 
@@ -159,6 +161,7 @@ func (u *upstream) handshake(ctx context.Context, connect *packet.View) error {
 		return refusal("CONNACK", v.Reason, string(v.Properties.ReasonString))
 	}
 	u.lim = allowed(u.version, &v)
+	u.aliases.most = min(u.lim.aliases, aliasMost)
 	return nil
 }
 
@@ -190,7 +193,7 @@ func allowed(version mqtt.Version, v *packet.View) limits {
 	}
 	l.retain = p.Has&packet.HasRetainAvailable == 0 || p.RetainAvailable != 0
 	l.wildcard = p.Has&packet.HasWildcardAvailable == 0 || p.WildcardAvailable != 0
-	l.packetSize = p.MaximumPacketSize
+	l.packetSize, l.aliases = p.MaximumPacketSize, int(p.TopicAliasMaximum)
 	return l
 }
 

@@ -21,6 +21,7 @@ func (u *upstream) send(v *packet.View) error {
 func (u *upstream) encode(o *outgoing) ([]byte, error) {
 	m := mqtt.Message{Topic: o.topic, Payload: o.payload, Properties: u.properties(o)}
 	h := packet.PublishHeader{ID: o.id, QoS: o.qos, Dup: o.dup, Retain: o.retain, Expiry: o.expiry, HasExpiry: o.hasExp}
+	h.TopicAlias, h.OmitTopic = u.aliases.of(o.topic)
 	u.scratch = packet.AppendPublish(u.scratch[:0], u.version, &m, &h)
 	if cap(u.scratch) > wireKeep {
 		defer func() { u.scratch = nil }()
@@ -50,6 +51,7 @@ func (u *upstream) properties(o *outgoing) *mqtt.Properties {
 // write hands one encoded packet to the wire, waiting for room. It leaves with
 // others, at the next push at the latest; end is where it does.
 func (u *upstream) write(publish []byte) (end int64, err error) {
+	u.aliases.used()
 	end, n, err := u.wire.put(publish, true)
 	switch {
 	case n < wireCork:
