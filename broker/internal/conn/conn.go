@@ -138,6 +138,8 @@ type Conn struct {
 	end      End
 	recorded bool // a record was written since the last commit
 	patient  bool // what is worked off is worked off apart and may wait
+	asked    bool // since the loop last looked, a packet came that is no PUBACK
+	waiting  bool // the session has something that Receive Maximum holds back; the writer's own
 	mayCrowd bool // something was parked since crowded was false
 
 	maxIn   int32        // Receive Maximum announced; 0 for 3.x

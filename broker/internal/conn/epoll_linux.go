@@ -80,8 +80,10 @@ func (p *poller) close() {
 
 // poll fills p.events with what is ready and returns how many there are,
 // without waiting.
-func (p *poller) poll() int {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&p.events[0])), uintptr(len(p.events)), 0, 0, 0)
+func (p *poller) poll() int { return wait(p.fd, p.events[:]) }
+
+func wait(epoll int, events []syscall.EpollEvent) int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
 	if errno != 0 {
 		return 0
 	}
@@ -96,14 +98,21 @@ const edge = 1 << 31 // syscall.EPOLLET is negative
 const ends = syscall.EPOLLHUP | syscall.EPOLLERR | syscall.EPOLLRDHUP
 
 // watch changes what is watched of fd, and reports anew what is there already.
-// With input the end of input is watched for: it may come together with the
-// last bytes, and then nothing is reported any more.
-func (p *poller) watch(op int, fd int32, events uint32) error {
+func (p *poller) watch(op int, fd int32, events uint32) error { return watch(p.fd, op, fd, events) }
+
+// watch is that for any epoll instance. With input the end of input is watched
+// for: it may come together with the last bytes, and then nothing is reported
+// any more.
+func watch(epoll, op int, fd int32, events uint32) error {
 	if events&syscall.EPOLLIN != 0 {
 		events |= syscall.EPOLLRDHUP
 	}
-	ev := syscall.EpollEvent{Events: events | edge, Fd: fd}
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(p.fd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return control(epoll, op, fd, events|edge)
+}
+
+func control(epoll, op int, fd int32, events uint32) error {
+	ev := syscall.EpollEvent{Events: events, Fd: fd}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_CTL, uintptr(epoll), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("epoll_ctl", errno)
 	}

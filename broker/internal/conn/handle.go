@@ -58,6 +58,7 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 		c.guess(b)
 		return err
 	}
+	c.asked = c.asked || v.Type != packet.PUBACK
 	if v.Type == packet.CONNECT && c.peer == nil {
 		return c.connect(now)
 	}

@@ -15,7 +15,11 @@ func (l *loop) unread(c *Conn) {
 	s := &c.sock
 	l.more = true
 	if s.fd >= 0 && s.events&syscall.EPOLLIN != 0 {
-		if err := l.poller.watch(syscall.EPOLL_CTL_MOD, s.fd, s.events); err != nil {
+		epoll := l.poller.fd
+		if s.aside {
+			epoll = l.aside.epoll
+		}
+		if err := watch(epoll, syscall.EPOLL_CTL_MOD, s.fd, s.events); err != nil {
 			c.shut(err)
 		}
 	}
@@ -58,6 +62,9 @@ func (l *loop) readable(c *Conn, now time.Time) {
 	default:
 		c.in.Bytes += uint64(n)
 		l.feed(c, now, buf[:kept+n])
+		if s.fd >= 0 && !s.busy {
+			l.sort(c)
+		}
 		if kept+n == len(buf) || s.ending {
 			// The end of a DISCONNECT comes in this round: nobody reads on.
 			if _, closing := c.cause(); !closing || s.out != nil {

@@ -13,14 +13,16 @@ import (
 // connection that has something to send.
 type loop struct {
 	*poller
+	aside *aside
 	ended func(*Conn)
 	epoch time.Time // deadlines are nanoseconds since then
 
 	// The loop's own.
 	conns     []*Conn // by file descriptor
 	deadlines deadlines
-	armed     int64  // the deadline that poller.file has; 0 for none
-	more      bool   // not all was read that is there
+	armed     int64 // the deadline that poller.file has; 0 for none
+	more      bool  // not all was read that is there
+	pulse     pulse
 	buf       []byte // what is read is worked off here
 	out       []byte // what is written
 	scratch   scratch
@@ -37,14 +39,23 @@ type loop struct {
 	}
 }
 
-const readSize = 64 << 10 // bytes read at once
+const (
+	readSize = 64 << 10 // bytes read at once
+	// turnsMax is after what time other goroutines are let in.
+	turnsMax = time.Millisecond
+)
 
 func newLoop(ended func(*Conn)) (*loop, error) {
 	p, err := newPoller()
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{poller: p, ended: ended, epoch: time.Now(), buf: make([]byte, readSize), done: make(chan struct{})}
+	a, err := newAside(p)
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	l := &loop{poller: p, aside: a, pulse: pulse{gap: gapMax}, ended: ended, epoch: time.Now(), buf: make([]byte, readSize), done: make(chan struct{})}
 	l.scratch.pending = new(pending)
 	return l, nil
 }
@@ -54,6 +65,11 @@ func (l *loop) close() {
 	l.stop.Store(true)
 	l.wake()
 	<-l.done
+	l.free()
+}
+
+func (l *loop) free() {
+	l.aside.close()
 	l.poller.close()
 }
 
@@ -72,13 +88,24 @@ func (l *loop) run() {
 // raw.Read does not return, so that there is no need to poll once more before
 // the goroutine parks.
 func (l *loop) turns(uintptr) bool {
+	var began time.Time
 	for !l.stop.Load() {
 		l.sleeping.Store(false)
 		n := l.poll()
+		now := time.Now()
+		if began.IsZero() {
+			began = now
+		}
 		l.more = n == len(l.events)
-		l.round(time.Now(), n)
+		l.round(now, n)
 		l.arm()
 		if l.more {
+			continue
+		}
+		if n > 0 && l.pulse.rapid() && now.Sub(began) < turnsMax {
+			// Who has more for us may wait for this processor: what comes
+			// together costs less.
+			syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
 			continue
 		}
 		l.sleeping.Store(true)
@@ -90,13 +117,39 @@ func (l *loop) turns(uintptr) bool {
 	return true
 }
 
-// round works off n events, then what is due, then writes.
+// round works off n events, then what is due, then writes. Those set aside come
+// behind all others.
 func (l *loop) round(now time.Time, n int) {
+	a := l.aside
+	others, acks := n, a.full
 	for i := range n {
-		l.event(now, &l.events[i])
+		switch ev := &l.events[i]; int(ev.Fd) {
+		case a.epoll:
+			others--
+			acks = true
+		case a.timer:
+			others--
+			a.mute(0, false)
+		default:
+			l.event(now, ev)
+		}
 	}
 	l.overdue(now)
 	l.flush(now)
+	at := l.since(now)
+	if others > 0 {
+		l.pulse.beat(at)
+	}
+	if acks || others > 0 && a.muted && at-a.seen >= int64(lookEach) {
+		for i := range a.look(at) {
+			l.event(now, &a.events[i])
+		}
+		l.more = l.more || a.full
+		l.flush(now)
+	}
+	if others > 0 {
+		a.mute(at, a.members > 0 && l.pulse.brisk())
+	}
 }
 
 // mark implements driver.

@@ -40,7 +40,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b.loop, b.now = l, time.Now()
-	t.Cleanup(l.poller.close)
+	t.Cleanup(l.free)
 	return b
 }
 

@@ -28,6 +28,7 @@ func (l *loop) write(c *Conn, now time.Time) {
 			c.shut(err)
 			continue
 		}
+		l.need(c)
 		size := len(l.out)
 		s.last = closing
 		if size > 0 && !l.send(c, now) {

@@ -18,17 +18,19 @@ type socket struct {
 	events uint32 // that epoll watches; 0: it does not know the descriptor
 	off    int32  // of out: written already
 
-	fresh   bool // not known to the loop yet
-	busy    bool // a packet is worked off apart: nothing is read or written
-	paused  bool // too many acknowledgements wait, or until: nothing is read
-	last    bool // out is the last that is sent
-	deaf    bool // the socket takes nothing any more; what it has is still read
-	failed  bool // panicked already
-	waits   bool // out counts as output
-	hurries bool // it closes while out waits
-	lingers bool // everything was sent, the end of input is waited for
-	hung    bool // the last event said that both directions have ended
-	ending  bool // the last event said that nothing will come after what is there
+	acks    int16 // reads of nothing but PUBACK
+	aside   bool  // it sends nothing but PUBACK; see aside
+	fresh   bool  // not known to the loop yet
+	busy    bool  // a packet is worked off apart: nothing is read or written
+	paused  bool  // too many acknowledgements wait, or until: nothing is read
+	last    bool  // out is the last that is sent
+	deaf    bool  // the socket takes nothing any more; what it has is still read
+	failed  bool  // panicked already
+	waits   bool  // out counts as output
+	hurries bool  // it closes while out waits
+	lingers bool  // everything was sent, the end of input is waited for
+	hung    bool  // the last event said that both directions have ended
+	ending  bool  // the last event said that nothing will come after what is there
 
 	in    []byte  // the start of a packet whose rest has not come
 	out   *[]byte // what the socket did not take yet; nil for nothing
@@ -55,6 +57,7 @@ func (l *loop) watch(c *Conn, events uint32) {
 	case events == 0:
 		op = syscall.EPOLL_CTL_DEL
 	}
+	l.recall(c) // aside, only input is watched
 	s.events = events
 	if err := l.poller.watch(op, s.fd, events); err != nil {
 		c.shut(err)
@@ -72,6 +75,12 @@ func (l *loop) serve(c *Conn, now time.Time) {
 	}
 	if s.returned.Swap(false) {
 		l.resume(c, now)
+	}
+	if s.aside {
+		if _, closing := c.cause(); closing {
+			l.recall(c)
+			l.readable(c, now) // what it acknowledged is not sent again
+		}
 	}
 	l.write(c, now)
 }
@@ -175,6 +184,9 @@ func (l *loop) release(c *Conn) {
 		return
 	}
 	l.deadlines.set(c, 0)
+	if s.aside {
+		l.aside.members--
+	}
 	l.conns[s.fd] = nil
 	closeSocket(s.fd) // which takes it out of epoll
 	s.fd = -1

@@ -249,6 +249,7 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) (rest bool) {
 		c.out.Add(Traffic{Packets: n, Publishes: n, Payload: uint64(c.payload)})
 		c.passing, c.payload = 0, 0
 	}
+	c.waiting = false
 	if s.session.Idle() {
 		return s.backlog != nil
 	}
@@ -259,6 +260,7 @@ func (c *Conn) pull(dst *[]byte, now time.Time, closing bool) (rest bool) {
 		}
 		*dst = c.encode(*dst, now, &m, s.session)
 	}
+	c.waiting = !s.session.Idle()
 	c.peer.letGo()
 	return s.backlog != nil || s.session.Held() > 0
 }
