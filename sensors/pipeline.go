@@ -72,8 +72,7 @@ type Verdict struct {
 // Pipeline is the filters of one entity with their memory. Not safe for
 // concurrent use.
 type Pipeline struct {
-	steps []Step
-	gates []Gate
+	*filters
 	renew time.Duration // reports what gates hold back after so long; 0: never
 
 	last    Sample    // reported last; until the next also after Reset
@@ -83,6 +82,14 @@ type Pipeline struct {
 	any     bool      // something was reported since Reset
 	through bool      // newest is of the last Feed
 }
+
+// filters are those of a pipeline in the order of their stages. Most have none.
+type filters struct {
+	steps []Step
+	gates []Gate
+}
+
+var noFilters filters // nobody adds to them
 
 // pending is a sample that a gate holds back, until a time that it names.
 type pending struct {
@@ -97,9 +104,12 @@ func NewPipeline(filters ...Filter) (*Pipeline, error) {
 	return p, p.fill(filters)
 }
 
-func (p *Pipeline) fill(filters []Filter) error {
+func (p *Pipeline) fill(list []Filter) error {
+	if p.filters = &noFilters; len(list) > 0 {
+		p.filters = &filters{}
+	}
 	for stage := Validate; stage <= Report; stage++ {
-		for _, f := range filters {
+		for _, f := range list {
 			if f.Stage() != stage {
 				continue
 			}
