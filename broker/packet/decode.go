@@ -49,12 +49,13 @@ func (p *View) reset() {
 }
 
 func (p *View) decode(d *decoder, v mqtt.Version, flags byte) {
-	if p.Type != PUBLISH {
+	if p.Type != PUBLISH && p.Type != CONNECT {
 		d.flags(p.Type, v, flags)
 	}
 	switch p.Type {
 	case CONNECT:
 		p.Connect.decode(d, &p.Properties)
+		d.flags(CONNECT, p.Connect.Version, flags) // the version is known now
 	case CONNACK:
 		p.decodeConnack(d, v)
 	case PUBLISH:
@@ -81,12 +82,11 @@ func (p *View) decode(d *decoder, v mqtt.Version, flags byte) {
 
 // flags checks the fixed header's flags of every packet but PUBLISH.
 func (d *decoder) flags(t Type, v mqtt.Version, flags byte) {
-	switch {
-	case t == CONNECT:
-		// The version is not known yet; 3.1 calls these flags unused, and
-		// nothing is gained by trusting a peer that sets them.
-	case v == mqtt.V31:
+	if v == mqtt.V31 {
 		// 3.1 has DUP on what QoS 1 carries and calls the rest unused.
+		if requiredFlags(t) == 0 {
+			return
+		}
 		flags &= 0x06
 	}
 	if flags == requiredFlags(t) {
