@@ -132,6 +132,10 @@ func TestGuardPenaltyIsForWhoFails(t *testing.T) {
 			t.Error("a loopback address waits longer than a second, or not at all")
 		}
 	}
+	before := len(g.logins)
+	if g.proved(now, login{a, "nameless", ""}); len(g.logins) != before {
+		t.Error("a proof without a Client Identifier is remembered")
+	}
 	for i := range 3 * maxVisitors {
 		g.failed(now, login{a, fmt.Sprint(i), ""}, 10)
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Who has the words of another gateway in the file is told ours, where they
 // can be.
@@ -22,6 +25,14 @@ func TestWordsOfOthers(t *testing.T) {
 		{"devices[1].struct[2]", "device_class", []string{"name"}, "under entities, with the same name: entities: {NAME: {device_class: ...}}"},
 		{"devices[0].entities.uptime", "scale", []string{"path"}, "filters: [{multiply: 0.001}]"},
 		{"devices[0]", "update_interval", []string{"interval"}, "did you mean interval?"},
+		{"mqtt", "discovery", []string{"listeners"}, "known keys: listeners"},
+		{"devices[0]", "- name", []string{"name"}, "line this item up with those above it"},
+		{"devices[0]", "dirver", []string{"driver"}, "did you mean driver?"},
+		{"devices[0]", "rdierv", []string{"driver"}, "known keys: driver"},
+		{"history", "temperature", []string{"tmperatrue"}, "did you mean tmperatrue?"},
+		{"history", "temperature", []string{"tmeratrue"}, "known keys: tmeratrue"},
+		{"include", "x", nil, "no key is known here"},
+		{"http", "zz", strings.Split("a,b,c,d,e,f,g,h,i,j,k,l,m,n", ","), "known keys: a, b, c, d, e, f, g, h, i, j, k, l, ..."},
 	} {
 		if got := l.suggest(tc.path, tc.key, tc.names); got != tc.want {
 			t.Errorf("%s in %s: %q, want %q", tc.key, tc.path, got, tc.want)
