@@ -15,16 +15,12 @@ import (
 // listener comes online. A random moment of up to two seconds keeps many gateways
 // from announcing at once. It returns when ctx ends or the session does.
 func (m *Manager) answer(ctx context.Context, s Session) {
-	subs := []mqtt.Subscription{{Filter: m.opt.Base + "/+/+/set", QoS: mqtt.AtLeastOnce, RetainHandling: mqtt.DoNotSendRetained}}
 	listener := ""
 	if d := m.opt.Discovery; d != nil {
 		listener = d.Listener
-		subs = append(subs, mqtt.Subscription{Filter: listener, QoS: mqtt.AtLeastOnce, RetainHandling: mqtt.DoNotSendRetained})
+		m.hear(ctx, s, listener)
 	}
-	if err := s.Subscribe(ctx, subs...); err != nil {
-		m.opt.Log.Error("neither announcements are repeated nor commands to devices that are offline answered", "err", err)
-		return
-	}
+	m.hearCommands(ctx, s)
 	due := time.Time{} // of the announcements; zero: never
 	for {
 		next, cancel := ctx, context.CancelFunc(func() {})
@@ -48,6 +44,24 @@ func (m *Manager) answer(ctx context.Context, s Session) {
 			due = time.Time{}
 			m.announce(ctx)
 		}
+	}
+}
+
+// hearCommands subscribes to commands when the first device takes some.
+func (m *Manager) hearCommands(ctx context.Context, s Session) {
+	m.crew.Lock()
+	some := slices.ContainsFunc(m.crew.owners, func(o *owner) bool { return o.commander != nil })
+	begin := some && !m.crew.hears
+	m.crew.hears = m.crew.hears || some
+	m.crew.Unlock()
+	if begin {
+		m.hear(ctx, s, m.opt.Base+"/+/+/set")
+	}
+}
+
+func (m *Manager) hear(ctx context.Context, s Session, filter string) {
+	if err := s.Subscribe(ctx, mqtt.Subscription{Filter: filter, QoS: mqtt.AtLeastOnce, RetainHandling: mqtt.DoNotSendRetained}); err != nil {
+		m.opt.Log.Error("the gateway does not hear a topic of its own", "filter", filter, "err", err)
 	}
 }
 

@@ -46,13 +46,16 @@ func (m *Manager) Change(stop []string, start []Device) error {
 		m.sweep(ctx, slices.Concat(stay, come)) // nothing is left of a device that is gone
 	}
 	m.crew.Lock()
-	defer m.crew.Unlock()
 	m.crew.owners = slices.Concat(stay, come)
-	if m.crew.ctx == nil {
-		return nil // Run will start them, or has ended
+	ctx, own := m.crew.ctx, m.crew.own
+	if ctx != nil { // else Run will start them, or has ended
+		for i, o := range come {
+			o.begins(ctx, startsAfter(i))
+		}
 	}
-	for i, o := range come {
-		o.begins(m.crew.ctx, startsAfter(i))
+	m.crew.Unlock()
+	if ctx != nil {
+		m.hearCommands(ctx, own)
 	}
 	return nil
 }

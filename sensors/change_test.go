@@ -77,3 +77,27 @@ func TestChangeBeforeRun(t *testing.T) {
 		}
 	})
 }
+
+// Without outputs nothing is subscribed; the first one that a reload brings
+// makes the gateway hear commands.
+func TestChangeBringsTheFirstOutput(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		d := &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) { return one(1.0) }}
+		m, stop := run(t, b, sensors.Device{Name: "d", Driver: d, Interval: 10 * time.Second})
+		defer stop()
+		after(time.Second)
+		if subs := b.sessions["sensors"].subs; len(subs) != 0 {
+			t.Errorf("subscribed to %v without a device that takes commands", subs)
+		}
+		for _, name := range []string{"heater", "pump"} {
+			if err := m.Change(nil, []sensors.Device{{Name: name, Driver: newFakeOutput(), Interval: 10 * time.Second}}); err != nil {
+				t.Fatal(err)
+			}
+			after(time.Second)
+			if subs := b.sessions["sensors"].subs; len(subs) != 1 || subs[0].Filter != base+"/+/+/set" {
+				t.Errorf("with %s it is subscribed to %v", name, subs)
+			}
+		}
+	})
+}

@@ -140,7 +140,7 @@ func (s *fakeSession) Publish(ctx context.Context, m mqtt.Message) error {
 }
 
 func (s *fakeSession) Subscribe(_ context.Context, subs ...mqtt.Subscription) error {
-	s.subs = subs
+	s.subs = append(s.subs, subs...)
 	return nil
 }
 

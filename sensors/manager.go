@@ -28,6 +28,8 @@ type Manager struct {
 		sync.Mutex
 		owners []*owner
 		ctx    context.Context // of Run while it lasts; nil before and after
+		own    Session         // the manager's, likewise
+		hears  bool            // own is subscribed to commands
 		done   sync.WaitGroup
 	}
 }
@@ -138,7 +140,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	post.Go(func() { m.post.run(rounds) })
 	post.Go(func() { m.waiter.Run(rounds) })
 	m.crew.Lock()
-	m.crew.ctx = ctx
+	m.crew.ctx, m.crew.own = ctx, s
 	m.crew.done.Go(func() { m.answer(ctx, s) })
 	for i, o := range m.crew.owners {
 		o.begins(ctx, startsAfter(i))
@@ -146,7 +148,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.crew.Unlock()
 	<-ctx.Done()
 	m.crew.Lock()
-	m.crew.ctx = nil // nobody starts any more
+	m.crew.ctx, m.crew.own = nil, nil // nobody starts any more
 	for _, o := range m.crew.owners {
 		m.crew.done.Go(o.ends)
 	}
