@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -77,6 +78,8 @@ type bridgeJob struct {
 	bridgeVerb
 	target  string // of the request
 	bridge  string // where the bridge itself is
+	limit   *int
+	rate    *float64
 	wait    bool
 	timeout time.Duration
 	yes     bool
@@ -98,10 +101,10 @@ func runBridge(ctx context.Context, args []string, s streams) int {
 	j := &bridgeJob{asker: newAsker("bridge", bridgeHelp, s)}
 	j.jsonFlag()
 	f := j.flags
-	f.Int("limit", 100, "list so many messages, up to 1000")
+	j.limit = f.Int("limit", 100, "list so many messages, up to 1000")
 	f.Var(new(timeFlag), "since", "export what is younger than this `time`")
 	f.Var(new(timeFlag), "older", "purge what is older than this `time`")
-	f.Float64("rate", 0, "drain at so many messages/s; 0: at the bridge's own speed")
+	j.rate = f.Float64("rate", 0, "drain at so many messages/s; 0: at the bridge's own speed")
 	f.BoolVar(&j.wait, "wait", false, "end when nothing waits")
 	f.DurationVar(&j.timeout, "timeout", 0, "of --wait; 0: none")
 	f.BoolVarP(&j.yes, "yes", "y", false, "purge without looking first")
@@ -128,7 +131,10 @@ func (j *bridgeJob) read(words []string) string {
 	if len(words) > 0 {
 		verb, words = words[0], words[1:]
 	}
-	if (verb == "spool" || verb == "dead") && len(words) > 0 {
+	if verb == "spool" || verb == "dead" {
+		if len(words) == 0 {
+			return verb + " takes one of list, export and purge, or what else 'dunlin bridge --help' shows"
+		}
 		verb, words = verb+" "+words[0], words[1:]
 	}
 	var known []string
@@ -150,12 +156,32 @@ func (j *bridgeJob) read(words []string) string {
 	case len(words) == 0, len(words) == 2 && words[1] == "", len(words) > 1 && words[1] != "" && j.query != "seq", len(words) > 3:
 		return verb + " " + wanted
 	}
+	if wrong := j.numbers(words); wrong != "" {
+		return wrong
+	}
 	j.bridge = "/api/v1/bridges/" + url.PathEscape(words[0])
 	j.target = j.bridge + j.below
 	if j.query == "seq" {
 		j.target += "?seq=" + url.QueryEscape(words[1])
 	} else if j.query != "" {
 		j.target += "?" + j.query + "=" + j.flags.Lookup(j.query).Text()
+	}
+	return ""
+}
+
+// numbers says what is wrong with those of the words and flags.
+func (j *bridgeJob) numbers(words []string) string {
+	var err error
+	if j.query == "seq" {
+		_, err = strconv.ParseUint(words[1], 10, 64)
+	}
+	switch {
+	case *j.limit < 1 || *j.limit > 1000:
+		return "--limit is a number from 1 to 1000"
+	case !(*j.rate >= 0) || math.IsInf(*j.rate, 0):
+		return "--rate is messages a second, 0 or more"
+	case err != nil && (words[1] != "all" || j.words != "dead requeue"):
+		return fmt.Sprintf("%s takes a number, which 'dead list' shows, not %q", j.words, words[1])
 	}
 	return ""
 }
