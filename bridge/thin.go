@@ -152,11 +152,13 @@ func (in *Intake) Queued(seq uint64, replaced bool) {
 	}
 }
 
-// stale returns, once, the topics whose retained message is not the last that
-// was queued.
+// stale is told that the link is up: what was queued may leave, so no window and no
+// count goes on. It returns, once, the topics whose retained message is not the last that was
+// queued.
 func (in *Intake) stale() []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	maps.DeleteFunc(in.topics, func(_ stream, h *held) bool { return h.count > 0 })
 	topics := slices.Collect(maps.Keys(in.behind))
 	clear(in.behind)
 	return topics

@@ -109,6 +109,21 @@ func TestThinKeepsTheLastRetained(t *testing.T) {
 	}
 }
 
+// A window ends when the link comes up, also if nothing is published meanwhile: its
+// value may have left.
+func TestThinEndsWindowsWhenTheLinkIsUp(t *testing.T) {
+	for what, kept := range map[KeepWhat]string{KeepLast: "[9.0]", KeepMean: "[2.00 9.0]", KeepMin: "[1.0 9.0]", KeepMax: "[3.0 9.0]", KeepEvery: "[1.0 9.0]"} {
+		q := newThinned(t, Keep{What: what, Every: 5, Window: time.Hour})
+		q.put(start2026, "a", "1.0")
+		q.put(start2026, "a", "3.0")
+		q.up.Store(true)
+		q.stale()
+		q.up.Store(false)
+		q.put(start2026, "a", "9.0")
+		want(t, fmt.Sprint("kept by ", what), q.payloads(), kept)
+	}
+}
+
 // What is no number for a mean must not become part of one, and a mean has the
 // digits that its numbers have.
 func TestThinOddNumbers(t *testing.T) {
