@@ -1,6 +1,7 @@
 package serialtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,12 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience bounds every Read and Write of a Device, so that a test ends.
+// patience bounds every Read and Write of a Port, so that a test ends.
 const patience = 10 * time.Second
 
-// Device is the far end of a serial port: what is plugged in.
-type Device struct {
-	t    testing.TB
+// Port is a pseudo terminal that can be unplugged, for programs that are no
+// test: tests use Pty.
+type Port struct {
 	path string
 	n    int // how often it was plugged in; guarded by end.Mutex
 
@@ -28,23 +29,16 @@ type Device struct {
 	}
 }
 
-// Pty plugs in a device and returns it; the test's end unplugs it. The test
-// fails when the machine has no /dev/ptmx.
-func Pty(t testing.TB) *Device {
-	t.Helper()
-	d := &Device{t: t, path: filepath.Join(t.TempDir(), "port")}
-	d.Replug()
-	t.Cleanup(d.Unplug)
-	return d
-}
+// NewPort returns a port whose stable name is path. Nothing is plugged in.
+func NewPort(path string) *Port { return &Port{path: path} }
 
 // Path returns the port's stable name, a symbolic link that Unplug removes and
-// Replug points at another node.
-func (d *Device) Path() string { return d.path }
+// Plug points at another node.
+func (p *Port) Path() string { return p.path }
 
 // Write sends bytes to the program, as the device does.
-func (d *Device) Write(b []byte) (int, error) {
-	f, err := d.plugged()
+func (p *Port) Write(b []byte) (int, error) {
+	f, err := p.plugged()
 	if err != nil {
 		return 0, err
 	}
@@ -54,19 +48,10 @@ func (d *Device) Write(b []byte) (int, error) {
 	return f.Write(b)
 }
 
-// Send writes s and marks the test as failed when it cannot. It may be called
-// from any goroutine of the test.
-func (d *Device) Send(s string) {
-	d.t.Helper()
-	if _, err := d.Write([]byte(s)); err != nil {
-		d.t.Errorf("device sends %q: %v", s, err)
-	}
-}
-
 // Read returns what the program wrote, at least one byte. A device that does
 // not read lets the program's writes block.
-func (d *Device) Read(b []byte) (int, error) {
-	f, err := d.plugged()
+func (p *Port) Read(b []byte) (int, error) {
+	f, err := p.plugged()
 	if err != nil {
 		return 0, err
 	}
@@ -74,6 +59,82 @@ func (d *Device) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return f.Read(b)
+}
+
+// Unplug removes the node and hangs up, as pulling the cable does. Unplugging
+// what is not plugged in does nothing.
+func (p *Port) Unplug() error {
+	p.end.Lock()
+	defer p.end.Unlock()
+	if p.end.master == nil {
+		return nil
+	}
+	err := errors.Join(os.Remove(p.path), p.end.master.Close())
+	_ = p.end.slave.Close() // hung up a moment ago
+	p.end.master, p.end.slave = nil, nil
+	return err
+}
+
+// Plug plugs the device in, unplugging it before: a new node under the same
+// Path. What the device sends before the program opens the port is kept by the
+// terminal.
+func (p *Port) Plug() error {
+	if err := p.Unplug(); err != nil {
+		return err
+	}
+	p.end.Lock()
+	defer p.end.Unlock()
+	master, name, err := openMaster()
+	if err != nil {
+		return err
+	}
+	slave, err := openRaw(name)
+	if err != nil {
+		_ = master.Close()
+		return err
+	}
+	p.n++
+	p.end.master, p.end.slave = master, slave
+	// A rename, so that the path never points at half a link.
+	next := fmt.Sprintf("%s.%d", p.path, p.n)
+	if err := os.Symlink(name, next); err != nil {
+		return err
+	}
+	return os.Rename(next, p.path)
+}
+
+func (p *Port) plugged() (*os.File, error) {
+	p.end.Lock()
+	defer p.end.Unlock()
+	if p.end.master == nil {
+		return nil, os.ErrClosed
+	}
+	return p.end.master, nil
+}
+
+// Device is the far end of a serial port in a test: what is plugged in.
+type Device struct {
+	*Port
+	t testing.TB
+}
+
+// Pty plugs in a device and returns it; the test's end unplugs it. The test
+// fails when the machine has no /dev/ptmx.
+func Pty(t testing.TB) *Device {
+	t.Helper()
+	d := &Device{NewPort(filepath.Join(t.TempDir(), "port")), t}
+	d.Replug()
+	t.Cleanup(d.Unplug)
+	return d
+}
+
+// Send writes s and marks the test as failed when it cannot. It may be called
+// from any goroutine of the test.
+func (d *Device) Send(s string) {
+	d.t.Helper()
+	if _, err := d.Write([]byte(s)); err != nil {
+		d.t.Errorf("device sends %q: %v", s, err)
+	}
 }
 
 // Expect reads until want came, and marks the test as failed when something
@@ -96,60 +157,20 @@ func (d *Device) Expect(want string) {
 	}
 }
 
-// Unplug removes the node and hangs up, as pulling the cable does. Unplugging
-// what is not plugged in does nothing.
+// Unplug is Port's, and marks the test as failed when it cannot.
 func (d *Device) Unplug() {
 	d.t.Helper()
-	d.end.Lock()
-	defer d.end.Unlock()
-	if d.end.master == nil {
-		return
-	}
-	if err := os.Remove(d.path); err != nil {
+	if err := d.Port.Unplug(); err != nil {
 		d.t.Error(err)
 	}
-	if err := d.end.master.Close(); err != nil {
-		d.t.Error(err)
-	}
-	_ = d.end.slave.Close() // hung up a moment ago
-	d.end.master, d.end.slave = nil, nil
 }
 
-// Replug plugs the device in again: a new node under the same Path. What the
-// device sends before the program opens the port is kept by the terminal.
+// Replug is Port's Plug, and ends the test when it cannot.
 func (d *Device) Replug() {
 	d.t.Helper()
-	d.Unplug()
-	d.end.Lock()
-	defer d.end.Unlock()
-	master, name, err := openMaster()
-	if err != nil {
+	if err := d.Plug(); err != nil {
 		d.t.Fatal(err)
 	}
-	slave, err := openRaw(name)
-	if err != nil {
-		_ = master.Close()
-		d.t.Fatal(err)
-	}
-	d.n++
-	d.end.master, d.end.slave = master, slave
-	// A rename, so that the path never points at half a link.
-	next := fmt.Sprintf("%s.%d", d.path, d.n)
-	if err := os.Symlink(name, next); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := os.Rename(next, d.path); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *Device) plugged() (*os.File, error) {
-	d.end.Lock()
-	defer d.end.Unlock()
-	if d.end.master == nil {
-		return nil, os.ErrClosed
-	}
-	return d.end.master, nil
 }
 
 // openMaster makes a pseudo terminal and returns its master, on the netpoller,

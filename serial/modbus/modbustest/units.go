@@ -43,11 +43,21 @@ func (u *Units) Set(unit byte, table int, address uint16, values ...uint16) {
 	}
 }
 
-// Get returns one entry.
+// Remove takes a unit from the line: it hears and says nothing any more.
+func (u *Units) Remove(unit byte) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.units, unit)
+}
+
+// Get returns one entry, 0 of a unit that is not there.
 func (u *Units) Get(unit byte, table int, address uint16) uint16 {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.units[unit][table][address]
+	if t := u.units[unit]; t != nil {
+		return t[table][address]
+	}
+	return 0
 }
 
 // Requests is how many requests came.
