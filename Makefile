@@ -59,7 +59,7 @@ bench-smoke: ## a short run of the benchmark: nothing lost, doubled or out of or
 spec: ## list what MQTT 5.0, 3.1.1 and 3.1 ask of a server, and demand a test for each
 	@go run ./scripts/spec
 
-soak: ## random clients against a model for SOAK (10m): loss, doubles, order, wills, leaks
+soak: ## random clients and devices against a model for SOAK (10m): loss, doubles, order, wills, old values, leaks
 	@scripts/compile.sh build/out/dunlin
 	@go run ./scripts/soak -time $(SOAK) -binary build/out/dunlin
 	@scripts/nats.sh && SOAK=$(SOAK) go test -count=1 -run TestNATSClusterSoak ./bridge

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"sensors/drivers":         {"sensors", "sensors/drivers/pattern", "serial", "serial/modbus", "broker/mqtt", "broker/topic"},
 	"cmd/dunlin":              {"..."},
 	"cmd/dunlin/internal/...": {"broker/mqtt", "broker/packet", "broker/topic"},
-	"scripts/soak":            {"broker/mqtt", "broker/packet", "broker/topic"},
+	"scripts/soak":            {"broker/mqtt", "broker/packet", "broker/topic", "serial/modbus/modbustest", "serial/serialtest"},
 	"scripts/board":           {"scripts/board/initramfs"},
 	"scripts/...":             {},
 

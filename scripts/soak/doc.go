@@ -1,5 +1,5 @@
-// Soak runs the real server under random clients for minutes and holds it to a
-// model: go run ./scripts/soak -time 10m, or make soak.
+// Soak runs the real server under random clients and beside devices for minutes
+// and holds it to a model: go run ./scripts/soak -time 10m, or make soak.
 //
 // An actor (actor.go, life.go, leave.go) is one Client Identifier with a life of
 // connecting, subscribing, publishing and leaving in every way there is:
@@ -14,6 +14,12 @@
 // is a lost message, a number that is not higher is a duplicate. Wills
 // (will.go), Shared Subscriptions (shared.go) and retained messages
 // (retained.go) have small models of their own.
+//
+// Five devices are polled and talk meanwhile (devices.go). Those that this
+// program plays (instrument.go) number what they say, so that a value tells whose
+// it is and how old (gauge.go). They are silenced and unplugged in turn: then
+// availability says offline, no old value stands beside online, and commands get
+// one result each, which is what happened to the relay.
 //
 // When the time is over all actors come back, everything promised must arrive,
 // they leave for good, and the server must have nothing left of them: sessions,

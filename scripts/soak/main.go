@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -36,7 +37,11 @@ func soak(ctx context.Context, binary string, length time.Duration, clients int,
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s, err := startServer(binary, dir)
+	f, devices, err := newFleet(dir)
+	if err != nil {
+		return err
+	}
+	s, err := startServer(binary, dir, devices)
 	if err != nil {
 		return err
 	}
@@ -56,28 +61,34 @@ func soak(ctx context.Context, binary string, length time.Duration, clients int,
 	if err := opened(watcher); err != nil {
 		return err
 	}
-	time.Sleep(2500 * time.Millisecond) // two rounds of $SYS
+	stop, err := f.start(w)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	time.Sleep(1500 * time.Millisecond) // a round of $SYS, with the devices
 	before, err := s.sample()
 	if err != nil {
 		return err
 	}
 	fmt.Println("at the start:", before)
-	live(ctx, w, s, length)
-	settled, err := s.sample()
+	live(ctx, w, s, f, length)
+	settled, err := s.look()
 	if err != nil {
 		return err
 	}
 	fmt.Println("settled:     ", settled)
 	w.each((*actor).quit)
-	time.Sleep(w.late + 5*time.Second) // wills and sessions that expire
-	for _, err := range w.wills.judge() {
-		w.fault(err.Error())
-	}
+	time.Sleep(w.late + 5*time.Second - looksTake) // wills and sessions that expire
 	after, err := s.sample()
 	if err != nil {
 		return err
 	}
 	fmt.Println("at the end:  ", after)
+	fmt.Println(f)
+	for _, err := range w.wills.judge() {
+		w.fault(err.Error())
+	}
 	return verdict(w, s, before, after, slack)
 }
 
@@ -93,7 +104,7 @@ func opened(c *wire) error {
 }
 
 // live runs the actors and says every ten seconds how it goes.
-func live(ctx context.Context, w *world, s *server, length time.Duration) {
+func live(ctx context.Context, w *world, s *server, f *fleet, length time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	reported := make(chan struct{})
@@ -101,7 +112,7 @@ func live(ctx context.Context, w *world, s *server, length time.Duration) {
 		defer close(reported)
 		for ctx.Err() == nil {
 			pause(ctx, 10*time.Second)
-			now, err := s.sample()
+			now, err := s.look()
 			if err != nil {
 				w.fault("sample: " + err.Error())
 				cancel()
@@ -112,7 +123,10 @@ func live(ctx context.Context, w *world, s *server, length time.Duration) {
 	}()
 	stop := w.keepAlive()
 	defer stop()
+	var devices sync.WaitGroup
+	devices.Go(func() { f.live(ctx) })
 	w.run(ctx)
+	devices.Wait()
 	<-reported
 	w.settle()
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // The model must see each kind of mistake; a soak that finds nothing says
@@ -140,5 +142,67 @@ func TestGroupsAreJudged(t *testing.T) {
 	}
 	if g.take(s, one, d) == nil {
 		t.Error("twice to one member: no fault")
+	}
+}
+
+func TestGaugesAreJudged(t *testing.T) {
+	start := time.Now()
+	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	for name, c := range map[string]struct {
+		gauge  gauge
+		values string
+		want   string
+	}{
+		"as it was said":   {gauge{id: 3}, "3 11 11 19", ""},
+		"another's":        {gauge{id: 3}, "3 12", "12 is nothing that it said"},
+		"not said yet":     {gauge{id: 3}, "27", "27 is nothing that it said"},
+		"between two":      {gauge{id: 3}, "3.5", "3.5 is nothing that it said"},
+		"back in time":     {gauge{id: 3}, "11 3", "number 0 after number 1"},
+		"simulated":        {gauge{min: 100, max: 110}, "100 104.5", ""},
+		"of another":       {gauge{min: 100, max: 110}, "204", "not between"},
+		"any":              {gauge{}, "gps", ""},
+		"no number at all": {gauge{id: 1}, "gps", "invalid syntax"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n := range 3 {
+				c.gauge.say(at(float64(n)))
+			}
+			got := ""
+			for _, v := range strings.Fields(c.values) {
+				if err := c.gauge.take(v, at(5)); err != nil {
+					got = err.Error()
+				}
+			}
+			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+	g := gauge{id: 1}
+	g.say(at(0))
+	if err := g.take("1", at(9)); err != nil { // whenever the server says it was read
+		t.Fatal(err)
+	}
+	if g.judge(at(3), 3*time.Second) != nil || g.judge(at(4), 3*time.Second) == nil {
+		t.Error("a value may be 3 seconds old")
+	}
+	if err := g.take("", at(9)); err != nil || g.judge(at(20), 0) != nil {
+		t.Error("what was withdrawn has no age", err)
+	}
+}
+
+func TestResultsAndStrangersAreSeen(t *testing.T) {
+	f := &fleet{answers: make(map[string]string), devices: map[string]*device{"board": {gauges: map[string]*gauge{"a": {}}}}}
+	one := &packet.Properties{CorrelationData: []byte("1"), User: []packet.UserProperty{{Name: []byte("ts"), Value: []byte("2026-11-22T17:00:00.000Z")}}}
+	for _, c := range []struct {
+		topic string
+		ok    bool
+	}{
+		{"board/relay/result", true}, {"board/relay/result", false}, // twice
+		{"board/a", true}, {"board/b", false}, {"bored/a", false}, {"board/health", true}, {"status", true},
+	} {
+		if err := f.taken(c.topic, "1", one); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.topic, err)
+		}
 	}
 }

@@ -46,7 +46,8 @@ type server struct {
 	values map[string]string // of $SYS, by topic
 }
 
-func startServer(binary, dir string) (*server, error) {
+// startServer runs the program with the devices given.
+func startServer(binary, dir, devices string) (*server, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0") // finds a port that is free
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func startServer(binary, dir string) (*server, error) {
 	s := &server{address: ln.Addr().String(), values: make(map[string]string)}
 	ln.Close()
 	file := filepath.Join(dir, "soak.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, filepath.Join(dir, "data"), s.address), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration+"%s", filepath.Join(dir, "data"), s.address, devices), 0o600); err != nil {
 		return nil, err
 	}
 	if binary, err = filepath.Abs(binary); err != nil {
@@ -111,7 +112,27 @@ type sample struct {
 	resident                                   int // kB
 }
 
-func (s *server) sample() (sample, error) {
+// sample is the least of several looks: devices that are polled make goroutines
+// and descriptors that live for a moment.
+func (s *server) sample() (least sample, err error) {
+	for look := range looks {
+		time.Sleep(looksTake / looks)
+		now, err := s.look()
+		if err != nil {
+			return sample{}, err
+		}
+		if look == 0 {
+			least = now
+		}
+		least.goroutines, least.descriptors = min(least.goroutines, now.goroutines), min(least.descriptors, now.descriptors)
+		least.sessions, least.threads, least.resident = now.sessions, now.threads, min(least.resident, now.resident)
+	}
+	return least, nil
+}
+
+const looks, looksTake = 4, 2 * time.Second // two rounds of $SYS
+
+func (s *server) look() (sample, error) {
 	proc := "/proc/" + strconv.Itoa(s.cmd.Process.Pid)
 	fds, err := os.ReadDir(proc + "/fd")
 	if err != nil {

@@ -195,7 +195,7 @@ func (w *world) each(f func(*actor)) {
 
 // watchWills subscribes to the wills for good. The caller closes the socket.
 func (w *world) watchWills() (*wire, error) {
-	return w.watcher("wills", "will/#", mqtt.ExactlyOnce, func(v *packet.View) {
+	return w.watcher("wills", mqtt.V311, "will/#", mqtt.ExactlyOnce, func(v *packet.View) {
 		number, err := strconv.Atoi(string(v.Publish.Payload))
 		if err == nil {
 			err = w.wills.take(number, time.Now())
@@ -210,7 +210,7 @@ func (w *world) watchWills() (*wire, error) {
 func (w *world) judgeRetained() {
 	var mu sync.Mutex
 	got := make(map[uint32]uint64)
-	c, err := w.watcher("retained", "ret/#", mqtt.AtMostOnce, func(v *packet.View) {
+	c, err := w.watcher("retained", mqtt.V311, "ret/#", mqtt.AtMostOnce, func(v *packet.View) {
 		if id, number, ok := decodePayload(v.Publish.Payload); ok && v.Publish.Retain {
 			mu.Lock()
 			got[id] = number
@@ -234,12 +234,12 @@ func (w *world) judgeRetained() {
 }
 
 // watcher is a client that only listens. It returns when it is subscribed.
-func (w *world) watcher(name, filter string, qos mqtt.QoS, take func(*packet.View)) (*wire, error) {
-	c, err := dial(w.address, mqtt.V311)
+func (w *world) watcher(name string, version mqtt.Version, filter string, qos mqtt.QoS, take func(*packet.View)) (*wire, error) {
+	c, err := dial(w.address, version)
 	if err != nil {
 		return nil, err
 	}
-	connect := &packet.View{Type: packet.CONNECT, Connect: packet.Connect{Version: mqtt.V311, CleanStart: true, ClientID: []byte(name)}}
+	connect := &packet.View{Type: packet.CONNECT, Connect: packet.Connect{Version: version, CleanStart: true, ClientID: []byte(name)}}
 	if err := c.send(connect); err != nil {
 		return nil, err
 	}
