@@ -31,6 +31,14 @@ type command struct {
 	fall   time.Time     // of the dead man's handle that it answers
 }
 
+// obeys reports whether the device's session takes commands. Where a driver could
+// have outputs and has none, a subscription would only take memory: the manager's
+// session finds what little comes, and the driver refuses it.
+func (o *owner) obeys() bool {
+	_, lists := o.commander.(Guarded)
+	return len(o.outputs) > 0 || o.commander != nil && !lists
+}
+
 // listen subscribes to the device's command topics. Retained commands are not
 // even asked for unless an entity accepts them: whoever set a relay last week
 // does not mean it today.

@@ -390,3 +390,34 @@ func TestPushers(t *testing.T) {
 		})
 	})
 }
+
+// withoutOutputs is a driver that could have outputs and was given none.
+type withoutOutputs struct{ *fakeDriver }
+
+func (withoutOutputs) Outputs() []sensors.Safety { return nil }
+
+func (withoutOutputs) Do(context.Context, string, []byte) ([]sensors.Reading, error) {
+	return nil, errors.New("takes no commands")
+}
+
+func (withoutOutputs) Stop(context.Context) error { return nil }
+
+// A subscription takes memory, and of a hundred
+// receivers nobody commands one.
+func TestNoSubscriptionWithoutOutputs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b, d := newFakeBroker(), &fakeDriver{}
+		d.read = func(context.Context, int) ([]sensors.Reading, error) { return one(1.0) }
+		_, stop := run(t, b, sensors.Device{Name: "heater", Driver: withoutOutputs{d}, Interval: time.Second})
+		after(time.Second)
+		if subs := b.sessions["dev:heater"].subs; len(subs) > 0 {
+			t.Errorf("subscribed %v", subs)
+		}
+		b.send("sensors", set("relay", "ON"))
+		after(0)
+		if got, want := b.last("heater/relay/result"), `{"ok":false,"reason":"takes no commands"}`; got != want {
+			t.Errorf("the result is %q, want %q", got, want)
+		}
+		stop()
+	})
+}

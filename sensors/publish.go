@@ -13,7 +13,7 @@ import (
 // whether there is one.
 func (o *owner) attach(ctx context.Context) bool {
 	var news func()
-	if o.commander != nil {
+	if o.obeys() {
 		news = func() { o.post.ring(o) }
 	}
 	s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, news)
@@ -22,7 +22,7 @@ func (o *owner) attach(ctx context.Context) bool {
 		return false
 	}
 	o.session = s
-	if o.commander != nil {
+	if o.obeys() {
 		o.listen(ctx, s)
 	}
 	return true
