@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// inParts is in how many parts the window leaves: one is with the
-// server while the answer to another is on its way and the third is made.
-const inParts = 3
+// together is how many messages of a large window leave in one write: the server
+// has some while the next are made. With a small window, what there is room for
+// is one write: another costs more than the server could do meanwhile.
+const together = 32
 
 // lend leaves the sender's work to the reader until there is something to do
 // that takes a wait, and returns when the sender has it back. With few messages
@@ -55,7 +56,6 @@ func (l *link) carry() {
 // fill forwards entries until the window is full; full is false when the next
 // step is one that may wait for somebody.
 func (l *link) fill(ctx context.Context, now time.Time) (full bool, err error) {
-	part := (l.win.full + inParts - 1) / inParts
 	paused, _ := l.b.pacer.gate()
 	for n := 1; l.win.open(); n++ {
 		if len(l.loose) == looseMost-1 || l.up.wire.choked() {
@@ -68,7 +68,7 @@ func (l *link) fill(ctx context.Context, now time.Time) (full bool, err error) {
 		if err := l.forward(ctx, &l.entry); err != nil {
 			return false, err
 		}
-		if n%part == 0 {
+		if n%together == 0 {
 			l.up.wire.offer()
 			now = time.Now()
 		}

@@ -40,12 +40,22 @@ func (c progressConn) Read(p []byte) (n int, err error) {
 		return c.Conn.Read(p)
 	}
 	var errno syscall.Errno
-	err = c.raw.Read(func(fd uintptr) bool {
+	receive := func(fd uintptr) {
 		var r uintptr
 		for errno = syscall.EINTR; errno == syscall.EINTR; {
 			r, _, errno = syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0)
 		}
 		n = int(r)
+	}
+	yielded := false
+	err = c.raw.Read(func(fd uintptr) bool {
+		receive(fd)
+		if errno == syscall.EAGAIN && !yielded {
+			// Who answers may wait for this processor; parking costs more.
+			yielded = true
+			syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+			receive(fd)
+		}
 		return errno != syscall.EAGAIN
 	})
 	switch {
