@@ -15,10 +15,9 @@ func TestOwed(t *testing.T) {
 		})
 		after(time.Second)
 		r.Pause()
-		r.q.retained = map[string]mqtt.Message{}
 		for _, name := range []string{"out/lost", "out/since", "out/plain"} {
 			m := mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true}
-			r.q.retained[name] = m
+			r.q.retain(m)
 			if seq := r.q.add(m); name != "out/since" {
 				if err := r.q.Drop(t.Context(), seq, mqtt.DropFull); err != nil {
 					t.Fatal(err)
@@ -39,9 +38,8 @@ func TestOwed(t *testing.T) {
 		r := start(t, s, func(o *Options) {
 			o.In = []Route{{From: "down/#", To: "out/both/#"}}
 		})
-		r.q.retained = map[string]mqtt.Message{}
 		for _, name := range []string{"out/a", "out/both/a"} {
-			r.q.retained[name] = mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true}
+			r.q.retain(mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true})
 		}
 		after(time.Minute)
 		want(t, "to a new one", r.s.topics(), "[up/a]")
@@ -56,10 +54,9 @@ func TestOwed(t *testing.T) {
 		r := start(t, s, withDead(t), func(o *Options) {
 			o.Out = append([]Route{{From: "out/large", To: "up/large", MaxSize: 2}}, o.Out...)
 		})
-		r.q.retained = map[string]mqtt.Message{}
 		for _, name := range []string{"out/refused", "out/closes", "out/large", "out/good"} {
 			m := mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true}
-			r.q.retained[name] = m
+			r.q.retain(m)
 			r.q.add(m)
 		}
 		after(time.Hour)
@@ -71,7 +68,7 @@ func TestOwed(t *testing.T) {
 		want(t, "state", r.Stats().State, Up)
 		r.q.add(mqtt.Message{Topic: "out/large", Payload: []byte("ok"), QoS: 1, Retain: true})
 		after(time.Minute)
-		r.q.retained["out/large"] = mqtt.Message{Topic: "out/large", Payload: []byte("ok"), QoS: 1, Retain: true}
+		r.q.retain(mqtt.Message{Topic: "out/large", Payload: []byte("ok"), QoS: 1, Retain: true})
 		r.s.kill()
 		after(10 * time.Minute)
 		n := 0
@@ -85,7 +82,7 @@ func TestOwed(t *testing.T) {
 	bubble(t, "a message that a newer one replaced owes nothing", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})))
 		after(time.Second)
-		r.q.retained = map[string]mqtt.Message{"out/a": {Topic: "out/a", QoS: 1, Retain: true}}
+		r.q.retain(mqtt.Message{Topic: "out/a", Payload: []byte("now"), QoS: 1, Retain: true})
 		r.Pause()
 		if err := r.q.Drop(t.Context(), r.q.add(mqtt.Message{Topic: "out/a", QoS: 1}), mqtt.DropReplaced); err != nil {
 			t.Fatal(err)

@@ -15,15 +15,27 @@ import (
 type fakeQueue struct {
 	t    testing.TB
 	wake chan struct{}
-	// retained are the retained messages of the local broker.
-	retained map[string]mqtt.Message
-	mu       struct {
+	mu   struct {
 		sync.Mutex
 		entries []mqtt.Queued
 		seq     uint64
 		cursor  uint64 // of the last entry handed out since Rewind
 		late    []late
 		stats   mqtt.QueueStats
+		// retained are the retained messages of the local broker.
+		retained map[string]mqtt.Message
+	}
+}
+
+// retain makes m what the local broker holds of its topic.
+func (q *fakeQueue) retain(m mqtt.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.retained == nil {
+		q.mu.retained = map[string]mqtt.Message{}
+	}
+	if q.mu.retained[m.Topic] = m; len(m.Payload) == 0 {
+		delete(q.mu.retained, m.Topic)
 	}
 }
 
@@ -170,14 +182,20 @@ func (q *fakeQueue) Each(after uint64, f func(*mqtt.Queued) bool) {
 
 // Refresh asks the test for the retained message.
 func (q *fakeQueue) Refresh(topic string) {
-	m, ok := q.retained[topic]
+	q.mu.Lock()
+	m, ok := q.mu.retained[topic]
+	q.mu.Unlock()
 	if !ok {
 		m = mqtt.Message{Topic: topic, QoS: 1, Retain: true}
 	}
 	q.add(m)
 }
 
-func (q *fakeQueue) Retained() []string { return slices.Collect(maps.Keys(q.retained)) }
+func (q *fakeQueue) Retained() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Collect(maps.Keys(q.mu.retained))
+}
 
 func (q *fakeQueue) Rewind() {
 	q.mu.Lock()

@@ -77,12 +77,9 @@ func TestRetainedIsTheSameAfterAnOutage(t *testing.T) {
 		}
 		srv := newServer(t, func(n int) plan { return plan{connack: map[bool]mqtt.ReasonCode{true: mqtt.ServerBusy}[n <= 3]} })
 		r := start(t, srv, func(o *Options) { o.Out, o.Intakes[Live] = routes, in })
-		r.q.retained = map[string]mqtt.Message{}
 		publish := func(topic, payload string) {
 			m := mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true}
-			if r.q.retained[topic] = m; payload == "" {
-				delete(r.q.retained, topic)
-			}
+			r.q.retain(m)
 			if keep, _ := in.Admit(time.Now(), &m); keep != nil {
 				in.Queued(r.q.add(*keep), false)
 			}

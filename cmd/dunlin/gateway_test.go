@@ -265,11 +265,18 @@ func (p *tap) relay(client net.Conn) {
 			return !(p.swallow && v.Type == packet.PUBACK)
 		})
 	}()
+	aliases := map[uint16]string{}
 	p.packets(server, client, func(v *packet.View) bool {
 		if v.Type == packet.PUBLISH {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			key := string(v.Publish.Topic) + " " + string(v.Publish.Payload)
+			topic := string(v.Publish.Topic)
+			if alias := v.Properties.TopicAlias; topic == "" {
+				topic = aliases[alias]
+			} else {
+				aliases[alias] = topic
+			}
+			key := topic + " " + string(v.Publish.Payload)
 			if v.Publish.Dup {
 				p.again = append(p.again, key)
 			} else {

@@ -27,7 +27,7 @@ func TestTheDataIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for prefix, want := range map[string]int{"MQTT-": 251, "MQTT311-": 141, "MQTT31-": 47} {
+	for prefix, want := range map[string]int{"MQTT-": 251, "MQTT311-": 141, "MQTT31-": 48} {
 		if got := len(all[prefix]); got != want {
 			t.Errorf("%d statements of %s, want %d", got, prefix, want)
 		}
