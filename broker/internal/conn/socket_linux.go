@@ -185,6 +185,7 @@ func (l *loop) release(c *Conn) {
 	}
 	l.deadlines.set(c, 0)
 	if s.aside {
+		s.aside = false
 		l.aside.members--
 	}
 	l.conns[s.fd] = nil
