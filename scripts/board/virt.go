@@ -21,7 +21,7 @@ devices:
 `,
 		qemu: func(k *initramfs.Kernel, dir string) []string {
 			return []string{"-M", "virt,highmem=off", "-m", "256", "-serial", "chardev:console",
-				"-nic", "user,model=virtio-net-pci", "-device", "qemu-xhci,id=xhci",
+				"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=", "-device", "qemu-xhci,id=xhci",
 				"-chardev", "socket,id=line,server=on,wait=off,path=" + dir + "/line"}
 		},
 		play: playVirt,
