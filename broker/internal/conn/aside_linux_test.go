@@ -198,20 +198,7 @@ func TestAsideLosesNoWakeUp(t *testing.T) {
 		}
 	}()
 	connect := func() (*Peer, net.Conn) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		client, err := net.Dial("tcp", ln.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { client.Close() })
-		nc, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		client, nc := b.dial()
 		if !loops.Take(New(b.cfg, nc)) {
 			t.Fatal("not taken")
 		}

@@ -44,23 +44,29 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// accept takes a new connection into the loop and returns its other end.
-func (b *bench) accept() (*Conn, *net.TCPConn) {
+// dial makes a TCP connection and returns both ends.
+func (b *bench) dial() (client *net.TCPConn, server net.Conn) {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer ln.Close()
-	client, err := net.Dial("tcp", ln.Addr().String())
+	nc, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { client.Close() })
-	nc, err := ln.Accept()
-	if err != nil {
+	b.Cleanup(func() { nc.Close() })
+	if server, err = ln.Accept(); err != nil {
 		b.Fatal(err)
 	}
+	return nc.(*net.TCPConn), server
+}
+
+// accept takes a new connection into the loop and returns its other end.
+func (b *bench) accept() (*Conn, *net.TCPConn) {
+	b.Helper()
+	client, nc := b.dial()
 	c := New(b.cfg, nc)
 	fd, ok := takeSocket(nc)
 	if !ok {
@@ -69,7 +75,7 @@ func (b *bench) accept() (*Conn, *net.TCPConn) {
 	c.sock.fd, c.sock.fresh, c.scratch, c.loop = fd, true, &b.scratch, b.loop
 	b.mark(c)
 	b.turn()
-	return c, client.(*net.TCPConn)
+	return c, client
 }
 
 // turn lets the loop work until nothing is left to do.
