@@ -192,6 +192,7 @@ type scratch struct {
 	reasons     []mqtt.ReasonCode
 	why         string   // a filter of this packet was refused: for the Reason String
 	in          Traffic  // of this batch of input
+	packets     int      // of this round of a loop
 	pending     *pending // acknowledgements of this batch of input
 }
 

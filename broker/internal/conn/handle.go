@@ -50,6 +50,7 @@ func (c *Conn) guess(b []byte) {
 // packet works off one whole packet.
 func (c *Conn) packet(now time.Time, b []byte) error {
 	c.in.Packets++
+	c.scratch.packets++
 	v := &c.view
 	if err := packet.Decode(b, c.version(), v); err != nil {
 		if version := v.Connect.Version; c.request == nil && version != 0 {

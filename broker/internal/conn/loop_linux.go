@@ -103,9 +103,7 @@ func (l *loop) turns(uintptr) bool {
 			continue
 		}
 		if n > 0 && l.pulse.rapid() && now.Sub(began) < turnsMax {
-			// Who has more for us may wait for this processor: what comes
-			// together costs less.
-			syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+			l.pulse.rest()
 			continue
 		}
 		l.sleeping.Store(true)
@@ -122,6 +120,7 @@ func (l *loop) turns(uintptr) bool {
 func (l *loop) round(now time.Time, n int) {
 	a := l.aside
 	others, acks := n, a.full
+	l.scratch.packets = 0
 	for i := range n {
 		switch ev := &l.events[i]; int(ev.Fd) {
 		case a.epoll:
@@ -138,7 +137,7 @@ func (l *loop) round(now time.Time, n int) {
 	l.flush(now)
 	at := l.since(now)
 	if others > 0 {
-		l.pulse.beat(at)
+		l.pulse.beat(at, l.scratch.packets)
 	}
 	if acks || others > 0 && a.muted && at-a.seen >= int64(lookEach) {
 		for i := range a.look(at) {
