@@ -14,7 +14,7 @@ import (
 
 func init() {
 	register("dsmr", sensors.DriverSpec{
-		Doc: "A smart meter's P1 port (DSMR 4 and 5, and its relatives in Belgium, Luxembourg and Sweden): energy, power, voltage, and the gas, water and heat meters behind it.",
+		Doc: "A smart meter's P1 port (DSMR 2 to 5, and its relatives in Belgium, Luxembourg and Sweden): energy, power, voltage, and the gas, water and heat meters behind it.",
 		Options: func() any {
 			o := &dsmrOptions{Port: serial.DefaultConfig(), CRC: true}
 			o.Port.Baud = 115200
@@ -31,7 +31,7 @@ func init() {
 var dsmrLines = linesOptions{Format: "dsmr", FirstLine: "keep"}
 
 type dsmrOptions struct {
-	Port serial.Config `yaml:"port" doc:"the serial port; 115200 baud when it is not given"`
+	Port serial.Config `yaml:"port" doc:"the serial port; 115200 baud when it is not given; DSMR 2 and 3 take baud: 9600, data_bits: 7, parity: even"`
 	CRC  bool          `yaml:"crc" doc:"telegrams without a checksum are refused; meters before DSMR 4 have none"`
 }
 
@@ -100,6 +100,10 @@ func newDSMR(o *dsmrOptions, entities map[string]any) (sensors.Driver, error) {
 	return d, nil
 }
 
+// dsmrUnwrap puts a value that stands on a line of its own behind its code, as
+// DSMR 2 and 3 have it of gas: 0-1:24.3.0(time)...(0-1:24.2.1)(m3) and (00124.477).
+var dsmrUnwrap = strings.NewReplacer("\r", "", "\n(", "(")
+
 // parseTelegram takes a telegram apart: "/" head, lines of code(value*unit),
 // "!" and the CRC-16 of all that up to the "!".
 func parseTelegram(telegram string, mustCheck bool) ([]lineField, error) {
@@ -118,31 +122,43 @@ func parseTelegram(telegram string, mustCheck bool) ([]lineField, error) {
 	}
 	var fields []lineField
 	meters := map[string]string{} // device type by channel
-	for _, line := range strings.Split(telegram[:end], "\n") {
-		line = strings.TrimSpace(line)
-		code, rest, ok := strings.Cut(line, "(")
-		last := strings.LastIndexByte(rest, '(')
-		if rest = rest[last+1:]; !ok || !strings.HasSuffix(rest, ")") {
+	unnamed := map[string]bool{}  // channels whose meter has no number
+	for _, line := range strings.Split(dsmrUnwrap.Replace(telegram[:end]), "\n") {
+		code, rest, ok := strings.Cut(strings.TrimSpace(line), "(")
+		if !ok || !strings.HasSuffix(rest, ")") {
 			continue
 		}
-		value, unit, _ := strings.Cut(rest[:len(rest)-1], "*")
-		channel, kind, mbus := strings.Cut(strings.TrimPrefix(code, "0-"), ":24.")
-		if mbus && kind == "1.0" {
+		groups := strings.Split(rest[:len(rest)-1], ")(")
+		value, unit, _ := strings.Cut(groups[len(groups)-1], "*")
+		channel, kind, _ := strings.Cut(strings.TrimPrefix(code, "0-"), ":")
+		measures := kind == "24.3.0" || strings.HasPrefix(kind, "24.2.")
+		never := measures && strings.HasPrefix(groups[0], "700101")
+		switch {
+		case kind == "24.1.0":
 			if n, err := strconv.Atoi(value); err == nil {
 				meters[channel] = mbusNames[strconv.Itoa(n)]
 			}
 			continue
+		case kind == "96.1.0":
+			unnamed[channel] = value == ""
+		case never && unnamed[channel], measures && infer(value) == value, strings.Contains(value, ":"):
+			continue // the place of a meter that is gone; no value; a log without entries ends with what they would be of
+		case kind == "24.3.0" && len(groups) > 1: // DSMR 2 and 3
+			unit = groups[len(groups)-2]
 		}
 		f := lineField{key: code, unit: strings.Replace(unit, "m3", "m³", 1), value: value}
 		if infer(value) == value {
 			f.value = quoted(value)
+		}
+		if never {
+			f.value = &sensors.Fault{Reason: sensors.NoData, Err: fmt.Errorf("the meter of channel %s was never read", channel)}
 		}
 		for _, n := range dsmrNames {
 			if n.code == code {
 				f.alias = n.name
 			}
 		}
-		if mbus && strings.HasPrefix(kind, "2.") {
+		if measures {
 			f.alias = meters[channel]
 			if f.alias != "" && slices.ContainsFunc(fields, func(o lineField) bool { return o.alias == f.alias }) {
 				f.alias += "_" + channel // the second meter of its kind

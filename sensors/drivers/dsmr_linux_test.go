@@ -80,6 +80,68 @@ func TestDSMRFindsWhatThereIs(t *testing.T) {
 	}
 }
 
+// TestDSMRGas reads the gas meter as each generation of meters says it.
+func TestDSMRGas(t *testing.T) {
+	const dsmr2 = "0-1:24.3.0(120517020000)(08)(60)(1)(0-1:24.2.1)(m3)"
+	for name, tc := range map[string]struct {
+		lines []string
+		gas   any // a float64, the reason that there is none, or nil
+		more  string
+	}{
+		"DSMR 2":                      {[]string{"0-1:24.1.0(3)", "0-1:96.1.0(3238313031)", dsmr2, "(00124.477)", "0-1:24.4.0(2)"}, 124.477, ""},
+		"DSMR 3":                      {[]string{"0-1:96.1.0(3238313031)", "0-1:24.1.0(03)", "0-1:24.3.0(090212160000)(00)(60)(1)(0-1:24.2.0)(m3)", "(00000.5)", "0-1:24.4.0(1)"}, 0.5, ""},
+		"on one line":                 {[]string{"0-1:24.1.0(3)", dsmr2 + "(00124.477)"}, 124.477, ""},
+		"DSMR 4":                      {[]string{"0-1:24.1.0(003)", "0-1:96.1.0(3238313031)", "0-1:24.2.1(101209110000W)(12785.123*m3)", "0-1:24.4.0(1)"}, 12785.123, ""},
+		"Belgium":                     {[]string{"0-1:24.1.0(003)", "0-1:96.1.1(3238313031)", "0-1:24.4.0(1)", "0-1:24.2.3(200512134558S)(00112.384*m3)"}, 112.384, ""},
+		"nothing follows":             {[]string{"0-1:24.1.0(3)", dsmr2}, nil, ""},
+		"never read":                  {[]string{"0-1:24.1.0(003)", "0-1:96.1.0(3238313031)", "0-1:24.2.1(700101010000W)(00000000)"}, sensors.NoData, ""},
+		"the old meter's place":       {[]string{"0-1:24.1.0(003)", "0-1:96.1.0()", "0-1:24.2.1(700101010000W)(00000000)", "0-2:24.1.0(003)", "0-2:96.1.0(4730)", "0-2:24.2.1(191108145505W)(00241.773*m3)"}, 241.773, ""},
+		"the first is not read today": {[]string{"0-1:24.1.0(003)", "0-1:96.1.0(4729)", "0-1:24.2.1(700101010000W)(00000000)", "0-2:24.1.0(003)", "0-2:96.1.0(4730)", "0-2:24.2.1(191108145505W)(00241.773*m3)"}, sensors.NoData, "gas_2"},
+	} {
+		fields, err := parseTelegram(telegram(tc.lines...), true)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var got any
+		more := ""
+		for _, f := range fields {
+			switch r := f.reading(f.alias, "", time.Unix(0, 0)); {
+			case f.alias == "gas" && r.Err != nil:
+				got = sensors.ReasonOf(r.Err)
+			case f.alias == "gas" && r.Unit != "m³":
+				t.Errorf("%s: in %q", name, r.Unit)
+			case f.alias == "gas":
+				got = r.Value
+			case f.alias != "":
+				more = f.alias
+			}
+		}
+		if got != tc.gas || more != tc.more {
+			t.Errorf("%s: gas is %v, and there is %q; want %v and %q", name, got, more, tc.gas, tc.more)
+		}
+	}
+}
+
+// TestDSMRLogs asks for the list of long power failures: the newest one's
+// length, and no value where there was none.
+func TestDSMRLogs(t *testing.T) {
+	for line, want := range map[string]string{
+		"1-0:99.97.0(2)(0-0:96.7.19)(101208152415W)(0000000240*s)(101208151004W)(0000000301*s)": "301",
+		"1-0:99.97.0(0)(0-0:96.7.19)": "", "1-0:99.97.0()": "",
+	} {
+		fields, err := parseTelegram(telegram(line), true)
+		got := ""
+		for _, f := range fields {
+			if r := f.reading("x", "", time.Unix(0, 0)); r.Err == nil {
+				got = fmt.Sprint(r.Value)
+			}
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", line, got, err, want)
+		}
+	}
+}
+
 // TestDSMRCutOff plugs the meter in anew in the middle of a telegram, at many
 // places: the telegram behind it is read.
 func TestDSMRCutOff(t *testing.T) {
