@@ -80,7 +80,7 @@ type BusUser interface {
 // Reading is one value of one entity at one moment.
 type Reading struct {
 	Entity string
-	// Value is a float64, int64, bool or string, in Unit.
+	// Value is a float64, int64, uint64, bool or string, in Unit.
 	Value any
 	Unit  string    // unit_of_measurement that the driver suggests, as "°C"
 	At    time.Time // when it was captured, with monotonic part

@@ -10,12 +10,12 @@ type round struct {
 }
 
 func (f *round) Apply(s Sample) (Sample, bool, error) {
-	if _, whole := s.Value.(int64); whole && f.digits >= 0 {
-		return s, true, nil
-	}
 	v, err := number(s)
 	if err != nil {
 		return s, false, err
+	}
+	if _, fraction := s.Value.(float64); !fraction && f.digits >= 0 {
+		return s, true, nil
 	}
 	scale := math.Pow10(f.digits)
 	if r := math.Round(v*scale) / scale; !math.IsInf(r, 0) && !math.IsNaN(r) {

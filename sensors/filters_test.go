@@ -141,7 +141,7 @@ func TestPipeline(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := feed(t, p, math.NaN(), math.Inf(1), struct{}{}, nil, float32(0.5), 7, uint64(math.MaxUint64))
-		if want := "!out_of_range !out_of_range !parse !parse 0.5 7 1.844674407e+19"; got != want {
+		if want := "!out_of_range !out_of_range !parse !parse 0.5 7 18446744073709551615"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})

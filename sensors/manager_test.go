@@ -3,6 +3,7 @@ package sensors_test
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -327,11 +328,11 @@ func TestPayloadForms(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
 		d := &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) {
-			return []sensors.Reading{{Entity: "t", Value: 0.1 + 0.2}, {Entity: "on", Value: false}, {Entity: "s", Value: "a\"b<>"}, {Entity: "n", Value: int64(1 << 60)}, {Entity: "ms", Value: 1763830123457.0}, {Entity: "z", Value: 0x1p64}}, nil
+			return []sensors.Reading{{Entity: "t", Value: 0.1 + 0.2}, {Entity: "on", Value: false}, {Entity: "s", Value: "a\"b<>"}, {Entity: "n", Value: int64(1 << 60)}, {Entity: "ms", Value: 1763830123457.0}, {Entity: "u", Value: uint64(math.MaxUint64)}, {Entity: "z", Value: 0x1p64}}, nil
 		}}
 		_, stop := run(t, b, sensors.Device{Name: "j", Driver: d, Payload: sensors.JSON, Offline: sensors.Clear}, sensors.Device{Name: "b", Driver: d, Payload: sensors.Both})
 		after(0)
-		const doc = `{"ms":1763830123457,"n":1152921504606846976,"on":false,"s":"a\"b<>","t":0.3,"z":18446744073709552000}`
+		const doc = `{"ms":1763830123457,"n":1152921504606846976,"on":false,"s":"a\"b<>","t":0.3,"u":18446744073709551615,"z":1.8446744073709552e+19}`
 		if b.last("j/state") != doc || b.last("b/state") != doc || len(b.on("j/t")) != 0 || b.last("b/t") != "0.3" || b.last("b/on") != "OFF" {
 			t.Errorf("published %q", b.all())
 		}

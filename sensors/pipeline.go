@@ -11,7 +11,8 @@ import (
 type Stage uint8
 
 // The stages in the order in which a reading passes them. Decoding is the
-// pipeline's own: every number becomes a float64 or int64, NaN is rejected.
+// pipeline's own: every number becomes an int64, a uint64 that is none, or a
+// float64, and NaN is rejected.
 const (
 	Validate  Stage = iota // reject what cannot be true
 	Calibrate              // raw to real units
@@ -27,7 +28,7 @@ func (s Stage) String() string {
 
 // Sample is a value on its way through a pipeline.
 type Sample struct {
-	Value any       // float64, int64, bool or string
+	Value any       // float64, int64, uint64, bool or string
 	At    time.Time // when it was captured
 }
 
@@ -252,7 +253,8 @@ func (p *Pipeline) Reset() {
 	p.pending, p.any = nil, false
 }
 
-// decode brings every number to float64 or int64.
+// decode brings every number to float64, int64, or uint64 where that is too
+// small.
 func decode(v any) (any, error) {
 	switch v := v.(type) {
 	case float64:
@@ -268,7 +270,7 @@ func decode(v any) (any, error) {
 		return int64(v), nil
 	case uint64:
 		if v > math.MaxInt64 {
-			return float64(v), nil
+			return v, nil
 		}
 		return int64(v), nil
 	}
@@ -281,6 +283,8 @@ func number(s Sample) (float64, error) {
 	case float64:
 		return v, nil
 	case int64:
+		return float64(v), nil
+	case uint64:
 		return float64(v), nil
 	}
 	return 0, faultf(Parse, "filter wants a number, got %v", s.Value)

@@ -42,7 +42,7 @@ type Feature struct {
 	StateClass  string
 	Category    string
 	Listed      bool // the configuration names it
-	// Value is the newest one, a float64, int64, bool or string; nil: there is
+	// Value is the newest one, a float64, int64, uint64, bool or string; nil: there is
 	// none yet, but the entity takes commands.
 	Value any
 	At    time.Time // of Value

@@ -103,7 +103,11 @@ func writeSenMLValue(b *bytes.Buffer, e *entity) {
 	if unit != "" {
 		fmt.Fprintf(b, `,"u":"%s"`, unit)
 	}
-	fmt.Fprintf(b, `,"v":%s}`, plain(n*factor))
+	text := plain(e.value().Value)
+	if factor != 1 {
+		text = plain(n * factor)
+	}
+	fmt.Fprintf(b, `,"v":%s}`, text)
 }
 
 // SenML says how the feature's value stands in a SenML Pack: its Name, the

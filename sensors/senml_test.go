@@ -100,6 +100,8 @@ func senmlReadings(now time.Time) []sensors.Reading {
 		{Entity: "battery", Value: int64(50), Unit: "%", At: now},
 		{Entity: "sea level", Value: 1013.25, Unit: "hPa", At: now},
 		{Entity: "sea:level", Value: 1.0, Unit: "furlong", At: now},
+		{Entity: "serial", Value: uint64(1<<64 - 1), At: now},
+		{Entity: "count", Value: int64(1<<53 + 1), At: now},
 		{Entity: "door", Value: true, At: now},
 		{Entity: "text", Value: "say \"<ü>\"\n", At: now},
 	}
@@ -132,6 +134,11 @@ func TestSenMLPack(t *testing.T) {
 	number("battery", "/", 0.5, 0)
 	number("sea:20level", "Pa", 101325, 0)
 	number("sea:3Alevel", "", 1, 0)
+	for _, exact := range []string{`"n":"serial","v":18446744073709551615}`, `"n":"count","v":9007199254740993}`} {
+		if !strings.Contains(string(m.Payload), exact) {
+			t.Errorf("%s has not %s", m.Payload, exact)
+		}
+	}
 	if r := all[at+"door"]; r.BoolValue == nil || !*r.BoolValue {
 		t.Errorf("door: %+v", r)
 	}

@@ -59,7 +59,9 @@ func (t *topics) will(delay time.Duration) *mqtt.Will {
 
 // plain is a value as a scalar: the shortest decimal that is true to twelve
 // digits (what is behind them is an artifact of binary arithmetic, no sensor
-// measures it; a whole number has none), ON or OFF, or the text.
+// measures it; a whole number has none), ON or OFF, or the text. A float64 from
+// 2^53 on may stand for its neighbors too: it has an exponent, not digits that
+// look counted.
 func plain(v any) string {
 	switch v := v.(type) {
 	case bool:
@@ -69,6 +71,8 @@ func plain(v any) string {
 		return "OFF"
 	case int64:
 		return strconv.FormatInt(v, 10)
+	case uint64:
+		return strconv.FormatUint(v, 10)
 	case float64:
 		if v != math.Trunc(v) {
 			if r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 11, 64), 64); err == nil {
@@ -78,7 +82,7 @@ func plain(v any) string {
 		if v == 0 {
 			return "0" // not "-0"
 		}
-		if a := math.Abs(v); a >= 1e21 || a < 1e-9 {
+		if a := math.Abs(v); a >= 1<<53 || a < 1e-9 {
 			return strconv.FormatFloat(v, 'e', -1, 64)
 		}
 		return strconv.FormatFloat(v, 'f', -1, 64)

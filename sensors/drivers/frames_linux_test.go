@@ -299,7 +299,7 @@ func TestFrameFieldValues(t *testing.T) {
 		{frameField{Type: "u24"}, "010000", true, int64(65536)},
 		{frameField{Type: "i16", Scale: 0.5, Offset: 1}, "fffe", true, 0.0},
 		{frameField{Type: "u32"}, "ffffffff", false, int64(math.MaxUint32)},
-		{frameField{Type: "u64"}, "ffffffffffffffff", false, float64(math.MaxUint64)},
+		{frameField{Type: "u64"}, "ffffffffffffffff", false, uint64(math.MaxUint64)},
 		{frameField{Type: "i64"}, "ffffffffffffffff", false, int64(-1)},
 		{frameField{Type: "f32"}, "41480000", true, 12.5},
 		{frameField{Type: "f64"}, "0000000000002940", false, 12.5},

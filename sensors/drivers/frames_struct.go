@@ -102,8 +102,8 @@ func (f *frameField) integer(b []byte, bigEndian bool) uint64 {
 	return v
 }
 
-// value is the field's value: an int64 where neither scale nor offset make it
-// a float64.
+// value is the field's value: an integer where neither scale nor offset make
+// it a float64.
 func (f *frameField) value(b []byte, bigEndian bool) (any, error) {
 	var v any
 	if f.Type == "ascii" {
@@ -120,7 +120,7 @@ func (f *frameField) value(b []byte, bigEndian bool) (any, error) {
 		case f.Type == "f64":
 			v = math.Float64frombits(n)
 		case f.Type == "u64" && n > math.MaxInt64:
-			v = float64(n)
+			v = n
 		default:
 			v = int64(n)
 		}

@@ -183,7 +183,7 @@ func (c *command) line(payload []byte) (text string, confirm any, err error) {
 	case "number":
 		v := infer(word)
 		switch v.(type) {
-		case int64, float64:
+		case int64, uint64, float64:
 			confirm = v
 		default:
 			return "", nil, fmt.Errorf("%.40q is not a number", word)
@@ -251,7 +251,7 @@ func confirms(got, want any) bool {
 		return err == nil && !c.Toggle && c.On == w
 	case string:
 		return text == w
-	case int64, float64:
+	case int64, uint64, float64:
 		return number(infer(text)) == number(w)
 	}
 	return true
@@ -261,6 +261,8 @@ func confirms(got, want any) bool {
 func number(v any) any {
 	switch n := v.(type) {
 	case int64:
+		return float64(n)
+	case uint64:
 		return float64(n)
 	case float64:
 		return n

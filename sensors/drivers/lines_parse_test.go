@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"regexp"
 	"strings"
@@ -60,7 +61,7 @@ func TestLinesOptions(t *testing.T) {
 
 func TestInfer(t *testing.T) {
 	for text, want := range map[string]any{
-		"12": int64(12), "-3": int64(-3), "+ 4": int64(4), "1.50": 1.5, ".5": 0.5, "5.": 5.0, "1e3": 1000.0, "99999999999999999999": 1e20,
+		"12": int64(12), "-3": int64(-3), "+ 4": int64(4), "1.50": 1.5, ".5": 0.5, "5.": 5.0, "1e3": 1000.0, "99999999999999999999": 1e20, "18446744073709551615": uint64(math.MaxUint64), "-9223372036854775809": -0x1p63,
 		"on": true, "FALSE": false, "": "", "1.2.3": "1.2.3", "0x10": "0x10", "1_000": "1_000", "1e999": "1e999", "12 kg": "12 kg", "NaN": "NaN",
 	} {
 		if got := infer(text); got != want {
@@ -177,7 +178,7 @@ func checkReading(t *testing.T, line string, r sensors.Reading) {
 		if v != v || v-v != 0 {
 			t.Fatalf("%q: %s = %v", line, r.Entity, v)
 		}
-	case int64, bool, string:
+	case int64, uint64, bool, string:
 	default:
 		t.Fatalf("%q: %s is a %T", line, r.Entity, v)
 	}

@@ -268,6 +268,9 @@ func infer(text string) any {
 			if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 				return n
 			}
+			if n, err := strconv.ParseUint(digits, 10, 64); err == nil {
+				return n
+			}
 		}
 		if v, err := strconv.ParseFloat(digits, 64); err == nil && !math.IsInf(v, 0) {
 			return v

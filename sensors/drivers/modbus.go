@@ -262,13 +262,11 @@ func (r *modbusValue) reading(words []uint16, at time.Time) sensors.Reading {
 		out.Err = &sensors.Fault{Reason: sensors.Parse, Err: err}
 		return out
 	}
-	if n, ok := v.(uint64); ok {
-		if v = int64(n); n > math.MaxInt64 {
-			v = float64(n)
-		}
+	if n, ok := v.(uint64); ok && n <= math.MaxInt64 {
+		v = int64(n)
 	}
-	if n, ok := v.(int64); ok && (r.Scale != 1 || r.Offset != 0) {
-		v = float64(n)
+	if n, ok := number(v).(float64); ok && (r.Scale != 1 || r.Offset != 0) {
+		v = n
 	}
 	f, ok := v.(float64)
 	switch {

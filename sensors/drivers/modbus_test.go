@@ -108,7 +108,7 @@ func TestModbusReadsAllKinds(t *testing.T) {
 		u.Set(1, modbustest.Input, 6, f32(float32(math.NaN()))...)
 		u.Set(1, modbustest.Holding, 100, 0xFF38, 0x1234, 0x8001, 0x12A4)
 		u.Set(1, modbustest.Holding, 200, 0x4142, 0x4300)
-		u.Set(1, modbustest.Holding, 300, 0, 0, 1, 0, 0x8000, 0, 0, 0)
+		u.Set(1, modbustest.Holding, 300, 0, 0, 1, 0, 0x8000, 0, 0, 1)
 		u.Set(1, modbustest.Coils, 3, 1)
 		u.Set(1, modbustest.Discrete, 9, 0)
 		d := modbusDevice(t, modbusLine(t, u), nil, map[string]modbusRegister{
@@ -127,7 +127,7 @@ func TestModbusReadsAllKinds(t *testing.T) {
 			"door":    {Address: 9, Table: "discrete"},
 		})
 		expectValues(t, d, map[string]any{
-			"voltage": 230.5, "broken": sensors.OutOfRange, "temp": -25.0, "raw": int64(0xFF38), "total": int64(65536), "huge": math.Ldexp(1, 63), "meter": int64(1234), "high": true,
+			"voltage": 230.5, "broken": sensors.OutOfRange, "temp": -25.0, "raw": int64(0xFF38), "total": int64(65536), "huge": uint64(1<<63 + 1), "meter": int64(1234), "high": true,
 			"low": int64(1), "nobcd": sensors.Parse, "label": "ABC", "pump": true, "door": false,
 		})
 	})

@@ -90,6 +90,8 @@ func word(v any) string {
 		return "OFF"
 	case int64:
 		return strconv.FormatInt(v, 10)
+	case uint64:
+		return strconv.FormatUint(v, 10)
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case string:

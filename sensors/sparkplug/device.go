@@ -63,6 +63,8 @@ func kindOf(f *sensors.Feature) uint64 {
 		return typeBoolean
 	case int64:
 		return typeInt64
+	case uint64:
+		return typeUInt64
 	case string:
 		return typeString
 	case float64:

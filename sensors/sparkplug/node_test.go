@@ -162,9 +162,9 @@ func TestLife(t *testing.T) {
 		if !w.host.Online || w.said["NBIRTH"] != 1 {
 			t.Errorf("no NBIRTH at the start: %v", w.said)
 		}
-		n.Born(t.Context(), profile("climate", map[string]any{"t": 21.5, "n": int64(-7), "b": true, "s": "ü"}))
+		n.Born(t.Context(), profile("climate", map[string]any{"t": 21.5, "n": int64(-7), "u": uint64(1<<63 + 1), "b": true, "s": "ü"}))
 		n.Changed(t.Context(), "climate", []sensors.Feature{{Name: "t", Value: 22.5, At: time.Now()}, {Name: "b", Value: nil}})
-		if got := fmt.Sprint(w.host.Devices["climate"]); got != "map[b:<nil> n:-7 s:ü t:22.5]" {
+		if got := fmt.Sprint(w.host.Devices["climate"]); got != "map[b:<nil> n:-7 s:ü t:22.5 u:9223372036854775809]" {
 			t.Errorf("the host sees %s", got)
 		}
 		n.Changed(t.Context(), "nobody", []sensors.Feature{{Name: "t", Value: 1.0}})
@@ -380,17 +380,18 @@ func TestDeviceCommands(t *testing.T) {
 			synctest.Wait()
 		}
 		send("d", metric(name("relay"), []byte{14 << 3, 1}), metric([]byte{2 << 3, byte(alias)}, []byte{13<<3 | 1, 0, 0, 0, 0, 0, 0, 4, 64}))
-		send("d", metric(name("level"), []byte{4 << 3, 9, 12<<3 | 5, 0, 0, 128, 63}))                     // Float 1
-		send("d", metric(name("level"), []byte{4 << 3, 3, 10 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f}))        // Int32 -1
-		send("d", metric(name("level"), []byte{4 << 3, 7, 10 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f}))        // UInt32
-		send("d", metric(name("level"), []byte{4 << 3, 1, 10 << 3, 0xfb, 1}))                             // Int8 -5
-		send("d", metric(name("level"), []byte{4 << 3, 2, 10 << 3, 0xfe, 0xff, 3}))                       // Int16 -2
-		send("d", metric(name("text"), field(15, "hello")), metric(name("relay"), []byte{14 << 3, 0}))    // String, false
-		send("d", metric(name("input"), []byte{14 << 3, 1}), metric(name("nothing"), []byte{14 << 3, 1})) // no outputs
-		send("d", metric(name("relay"), []byte{7 << 3, 1}))                                               // null
-		send("other", metric(name("relay"), []byte{14 << 3, 1}))                                          // nobody
-		send("d", []byte{0x12, 200})                                                                      // cut short
-		send("d", []byte("hello"))                                                                        // no payload
+		send("d", metric(name("level"), []byte{4 << 3, 9, 12<<3 | 5, 0, 0, 128, 63}))                                         // Float 1
+		send("d", metric(name("level"), []byte{4 << 3, 3, 10 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f}))                            // Int32 -1
+		send("d", metric(name("level"), []byte{4 << 3, 7, 10 << 3, 0xff, 0xff, 0xff, 0xff, 0x0f}))                            // UInt32
+		send("d", metric(name("level"), []byte{4 << 3, 1, 10 << 3, 0xfb, 1}))                                                 // Int8 -5
+		send("d", metric(name("level"), []byte{4 << 3, 2, 10 << 3, 0xfe, 0xff, 3}))                                           // Int16 -2
+		send("d", metric(name("level"), []byte{4 << 3, 8, 11 << 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})) // UInt64
+		send("d", metric(name("text"), field(15, "hello")), metric(name("relay"), []byte{14 << 3, 0}))                        // String, false
+		send("d", metric(name("input"), []byte{14 << 3, 1}), metric(name("nothing"), []byte{14 << 3, 1}))                     // no outputs
+		send("d", metric(name("relay"), []byte{7 << 3, 1}))                                                                   // null
+		send("other", metric(name("relay"), []byte{14 << 3, 1}))                                                              // nobody
+		send("d", []byte{0x12, 200})                                                                                          // cut short
+		send("d", []byte("hello"))                                                                                            // no payload
 		w.session.inbox <- mqtt.Message{Topic: "spBv1.0/plant/DCMD/barn/d", Retain: true, Payload: metric(name("relay"), []byte{14 << 3, 1})}
 		synctest.Wait()
 		var got []string
@@ -402,7 +403,7 @@ func TestDeviceCommands(t *testing.T) {
 		}
 		const set = "dunlin/barn/d/"
 		want := []string{set + "relay/set=ON", set + "level/set=2.5", set + "level/set=1", set + "level/set=-1", set + "level/set=4294967295",
-			set + "level/set=-5", set + "level/set=-2",
+			set + "level/set=-5", set + "level/set=-2", set + "level/set=18446744073709551615",
 			set + "text/set=hello", set + "relay/set=OFF"}
 		if !slices.Equal(got, want) {
 			t.Errorf("commands\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

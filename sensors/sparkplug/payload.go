@@ -11,6 +11,7 @@ import (
 const (
 	typeInt32   = 3
 	typeInt64   = 4
+	typeUInt64  = 8
 	typeDouble  = 10
 	typeBoolean = 11
 	typeString  = 12
@@ -32,7 +33,7 @@ type metric struct {
 	alias   uint64 // 0 is not written
 	at      time.Time
 	kind    uint64 // data type, 0 is not written
-	value   any    // float64, int64, bool or string; nil is null
+	value   any    // float64, int64, uint64, bool or string; nil is null
 	unit    string // property engUnit, "" is not written
 	quality int    // property Quality, negative is not written
 	past    bool   // is_historical: it is no value of now
@@ -92,6 +93,8 @@ func (m *metric) encode() (b []byte) {
 	switch v := m.value.(type) {
 	case int64:
 		b = appendVarint(b, 11, uint64(v))
+	case uint64:
+		b = appendVarint(b, 11, v)
 	case float64:
 		b = binary.LittleEndian.AppendUint64(append(b, 13<<3|fixed8), math.Float64bits(v))
 	case bool:
@@ -126,7 +129,7 @@ var errPayload = errors.New("no Sparkplug B payload")
 const maxMetrics = 100
 
 // decodeCommand reads the metrics of an NCMD or DCMD: name, alias and value.
-// Values are float64, int64, bool or string; nil is null, or a type that no
+// Values are float64, int64, uint64, bool or string; nil is null, or a type that no
 // command here has.
 func decodeCommand(b []byte) (metrics []metric, err error) {
 	for len(b) > 0 {
@@ -185,6 +188,8 @@ func decodeMetric(b []byte) (m metric, err error) {
 			raw = int64(int16(v))
 		case 7: // UInt32 has no sign
 			raw = int64(uint32(v))
+		case typeUInt64:
+			raw = uint64(v)
 		}
 	}
 	m.value = raw

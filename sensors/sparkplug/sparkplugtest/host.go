@@ -177,9 +177,14 @@ func (h *Host) data(device string, m mqtt.Message, p Payload) {
 // value takes a metric's value, which is of the type that was born.
 func (h *Host) value(k *known, m mqtt.Message, metric Metric) {
 	fits, kind := false, k.kind
+	if n, ok := metric.Value.(int64); ok && kind == 8 {
+		metric.Value = uint64(n)
+	}
 	switch metric.Value.(type) {
 	case int64:
 		fits = kind == 4
+	case uint64:
+		fits = kind == 8
 	case float64:
 		fits = kind == 10
 	case bool:
