@@ -51,6 +51,7 @@ func (o *owner) describe(ctx context.Context) error {
 		announce.Properties.ContentType = "application/json"
 		now.config = announce.Topic
 	}
+	gone = append(gone, moved(old.parts, now.parts)...)
 	// What is neither there nor gone may still come: it stays on the list.
 	for _, part := range old.parts {
 		if !has(now.parts, part.Name) && !has(gone, part.Name) {
@@ -87,6 +88,17 @@ func (o *owner) gone(old *entry, now []Part) (gone []Part) {
 	}
 	for _, p := range old.parts {
 		if !has(now, p.Name) && (old.model != o.dev.Model || o.disabled(p.Name) || p.Listed && !o.lists(p.Name)) {
+			gone = append(gone, p)
+		}
+	}
+	return gone
+}
+
+// moved are the parts that have become another kind of component: the one that
+// was announced is removed before the other takes its name.
+func moved(old, now []Part) (gone []Part) {
+	for _, p := range old {
+		if slices.ContainsFunc(now, func(n Part) bool { return n.Name == p.Name && n.Platform != p.Platform && p.Platform != "" }) {
 			gone = append(gone, p)
 		}
 	}

@@ -290,6 +290,29 @@ func TestEntitiesThatAreGone(t *testing.T) {
 	}
 }
 
+// An entity that was announced as another kind of component is removed as that
+// first.
+func TestEntityThatBecomesAnotherKind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "position")}}
+		life(t, b, o, nil)
+		before := len(b.published("ha/d"))
+		describe := o.Discovery.Describe
+		o.Discovery.Describe = func(p *sensors.Profile, gone []sensors.Part) (string, []byte, []sensors.Part) {
+			topic, payload, parts := describe(p, gone)
+			parts[0].Platform = "device_tracker"
+			return topic, payload, parts
+		}
+		for range 2 {
+			life(t, b, o, nil)
+		}
+		if got, want := fmt.Sprintf("%q", b.published("ha/d")[before:]), `["position -sensor.position" "position" "position"]`; got != want {
+			t.Errorf("announced %s, want %s", got, want)
+		}
+	})
+}
+
 // No value of an earlier life, in whatever form it was, stands beside online.
 func TestValuesOfAnEarlierLife(t *testing.T) {
 	all := []sensors.Payload{sensors.Plain, sensors.JSON, sensors.Both, sensors.SenML}

@@ -94,13 +94,18 @@ func component(p *sensors.Profile, f *sensors.Feature) object {
 		platform = f.Control.Platform
 	case isBool:
 		platform = "binary_sensor"
+	case isText && isPosition(f.Value.(string)):
+		platform = "device_tracker"
 	}
 	c := object{"p": platform}
 	if f.Control != nil {
 		c["command_topic"] = p.Topic + "/" + f.Name + "/set"
 		control(c, f.Control)
 	}
-	if f.Value != nil || platform != "button" {
+	switch {
+	case platform == "device_tracker":
+		tracker(c, p, f)
+	case f.Value != nil || platform != "button":
 		state(c, p, f, isBool)
 	}
 	class := f.DeviceClass
@@ -150,19 +155,40 @@ func control(c object, o *sensors.Control) {
 	}
 }
 
+// source is the topic that has the value, and the expression of a template that
+// finds it there, of what is factor times as much.
+func source(p *sensors.Profile, f *sensors.Feature) (topic, value string, factor float64) {
+	switch p.Payload {
+	case sensors.Plain, sensors.Both:
+		return p.Topic + "/" + f.Name, "value", 1
+	case sensors.SenML:
+		name, field, factor := f.SenML()
+		return p.Topic + "/state", fmt.Sprintf("value_json|selectattr('n','eq','%s')|map(attribute='%s')|first", name, field), factor
+	}
+	key, _ := json.Marshal(f.Name) // a template's string is written as JSON's
+	return p.Topic + "/state", fmt.Sprintf("value_json[%s]", key), 1
+}
+
+// isPosition recognizes a JSON object with a place on the map.
+func isPosition(text string) bool {
+	var at struct{ Latitude, Longitude *float64 }
+	return strings.HasPrefix(text, "{") && json.Unmarshal([]byte(text), &at) == nil && at.Latitude != nil && at.Longitude != nil
+}
+
+// tracker says where the position is: Home Assistant takes it from attributes.
+// One that was withdrawn is an object without any.
+func tracker(c object, p *sensors.Profile, f *sensors.Feature) {
+	topic, value, _ := source(p, f)
+	c["json_attributes_topic"], c["source_type"] = topic, "gps"
+	c["json_attributes_template"] = "{{ " + value + "|default('{}', true) }}"
+}
+
 // state says where the value is.
 func state(c object, p *sensors.Profile, f *sensors.Feature, isBool bool) {
-	c["state_topic"] = p.Topic + "/" + f.Name
-	if p.Payload == sensors.Plain || p.Payload == sensors.Both {
+	topic, value, factor := source(p, f)
+	c["state_topic"] = topic
+	if value == "value" {
 		return
-	}
-	c["state_topic"] = p.Topic + "/state"
-	key, _ := json.Marshal(f.Name) // a template's string is written as JSON's
-	value, factor := fmt.Sprintf("value_json[%s]", key), 1.0
-	if p.Payload == sensors.SenML {
-		var name, field string
-		name, field, factor = f.SenML()
-		value = fmt.Sprintf("value_json|selectattr('n','eq','%s')|map(attribute='%s')|first", name, field)
 	}
 	// What the document leaves out is unknown to Home Assistant, not off.
 	switch value += "|default(none)"; {

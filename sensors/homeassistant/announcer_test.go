@@ -26,6 +26,8 @@ func profile(device string, payload sensors.Payload) *sensors.Profile {
 		{Name: "door", Value: true, DeviceClass: "door", Category: "diagnostic"},
 		{Name: "odd", Value: true, DeviceClass: "temperature"}, // no class of its platform
 		{Name: "text", Value: "hello", Unit: "°C"},
+		{Name: "position", Value: `{"latitude":48.1173,"longitude":11.5166667,"altitude":545.4}`, Expiry: time.Minute},
+		{Name: "nowhere", Value: `{"latitude":48.1173}`},
 		{Name: "heure d'été \"x\"", Value: 1.0},
 		{Name: "lost_events", Value: int64(3)},
 		{Name: "relay", Value: false, Control: &sensors.Control{Platform: "switch"}},
@@ -60,7 +62,7 @@ func TestAnnouncementsFollowTheSchema(t *testing.T) {
 		for _, bad := range s.validate(doc) {
 			t.Errorf("%s: %s", payload, bad)
 		}
-		if !topics.MatchString(topic) || len(parts) != 16 {
+		if !topics.MatchString(topic) || len(parts) != 18 {
 			t.Errorf("%s with %v", topic, parts)
 		}
 	}
@@ -82,7 +84,8 @@ func TestComponents(t *testing.T) {
 		"temperature.command_topic": nil, "temperature.value_template": nil, "temperature.name": "Temperature",
 		"humidity.device_class": "humidity", "energy.state_class": "total_increasing", "meter.state_class": "total", "plain.device_class": nil, "plain.state_class": "measurement",
 		"door.p": "binary_sensor", "door.device_class": "door", "door.state_class": nil, "odd.device_class": nil, "text.unit_of_measurement": nil, "text.state_class": nil,
-		"relay.p": "switch", "relay.command_topic": "dunlin/barn-1/climate/relay/set", "relay.state_topic": "dunlin/barn-1/climate/relay", "relay.expire_after": nil,
+		"position.p": "device_tracker", "position.json_attributes_topic": "dunlin/barn-1/climate/position", "position.source_type": "gps", "position.state_topic": nil,
+		"position.expire_after": nil, "nowhere.p": "sensor", "relay.p": "switch", "relay.command_topic": "dunlin/barn-1/climate/relay/set", "relay.state_topic": "dunlin/barn-1/climate/relay", "relay.expire_after": nil,
 		"setpoint.p": "number", "setpoint.min": 0.0, "setpoint.max": 50.0, "setpoint.step": 0.1, "setpoint.device_class": "frequency", "any.mode": "box",
 		"message.p": "text", "tare.p": "button", "tare.state_topic": nil, "lost_events.entity_category": "diagnostic", "temperature.entity_category": nil,
 		"meter.entity_category": nil, "door.entity_category": "diagnostic", "setpoint.entity_category": "config",
@@ -153,9 +156,16 @@ func TestTemplates(t *testing.T) {
 		{sensors.SenML, "temperature", `{{ value_json|selectattr('n','eq','temperature')|map(attribute='v')|first|default(none) }}`},
 		{sensors.SenML, "text", `{{ value_json|selectattr('n','eq','text')|map(attribute='vs')|first|default(none) }}`},
 		{sensors.SenML, "energy", `{% set v = value_json|selectattr('n','eq','energy')|map(attribute='v')|first|default(none) %}{{ 'None' if v is none else v / 3.6e+06 }}`},
+		{sensors.Plain, "position", `{{ value|default('{}', true) }}`},
+		{sensors.JSON, "position", `{{ value_json["position"]|default('{}', true) }}`},
+		{sensors.SenML, "position", `{{ value_json|selectattr('n','eq','position')|map(attribute='vs')|first|default('{}', true) }}`},
 	} {
 		_, payload, _ := barn.Device(profile("climate", tc.payload), nil)
-		if got := decode(t, payload).Cmps[tc.name]["value_template"]; got != tc.want {
+		key := "value_template"
+		if tc.name == "position" {
+			key = "json_attributes_template"
+		}
+		if got := decode(t, payload).Cmps[tc.name][key]; got != tc.want {
 			t.Errorf("%s of %s: %v\nwant %s", tc.name, tc.payload, got, tc.want)
 		}
 	}

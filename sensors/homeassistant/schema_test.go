@@ -116,6 +116,10 @@ func (s *schema) check(at string, rules map[string]any, v any) (bad []string) {
 			for _, rule := range arg.([]any) {
 				bad = append(bad, s.check(at, rule.(map[string]any), v)...)
 			}
+		case "anyOf":
+			if !slices.ContainsFunc(arg.([]any), func(rule any) bool { return len(s.check(at, rule.(map[string]any), v)) == 0 }) {
+				fail("is none of %v", arg)
+			}
 		case "oneOf":
 			bad = append(bad, s.oneOf(at, arg.([]any), v)...)
 		case "if":
@@ -171,6 +175,11 @@ func isType(want, v any) bool {
 // The validator can say no: each document is wrong in one way.
 func TestSchemaRefuses(t *testing.T) {
 	s := loadSchema(t)
+	for _, tracker := range []string{`"source_type":"gps"`, `"json_attributes_topic":"a","source_type":"wifi"`, `"json_attributes_topic":"a","expire_after":9`} {
+		if s.validate([]byte(`{"dev":{"ids":["a"]},"o":{"name":"x"},"cmps":{"t":{"p":"device_tracker","unique_id":"u",`+tracker+`}}}`)) == nil {
+			t.Errorf("valid: a device_tracker with %s", tracker)
+		}
+	}
 	const good = `{"dev":{"ids":["a"]},"o":{"name":"x"},"cmps":{"t":{"p":"sensor","unique_id":"u","state_topic":"s","device_class":"temperature","unit_of_measurement":"°C","state_class":"measurement"}}}`
 	if bad := s.validate([]byte(good)); bad != nil {
 		t.Fatal(bad)
