@@ -188,21 +188,17 @@ func (d *pwm) Open(_ context.Context, b sensors.Buses) error {
 	return d.write("/enable", 1)
 }
 
-// setUp sets polarity, period and duty cycle. The kernel takes a polarity only
-// from an output that is off, and a period only when the duty cycle fits in.
+// setUp sets period, polarity and duty cycle. The kernel takes a polarity only
+// from an output that is off and has a period, which a new one has not, and a
+// period only when the duty cycle fits in.
 func (d *pwm) setUp(enabled bool) error {
 	now, err := d.kernel.text(d.dir + "/polarity")
 	if err != nil { // this controller has but one
 		now = "normal"
 	}
-	if now != d.o.Polarity {
-		if enabled {
-			if err := d.write("/enable", 0); err != nil {
-				return err
-			}
-		}
-		if err := d.kernel.write(d.dir+"/polarity", d.o.Polarity+"\n"); err != nil {
-			return d.fault("set the polarity of", err)
+	if now != d.o.Polarity && enabled {
+		if err := d.write("/enable", 0); err != nil {
+			return err
 		}
 	}
 	if duty, err := d.kernel.number(d.dir + "/duty_cycle"); err != nil || duty > float64(d.o.Period) {
@@ -213,6 +209,11 @@ func (d *pwm) setUp(enabled bool) error {
 	if period, err := d.kernel.number(d.dir + "/period"); err != nil || period != float64(d.o.Period) {
 		if err := d.write("/period", int64(d.o.Period)); err != nil {
 			return err
+		}
+	}
+	if now != d.o.Polarity {
+		if err := d.kernel.write(d.dir+"/polarity", d.o.Polarity+"\n"); err != nil {
+			return d.fault("set the polarity of", err)
 		}
 	}
 	initial, _ := percentage(d.o.Initial) // keep of an output that does not run is 0

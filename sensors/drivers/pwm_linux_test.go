@@ -95,7 +95,7 @@ func TestPWM(t *testing.T) {
 		h := pwmTree(t, nil)
 		d := fan(t, func(o *pwmOptions) { o.Chip, o.Polarity, o.Initial = "fe20c000.pwm", "inversed", "30" })
 		order := writes(t, filepath.Join(h.root, pwmDir), func() { open(t, d, h) })
-		if want := []string{"polarity", "period", "duty_cycle", "enable"}; !slices.Equal(order, want) {
+		if want := []string{"period", "polarity", "duty_cycle", "enable"}; !slices.Equal(order, want) {
 			t.Errorf("written: %v, want %v", order, want)
 		}
 		if file(h, "period") != "40000" || file(h, "duty_cycle") != "12000" || file(h, "enable") != "1" || file(h, "polarity") != "inversed" {
@@ -107,6 +107,13 @@ func TestPWM(t *testing.T) {
 		h := pwmTree(t, map[string]string{pwmDir + "enable": "1", pwmDir + "period": "100000", pwmDir + "duty_cycle": "90000"})
 		order := writes(t, filepath.Join(h.root, pwmDir), func() { open(t, fan(t, func(o *pwmOptions) { o.Initial = "50" }), h) })
 		if want := []string{"duty_cycle", "period", "duty_cycle", "enable"}; !slices.Equal(order, want) {
+			t.Errorf("written: %v, want %v", order, want)
+		}
+	})
+	t.Run("a polarity is set while the output is off", func(t *testing.T) {
+		h := pwmTree(t, map[string]string{pwmDir + "enable": "1", pwmDir + "period": "40000", pwmDir + "duty_cycle": "9000"})
+		order := writes(t, filepath.Join(h.root, pwmDir), func() { open(t, fan(t, func(o *pwmOptions) { o.Polarity = "inversed" }), h) })
+		if want := []string{"enable", "polarity", "duty_cycle", "enable"}; !slices.Equal(order, want) {
 			t.Errorf("written: %v, want %v", order, want)
 		}
 	})
