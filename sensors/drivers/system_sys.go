@@ -13,18 +13,20 @@ import (
 var cpuZones = [...]string{"cpu-thermal", "cpu_thermal", "x86_pkg_temp", "cpu", "soc", "k10temp", "acpitz"}
 
 // temperatures reads the thermal zones in m°C. The processor's is
-// cpu_temperature, the others are thermal_{type}.
+// cpu_temperature, the others are thermal_{type}: also while one of them cannot
+// be read, so that none gets the name of another.
 func (s *system) temperatures() {
 	type zone struct {
 		kind  string
 		value float64
+		err   error // of a zone that is switched off, or busy: EINVAL, ENODATA, EAGAIN
 	}
 	var zones []zone
 	for _, dir := range s.kernel.glob("/sys/class/thermal/thermal_zone*") {
 		kind, err := s.kernel.text(dir + "/type")
 		value, verr := s.kernel.number(dir + "/temp")
-		if err == nil && verr == nil { // a zone that is switched off gives EINVAL or ENODATA
-			zones = append(zones, zone{kind, value / 1000})
+		if err == nil {
+			zones = append(zones, zone{kind, value / 1000, verr})
 		}
 	}
 	best, rank := -1, len(cpuZones)
@@ -47,7 +49,9 @@ func (s *system) temperatures() {
 				name += "_" + strconv.Itoa(seen[name])
 			}
 		}
-		s.list.add(name, z.value, "°C")
+		if z.err == nil {
+			s.list.add(name, z.value, "°C")
+		}
 	}
 }
 

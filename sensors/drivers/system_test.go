@@ -74,6 +74,20 @@ func TestSystem(t *testing.T) {
 			"net_eth0_rx_bytes=5000000000 B", "net_eth0_rx_errors=3", "net_eth0_tx_bytes=196359 B", "net_eth0_tx_errors=4",
 			"net_wlan0_5_rx_bytes=12 B", "net_wlan0_5_rx_errors=0", "net_wlan0_5_tx_bytes=13 B", "net_wlan0_5_tx_errors=0")
 	})
+	t.Run("no zone gets the name of one that cannot be read", func(t *testing.T) {
+		h := newTree(t, map[string]string{
+			"/sys/class/thermal/thermal_zone0/type": "gpu-thermal", "/sys/class/thermal/thermal_zone0/temp": "41000",
+			"/sys/class/thermal/thermal_zone1/type": "gpu-thermal", "/sys/class/thermal/thermal_zone1/temp": "42000",
+			"/sys/class/thermal/thermal_zone2/type": "cpu-thermal", "/sys/class/thermal/thermal_zone2/temp": "48000",
+		})
+		d := open(t, clockless(t, options(nil)), h)
+		wantShown(t, shows(t, d), "thermal_gpu_thermal=41 °C", "thermal_gpu_thermal_2=42 °C", "cpu_temperature=48 °C")
+		h.broken("/sys/class/thermal/thermal_zone2/temp")
+		wantShown(t, shows(t, d), "thermal_gpu_thermal=41 °C", "thermal_gpu_thermal_2=42 °C")
+		h.broken("/sys/class/thermal/thermal_zone0/temp")
+		h.write("/sys/class/thermal/thermal_zone1/temp", "43000")
+		wantShown(t, shows(t, d), "thermal_gpu_thermal_2=43 °C")
+	})
 	t.Run("a container without sensors has fewer entities and no error", func(t *testing.T) {
 		h := newTree(t, map[string]string{"/proc/loadavg": "1.50 1.25 1.00 1/80 11206"})
 		wantShown(t, shows(t, open(t, clockless(t, options(nil)), h)), "load_1m=1.5", "load_5m=1.25", "load_15m=1")
