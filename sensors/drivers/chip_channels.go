@@ -74,6 +74,9 @@ type chipReader struct {
 	kernel   kernel
 	chips    []kernelChip
 	channels []channel
+	// names are those of all channels since the start, by chip and attribute: of
+	// two chips the one that is left does not get the name of the one that went.
+	names map[string]string
 }
 
 // Open finds the chips by name, and their channels.
@@ -120,12 +123,32 @@ func channelOf(file string) string { return file[:strings.LastIndexByte(file, '_
 
 // named adds a channel, called by its label if it has one.
 func (d *chipReader) named(c channel, chip kernelChip, base string) {
+	key := chip.of + "/" + chip.name + "/" + path.Base(base)
+	shown := func(entity string) bool {
+		return slices.ContainsFunc(d.channels, func(c channel) bool { return c.entity == entity })
+	}
+	if name, known := d.names[key]; known && !shown(name) {
+		c.entity = name
+		d.channels = append(d.channels, c)
+		return
+	}
 	if label, err := d.kernel.text(base + "_label"); err == nil && sensors.EntityName(label) != "" {
 		c.entity = label
 	}
 	c.entity = unique(chip.prefix+sensors.EntityName(c.entity), func(entity string) bool {
-		return slices.ContainsFunc(d.channels, func(c channel) bool { return c.entity == entity })
+		for _, taken := range d.names {
+			if taken == entity {
+				return true
+			}
+		}
+		return shown(entity)
 	})
+	if d.names == nil {
+		d.names = map[string]string{}
+	}
+	if _, twice := d.names[key]; !twice {
+		d.names[key] = c.entity
+	}
 	d.channels = append(d.channels, c)
 }
 

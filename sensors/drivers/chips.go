@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -17,18 +18,22 @@ import (
 type chipMatch struct {
 	Name  []string `yaml:"name" doc:"the chip's name attribute, as [lm75, ina226]; its number changes at each boot"`
 	Label []string `yaml:"label" doc:"the chip's label attribute, from the device tree"`
+	// Device tells two chips of one name apart.
+	Device []string `yaml:"device" doc:"the device that the chip belongs to, as [1-0048], which is address 0x48 of i2c-1"`
 }
 
 func (m *chipMatch) check(report func(path, msg string)) {
 	checkPatterns("match.name", m.Name, report)
 	checkPatterns("match.label", m.Label, report)
+	checkPatterns("match.device", m.Device, report)
 }
 
-func (m *chipMatch) any() bool { return len(m.Name)+len(m.Label) == 0 }
+func (m *chipMatch) any() bool { return len(m.Name)+len(m.Label)+len(m.Device) == 0 }
 
 // kernelChip is a directory of sysfs.
 type kernelChip struct {
 	dir, name, device string
+	of                string // the directory of the device that it belongs to, whatever the chip's number is
 	prefix            string // of its entities: its name, where there may be several
 	is                os.FileInfo
 }
@@ -47,11 +52,15 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		}
 		label, _ := k.text(dir + "/label") // most have none
 		c := kernelChip{dir: dir, name: name, device: k.target(dir) + "/" + k.target(dir+"/device") + "/"}
+		if c.of = k.target(dir + "/device"); c.of == "" {
+			c.of = path.Dir(k.target(dir)) // IIO has no such link
+		}
 		if c.is, err = os.Stat(k.path(dir)); err != nil {
 			continue // it went just now
 		}
 		switch {
 		case len(m.Name) > 0 && !matches(m.Name, name), len(m.Label) > 0 && !matches(m.Label, label),
+			len(m.Device) > 0 && !matches(m.Device, path.Base(c.of)),
 			device != "" && !strings.Contains(c.device, "/"+device+"/"):
 			others = append(others, name)
 		default:
@@ -60,7 +69,7 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 	}
 	if len(found) == 0 {
 		class := strings.TrimSuffix(path.Base(pattern), "*")
-		what := strings.TrimSpace(strings.Join(append(m.Name, m.Label...), " or ") + " " + device)
+		what := strings.TrimSpace(strings.Join(slices.Concat(m.Name, m.Label, m.Device), " or ") + " " + device)
 		err := fmt.Errorf("no %s is %s; there are: %s", class, what, strings.Join(others, ", "))
 		if len(others) == 0 {
 			err = fmt.Errorf("there is no %s at all", class)

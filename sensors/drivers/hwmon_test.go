@@ -93,6 +93,38 @@ func TestHwmon(t *testing.T) {
 		h.write("/sys/class/hwmon/hwmon9/temp1_input", "-500")
 		wantShown(t, shows(t, open(t, d, h)), "temp1=-0.5 °C")
 	})
+	t.Run("of two chips the one that is left keeps its name", func(t *testing.T) {
+		h := newTree(t, nil)
+		plug := func(number, address string, milli string) {
+			dir := "/sys/devices/i2c-1/" + address + "/hwmon/hwmon" + number
+			h.write(dir+"/name", "lm75")
+			h.write(dir+"/temp1_input", milli)
+			h.link(dir+"/device", "/sys/devices/i2c-1/"+address)
+			h.link("/sys/class/hwmon/hwmon"+number, dir)
+		}
+		unplug := func(number, address string) {
+			h.remove("/sys/class/hwmon/hwmon" + number)
+			h.remove("/sys/devices/i2c-1/" + address)
+		}
+		plug("3", "1-0048", "20000")
+		plug("4", "1-0049", "30000")
+		d := open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)
+		wantShown(t, shows(t, d), "lm75_temp1=20 °C", "lm75_temp1_2=30 °C")
+		unplug("3", "1-0048")
+		if _, err := d.Read(t.Context()); sensors.ReasonOf(err) != sensors.Unplugged {
+			t.Errorf("Read: %v", err)
+		}
+		open(t, d, h)
+		wantShown(t, shows(t, d), "lm75_temp1_2=30 °C")
+		unplug("4", "1-0049")
+		plug("7", "1-0048", "21000")
+		plug("3", "1-0049", "31000")
+		plug("4", "1-004a", "41000")
+		open(t, d, h)
+		wantShown(t, shows(t, d), "lm75_temp1=21 °C", "lm75_temp1_2=31 °C", "lm75_temp1_3=41 °C")
+		one := mustBuild(t, "hwmon", func(o any) { o.(*chipOptions).Match = chipMatch{Device: []string{"1-0049"}} }, nil)
+		wantShown(t, shows(t, open(t, one, h)), "temp1=31 °C")
+	})
 	t.Run("another chip that has its number is never read in its place", func(t *testing.T) {
 		h := newTree(t, lm75)
 		d := open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)

@@ -47,6 +47,18 @@ func (h *tree) remove(name string) {
 	}
 }
 
+// link makes one path of the machine lead to another.
+func (h *tree) link(name, to string) {
+	h.t.Helper()
+	file := filepath.Join(h.root, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(h.root, to), file); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // broken makes a file one that the kernel reads with EIO.
 func (h *tree) broken(name string) {
 	h.t.Helper()
