@@ -67,6 +67,13 @@ var nmeaEntities = []string{"position", "latitude", "longitude", "altitude", "sp
 // nmeaFixes are the words for the quality in GGA, by its number.
 var nmeaFixes = [...]string{"none", "gps", "dgps", "pps", "rtk", "float_rtk", "estimated", "manual", "simulated"}
 
+// nmeaModes are the letters of GNS from the best quality to the worst.
+const nmeaModes = "RFPDAEMS"
+
+// nmeaSince is a year that is not over: a receiver that counts weeks with ten
+// bits, and has run over, says one that was 19.6 years ago.
+const nmeaSince = 2026
+
 // nmea gathers the sentences of one fix: receivers send several with the same
 // time. The sentence that came last before the time changed is the last of
 // the next fix too.
@@ -95,7 +102,7 @@ func (n *nmea) parse(line string) ([]lineField, error) {
 		return nil, err
 	}
 	kind := f[0][2:]
-	at, ok := map[string]int{"RMC": 1, "GGA": 1, "GLL": 5, "GSA": 0, "VTG": 0}[kind]
+	at, ok := map[string]int{"RMC": 1, "GGA": 1, "GNS": 1, "GLL": 5, "GSA": 0, "VTG": 0}[kind]
 	if !ok {
 		return nil, nil
 	}
@@ -158,8 +165,12 @@ func (n *nmea) take(kind string, f []string) error {
 	case "RMC":
 		n.fix(f[2] == "A", "")
 		return errors.Join(n.degrees(f[3:]), n.number("speed", "km/h", f[7], 1.852), n.number("course", "°", f[8], 1), n.date(f[1], f[9]))
-	case "GGA":
+	case "GGA", "GNS":
 		q, err := strconv.Atoi("0" + f[6])
+		if kind == "GNS" { // a letter for each system of satellites
+			best := strings.IndexFunc(nmeaModes, func(mode rune) bool { return strings.ContainsRune(f[6], mode) })
+			q, err = [...]int{0, 4, 5, 3, 2, 1, 6, 7, 8}[best+1], nil
+		}
 		if err != nil || q >= len(nmeaFixes) {
 			return fmt.Errorf("%q is no quality of a fix", f[6])
 		}
@@ -246,6 +257,10 @@ func (n *nmea) date(clock, date string) error {
 		}
 		if offset.Abs() < most {
 			offset = 0
+		}
+		if t.Year() < nmeaSince {
+			n.set("clock_offset", "s", &sensors.Fault{Reason: sensors.OutOfRange, Err: fmt.Errorf("the receiver says that it is %s", t.Format(time.DateOnly))})
+			return nil
 		}
 		err := n.step(offset)
 		n.ours = err == nil

@@ -55,6 +55,10 @@ func TestNMEASentences(t *testing.T) {
 		{rmc, map[string]string{"latitude": "48.1173000°", "longitude": "11.5166667°", "speed": "41.4848km/h", "course": "84.4°", "time": "1994-03-23T12:35:19Z",
 			"position": `{"latitude":48.1173000,"longitude":11.5166667}`}},
 		{gll, map[string]string{"latitude": "49.2741667°", "longitude": "-123.1853333°", "position": `{"latitude":49.2741667,"longitude":-123.1853333}`}},
+		{sentence("GNGNS,112257.00,3844.24011,N,00908.43828,W,AN,03,10.5,1.5,48.8,,"), map[string]string{"fix": "gps", "latitude": "38.7373352°", "longitude": "-9.1406380°",
+			"satellites": "3", "hdop": "10.5", "altitude": "1.5m", "position": `{"latitude":38.7373352,"longitude":-9.1406380,"altitude":1.5}`}},
+		{sentence("GNGNS,122310.0,3722.425671,N,12258.856215,W,DRA,14,0.9,1005.543,6.5,,"), map[string]string{"fix": "rtk", "latitude": "37.3737612°", "longitude": "-122.9809369°",
+			"satellites": "14", "hdop": "0.9", "altitude": "1005.543m", "position": `{"latitude":37.3737612,"longitude":-122.9809369,"altitude":1005.543}`}},
 		{gsa, map[string]string{"pdop": "2.5", "hdop": "1.3", "vdop": "2.1"}},
 		{vtg, map[string]string{"course": "54.7°", "speed": "10.2km/h"}},
 	} {
@@ -158,6 +162,7 @@ func TestNMEAClock(t *testing.T) {
 		{"far off", true, false, time.Hour, "A", "3600"},
 		{"close enough", true, false, time.Second, "A", "0"},
 		{"no fix", true, false, time.Hour, "V", ""},
+		{"weeks that ran over", true, false, -1024 * 7 * 24 * time.Hour, "A", ""},
 	} {
 		told := ""
 		n := newNMEA()
