@@ -151,6 +151,7 @@ func (l *listener) serve(port Port) error {
 				continue // noise, or what a board says while it starts
 			}
 			// A packet is missing in the stream, and nobody would send it again.
+			l.o.Log.Warn("client lost: what it sent is damaged", "frames", in.Stats().Frames, "damaged", in.Stats().Rejected+in.Stats().Overlong)
 		case len(b) == 0:
 			c.end()
 			c = nil

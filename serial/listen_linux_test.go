@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,6 +188,39 @@ func TestListenReplug(t *testing.T) {
 	if _, err := u.ln.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept after Close: %v", err)
 	}
+}
+
+// What noise on the line costs is in the log, with how much of it there is.
+func TestListenTellsOfDamage(t *testing.T) {
+	var text syncBuffer
+	u := newUART(t, "cobs", serial.ListenOptions{Log: slog.New(slog.NewTextHandler(&text, nil))})
+	u.Send("\x07noise\x00" + u.frame(connect))
+	nc := u.accept(connect)
+	u.Send(u.frame(ping) + strings.Replace(u.frame("\x30\x03abc"), "b", "B", 1))
+	u.reads(nc, ping)
+	u.ended(nc)
+	u.expect("")
+	if want := `msg="client lost: what it sent is damaged" frames=2 damaged=2`; !strings.Contains(text.String(), want) {
+		t.Errorf("logged %s, want %s", text.String(), want)
+	}
+}
+
+// syncBuffer is a bytes.Buffer that many may write.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(b)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }
 
 // A board that does not read ends its own connection, and nothing else waits.
