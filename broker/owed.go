@@ -36,7 +36,7 @@ func (q *Queue) Retained() []string {
 		names = map[string]bool{}
 	}
 	for _, s := range q.filters {
-		for _, m := range q.hub.router.Retained(s.Filter) {
+		for _, m := range q.hub.router.Retained(time.Now(), s.Filter) {
 			names[m.Topic] = true
 		}
 	}

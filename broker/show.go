@@ -2,6 +2,7 @@ package broker
 
 import (
 	"net"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
@@ -26,7 +27,7 @@ func (b *Broker) Retained(filter string) ([]*mqtt.Message, error) {
 	if err := topic.ValidFilter(filter); err != nil {
 		return nil, err
 	}
-	return b.hub.router.Retained(filter), nil
+	return b.hub.router.Retained(time.Now(), filter), nil
 }
 
 // SocketUser names the system user at the other end of a Unix socket, as the

@@ -8,7 +8,8 @@
 // durable sink kept becomes one record of the store, however many there are.
 //
 // The barrier: whoever acknowledges calls Commit after the change, gets a
-// sequence, and may speak only once Durable has reached it. Nobody waits in here.
+// sequence, and may speak only when Status says that it is durable. Nobody waits
+// in here.
 //
 // The package has no goroutine and no socket; time is an argument.
 //

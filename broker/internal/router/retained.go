@@ -196,8 +196,7 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 
 // Retained returns the retained messages that a valid Topic Filter matches, in
 // no order.
-func (r *Router) Retained(filter string) (messages []*mqtt.Message) {
-	now := time.Now()
+func (r *Router) Retained(now time.Time, filter string) (messages []*mqtt.Message) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	r.retained.Match(filter, func(_ string, m *mqtt.Message) bool {

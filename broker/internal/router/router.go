@@ -196,9 +196,9 @@ func (r *Router) Commit() uint64 { return r.store.Commit() }
 // says that it never may.
 func (r *Router) Status(sequence uint64) (done bool, err error) { return r.store.Status(sequence) }
 
-// Refuses says why a message with QoS > 0 of so many bytes to this topic must not be taken: it
-// could not be kept as promised (0x83), or a sink that wants it is full and
-// rejects it (0x97).
+// Refuses says why a message with QoS > 0 of so many bytes to this topic must
+// not be taken: it could not be kept as promised (0x83), or a sink that wants it
+// is full and rejects it (0x97).
 func (r *Router) Refuses(topic string, size int) mqtt.ReasonCode {
 	if r.store.Refuses(topic) {
 		return mqtt.ImplementationSpecificError
@@ -231,7 +231,7 @@ func (r *Router) Reject(rejects func(topic string, size int) bool) {
 func (r *Router) Pressed() bool { return r.store.Pressed() }
 
 // Notify calls wake once, from any goroutine and maybe before it returns, when
-// Durable has reached sequence or failed.
+// Status of sequence is decided.
 func (r *Router) Notify(sequence uint64, wake func()) { r.store.Notify(sequence, wake) }
 
 // Counts returns the counters.
