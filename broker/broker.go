@@ -90,7 +90,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	ctx, fail := context.WithCancel(ctx)
 	defer fail()
 	keep := b.keep(ctx, fail)
-	b.hub.bury() // before anybody can connect
+	b.hub.publishInherited() // before anybody can connect
 	for _, name := range b.hub.orphans() {
 		b.log.Warn("the store keeps a queue that nobody uses: a bridge of its name would send what is in it", "queue", name)
 	}

@@ -147,7 +147,7 @@ func (c *Client) mayPublish(m *mqtt.Message) error {
 	c.hub.notice()
 	m.Publisher = c.id
 	m.Shareable(new(atomic.Int32))
-	c.hub.bury()
+	c.hub.publishInherited()
 	return nil
 }
 

@@ -16,8 +16,8 @@ import (
 // quick and must not call the queue.
 type Intake interface {
 	// Admit returns what to queue: m itself, a message made from it, or nil for
-	// nothing, which the queue does not count. The entry instead, 0 for none, gives way to it, unless it was
-	// handed out already.
+	// nothing, which the queue does not count. The entry whose Seq is instead, 0
+	// for none, gives way to it, unless it was handed out already.
 	Admit(now time.Time, m *mqtt.Message) (keep *mqtt.Message, instead uint64)
 	// Queued tells the Seq of the message that Admit returned, 0 if there was no
 	// room for it, and whether instead gave way: that one counts as dropped.
@@ -75,47 +75,3 @@ func (q *Queue) Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
 // Refresh queues the retained message of a topic again; when there is none,
 // the message that deletes it elsewhere.
 func (q *Queue) Refresh(topic string) { q.hub.router.Refresh(time.Now(), q, topic) }
-
-// headPage is how many entries of the head are looked at under its lock.
-const headPage = 64
-
-// Each calls f for the entries behind the Seq after, in order, until f returns
-// false. Nothing is handed out by it. f may call the queue, and what it is
-// given may have gone meanwhile.
-func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) {
-	last, behind := after, false
-	page := make([]mqtt.Queued, 0, headPage)
-	for full := true; full; full = len(page) == headPage {
-		page = page[:0]
-		q.state.Lock()
-		behind = q.state.entries.Each(last, func(e *mqtt.Queued) bool {
-			page = append(page, *e)
-			return len(page) < headPage
-		})
-		q.state.Unlock()
-		for i := range page {
-			if last = page[i].Seq; !f(&page[i]) {
-				return
-			}
-		}
-	}
-	for behind {
-		q.hub.router.Settled()
-		entries, upTo, err := q.hub.durable.Read(q.ClientID(), last, loadBytes)
-		if err != nil {
-			q.hub.log.Error("a queue cannot be read", "queue", q.name, "err", err)
-		}
-		if err != nil || len(entries) == 0 {
-			return
-		}
-		for i := range entries {
-			e := &entries[i]
-			m := *e.Message
-			m.QoS = e.QoS
-			if !f(&mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received}) {
-				return
-			}
-		}
-		last = upTo
-	}
-}

@@ -33,9 +33,10 @@ type Options struct {
 	// there. Version is what $SYS/broker/version says.
 	SysInterval time.Duration
 	Version     string
-	// Emptied, when not nil, is called after many connections have gone, or memory
-	// is short no more, and what was held was given back: the program can give back more that only
-	// they needed. It runs on a goroutine of the Broker, which waits for it.
+	// Emptied, when not nil, is called when many connections have gone, or memory
+	// is no longer short, and the broker has given back what it held for them:
+	// the program can give back what else only they needed. It runs on a
+	// goroutine of the Broker, which waits for it.
 	Emptied func()
 	// OverlapEach delivers a message once for each subscription of a client
 	// that matches, instead of once with the highest QoS.

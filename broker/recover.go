@@ -60,8 +60,8 @@ func (h *hub) inherit(id string, w *mqtt.Will, now time.Time) {
 	h.inherited.wills = append(h.inherited.wills, m)
 }
 
-// bury publishes the wills that were inherited, before anything newer.
-func (h *hub) bury() {
+// publishInherited publishes the wills that were inherited, before anything newer.
+func (h *hub) publishInherited() {
 	h.inherited.once.Do(func() {
 		for i := range h.inherited.wills {
 			m := &h.inherited.wills[i]

@@ -12,10 +12,10 @@ const (
 	// maxStrangers is how many connections may be open without an accepted
 	// CONNECT before the oldest of them is closed for a new one.
 	maxStrangers = 64
-	// minBegun to maxBegun, as memory has room for, is the same for those whose TLS handshake or WebSocket upgrade
-	// has begun: it takes a small client seconds and costs us most of what it
-	// ever will, so that ending it for a new one would let nobody in after a
-	// power cut.
+	// minBegun to maxBegun, as memory has room for, is the same for those whose
+	// TLS handshake or WebSocket upgrade has begun: it takes a small client
+	// seconds and costs us most of what it ever will, so that ending it for a
+	// new one would let nobody in after a power cut.
 	minBegun, maxBegun = 16, 256
 	// strangerGrace is what each of them has in any case, so that a burst of
 	// clients that do send CONNECT is let in.
