@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -286,88 +284,13 @@ func (s *Durable) writeDirty() {
 	s.j.Commit()
 }
 
-// snapshot gives the state to a checkpoint, a line at a time.
+// snapshot gives the state to a checkpoint.
 func (s *Durable) snapshot(add func(kind byte, body []byte) error) error {
 	if err := s.syncSpill(); err != nil {
 		return err
 	}
 	return s.dump(add, false)
 }
-
-// dump gives the state, a line at a time. What is spilled is named, or given
-// itself.
-func (s *Durable) dump(add func(kind byte, body []byte) error, whole bool) error {
-	m := &s.mu
-	m.Lock()
-	names := slices.Collect(maps.Keys(m.state.Lines))
-	topics := slices.Collect(maps.Keys(m.state.Retained))
-	steps := slices.Clone(m.state.steps)
-	if whole {
-		steps = nil // what is given is corrected
-	}
-	m.Unlock()
-	type encoded struct {
-		kind byte
-		body []byte
-	}
-	var out []encoded
-	flush := func() error {
-		for _, e := range out {
-			if err := add(e.kind, e.body); err != nil {
-				return err
-			}
-		}
-		out = out[:0]
-		return nil
-	}
-	keep := func(r *Record) { out = append(out, encoded{byte(r.Kind), appendRecord(nil, s.timely(r))}) }
-	for i := range steps {
-		keep(&Record{Kind: clockKept, step: &steps[i]})
-	}
-	for chunk := range slices.Chunk(topics, 256) {
-		m.Lock()
-		for _, name := range chunk {
-			if e, ok := m.state.Retained[name]; ok {
-				keep(&Record{Kind: RetainedSet, Message: e.Message})
-			}
-		}
-		m.Unlock()
-		if err := flush(); err != nil {
-			return err
-		}
-	}
-	seen := make(map[*mqtt.Message]uint64)
-	var again []encoded // what names the backlogs on disk comes twice, a page apart: no page takes more than what is on it
-	for _, name := range names {
-		m.Lock()
-		l := m.state.Lines[name]
-		spilled := l != nil && l.disk.last() > 0
-		if spilled && whole {
-			m.Unlock()
-			if err := s.dumpSpilled(name, keep, flush); err != nil {
-				return err
-			}
-			continue
-		}
-		m.state.snapshot(name, seen, keep)
-		if spilled {
-			s.use(l)
-			l.head(name, true, func(r *Record) { again = append(again, encoded{byte(r.Kind), appendRecord(nil, s.timely(r))}) })
-		}
-		m.Unlock()
-		if err := flush(); err != nil {
-			return err
-		}
-	}
-	if len(again) > 0 {
-		keep(&Record{Kind: bodyKept, Number: uint64(len(seen)), Message: &mqtt.Message{Payload: make([]byte, pageSize)}}) // nobody's
-		out = append(out, again...)
-	}
-	return flush()
-}
-
-// pageSize is that of the journal.
-const pageSize = 4096
 
 // Commit has what was appended written; see journal.Journal.
 func (s *Durable) Commit() (sequence uint64) { return s.j.Commit() }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -289,41 +288,6 @@ func (l *Line) in(file uint64) int {
 		}
 	}
 	return -1
-}
-
-// dumpSpilled gives a line that is on disk in part, with its entries. Those
-// that come meanwhile are given, or have a higher Number than the last that is
-// said to be given away: then the caller has them.
-func (s *Durable) dumpSpilled(name string, keep func(*Record), flush func() error) error {
-	var last uint64
-	head := func() error {
-		s.mu.Lock()
-		if l := s.mu.state.Lines[name]; l != nil {
-			if last == 0 {
-				last = l.Last
-			}
-			l.head(name, false, func(r *Record) {
-				if r.Kind == lastKept {
-					r.Number = min(r.Number, last)
-				}
-				keep(r)
-			})
-		}
-		s.mu.Unlock()
-		return flush()
-	}
-	err := head()
-	for after := uint64(0); err == nil; last = max(last, after) {
-		var entries []Entry
-		if entries, after, err = s.Read(name, after, spillBatch); err != nil || len(entries) == 0 {
-			break
-		}
-		for i := range entries {
-			keep(entries[i].record(name))
-		}
-		err = flush()
-	}
-	return errors.Join(err, head())
 }
 
 // record is the entry with its message.
