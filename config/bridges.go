@@ -219,21 +219,7 @@ func (b *Bridge) check(l *loader, p string) {
 	if fault := nameFault(b.Name); fault != "" {
 		l.failAt(p, "", "bridge name %q %s", shorten(b.Name), fault)
 	}
-	if l.cfg.IsSet(join(p, "servers")) && len(b.Servers) == 0 {
-		l.failIf("needs at least one address", join(p, "servers"), "", "servers %s")
-	}
-	for i, s := range b.Servers {
-		at := index(join(p, "servers"), i)
-		if l.root.lookup(at) == nil { // one address, not in a list
-			at = join(p, "servers")
-		}
-		if strings.Contains(s, "@") {
-			n := l.root.find(at)
-			n.src.secrets = append(n.src.secrets, span{n.line, n.col, n.length})
-		}
-		fault, hint := serverFault(s)
-		l.failIf(fault, at, hint, "server %s")
-	}
+	b.checkServers(l, join(p, "servers"))
 	if b.Envelope == "sparkplug" && b.StatusTopic != "" && l.cfg.IsSet(join(p, "status_topic")) {
 		l.failIf("has no place beside envelope: sparkplug: the will is the NDEATH", join(p, "status_topic"), "status_topic: \"\"", "status_topic %s")
 	}
@@ -251,6 +237,32 @@ func (b *Bridge) check(l *loader, p string) {
 	if b.Proxy.IsSet() {
 		l.failIf(proxyFault(b.Proxy.Reveal()), join(p, "proxy"), "for example \"socks5://proxy.example:1080\"", "proxy %s")
 	}
+	b.checkRoutes(l, p)
+	if len(b.Out)+len(b.In) == 0 {
+		l.failIf("carries nothing: give it out or in routes", p, "for example out: [{from: \"sensors/#\"}]", "bridge %s")
+	}
+}
+
+// checkServers checks the addresses, which are at p.
+func (b *Bridge) checkServers(l *loader, p string) {
+	if l.cfg.IsSet(p) && len(b.Servers) == 0 {
+		l.failIf("needs at least one address", p, "", "servers %s")
+	}
+	for i, s := range b.Servers {
+		at := index(p, i)
+		if l.root.lookup(at) == nil { // one address, not in a list
+			at = p
+		}
+		if strings.Contains(s, "@") {
+			n := l.root.find(at)
+			n.src.secrets = append(n.src.secrets, span{n.line, n.col, n.length})
+		}
+		fault, hint := serverFault(s)
+		l.failIf(fault, at, hint, "server %s")
+	}
+}
+
+func (b *Bridge) checkRoutes(l *loader, p string) {
 	for i, r := range b.Out {
 		at := index(join(p, "out"), i)
 		if _, topics := r.Share(); topics != string(r.From) && !l.failed(0, join(at, "from")) {
@@ -277,9 +289,6 @@ func (b *Bridge) check(l *loader, p string) {
 			}
 			l.failIf("topics that start with $ are this server's own: no other one can publish to them", at, "for example to: \"cloud/#\"", "%s")
 		}
-	}
-	if len(b.Out)+len(b.In) == 0 {
-		l.failIf("carries nothing: give it out or in routes", p, "for example out: [{from: \"sensors/#\"}]", "bridge %s")
 	}
 }
 
