@@ -7,16 +7,18 @@
 // upstream topic, envelope.go puts time (clock.go) and identity on it, batch.go
 // may join it with others and gzip.go compress them, window.go gives it a Packet
 // Identifier and a place under the server's Receive Maximum, upstream_send.go
-// encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces the bytes, progress.go and quiet_linux.go write them; loose.go
-// takes what is of QoS 0 out of the Queue when its bytes have left. While the
-// window is full all of that is lent to the reader (lend.go), which goes on with
-// it as soon as acknowledgements have made room. The
-// acknowledgements that were read together come through upstream_read.go to settle.go, which is the
-// only caller of Received and of Acknowledged. The entry in the
-// Queue is the state of the transfer: there is no second store, nothing is
-// handed over, and an entry is removed only after the server's PUBACK or
-// PUBCOMP. When nothing waits, owed.go makes good what a full Queue has lost of
-// retained messages.
+// encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces
+// the bytes, progress.go and quiet_linux.go write them; loose.go takes what is of
+// QoS 0 out of the Queue when its bytes have left. While the window is full all
+// of that is lent to the reader (lend.go), which goes on with it as soon as
+// acknowledgements have made room. The acknowledgements that were read together
+// come through upstream_read.go to settle.go, which is the only caller of
+// Received and of Acknowledged.
+//
+// The entry in the Queue is the state of the transfer: there is no second store,
+// nothing is handed over, and an entry is removed only after the server's PUBACK
+// or PUBCOMP. When nothing waits, owed.go makes good what a full Queue has lost
+// of retained messages.
 //
 // People look at the Queues and at the dead letters with spool.go and dead.go.
 //

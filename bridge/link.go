@@ -29,33 +29,37 @@ type link struct {
 	since     time.Time // connected
 	plainWill bool      // the server refuses one that is retained
 	until     time.Time // when the credentials end; zero: never
-	lim       limits
+	lim       limits    // what the CONNACK allows
 	win       *window
 	hold      hold
+	waited    int      // messages in the queue when connected
+	lends     bool     // the sender lends its work to the reader; see lend.go
+	commands  []string // of the Edge: filters of its commands
 
-	moved    chan struct{} // one slot: an entry was removed
-	lends    bool          // the sender lends its work; see lend.go
-	lent     chan context.Context
-	back     chan error
-	behind   [LaneCount]int    // entries of each lane that waited for the link; the sender's own
-	waited   int               // messages in the queue when connected
-	backlog  atomic.Int64      // those of them not yet removed
-	answered atomic.Bool       // the server has acknowledged something
-	batches  map[int]*gathered // in the making, by route; the sender's own
-	hurry    atomic.Bool       // batches wait no longer
-	entry    mqtt.Queued       // that is being sent; the sender's own
-	taken    bool              // it is not sent yet; the sender's own
-	took     time.Time         // when; the sender's own
-	end      int64             // where the latest message of the Edge ends; the sender's own
-	reborn   atomic.Bool       // births of the Edge are due
-	past     bool              // and will be when nothing waits any more; the sender's own
-	commands []string          // filters of the Edge
-	loose    []loose           // sent with QoS 0 and still in the queue, in order; the sender's own
-	acks     []ack             // to be settled; the reader's own, as the rest
-	heard    time.Time         // when their bytes were read
-	settled  []flight          // reused
-	seqs     []uint64          // likewise
-	busy     time.Duration     // that the last of settle took
+	moved    chan struct{}        // one slot: an entry was removed
+	lent     chan context.Context // from the sender: the reader goes on with its work
+	back     chan error           // from the reader: how that ended
+	backlog  atomic.Int64         // of waited, not yet removed
+	answered atomic.Bool          // the server has acknowledged something
+	hurry    atomic.Bool          // batches wait no longer
+	reborn   atomic.Bool          // births of the Edge are due
+
+	// The sender's own; the reader's while they are lent.
+	behind  [LaneCount]int    // entries of each lane that waited for the link
+	batches map[int]*gathered // in the making, by route
+	entry   mqtt.Queued       // being sent
+	taken   bool              // entry was taken from the queue and is not sent yet
+	took    time.Time         // when it was taken
+	loose   []loose           // sent with QoS 0 and still in the queue, in order
+	end     int64             // of the Edge: where its latest message ends in what was written
+	past    bool              // of the Edge: births are due as soon as nothing waits
+
+	// The reader's own.
+	acks    []ack         // to be settled
+	heard   time.Time     // when their bytes were read
+	settled []flight      // reused
+	seqs    []uint64      // reused
+	busy    time.Duration // that the last call of settle took
 }
 
 // open connects to s. Before 5.0 the bridge bit is tried first, where there is

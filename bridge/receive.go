@@ -36,15 +36,16 @@ type receiver struct {
 	again   time.Time // until then the server sends what it holds, as answer to SUBSCRIBE
 	session string    // names the session of the present connection
 	lost    bool      // the server has lost it, and its identifiers are not forgotten yet
-	// refused are identifiers of messages that were not published, or not again; the
-	// deliverer's own.
+	// refused are the Packet Identifiers of QoS 2 messages that were left out, until
+	// their PUBREL. Only the deliverer uses it.
 	refused map[uint16]bool
 }
 
 func newReceiver(self string, routes []route, prep *preparer, local Publisher, st *status) *receiver {
-	r := &receiver{self: self, routes: routes, prep: prep, storm: newStorm(len(routes)), stopped: func(string) {}, local: local, status: st}
-	r.refused = map[uint16]bool{}
-	return r
+	return &receiver{
+		self: self, routes: routes, prep: prep, storm: newStorm(len(routes)), stopped: func(string) {},
+		local: local, status: st, refused: map[uint16]bool{},
+	}
 }
 
 // begin is told of a connection before anything comes from it.
@@ -77,12 +78,11 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 	}
 	to, rt, ok := remap(r.routes, in.topic)
 	if !ok || in.cut || r.prep.looped(in.props, maxHops+1) || r.stormy(rt, &in) || strings.HasPrefix(to, "$") {
-		// A subscription of an earlier configuration, a message too large to take, a loop or a storm, or a topic that
-		// only this server itself publishes to: the other one has done its part.
+		// A subscription of an earlier configuration, a message too large to
+		// take, a loop or a storm, or a topic that only this server itself
+		// publishes to. The other server has done its part: it hears of success.
 		r.status.update(func(s *Stats) { s.Rejected++ })
-		if in.qos == mqtt.ExactlyOnce {
-			r.refused[in.id] = true
-		}
+		r.leaveOut(&in)
 		return mqtt.Success, nil
 	}
 	m := mqtt.Message{
@@ -91,9 +91,7 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 	}
 	if in.retain && m.Retain && r.known(&m, in.hasExp) {
 		r.status.update(func(s *Stats) { s.Duplicate++ })
-		if in.qos == mqtt.ExactlyOnce {
-			r.refused[in.id] = true
-		}
+		r.leaveOut(&in)
 		return mqtt.Success, nil
 	}
 	if in.hasExp {
@@ -102,8 +100,17 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 	return r.publish(ctx, in, m)
 }
 
-// known reports whether a retained message is held here as it is: what the server
-// sends at each connection would switch again what was switched long ago.
+// leaveOut remembers the Packet Identifier of a message that is not published
+// although the server hears of success: its PUBREL comes, and is not unknown.
+func (r *receiver) leaveOut(in *inbound) {
+	if in.qos == mqtt.ExactlyOnce {
+		r.refused[in.id] = true
+	}
+}
+
+// known reports whether a retained message is held here already, as it is. To
+// publish what the server sends again at each connection would switch again
+// what was switched long ago.
 func (r *receiver) known(m *mqtt.Message, expires bool) bool {
 	if r.held == nil || expires || time.Now().After(r.again) {
 		return false

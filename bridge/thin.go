@@ -152,9 +152,9 @@ func (in *Intake) Queued(seq uint64, replaced bool) {
 	}
 }
 
-// stale is told that the link is up: what was queued may leave, so no window and no
-// count goes on. It returns, once, the topics whose retained message is not the last that was
-// queued.
+// stale is called when the link comes up. What was queued may leave now, so no
+// window and no count goes on. It returns, once, the topics whose retained
+// message is not the last that was queued.
 func (in *Intake) stale() []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -171,6 +171,7 @@ func (in *Intake) thinned() (left, gave uint64) {
 	return in.left, in.gave
 }
 
+// admit says what becomes of a message; see Intake.Admit for the results.
 func (h *held) admit(now time.Time, m *mqtt.Message, k *Keep) (keep *mqtt.Message, instead uint64) {
 	if m.Retain && len(m.Payload) == 0 && !k.replaces() {
 		return m, 0 // after a restart nothing else would know that there was something to delete
