@@ -86,7 +86,7 @@ func newFrames(o *framesOptions, entities map[string]any) (sensors.Driver, error
 	if err := validated(o); err != nil {
 		return nil, err
 	}
-	d, request, errs := o.make(entities)
+	d, request, errs := o.build(entities)
 	if len(errs) > 0 {
 		return nil, errs[0]
 	}
@@ -102,35 +102,44 @@ func (o *framesOptions) Validate(report func(path, msg string)) {
 		report("preset", "knows framing and struct: leave out what describes them")
 		return
 	}
-	_, _, errs := o.make(nil)
+	_, _, errs := o.build(nil)
 	for _, e := range errs {
 		report(e.key, e.msg)
 	}
 }
 
-// make makes the driver, and the request that is to be sent, or says what is
-// wrong with the options.
-func (o *framesOptions) make(entities map[string]any) (d *frames, request []byte, errs []*lineOptionError) {
-	report := func(path, msg string) { errs = append(errs, &lineOptionError{path, msg}) }
-	f, commands := o, map[string]lineCommand{}
+// known returns the options that describe the frames, which are the preset's
+// where one is named, and the commands that a preset brings.
+func (o *framesOptions) known() (f *framesOptions, commands map[string]lineCommand) {
+	f, commands = o, map[string]lineCommand{}
 	for i := range framePresets {
-		if p := &framePresets[i]; p.name == o.Preset {
-			f = &p.options
-			for i, name := range p.command {
-				if name != "" {
-					commands[name] = lineCommand{Send: p.send[i], Raw: true}
-				}
+		p := &framePresets[i]
+		if p.name != o.Preset {
+			continue
+		}
+		f = &p.options
+		for i, name := range p.command {
+			if name != "" {
+				commands[name] = lineCommand{Send: p.send[i], Raw: true}
 			}
 		}
 	}
+	return f, commands
+}
+
+// build makes the driver, and the request of a device that is asked, or says
+// what is wrong with the options.
+func (o *framesOptions) build(entities map[string]any) (d *frames, request []byte, errs []*lineOptionError) {
+	report := func(path, msg string) { errs = append(errs, &lineOptionError{path, msg}) }
+	f, commands := o.known()
 	d = &frames{layout: frameLayout{fields: f.Struct, bigEndian: f.ByteOrder == "big"}}
-	known := []string{lostFrames, rejectedFrames}
+	names := []string{lostFrames, rejectedFrames}
 	for i := range f.Struct {
 		if key, why := f.Struct[i].fault(); key != "" {
 			report(fmt.Sprintf("struct[%d].%s", i, key), why)
 			continue
 		}
-		known = append(known, f.Struct[i].names()...)
+		names = append(names, f.Struct[i].names()...)
 	}
 	d.framing = f.wire(d.layout.size(), report)
 	d.framing.Validate(report)
@@ -140,7 +149,7 @@ func (o *framesOptions) make(entities map[string]any) (d *frames, request []byte
 	if len(errs) > 0 {
 		return nil, nil, errs
 	}
-	d.cut = serial.NewFrames(nil, d.framing) // Open has the port
+	d.cut = serial.NewFrames(nil, d.framing) // Open gives it the port
 	d.self, d.conf, d.in, d.commands = d, &o.Port, d.cut, map[string]*command{}
 	for name, c := range o.Commands {
 		commands[name] = c
@@ -150,9 +159,9 @@ func (o *framesOptions) make(entities map[string]any) (d *frames, request []byte
 		if d.commands[name], err = d.compile(name, &c); err != nil {
 			report("commands."+name, err.Error())
 		}
-		known = append(known, name)
+		names = append(names, name)
 	}
-	for _, name := range known {
+	for _, name := range names {
 		checkEntity(report, "struct", name)
 	}
 	if send := cmp.Or(o.Poll.Send, f.Poll.Send); send != "" {
@@ -162,7 +171,7 @@ func (o *framesOptions) make(entities map[string]any) (d *frames, request []byte
 		}
 	}
 	for name := range entities {
-		if !slices.Contains(known, name) {
+		if !slices.Contains(names, name) {
 			report("entities."+name, "the struct has no such field")
 		}
 	}

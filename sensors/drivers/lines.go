@@ -121,7 +121,7 @@ type lines struct {
 	// mismatched counts lines without a value since the driver was made; told is
 	// the count of rejected lines as it was last published.
 	mismatched, told uint64
-	heard            time.Time // when the last line came, or the board was reset
+	lastLine         time.Time // when the last line came, or the board was reset
 }
 
 var (
@@ -193,7 +193,7 @@ func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Readi
 	if err == nil && fields != nil {
 		list, err = d.pick.readings(fields, time.Now())
 	}
-	d.talking.heard("line", d.o.Format, len(list) > 0, err)
+	d.heard("line", d.o.Format, len(list) > 0, err)
 	if err != nil {
 		d.mismatched++
 		if d.o.OnMismatch == "fail" {
@@ -221,18 +221,18 @@ func (d *lines) line(ctx context.Context) ([]byte, error) {
 	if after == 0 {
 		return d.piece(ctx)
 	}
-	if d.heard.IsZero() {
-		d.heard = time.Now()
+	if d.lastLine.IsZero() {
+		d.lastLine = time.Now()
 	}
 	for {
 		// What has arrived while nobody listened is no silence.
-		patience := max(time.Until(d.heard.Add(after)), dtrReset)
+		patience := max(time.Until(d.lastLine.Add(after)), dtrReset)
 		patient, cancel := context.WithTimeout(ctx, patience)
 		line, err := d.piece(patient)
 		silent := patient.Err() != nil && ctx.Err() == nil
 		cancel()
 		if err == nil {
-			d.heard = time.Now()
+			d.lastLine = time.Now()
 		}
 		if err == nil || !silent {
 			return line, err
@@ -246,7 +246,7 @@ func (d *lines) line(ctx context.Context) ([]byte, error) {
 				return nil, sensors.PortFault(err)
 			}
 		}
-		d.heard = time.Now()
+		d.lastLine = time.Now()
 	}
 }
 

@@ -60,8 +60,8 @@ type cutter interface {
 // loses its power.
 const plugNoise = 16
 
-// heard notes what a piece was: one with values, one that has nothing to say, or,
-// with an error, no format.
+// heard notes what a piece of the stream was: one with values, one that was
+// understood and has none, or, with an error, none of the format.
 func (k *talking) heard(piece, format string, values bool, err error) {
 	if err != nil && sensors.ReasonOf(err) != sensors.CRC {
 		err = &sensors.Fault{Reason: sensors.Parse, Err: fmt.Errorf("%ss arrive, but none is %s: %w", piece, format, err)}
