@@ -108,11 +108,11 @@ func (t *term) accepts(value any) bool {
 
 // holds returns until when the condition holds, unless a value changes; zero:
 // it does not hold, and why says what is in the way.
-func (c *Condition) holds(b *board, now time.Time) (until time.Time, why string) {
+func (c *Condition) holds(b *valueTable, now time.Time) (until time.Time, why string) {
 	return c.root.holds(b, now)
 }
 
-func (t *term) holds(b *board, now time.Time) (time.Time, string) {
+func (t *term) holds(b *valueTable, now time.Time) (time.Time, string) {
 	if t.left == nil {
 		value, until := b.value(t.ref)
 		switch {

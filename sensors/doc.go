@@ -21,7 +21,9 @@
 // call that hangs. One goroutine, the postman, brings what arrives for all
 // devices with outputs (mail.go).
 //
-// Locks: one guards the list of owners, one the values that interlocks look at, one each dead man's handle, each mailbox, the postman's list, one what the
-// ledger knows; all are leaves. The owner's state belongs to the turn; turns, a bus, an output and the ledger's file are channels with one slot, Status is an
+// Locks: one guards the list of owners, one the values that interlocks look at,
+// one each dead man's handle, one each mailbox, one the postman's list, one what
+// the ledger knows; all are leaves. The owner's state belongs to the turn; turns,
+// a bus, an output and the ledger's file are channels with one slot, Status is an
 // atomic snapshot.
 package sensors

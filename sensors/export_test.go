@@ -5,7 +5,7 @@ import "time"
 // Holds reports whether a condition holds for values that are fresh for a
 // while.
 func Holds(c *Condition, values map[string]any, fresh time.Duration) bool {
-	b := newBoard()
+	b := newValueTable()
 	now := time.Now()
 	for ref, v := range values {
 		b.set(b.place(ref), v, now.Add(fresh))

@@ -19,7 +19,7 @@ type Manager struct {
 	opt    Options
 	out    *spokesman
 	ledger *ledger
-	board  *board
+	values *valueTable
 	post   *postman
 	waiter *serial.Waiter
 	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
@@ -70,7 +70,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, board: newBoard(), post: newPostman(), waiter: serial.NewWaiter()}
+	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, values: newValueTable(), post: newPostman(), waiter: serial.NewWaiter()}
 	var err error
 	m.crew.owners, err = m.employ(o.Devices, nil)
 	m.opt.Devices = nil // the owners have them
@@ -93,7 +93,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		}
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
-		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.board, m.out)
+		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.values, m.out)
 		w.ledger, w.post, w.waiter = m.ledger, m.post, m.waiter
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)

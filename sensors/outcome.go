@@ -238,7 +238,7 @@ func (o *owner) down(ctx context.Context, err error, now time.Time) {
 	o.leave(now)
 	for _, e := range o.entities {
 		e.has, e.dirty, e.row = false, false, 0
-		o.board.set(e.slot, nil, time.Time{})
+		o.values.set(e.slot, nil, time.Time{})
 		e.pipe.Reset()
 	}
 	o.reopen(err, now)

@@ -91,7 +91,7 @@ func (o *owner) leaveOutputs() {
 func (o *owner) watchRequire(u *output, on bool) {
 	if u.require != nil {
 		for _, ref := range u.require.Refs() {
-			o.board.watch(ref, o, on)
+			o.values.watch(ref, o, on)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func (o *owner) carryOut(ctx context.Context, c *command) ([]Reading, error) {
 		return nil, ctx.Err()
 	}
 	if c.forced == "" {
-		if err := u.permit(o.board, c.payload); err != nil {
+		if err := u.permit(o.values, c.payload); err != nil {
 			return nil, &refusal{err}
 		}
 	}
@@ -156,7 +156,7 @@ func (o *owner) carryOut(ctx context.Context, c *command) ([]Reading, error) {
 type refusal struct{ error }
 
 // permit says what forbids a command now.
-func (u *output) permit(b *board, payload []byte) error {
+func (u *output) permit(b *valueTable, payload []byte) error {
 	if !u.dead.down().IsZero() {
 		return errors.New(u.whyFallen())
 	}
@@ -282,7 +282,7 @@ func (o *owner) urgent(now time.Time) *command {
 		case !u.off().IsZero() && !now.Before(u.off()):
 			c.forced = "its time is over"
 		case u.on && u.require != nil && u.Off != "":
-			if until, why := u.require.holds(o.board, now); until.IsZero() {
+			if until, why := u.require.holds(o.values, now); until.IsZero() {
 				c.forced = fmt.Sprintf("interlock %s: %s", u.require, why)
 			}
 		}
@@ -298,7 +298,7 @@ func (o *owner) outputsWake(sooner func(time.Time)) {
 	for _, u := range o.outputs {
 		at := time.Time{}
 		if u.on && u.require != nil && u.Off != "" {
-			at, _ = u.require.holds(o.board, time.Now())
+			at, _ = u.require.holds(o.values, time.Now())
 		}
 		for _, t := range []time.Time{at, u.off()} {
 			if !t.IsZero() {

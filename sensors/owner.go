@@ -35,7 +35,7 @@ type owner struct {
 	bus    *wire    // nil: no shared bus
 	post   *postman // brings commands
 	waiter *serial.Waiter
-	board  *board
+	values *valueTable
 
 	outputs []*output
 
@@ -103,7 +103,7 @@ type entity struct {
 	topic string  // of its plain value
 	unit  string
 	pipe  Pipeline
-	slot  *slot         // on the board
+	slot  *slot         // in values
 	lives time.Duration // how long a reading is good for
 	// expires is the Message Expiry Interval: the next message may take longer
 	// than the next reading.
@@ -122,9 +122,9 @@ func (e *entity) value() Sample { return e.pipe.last }
 // unlisted is what the configuration says of an entity that it does not name.
 var unlisted Entity
 
-func newOwner(d Device, o *Options, bus *wire, b *board, out Publisher) *owner {
+func newOwner(d Device, o *Options, bus *wire, b *valueTable, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, board: b, out: out, desk: make(chan struct{}, 1),
+		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, values: b, out: out, desk: make(chan struct{}, 1),
 		wait: backoff{least: time.Second},
 	}
 	w.shown.Status = Status{Name: d.Name, Health: Health{State: Starting}}
@@ -320,7 +320,7 @@ func (o *owner) wake(now time.Time) time.Time {
 				sooner(due)
 			}
 			if e.has && int(e.row) < o.dev.FailAfter {
-				sooner(o.board.until(e.slot))
+				sooner(o.values.until(e.slot))
 			}
 		}
 	}

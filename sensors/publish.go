@@ -142,12 +142,8 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 	if err := o.describe(ctx); err != nil {
 		return o.unpublished(ctx, err, now)
 	}
-	synced := o.opt.ClockSynced()
 	var newest *entity
 	var spoken []*entity
-	values := make([]mqtt.Message, 0, len(o.entities))
-	var shared *mqtt.Properties // of as, and of all that were read and published as often with it
-	var as *entity
 	for _, e := range o.entities {
 		if !e.dirty {
 			continue
@@ -159,17 +155,8 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 			newest = e
 		}
 		e.seq++
-		if o.dev.Payload.scalars() {
-			// Properties are a third of what a retained value takes.
-			if shared == nil || !e.value().At.Equal(as.value().At) || e.seq != as.seq {
-				shared, as = properties(e.value().At, "good", synced, e.seq), e
-			}
-			m := o.valueMessage(e.topic, []byte(plain(e.value().Value)), shared)
-			m.Expires = now.Add(e.expires)
-			values = append(values, m)
-		}
 	}
-	if err := o.publishAll(ctx, values); err != nil {
+	if err := o.publishAll(ctx, o.changedValues(now)); err != nil {
 		return o.unpublished(ctx, err, now)
 	}
 	for _, e := range o.entities {
@@ -185,6 +172,31 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 		return o.unpublished(ctx, err, now)
 	}
 	return nil
+}
+
+// changedValues words the values that changed, where each has a topic of its
+// own. Values that were read together and published as often share their
+// properties, which are a third of what a retained value takes.
+func (o *owner) changedValues(now time.Time) []mqtt.Message {
+	if !o.dev.Payload.scalars() {
+		return nil
+	}
+	synced := o.opt.ClockSynced()
+	values := make([]mqtt.Message, 0, len(o.entities))
+	var shared *mqtt.Properties
+	var first *entity // that shared was made for
+	for _, e := range o.entities {
+		if !e.dirty {
+			continue
+		}
+		if first == nil || !e.value().At.Equal(first.value().At) || e.seq != first.seq {
+			shared, first = properties(e.value().At, "good", synced, e.seq), e
+		}
+		m := o.valueMessage(e.topic, []byte(plain(e.value().Value)), shared)
+		m.Expires = now.Add(e.expires)
+		values = append(values, m)
+	}
+	return values
 }
 
 // publishState sends all values of the device in one document, which lives as
@@ -313,7 +325,7 @@ func (o *owner) confirm(ctx context.Context, now time.Time) {
 	for _, e := range o.entities {
 		e.dirty = e.has
 		if e.has {
-			o.board.set(e.slot, e.pipe.newest, now.Add(e.lives))
+			o.values.set(e.slot, e.pipe.newest, now.Add(e.lives))
 		}
 	}
 	o.settle(ctx, now)

@@ -72,7 +72,7 @@ func await(c *call) (out outcome, ok bool) {
 // delay attaches once more, so that the truth does not wait for the delay.
 func (o *owner) goodbye(ctx context.Context) {
 	for _, e := range o.entities {
-		o.board.set(e.slot, nil, time.Time{})
+		o.values.set(e.slot, nil, time.Time{})
 	}
 	o.mail.open(nil)
 	if o.session == nil && o.said && !o.aborted.IsZero() {

@@ -51,7 +51,7 @@ func (o *owner) addEntity(name string, c *Entity) (*entity, error) {
 	}
 	e.pipe.renew = max(e.pipe.renew, hold)
 	e.lives, e.expires = stale, stale+e.pipe.gathers(pace)+hold
-	e.slot = o.board.place(o.dev.Name + "." + name)
+	e.slot = o.values.place(o.dev.Name + "." + name)
 	o.entities = append(o.entities, e)
 	return e, nil
 }
@@ -108,15 +108,15 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 	if err != nil {
 		if e.row++; int(e.row) >= o.dev.FailAfter {
 			o.health.fails(e.name, ReasonOf(err))
-			o.board.set(e.slot, nil, time.Time{})
+			o.values.set(e.slot, nil, time.Time{})
 		}
 		return err
 	}
 	if e.pipe.through {
-		o.board.set(e.slot, e.pipe.newest, now.Add(e.lives))
+		o.values.set(e.slot, e.pipe.newest, now.Add(e.lives))
 		o.output(r.Entity).seen(e.pipe.newest, now)
 	} else {
-		o.board.extend(e.slot, now.Add(e.lives)) // the sensor lives, its filters gather
+		o.values.extend(e.slot, now.Add(e.lives)) // the sensor lives, its filters gather
 	}
 	e.row = 0
 	delete(o.health.Failed, e.name)
@@ -134,7 +134,7 @@ func (o *owner) takeOne(r Reading, now time.Time) error {
 func (o *owner) age(ctx context.Context, now time.Time) {
 	stale := false
 	for _, e := range o.entities {
-		if !e.has || int(e.row) >= o.dev.FailAfter || now.Before(o.board.until(e.slot)) {
+		if !e.has || int(e.row) >= o.dev.FailAfter || now.Before(o.values.until(e.slot)) {
 			continue
 		}
 		stale = true
@@ -142,7 +142,7 @@ func (o *owner) age(ctx context.Context, now time.Time) {
 		if e.conf != &unlisted && o.output(e.name) == nil {
 			o.health.fails(e.name, NoData)
 		}
-		o.board.set(e.slot, nil, time.Time{})
+		o.values.set(e.slot, nil, time.Time{})
 	}
 	if stale {
 		o.reviewEntities(ctx, now)

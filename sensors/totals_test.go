@@ -25,7 +25,7 @@ func TestTotalsOfFiltersHaveTheirOwnKeys(t *testing.T) {
 		want   float64
 	}{{all, 7}, {nil, 0}} {
 		f := &keepingFilter{}
-		o := newOwner(Device{Name: "meter"}, &Options{Base: "b", Totals: tc.totals, Log: slog.New(slog.DiscardHandler)}, nil, newBoard(), nil)
+		o := newOwner(Device{Name: "meter"}, &Options{Base: "b", Totals: tc.totals, Log: slog.New(slog.DiscardHandler)}, nil, newValueTable(), nil)
 		if _, err := o.addEntity("power", &Entity{Filters: []Filter{f}}); err != nil {
 			t.Fatal(err)
 		}

@@ -5,26 +5,28 @@ import (
 	"time"
 )
 
-// board has the newest valid value of every entity, for interlocks: what came
+// valueTable has the newest valid value of every entity, for interlocks: what came
 // through the filters that change values, whether or not it was worth a
 // message. Its lock is a leaf.
-type board struct {
+type valueTable struct {
 	mu    sync.Mutex
 	slots map[string]*slot   // by "device.entity"
 	users map[*slot][]*owner // woken at every change
 }
 
-// slot is the value of one entity; its board's lock guards it.
+// slot is the value of one entity; the table's lock guards it.
 type slot struct {
 	value any       // nil: none, or withdrawn
 	until time.Time // when it is stale
 }
 
-func newBoard() *board { return &board{slots: map[string]*slot{}, users: map[*slot][]*owner{}} }
+func newValueTable() *valueTable {
+	return &valueTable{slots: map[string]*slot{}, users: map[*slot][]*owner{}}
+}
 
 // slot returns the place of "device.entity", which appears when it is first
 // asked for. With the lock.
-func (b *board) slot(ref string) *slot {
+func (b *valueTable) slot(ref string) *slot {
 	s := b.slots[ref]
 	if s == nil {
 		s = &slot{}
@@ -34,14 +36,14 @@ func (b *board) slot(ref string) *slot {
 }
 
 // place is slot without the lock.
-func (b *board) place(ref string) *slot {
+func (b *valueTable) place(ref string) *slot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.slot(ref)
 }
 
 // value returns a value and when it is stale; nil when there is none.
-func (b *board) value(ref string) (any, time.Time) {
+func (b *valueTable) value(ref string) (any, time.Time) {
 	b.mu.Lock()
 	s := b.slot(ref)
 	value, until := s.value, s.until
@@ -50,14 +52,14 @@ func (b *board) value(ref string) (any, time.Time) {
 }
 
 // until is when what is in the slot is stale.
-func (b *board) until(s *slot) time.Time {
+func (b *valueTable) until(s *slot) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return s.until
 }
 
 // extend has the value in a slot, if there is one, live longer.
-func (b *board) extend(s *slot, until time.Time) {
+func (b *valueTable) extend(s *slot, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.value != nil {
@@ -67,7 +69,7 @@ func (b *board) extend(s *slot, until time.Time) {
 
 // set puts a value in place, or withdraws it when it is nil, and wakes those
 // who watch.
-func (b *board) set(s *slot, value any, until time.Time) {
+func (b *valueTable) set(s *slot, value any, until time.Time) {
 	b.mu.Lock()
 	s.value, s.until = value, until
 	for _, o := range b.users[s] {
@@ -77,7 +79,7 @@ func (b *board) set(s *slot, value any, until time.Time) {
 }
 
 // watch has o woken at every change of a value, from now on or no longer.
-func (b *board) watch(ref string, o *owner, on bool) {
+func (b *valueTable) watch(ref string, o *owner, on bool) {
 	b.mu.Lock()
 	s := b.slot(ref)
 	var users []*owner
