@@ -156,47 +156,28 @@ func explainRoute(w io.Writer, cfg *config.Config, name string) error {
 	return nil
 }
 
-// explainKey finds a key in the reference: sections name the keys above it.
+// explainKey says what the reference has about a key, and what it is now. A
+// section is explained by its keys.
 func explainKey(w io.Writer, cfg *config.Config, key string) error {
 	var page bytes.Buffer
 	if err := config.WriteReference(&page, tables()); err != nil {
 		return err
 	}
 	wanted := levels(key)
-	section, found, below, near := "", "", "", []string{}
-	for line := range strings.SplitSeq(page.String(), "\n") {
-		if name, is := strings.CutPrefix(line, "## "); is {
-			section = name + "."
-			continue
-		}
-		rest, is := strings.CutPrefix(line, "- `")
-		name, doc, _ := strings.Cut(rest, "`: ")
-		if !is || strings.Contains(section, " ") {
-			continue // not a key, or one of a driver
-		}
-		known := levels(section + name)
-		if len(known) == len(wanted) && covered(known, wanted) {
-			found = section + name + "\n  " + doc + "\n"
-		}
-		if len(known) > len(wanted) && covered(known[:len(wanted)], wanted) {
-			below += section + name + ": " + doc + "\n"
-		}
-		if known[len(known)-1] == wanted[len(wanted)-1] {
-			near = append(near, section+name)
-		}
-	}
-	if found == "" && below != "" {
-		_, err := io.WriteString(w, below)
+	text, keys, near := lookUp(page.String(), wanted)
+	switch {
+	case text != "":
+		fmt.Fprint(w, text)
+	case keys != "":
+		_, err := io.WriteString(w, keys)
 		return err
-	}
-	if found == "" {
+	default:
 		hint := ""
 		if len(near) > 0 {
 			hint = "; there is " + strings.Join(near, ", ")
 		}
 		return fmt.Errorf("there is no key %s%s ('dunlin config reference' has all)", key, hint)
 	}
-	fmt.Fprint(w, found)
 	for _, s := range cfg.Flat() {
 		if at := levels(s.Path); len(at) == len(wanted) && covered(wanted, at) {
 			origin := cfg.Origin(s)
@@ -207,6 +188,35 @@ func explainKey(w io.Writer, cfg *config.Config, key string) error {
 		}
 	}
 	return nil
+}
+
+// lookUp finds a key in the reference, whose headings name the section of the
+// keys below them: what it says of the key itself and of the keys below it, and
+// those that have its last name elsewhere.
+func lookUp(reference string, wanted []string) (text, keys string, near []string) {
+	section := ""
+	for line := range strings.SplitSeq(reference, "\n") {
+		if name, is := strings.CutPrefix(line, "## "); is {
+			section = name + "."
+			continue
+		}
+		rest, is := strings.CutPrefix(line, "- `")
+		name, doc, _ := strings.Cut(rest, "`: ")
+		if !is || strings.Contains(section, " ") {
+			continue // not a key, or one of a driver
+		}
+		known := levels(section + name)
+		switch {
+		case len(known) == len(wanted) && covered(known, wanted):
+			text = section + name + "\n  " + doc + "\n"
+		case len(known) > len(wanted) && covered(known[:len(wanted)], wanted):
+			keys += section + name + ": " + doc + "\n"
+		}
+		if known[len(known)-1] == wanted[len(wanted)-1] {
+			near = append(near, section+name)
+		}
+	}
+	return text, keys, near
 }
 
 // levels takes a path apart; list indexes and [] are levels of their own.

@@ -32,7 +32,7 @@ Examples:
   dunlin service status
 `
 
-// installed are the places of a service, below a root.
+// The places of a service's files, below a root.
 const (
 	unitFile     = "/etc/systemd/system/dunlin.service"
 	packagedUnit = "/lib/systemd/system/dunlin.service"

@@ -43,7 +43,7 @@ type deps struct {
 	onEvent func(bridge.Event)
 	// retryMax caps the back-off of bridges; 0 is the bridge's own cap.
 	retryMax time.Duration
-	// sys is whether anything is published below $SYS; set by wire.
+	// sys says that the broker publishes below $SYS; set by wire.
 	sys bool
 	// volatile keeps nothing on disk.
 	volatile bool
@@ -51,7 +51,7 @@ type deps struct {
 	control bool
 	// door leads from the page's address to the listener that shares it.
 	door *pageDoor
-	// memory is what there is.
+	// memory is what the program may use.
 	memory budget
 	// levels are the log levels of parts.
 	levels *logLevels
@@ -83,7 +83,7 @@ type gateway struct {
 	pageListener net.Listener
 	leavePage    func()
 	closers      []io.Closer   // what wire has bound beside the broker's listeners
-	inhabited    chan struct{} // closed by inhabit
+	inhabited    chan struct{} // closed when there is a device or bridge: see inhabit
 }
 
 // wire makes the parts of a checked configuration and binds its listeners. It
