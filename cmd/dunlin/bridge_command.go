@@ -49,11 +49,12 @@ reach the server, 5 not allowed, 27 drain --timeout ran out.
 
 // bridgeVerb is one thing to do: a request, and what becomes of the answer.
 type bridgeVerb struct {
-	words         string
-	method, below string // of the bridge's path
-	query         string // name of the argument, and of the flag that it comes from; seq is a word
-	done          string // said of a number of messages
-	run           func(*bridgeJob, context.Context) error
+	words  string // how it is typed: "status", "spool list"
+	method string
+	below  string // its path, below that of the bridge
+	query  string // its query parameter, from the flag of that name; seq comes from the last word
+	done   string // what became of the messages that it counts
+	run    func(*bridgeJob, context.Context) error
 }
 
 var bridgeVerbs = [...]bridgeVerb{
@@ -143,9 +144,9 @@ func (j *bridgeJob) read(words []string) string {
 			j.bridgeVerb = v
 		}
 	}
-	wanted := "takes the name of a bridge"
+	takes, wanted := 1, "takes the name of a bridge"
 	if j.query == "seq" {
-		words, wanted = append(words, ""), wanted+" and a number, which 'dead list' shows"
+		takes, wanted = 2, wanted+" and a number, which 'dead list' shows"
 	}
 	switch {
 	case j.run == nil:
@@ -153,7 +154,7 @@ func (j *bridgeJob) read(words []string) string {
 	case len(words) == 0 && verb == "status":
 		j.target = "/api/v1/bridges"
 		return ""
-	case len(words) == 0, len(words) == 2 && words[1] == "", len(words) > 1 && words[1] != "" && j.query != "seq", len(words) > 3:
+	case len(words) != takes:
 		return verb + " " + wanted
 	}
 	if wrong := j.numbers(words); wrong != "" {
@@ -169,7 +170,7 @@ func (j *bridgeJob) read(words []string) string {
 	return ""
 }
 
-// numbers says what is wrong with those of the words and flags.
+// numbers says what is wrong with the numbers among the words and flags.
 func (j *bridgeJob) numbers(words []string) string {
 	var err error
 	if j.query == "seq" {
