@@ -72,6 +72,7 @@ func probe(ctx context.Context, d *dialer, o *Options, s server, report func(Ste
 		connected:    func(l limits) { lim = l },
 		acknowledged: func(ackKind, uint16, mqtt.ReasonCode, time.Time) {},
 		settle:       func() error { return nil },
+		settled:      func() {},
 		received:     func(inbound) (mqtt.ReasonCode, error) { return mqtt.Success, nil },
 		released:     func(uint16) (mqtt.ReasonCode, error) { return mqtt.Success, nil },
 	})

@@ -52,6 +52,17 @@ func TestTest(t *testing.T) {
 		}
 		want(t, "Clean Session", r.c.Connects()[1].Clean, true)
 	})
+	bubble(t, "it takes its leave of the server", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{})))
+		after(time.Second)
+		if err := r.Test(t.Context(), func(Step) {}); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		r.s.mu.Lock()
+		defer r.s.mu.Unlock()
+		want(t, "DISCONNECT", r.s.mu.goodbyes, []mqtt.ReasonCode{mqtt.NormalDisconnection})
+	})
 	bubble(t, "a bridge that waits tries again when a test gets through", func(t *testing.T) {
 		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.NotAuthorized}})
 		after(3 * time.Second)
