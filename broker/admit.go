@@ -100,7 +100,7 @@ var (
 // that start with $ (4.7.2), but for the state of their own connection, which
 // mosquitto's bridges tell and have as their will, and the rights of the identity.
 func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
-	if own := name[len(l.conn.TopicPrefix):]; strings.HasPrefix(own, "$") && own != "$SYS/broker/connection/"+id+"/state" {
+	if own := strings.TrimPrefix(name, l.conn.TopicPrefix); strings.HasPrefix(own, "$") && own != "$SYS/broker/connection/"+id+"/state" {
 		return errReserved
 	}
 	d := l.auth.Authorize(&Access{

@@ -69,12 +69,12 @@ func New(o Options) (*Broker, error) {
 	r := router.New(o.Store, router.Limits{Each: o.OverlapEach, RetainedMessages: l.RetainedMessages, RetainedBytes: l.RetainedSize, Memory: m})
 	b.hub = newHub(&b.opts, r, m)
 	b.hub.durable = b.durable
-	if state != nil {
-		b.hub.restore(state, l, time.Now())
-	}
 	b.counters = new(conn.Counters)
 	b.serving.most = l.Connections
 	b.exchange(&b.opts)
+	if state != nil {
+		b.hub.restore(state, l, time.Now(), b.door)
+	}
 	b.loops = conn.NewLoops(b.forget)
 	b.serving.conns = make(map[*conn.Conn]*listener)
 	b.serving.strangers.begun = begunFor(o.MemoryBudget)

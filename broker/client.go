@@ -282,7 +282,7 @@ func (c *Client) SetWill(w *mqtt.Will) {
 	defer r.Unlock()
 	if cl := r.clients[c.id]; cl != nil && cl.endpoint == endpoint(c) {
 		c.hub.setWill(cl, w)
-		c.hub.recordWill(c.id, w)
+		c.hub.recordWill(c.id, w, nil, nil)
 	}
 }
 

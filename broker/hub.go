@@ -142,12 +142,12 @@ func (h *hub) attach(a attachment) (attached, error) {
 		}
 		if a.params.Expiry > 0 || got.present { // resumed to end with this connection is a change too
 			h.router.Persist(store.Record{
-				Kind: store.SessionKept, ClientID: a.id, Owner: a.owner.text(), Prefix: a.prefix(), Expiry: a.params.Expiry,
+				Kind: store.SessionKept, ClientID: a.id, Owner: string(a.owner), Prefix: a.prefix(), Expiry: a.params.Expiry,
 			})
 			got.recorded = true
 		}
 		if a.will != nil || got.hadWill {
-			h.recordWill(a.id, a.will)
+			h.recordWill(a.id, a.will, a.door, a.who)
 		}
 		return got, nil
 	}
@@ -247,7 +247,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 		delete(r.clients, id)
 		r.keeping.remove(cl)
 		gone = cl
-	case cl.will != nil && (cl.will.Delay <= 0 || r.closed):
+	case cl.will != nil && (cl.will.Delay <= 0 || r.closed && !h.keepsWill(cl)):
 		now = h.bequeath(cl)
 	case cl.will != nil:
 		cl.delay = h.after(cl.will.Delay, func() { h.willDue(cl) })
@@ -264,7 +264,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 		h.end(gone)
 	} else {
 		h.router.Persist(store.Record{
-			Kind: store.SessionKept, ClientID: id, Owner: cl.owner.text(), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(), Sent: cl.peer.Unacknowledged(),
+			Kind: store.SessionKept, ClientID: id, Owner: string(cl.owner), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(), Sent: cl.peer.Unacknowledged(),
 		})
 	}
 }
@@ -332,8 +332,8 @@ func (h *hub) close() {
 }
 
 // detachAll ends what is left after the network connections: in-process
-// clients, queues, timers. Wills that wait are published, for with this
-// process their sessions end.
+// clients, queues, timers. Wills that wait are published where their sessions
+// end with this process.
 func (h *hub) detachAll() {
 	r := &h.registry
 	r.Lock()
@@ -354,7 +354,7 @@ func (h *hub) detachAll() {
 	for _, cl := range r.clients {
 		h.stop(cl.expiry)
 		h.stop(cl.delay)
-		if cl.will != nil {
+		if cl.will != nil && !h.keepsWill(cl) {
 			waiting = append(waiting, cl)
 		}
 	}

@@ -62,7 +62,7 @@ func newListener(b *Broker, g *gate, o *ListenerOptions, all *Options) *listener
 	if o.Auth != nil || o.OwnUsers {
 		l.realm += "\x00" + l.name
 	}
-	l.nobody = l.realm + "\x00" + reachOf(o.Listener)
+	l.nobody = l.realm + "\x00" + reachOf(o)
 	l.auth = b.hub.authority(all.who(o))
 	if o.Limits != nil {
 		l.limits = *o.Limits
@@ -81,6 +81,17 @@ func newListener(b *Broker, g *gate, o *ListenerOptions, all *Options) *listener
 		Log: b.log, Counters: b.counters, Memory: b.hub.memory,
 	}
 	return l
+}
+
+// door finds a listener by its name. One that is there no more has the rules
+// for all.
+func (b *Broker) door(name string) *listener {
+	for _, g := range b.serving.gates {
+		if l := g.now.Load(); l.name == name {
+			return l
+		}
+	}
+	return &listener{hub: b.hub, name: name, auth: b.hub.authority(b.opts.who(new(ListenerOptions)))}
 }
 
 // ask words a CONNECT for the Authenticator.

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"net"
-	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -10,35 +9,31 @@ import (
 
 // owner says whose a session is: nobody else takes it over, resumes or
 // discards it, whatever Client Identifier they use. Clients that are nobody in
-// particular share one identity for each realm.
-type owner struct {
-	user  string
-	realm string // who vouches for the user, and which topics it lives among
-}
+// particular share one identity for each realm. The store keeps it as it is.
+type owner string
 
-// text is o for the store.
-func (o owner) text() string { return o.user + "\x00" + o.realm }
-
-// ownerOf is the owner that text stands for. No user name contains U+0000.
-func ownerOf(text string) owner {
-	user, realm, _ := strings.Cut(text, "\x00")
-	return owner{user, realm}
-}
+// ownerOf joins a Principal, "" for nobody in particular, and its realm: who
+// vouches for the user, and which topics it lives among.
+func ownerOf(principal, realm string) owner { return owner(principal + "\x00" + realm) }
 
 // gateway owns the sessions made by Attach.
-var gateway = owner{realm: "\x00gateway"} // no name contains U+0000
+var gateway = ownerOf("", "\x00gateway") // no name contains U+0000
 
 // owner returns whose a session of id is.
 func (l *listener) owner(id *Identity) owner {
 	if user := id.Principal(); user != "" {
-		return owner{user, l.realm}
+		return ownerOf(user, l.realm)
 	}
-	return owner{realm: l.nobody}
+	return ownerOf("", l.nobody)
 }
 
-// reachOf tells those on this machine from those on the network.
-func reachOf(ln net.Listener) string {
-	switch a := ln.Addr().(type) {
+// reachOf tells those on this machine from those on the network. Who is behind
+// a proxy is not on this machine.
+func reachOf(o *ListenerOptions) string {
+	if o.Proxied {
+		return "network"
+	}
+	switch a := o.Listener.Addr().(type) {
 	case *net.UnixAddr:
 		return "local"
 	case *net.TCPAddr:

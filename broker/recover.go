@@ -16,16 +16,16 @@ import (
 )
 
 // inherited are the wills of those who were connected when the last process
-// ended without a word.
+// ended without a word, and of those whose delay has passed since.
 type inherited struct {
 	once  sync.Once
-	wills []mqtt.Message
+	wills []bequest
 }
 
 // restore makes sessions and retained messages out of what the store has kept.
 // Queues wait in the registry until they are attached. It is called before
-// anybody else knows the hub.
-func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
+// anybody else knows the hub; door finds a listener by its name.
+func (h *hub) restore(state *store.State, l *Limits, now time.Time, door func(string) *listener) {
 	for _, r := range state.Retained {
 		if !r.Message.Expired(now) {
 			h.router.Restore(r.Message)
@@ -33,9 +33,19 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
 	}
 	limits := h.session(l)
 	h.registry.lines = make(map[string]*store.Line)
+	h.registry.Lock() // timers begin before the last session is there
+	defer h.registry.Unlock()
 	for name, line := range state.Lines {
-		if w := line.Will; w != nil {
-			h.inherit(name, w, now)
+		var left bequest
+		if line.Will != nil {
+			left = bequest{Will: &line.Will.Will, id: name}
+			if line.Will.Listener != "" {
+				left.door, left.who = door(line.Will.Listener), &Identity{User: line.Will.User}
+			}
+			if willWaits(line, now) <= 0 {
+				h.inherited.wills = append(h.inherited.wills, left)
+				left.Will = nil
+			}
 		}
 		switch {
 		case strings.HasPrefix(name, originPrefix):
@@ -43,30 +53,42 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time) {
 		case strings.HasPrefix(name, "\x00"):
 			h.registry.lines[name] = line
 		case line.Kept && !ended(line, now):
-			h.restoreSession(name, line, l, limits, now)
+			cl := h.restoreSession(name, line, l, limits, now)
+			if left.Will != nil {
+				h.setWill(cl, left.Will)
+				cl.door, cl.who = left.door, left.who
+				cl.delay = h.after(willWaits(line, now), func() { h.willDue(cl) })
+			}
 		case line.Kept || len(line.Entries) > 0 || line.Spilled(): // or a session whose record was damaged
 			h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: name})
 		}
 	}
 }
 
-// inherit keeps a will until somebody publishes or the listeners open.
-func (h *hub) inherit(id string, w *mqtt.Will, now time.Time) {
-	m := w.Message
-	m.Publisher = id
-	if w.ExpiryInterval > 0 {
-		m.Expires = now.Add(w.ExpiryInterval)
+// willWaits is how long the will of a line goes on waiting for its client,
+// which outlives the process with the session [MQTT-3.1.3-9]: its delay began
+// when the client left, or, if the process was killed under it, begins now.
+// The gateway's own devices do not wait: what reads them is gone.
+func willWaits(l *store.Line, now time.Time) time.Duration {
+	if !l.Kept || l.Expiry == 0 || owner(l.Owner) == gateway || ended(l, now) {
+		return 0
 	}
-	h.inherited.wills = append(h.inherited.wills, m)
+	waits := l.Will.Delay
+	if !l.Left.IsZero() && now.After(l.Left) {
+		waits -= now.Sub(l.Left)
+	}
+	return waits
 }
+
+// keepsWill reports whether the will of cl, which has a delay, waits in the
+// store for the next process.
+func (h *hub) keepsWill(cl *client) bool { return h.durable != nil && cl.owner != gateway }
 
 // publishInherited publishes the wills that were inherited, before anything newer.
 func (h *hub) publishInherited() {
 	h.inherited.once.Do(func() {
-		for i := range h.inherited.wills {
-			m := &h.inherited.wills[i]
-			h.router.Publish(time.Now(), new(packet.Publication).Own(m))
-			h.willGone(m.Publisher)
+		for _, w := range h.inherited.wills {
+			h.publishWill(w)
 		}
 		h.inherited.wills = nil
 	})
@@ -80,13 +102,21 @@ func (h *hub) willGone(id string) {
 	r.Lock()
 	defer r.Unlock()
 	if cl := r.clients[id]; cl == nil || cl.will == nil {
-		h.recordWill(id, nil)
+		h.recordWill(id, nil, nil, nil)
 	}
 }
 
-// recordWill tells the store which will a client has; nil is none.
-func (h *hub) recordWill(id string, w *mqtt.Will) {
-	h.router.Persist(store.Record{Kind: store.WillSet, ClientID: id, Will: w})
+// recordWill tells the store which will a client has, nil is none, and whose
+// rights it is published by; door is nil for a client of this process.
+func (h *hub) recordWill(id string, w *mqtt.Will, door *listener, who *Identity) {
+	r := store.Record{Kind: store.WillSet, ClientID: id}
+	if w != nil {
+		r.Will = &store.Will{Will: *w}
+		if door != nil {
+			r.Will.User, r.Will.Listener = who.User, door.name
+		}
+	}
+	h.router.Persist(r)
 }
 
 // ended reports whether the Session Expiry Interval passed while nobody was
@@ -96,7 +126,7 @@ func ended(l *store.Line, now time.Time) bool {
 }
 
 // restoreSession makes a session that waits for its client.
-func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *session.Limits, now time.Time) {
+func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *session.Limits, now time.Time) *client {
 	k := session.Kept{
 		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(min(line.Sent, math.MaxInt32)),
 	}
@@ -116,7 +146,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 	}
 	cl := &client{
 		peer:  conn.RestorePeer(id, line.Prefix, limits, &k, &h.home),
-		owner: ownerOf(line.Owner), since: now.UnixNano(),
+		owner: owner(line.Owner), since: now.UnixNano(),
 	}
 	h.registry.clients[id] = cl
 	h.memory.Add(memory.Sessions, conn.PeerSize(id))
@@ -135,6 +165,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 			cl.left = line.Left.UnixNano()
 		}
 	}
+	return cl
 }
 
 // clockSet starts the timers of sessions anew whose clients left before this

@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -25,14 +24,14 @@ func (h *hub) willDue(cl *client) {
 // bequest is a will with who left it.
 type bequest struct {
 	*mqtt.Will // nil for none
-	peer       *conn.Peer
-	door       *listener
+	id         string
+	door       *listener // nil: a client of this process, or not known
 	who        *Identity
 }
 
 // bequeath takes the will from cl; the caller holds the registry.
 func (h *hub) bequeath(cl *client) bequest {
-	b := bequest{cl.will, cl.peer, cl.door, cl.who}
+	b := bequest{cl.will, cl.peer.ClientID(), cl.door, cl.who}
 	h.setWill(cl, nil)
 	return b
 }
@@ -42,22 +41,21 @@ func (h *hub) publishWill(w bequest) {
 	if w.Will == nil {
 		return
 	}
-	p := w.peer
-	defer h.willGone(p.ClientID())
+	defer h.willGone(w.id)
 	if w.door != nil {
-		if err := w.door.mayPublish(p.ClientID(), w.who, w.Message.Topic, w.Message.QoS, w.Message.Retain); err != nil {
+		if err := w.door.mayPublish(w.id, w.who, w.Message.Topic, w.Message.QoS, w.Message.Retain); err != nil {
 			h.willsRefused.Add(1)
-			h.log.Warn("will not published", "client_id", p.ClientID(), "topic", w.Message.Topic, "err", err.Msg)
+			h.log.Warn("will not published", "client_id", w.id, "topic", w.Message.Topic, "err", err.Msg)
 			return
 		}
 	}
 	now := time.Now()
 	m := w.Message
-	m.Publisher = p.ClientID()
+	m.Publisher = w.id
 	m.Shareable(new(atomic.Int32))
 	if w.ExpiryInterval > 0 {
 		m.Expires = now.Add(w.ExpiryInterval)
 	}
 	h.router.Publish(now, new(packet.Publication).Own(&m))
-	h.log.Debug("will published", "client_id", p.ClientID(), "topic", m.Topic)
+	h.log.Debug("will published", "client_id", w.id, "topic", m.Topic)
 }

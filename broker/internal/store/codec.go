@@ -148,6 +148,9 @@ func appendRecord(dst []byte, r *Record) []byte {
 		dst = appendMessage(append(dst, 1), &r.Will.Message)
 		dst = binary.AppendUvarint(dst, uint64(r.Will.Delay))
 		dst = binary.AppendUvarint(dst, uint64(r.Will.ExpiryInterval))
+		if r.Will.Listener != "" {
+			dst = appendString(appendString(dst, r.Will.User), r.Will.Listener)
+		}
 	case Subscribed:
 		dst = appendString(dst, r.ClientID)
 		dst = appendSubscription(dst, &r.Subscription)
@@ -374,7 +377,10 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 	case WillSet:
 		r.ClientID = f.string()
 		if f.byte() == 1 {
-			r.Will = &mqtt.Will{Message: *f.message(), Delay: f.duration(), ExpiryInterval: f.duration()}
+			r.Will = &Will{Will: mqtt.Will{Message: *f.message(), Delay: f.duration(), ExpiryInterval: f.duration()}}
+			if len(f.b) > 0 {
+				r.Will.User, r.Will.Listener = f.string(), f.string()
+			}
 		}
 	case Subscribed:
 		r.ClientID, r.Subscription = f.string(), f.subscription()

@@ -23,3 +23,20 @@ func TestMessageCodecKeepsWhatIsEmpty(t *testing.T) {
 		})
 	}
 }
+
+func TestWillCodec(t *testing.T) {
+	message := mqtt.Will{Message: mqtt.Message{Topic: "w"}, Delay: 1, ExpiryInterval: 2}
+	for name, w := range map[string]*Will{
+		"none":                                   nil,
+		"of this process, or of an older writer": {Will: message},
+		"of nobody in particular":                {Will: message, Listener: ":1883"},
+		"of a user":                              {Will: message, User: "u", Listener: ":1883"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := decodeRecord(WillSet, appendRecord(nil, &Record{Kind: WillSet, ClientID: "c", Will: w}))
+			if err != nil || r.ClientID != "c" || !reflect.DeepEqual(r.Will, w) {
+				t.Errorf("got %+v, %v", r, err)
+			}
+		})
+	}
+}

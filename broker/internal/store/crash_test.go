@@ -250,7 +250,7 @@ func (e *everyday) next() Record {
 	case WillSet:
 		r := Record{Kind: WillSet, ClientID: name}
 		if e.rng.IntN(3) > 0 {
-			r.Will = &mqtt.Will{Message: *e.message(time.Time{}), Delay: time.Duration(id) * time.Minute, ExpiryInterval: time.Hour}
+			r.Will = &Will{Will: mqtt.Will{Message: *e.message(time.Time{}), Delay: time.Duration(id) * time.Minute, ExpiryInterval: time.Hour}}
 		}
 		return r
 	case SessionEnded:

@@ -62,7 +62,7 @@ func (s *source) next() Record {
 	case 1:
 		return Record{Kind: RetainedCleared, Message: m}
 	case 2:
-		return Record{Kind: WillSet, ClientID: name, Will: &mqtt.Will{Message: *m, Delay: time.Minute}}
+		return Record{Kind: WillSet, ClientID: name, Will: &Will{Will: mqtt.Will{Message: *m, Delay: time.Minute}}}
 	case 3:
 		return Record{Kind: SessionEnded, ClientID: name}
 	case 4:

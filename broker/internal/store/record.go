@@ -79,7 +79,7 @@ type Record struct {
 	Origin       uint16
 	Destinations []Destination // MessageQueued
 	Subscription mqtt.Subscription
-	Will         *mqtt.Will // WillSet
+	Will         *Will // WillSet
 
 	body     uint64 // entryKept: number of its bodyKept
 	received bool   // entryKept
@@ -87,6 +87,14 @@ type Record struct {
 	spans    []span // spansKept; Number is the floor
 	step     *step  // ClockSet
 	class    Class  // PacketReceived: of its message
+}
+
+// Will is a Will Message with who left it.
+type Will struct {
+	mqtt.Will
+	// User by Listener; both are empty for a client of this process, and in older
+	// records.
+	User, Listener string
 }
 
 // first is the first place in line of DeliveryDone and DeliveryReceived.

@@ -38,7 +38,7 @@ type Line struct {
 	Received      map[uint16]Class // Packet Identifiers of QoS 2 that were routed and not released
 	Entries       []Entry          // by Number; behind what is on disk only
 	Last          uint64           // the last Number given away
-	Will          *mqtt.Will
+	Will          *Will
 	disk          *spilled // nil while nothing was spilled
 	bytes         int64    // of the messages in Entries
 	owed          int      // of messages that nobody else holds: what the memory account does not know yet
@@ -219,7 +219,7 @@ func (l *Line) cut(from, to uint64, count int) {
 }
 
 // setWill keeps a line that has only a will no longer than that.
-func (s *State) setWill(name string, w *mqtt.Will) {
+func (s *State) setWill(name string, w *Will) {
 	if w != nil {
 		s.line(name).Will = w
 		return
