@@ -100,6 +100,18 @@ func TestSCRAMOverTheWire(t *testing.T) {
 		c.Expect("DISCONNECT rc=0x87 ...")
 		c.ExpectClosed()
 	})
+	t.Run("MQTT-3.14.2-1 re-authentication with a wrong password", func(t *testing.T) {
+		c := b.Client(mqtt.V5)
+		c.Send("CONNECT cid=c method=SCRAM-SHA-256 data=n,," + start("alice"))
+		final, signature := clientFinal(t, start("alice"), c.Receive(), "pencil")
+		c.Send("AUTH rc=0x18 method=SCRAM-SHA-256 data=" + final)
+		c.Expect("CONNACK sp=0 rc=0x00 method=SCRAM-SHA-256 data=" + signature + " ...")
+		c.Send("AUTH rc=0x19 method=SCRAM-SHA-256 data=n,," + start("alice"))
+		final, _ = clientFinal(t, start("alice"), c.Receive(), "pencils")
+		c.Send("AUTH rc=0x18 method=SCRAM-SHA-256 data=" + final)
+		c.Expect("DISCONNECT rc=0x87 ...")
+		c.ExpectClosed()
+	})
 	for _, user := range []string{"alice", "nobody"} {
 		t.Run("case 66: wrong password of "+user, func(t *testing.T) {
 			c := b.Client(mqtt.V5)

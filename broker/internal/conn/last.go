@@ -44,6 +44,8 @@ func (c *Conn) lastPacket(err error, open bool) []byte {
 		return packet.Append(nil, c.request.Version, &v)
 	case !open && (e.Code == mqtt.SessionTakenOver || e.Code == mqtt.ServerShuttingDown):
 		v.Reason = mqtt.ServerUnavailable // those two are for DISCONNECT only
+	case open && (e.Code == mqtt.BadUserNameOrPassword || e.Code == mqtt.ClientIdentifierNotValid || e.Code == mqtt.Banned):
+		v.Reason = mqtt.NotAuthorized // of a re-authentication: those are for CONNACK only [MQTT-3.14.2-1]
 	}
 	var to *Redirect
 	if errors.As(err, &to) && to.Reference != "" {
