@@ -226,7 +226,11 @@ func (li *Listener) checkProxies(l *loader, p, kind string) {
 	}
 	for i, cidr := range li.ProxyProtocol {
 		if _, err := netip.ParsePrefix(cidr); err != nil {
-			l.failAt(index(join(p, "proxy_protocol"), i), "for example 10.0.0.0/8", "%q is not a network", shorten(cidr))
+			hint := "for example 10.0.0.0/8"
+			if a, err := netip.ParseAddr(cidr); err == nil {
+				hint = fmt.Sprintf("did you mean %q?", netip.PrefixFrom(a, a.BitLen()))
+			}
+			l.failAt(index(join(p, "proxy_protocol"), i), hint, "%q is not a network", shorten(cidr))
 		}
 	}
 }

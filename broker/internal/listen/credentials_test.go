@@ -157,6 +157,21 @@ func TestChangedFiles(t *testing.T) {
 	if n := strings.Count(log.String(), "not used"); n != 2 {
 		t.Errorf("%d errors logged:\n%s", n, log.String())
 	}
+	// What is wrong with a file may be cured without a trace in its size and time.
+	third := a.server("third").Leaf.SerialNumber
+	copyFile(t, a.path("third.pem"), a.path("server.pem"), 0o600)
+	copyFile(t, a.path("third.key"), a.path("server.key"), 0o644)
+	s.lookAgain()
+	if got := serial(); got.Cmp(next) != 0 {
+		t.Error("with a key that others can read")
+	}
+	if err := os.Chmod(a.path("server.key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.lookAgain()
+	if got := serial(); got.Cmp(third) != 0 {
+		t.Errorf("chmod is not noticed:\n%s", log.String())
+	}
 }
 
 // ocspAnswer is a response about a certificate; clients of these tests do not

@@ -100,15 +100,15 @@ func parseProxy2(b []byte) (n int, h proxyHeader, err error) {
 	if len(b) < n {
 		return 0, h, nil
 	}
+	if command == 0x20 { // LOCAL: the rest, family included, means nothing
+		return n, proxyHeader{own: true}, nil
+	}
 	source, tlvs, err := proxyAddress(family, b[proxyFixed:n])
 	if err != nil {
 		return 0, h, err
 	}
 	if err := h.options(tlvs, b[:n]); err != nil {
 		return 0, h, err
-	}
-	if command == 0x20 { // LOCAL: the addresses and what is said of a client mean nothing
-		return n, proxyHeader{own: true}, nil
 	}
 	h.source = source
 	return n, h, nil

@@ -64,6 +64,8 @@ func TestParseProxy(t *testing.T) {
 		{"2, Unix", string(proxy2(0x21, 0x31, make([]byte, 216))), ok("unix", "")},
 		{"2, LOCAL", string(proxy2(0x20, 0x00, nil)), &proxyHeader{own: true}},
 		{"2, LOCAL with addresses", string(proxy2(0x20, 0x11, tcp4, certified(0x07, 0, "me"))), &proxyHeader{own: true}},
+		{"2, LOCAL of a family without its addresses", string(proxy2(0x20, 0x11, nil)), &proxyHeader{own: true}},
+		{"2, LOCAL of an unknown family", string(proxy2(0x20, 0x55, []byte("anything"))), &proxyHeader{own: true}},
 		{"2, UNSPEC", string(proxy2(0x21, 0x00, []byte("anything"))), ok("", "")},
 		{"2, UDP", string(proxy2(0x21, 0x12, tcp4)), nil},
 		{"2, another command", string(proxy2(0x22, 0x11, tcp4)), nil},

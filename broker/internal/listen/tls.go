@@ -56,6 +56,7 @@ type TLS struct {
 	looking chan struct{} // held while files are looked at
 	looked  time.Time     // the holder's: when that was done last
 	seen    []stamp       // the holder's: what was loaded or refused last
+	failed  string        // the holder's: why it was refused; "" when it was loaded
 }
 
 // NewTLS loads the files. The error names the file, and the cure if there is
@@ -88,8 +89,10 @@ func (t *TLS) Reload() error {
 func (t *TLS) load() error {
 	c, err := loadCredentials(t.opts, time.Now())
 	if err != nil {
+		t.failed = err.Error()
 		return err
 	}
+	t.failed = ""
 	t.take(c)
 	return nil
 }
@@ -101,7 +104,8 @@ func (t *TLS) take(c *credentials) {
 	t.now.Store(c)
 }
 
-// follow loads the files if they have changed. Only one handshake looks;
+// follow loads the files if they have changed, and again while they cannot be
+// used: a chmod that cures it leaves no other trace. Only one handshake looks;
 // others go on with what is there.
 func (t *TLS) follow() {
 	select {
@@ -117,12 +121,15 @@ func (t *TLS) follow() {
 	t.looked = now
 	found, until := stamps(t.opts), t.now.Load().stapled
 	expired := !until.IsZero() && now.After(until)
-	if slices.Equal(found, t.seen) && !expired {
+	before := t.failed
+	if slices.Equal(found, t.seen) && !expired && before == "" {
 		return
 	}
 	t.seen = found
 	if err := t.load(); err != nil {
-		t.log.Error("the changed TLS files are not used", "err", err)
+		if t.failed != before {
+			t.log.Error("the changed TLS files are not used", "err", err)
+		}
 		return
 	}
 	t.log.Info("TLS files loaded again", "file", t.opts.Cert)
