@@ -267,6 +267,21 @@ func TestJWTKeysRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("RFC7517-5 keys of other kinds beside one that is known", func(t *testing.T) {
+		ours, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		point, err := ours.PublicKey.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"},{"kty":"OKP","crv":"X25519","x":"AQ"},{"kty":"AKP","alg":"ML-DSA-44"},{"kty":"EC","crv":"P-256","x":%q,"y":%q}]}`,
+			b64(point[1:33]), b64(point[33:]))
+		if list, err := parseKeys([]byte(text)); err != nil || len(list) != 1 || list[0].algorithm != "ES256" {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
 	t.Run("case 80: a secret that others may read", func(t *testing.T) {
 		name := file(t, strings.Repeat("k", 32))
 		if err := os.Chmod(name, 0o644); err != nil {

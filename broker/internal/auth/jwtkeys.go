@@ -145,7 +145,14 @@ type jwk struct {
 	D         string `json:"d"` // private
 }
 
-// parseJWKS reads a key set. Keys for other purposes are left out.
+// unknownKey is a key of a kind that is not known here, which others in a set
+// may be (RFC 7517, section 5).
+type unknownKey string
+
+func (u unknownKey) Error() string { return string(u) }
+
+// parseJWKS reads a key set. Keys for other purposes or of other kinds are left
+// out; the error says so when no other is left.
 func parseJWKS(b []byte) (list []key, err error) {
 	var set struct {
 		Keys []jwk `json:"keys"`
@@ -153,18 +160,28 @@ func parseJWKS(b []byte) (list []key, err error) {
 	if err := json.Unmarshal(b, &set); err != nil {
 		return nil, errors.New("no JSON Web Key Set: " + err.Error())
 	}
+	var left error
 	for i, j := range set.Keys {
 		if j.Use != "" && j.Use != "sig" {
 			continue
 		}
 		k, err := j.key()
+		var unknown unknownKey
 		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+			err = fmt.Errorf("key %d: %w", i+1, err)
+			if !errors.As(err, &unknown) {
+				return nil, err
+			}
+			left = err
+			continue
 		}
 		if j.Algorithm != "" && j.Algorithm != k.algorithm {
 			continue // the issuer says that it is for something else
 		}
 		list = append(list, k)
+	}
+	if len(list) == 0 {
+		return nil, left
 	}
 	return list, nil
 }
@@ -198,12 +215,15 @@ func (j *jwk) key() (k key, err error) {
 		}
 	case "OKP":
 		x, err := base64URL.DecodeString(j.X)
-		if err != nil || j.Curve != "Ed25519" || len(x) != ed25519.PublicKeySize {
-			return k, errors.New("only Ed25519 keys with an x of 32 bytes are known")
+		switch {
+		case j.Curve != "Ed25519":
+			return k, unknownKey("of kty OKP only crv Ed25519 is known")
+		case err != nil || len(x) != ed25519.PublicKeySize:
+			return k, errors.New("the x of an Ed25519 key is 32 bytes")
 		}
 		k.public = ed25519.PublicKey(x)
 	default:
-		return k, errors.New("only kty RSA, EC, OKP and oct are known")
+		return k, unknownKey("only kty RSA, EC, OKP and oct are known")
 	}
 	k.algorithm, err = algorithmOf(k.public)
 	return k, err
@@ -213,8 +233,11 @@ func (j *jwk) key() (k key, err error) {
 func (j *jwk) point() (*ecdsa.PublicKey, error) {
 	x, errX := base64URL.DecodeString(j.X)
 	y, errY := base64URL.DecodeString(j.Y)
-	if errX != nil || errY != nil || j.Curve != "P-256" || len(x) != 32 || len(y) != 32 {
-		return nil, errors.New("only P-256 keys with x and y of 32 bytes are known")
+	switch {
+	case j.Curve != "P-256":
+		return nil, unknownKey("of kty EC only crv P-256 is known")
+	case errX != nil || errY != nil || len(x) != 32 || len(y) != 32:
+		return nil, errors.New("x and y of a P-256 key are 32 bytes")
 	}
 	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
 }
