@@ -141,7 +141,8 @@ func (l *link) batchDue(now time.Time) time.Duration {
 func (l *link) flushDue(ctx context.Context) error {
 	now := time.Now()
 	for _, g := range l.batches {
-		if l.hurry.Load() || !now.Before(g.due) {
+		due := l.hurry.Load() || !now.Before(g.due)
+		if due && l.b.pacer.wait(now, g.r.lane, l.late(g.r.lane)) == 0 {
 			return l.flush(ctx, g) // the pace is asked again for the next
 		}
 	}

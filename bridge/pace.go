@@ -21,10 +21,11 @@ type pace struct {
 	forced          bucket // of an operator, in place of catchup
 	daily           int64
 	day             ledger
+	seen            int64 // the day that the clock showed last, of day; negative: none yet
 }
 
 func newPace(o Pace) pace {
-	return pace{messages: newBucket(o.Messages, 1), bytes: newBucket(o.Bytes, 0), daily: o.Daily}
+	return pace{messages: newBucket(o.Messages, 1), bytes: newBucket(o.Bytes, 0), daily: o.Daily, seen: -1}
 }
 
 // wait is how long a message of this lane waits. late says that it waited for
@@ -39,7 +40,7 @@ func (p *pace) wait(now time.Time, lane Lane, late bool) time.Duration {
 	default:
 		d = max(d, p.catchup.wait(now))
 	}
-	if lane != Alarm && p.daily > 0 && p.day.on(now) >= p.daily {
+	if lane != Alarm && p.daily > 0 && p.today(now) >= p.daily {
 		d = max(d, untilMidnight(now))
 	}
 	return d
@@ -53,7 +54,14 @@ func (p *pace) sent(now time.Time, size int, late bool) {
 	if late {
 		p.forced.take(now, 1)
 	}
-	p.day.add(now, int64(size))
+	p.today(now)
+	p.day.Used += int64(size)
+}
+
+// today returns the bytes of the day.
+func (p *pace) today(now time.Time) int64 {
+	p.day, p.seen = p.day.on(now, p.seen), dayOf(now)
+	return p.day.Used
 }
 
 // bucket is a token bucket that keeps a limit in every second, not only on
@@ -181,7 +189,9 @@ func (t *throttle) recover(now time.Time) {
 	}
 }
 
-// ledger counts the bytes of one day in UTC.
+// ledger counts the bytes of one day in UTC. A clock that is behind, as after the
+// start of a board without a battery, begins no day: what is sent belongs to the
+// last one until the clock is there again, or goes through a midnight.
 type ledger struct {
 	Day  int64 // days since 1970
 	Used int64 // bytes
@@ -191,19 +201,14 @@ const day = 24 * time.Hour
 
 func dayOf(now time.Time) int64 { return int64(math.Floor(float64(now.Unix()) / day.Seconds())) }
 
-// on returns the bytes of the day that now is in.
-func (l *ledger) on(now time.Time) int64 {
-	if l.Day != dayOf(now) {
-		return 0
+// on returns the ledger of the day that now is in; seen is the day that the clock
+// showed before, negative for none.
+func (l ledger) on(now time.Time, seen int64) ledger {
+	d := dayOf(now)
+	if d > l.Day || d < l.Day && seen >= 0 && d > seen {
+		return ledger{Day: d}
 	}
-	return l.Used
-}
-
-func (l *ledger) add(now time.Time, n int64) {
-	if d := dayOf(now); l.Day != d {
-		l.Day, l.Used = d, 0
-	}
-	l.Used += n
+	return l
 }
 
 func untilMidnight(now time.Time) time.Duration {

@@ -59,6 +59,59 @@ func TestPaceDailyBudget(t *testing.T) {
 	want(t, "next day", p.wait(start2026.Add(time.Hour), Live, false), "0s")
 }
 
+// What a clock does that is set, or is behind at each start of a board without a
+// battery: no step gives a second budget, and none stops the link for longer than
+// to a midnight.
+func TestPaceDayOfAClockThatIsSet(t *testing.T) {
+	today := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	boot := time.Unix(5, 0).UTC()
+	for name, tc := range map[string]struct {
+		looks []time.Time
+		left  bool // of the budget, at the last look
+	}{
+		"the same day":                          {[]time.Time{today.Add(time.Hour)}, false},
+		"the next day":                          {[]time.Time{today.Add(12 * time.Hour)}, true},
+		"1970 after a start":                    {[]time.Time{boot}, false},
+		"then told the time of the same day":    {[]time.Time{boot, today.Add(time.Hour)}, false},
+		"then told that of the next":            {[]time.Time{boot, today.Add(13 * time.Hour)}, true},
+		"a day without being told":              {[]time.Time{boot, boot.Add(23 * time.Hour), boot.Add(24 * time.Hour)}, true},
+		"set back an hour over midnight":        {[]time.Time{today.Add(-13 * time.Hour)}, false},
+		"and on over it":                        {[]time.Time{today.Add(-13 * time.Hour), today.Add(-11 * time.Hour)}, false},
+		"of 2037 and put right":                 {[]time.Time{today.AddDate(11, 0, 0), today.Add(time.Hour)}, true},
+		"put right the day before, to midnight": {[]time.Time{today.AddDate(0, 0, -5), today.AddDate(0, 0, -5).Add(12 * time.Hour)}, true},
+	} {
+		p := newPace(Pace{Daily: 1000})
+		p.sent(today, 1000, false)
+		p.seen = -1 // a process that begins
+		for _, now := range tc.looks {
+			p.wait(now, Live, false)
+		}
+		if left := p.wait(tc.looks[len(tc.looks)-1], Live, false) == 0; left != tc.left {
+			t.Errorf("%s: may send %v, want %v", name, left, tc.left)
+		}
+	}
+}
+
+// A process that is killed has no second budget, however fast the first was gone.
+func TestPaceBudgetOfAKilledProcess(t *testing.T) {
+	file := t.TempDir() + "/day"
+	now := start2026
+	total := 0
+	for range 20 {
+		p := newPacer(Pace{Daily: 100_000}, file)
+		for p.wait(now, Live, false) == 0 {
+			if err := p.sent(now, 100, false); err != nil {
+				t.Fatal(err)
+			}
+			total += 100
+			now = now.Add(time.Millisecond)
+		}
+	}
+	if total > 100_000+20*(100_000/ledgerParts+100) {
+		t.Errorf("%d bytes of a budget of 100000 in 20 processes", total)
+	}
+}
+
 func TestThrottle(t *testing.T) {
 	var p pace
 	now := start2026

@@ -24,6 +24,10 @@ type pacer struct {
 	}
 }
 
+// ledgerParts is in how many parts a budget is saved, at least: what a kill gives
+// away of it.
+const ledgerParts = 64
+
 func newPacer(o Pace, file string) *pacer {
 	p := &pacer{file: file}
 	p.mu.pace = newPace(o)
@@ -61,12 +65,16 @@ func (p *pacer) wait(now time.Time, lane Lane, late bool) time.Duration {
 	return p.mu.pace.wait(now, lane, late)
 }
 
-// sent counts a PUBLISH packet; the ledger is saved once a minute.
+// sent counts a PUBLISH packet. The ledger is saved once a minute, and when so much
+// of the budget is gone since that a process which is killed again and again
+// would have a second one.
 func (p *pacer) sent(now time.Time, size int, late bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.pace.sent(now, size, late)
-	if p.file == "" || now.Before(p.mu.next) {
+	l := &p.mu.pace.day
+	most := p.mu.pace.daily / ledgerParts
+	if p.file == "" || now.Before(p.mu.next) && l.Day == p.mu.saved.Day && l.Used-p.mu.saved.Used <= most {
 		return nil
 	}
 	p.mu.next = now.Add(time.Minute)
@@ -116,7 +124,7 @@ func (p *pacer) slower(now time.Time) {
 func (p *pacer) used(now time.Time) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.pace.day.on(now)
+	return p.mu.pace.today(now)
 }
 
 // close saves the ledger.
@@ -149,9 +157,9 @@ func (p *pacer) save() error {
 	if p.file == "" || l == p.mu.saved {
 		return nil
 	}
+	p.mu.saved = l // a disk that takes nothing is not asked for each message
 	if err := replaceFile(p.file, fmt.Appendf(nil, "%d %d\n", l.Day, l.Used)); err != nil {
 		return fmt.Errorf("daily budget: %w", err)
 	}
-	p.mu.saved = l
 	return nil
 }
