@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,8 @@ type Bridge struct {
 	plain    map[server]bool        // Run: those that refuse the bridge bit
 	wills    map[server]int         // Run: closes in place of CONNACK in a row, or plainWill
 	start    int                    // Run: the server that the next attempt begins with
+	flaps    int                    // Run: connections in a row that did no good
+	aside    map[int]aside          // Run: servers that wait for a person
 	failback time.Duration          // Run, and foresee of its link: until a preferred server is tried again
 }
 
@@ -55,7 +58,7 @@ func New(o Options) (*Bridge, error) {
 	o.Profile.bound(&o)
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		tries: map[uint64]int{}, plain: map[server]bool{}, wills: map[server]int{}, failback: failbackMin, reached: make(chan struct{}, 1),
+		tries: map[uint64]int{}, plain: map[server]bool{}, wills: map[server]int{}, aside: map[int]aside{}, failback: failbackMin, reached: make(chan struct{}, 1),
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {
@@ -172,22 +175,33 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 	b.status.update(func(s *Stats) { s.Attempts++ })
 	lctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	var errs []error
-	for _, i := range b.order() {
+	var failed []*failure
+	order := b.order()
+	some := slices.ContainsFunc(order, func(i int) bool { return !b.waits(i) })
+	for len(order) > 0 {
+		i := order[0]
+		order = order[1:]
+		if some && b.waits(i) {
+			failed = append(failed, b.aside[i].why)
+			continue
+		}
 		s := b.servers[i]
 		l, err := b.open(ctx, lctx, s)
 		if err != nil {
-			errs = append(errs, classify(err, time.Now()))
+			f := classify(err, time.Now())
+			failed = append(failed, f)
+			b.putAside(i, f)
 			if ctx.Err() != nil {
 				return 0, ctx.Err()
 			}
+			if n := slices.Index(order, b.named(f.other)); n > 0 { // it says who is to be asked next
+				order[0], order[n] = order[n], order[0]
+			}
 			continue
 		}
+		delete(b.aside, i)
 		b.up(l, s)
 		b.thin(false)
-		if i == 0 {
-			b.failback = failbackMin
-		}
 		b.window.Store(l.win)
 		err = l.serve(ctx, lctx, cancel, i)
 		b.window.Store(nil)
@@ -196,13 +210,10 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 		if !errors.As(err, &p) {
 			b.ended(ctx, l, err)
 		}
-		var f *failure
-		if errors.As(err, &f) {
-			b.follow(f.other)
-		}
+		b.moveOn(i, l, err)
 		return time.Since(l.since), err
 	}
-	return 0, errors.Join(errs...)
+	return 0, ofAll(failed)
 }
 
 func (b *Bridge) up(l *link, s server) {
@@ -235,7 +246,7 @@ func (b *Bridge) thin(on bool) {
 
 // ended draws conclusions from a connection that has ended.
 func (b *Bridge) ended(ctx context.Context, l *link, err error) {
-	if l.answered.Load() && time.Since(l.since) >= stableAfter {
+	if l.good() {
 		b.retry.reset()
 	}
 	if err == nil {

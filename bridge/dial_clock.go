@@ -1,9 +1,11 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"slices"
 	"time"
 )
 
@@ -32,16 +34,17 @@ func withoutClock(cfg *tls.Config, built time.Time) {
 	}
 }
 
-// clockLook is how often a bridge looks whether the clock was set, while that
-// is what it waits for.
-const clockLook = 10 * time.Second
+// cureLook is how often a bridge that waits for a person looks whether something
+// was done: the clock set, a certificate replaced.
+const cureLook = 10 * time.Second
 
 // rest waits for d. It ends early when a Test reaches the server and, after a
-// certificate that is not valid yet, when the clock is set forward.
+// failure of a certificate or of credentials, which may be signed for a time, when
+// the clock is set or other certificates are there.
 func (b *Bridge) rest(ctx context.Context, d time.Duration, class Class) error {
-	look := d
-	if class == ClassTLSNotYetValid {
-		look = min(clockLook, d)
+	look, files := d, identity{}
+	if class.slow() {
+		look, files = min(cureLook, d), b.dialer.identity()
 	}
 	select {
 	case <-b.reached: // before it was down
@@ -50,15 +53,44 @@ func (b *Bridge) rest(ctx context.Context, d time.Duration, class Class) error {
 	for start := time.Now(); time.Since(start) < d; {
 		select {
 		case <-b.reached:
+			clear(b.aside)
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(min(look, d-time.Since(start))):
 		}
 		now := time.Now()
-		if now.Round(0).Sub(start.Round(0))-now.Sub(start) > time.Minute {
+		if step := now.Round(0).Sub(start.Round(0)) - now.Sub(start); step.Abs() > time.Minute || class.slow() && !b.dialer.identity().same(files) {
+			clear(b.aside)
 			return nil
 		}
 	}
 	return nil
+}
+
+// identity is what TLS knows the two sides by.
+type identity struct {
+	roots *x509.CertPool
+	own   []tls.Certificate
+	fault string
+}
+
+// identity reads the files again.
+func (d *dialer) identity() (i identity) {
+	if d.tls == nil {
+		return i
+	}
+	cfg, err := d.tls()
+	if err != nil {
+		i.fault = err.Error()
+		return i
+	}
+	i.roots, i.own = cfg.RootCAs, cfg.Certificates
+	return i
+}
+
+func (i identity) same(o identity) bool {
+	return i.fault == o.fault && i.roots.Equal(o.roots) && slices.EqualFunc(i.own, o.own, func(a, b tls.Certificate) bool {
+		return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
+	})
 }

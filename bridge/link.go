@@ -62,6 +62,9 @@ type link struct {
 	busy    time.Duration // that the last call of settle took
 }
 
+// good reports whether the connection has been stable, and of use.
+func (l *link) good() bool { return l.answered.Load() && time.Since(l.since) >= stableAfter }
+
 // open connects to s. Before 5.0 the bridge bit is tried first, where there is
 // something to subscribe to: a server that knows it does not send back what
 // came from here, and keeps RETAIN. One that refuses it, or closes over it, and

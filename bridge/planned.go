@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (l *link) foresee(ctx context.Context, at int) error {
 		case <-renew:
 			return &planned{"renew the credentials"}
 		case <-back:
-			if l.b.reachable(ctx, l.b.servers[:at]) {
+			if l.b.reachable(ctx, at) {
 				l.b.failback = min(2*l.b.failback, failbackMax)
 				return &planned{"return to a preferred server"}
 			}
@@ -52,10 +53,14 @@ func (l *link) foresee(ctx context.Context, at int) error {
 	}
 }
 
-// reachable reports whether one of the servers takes a connection, up to and
-// with TLS and WebSocket. CONNECT would end the session's present connection.
-func (b *Bridge) reachable(ctx context.Context, servers []server) bool {
-	for _, s := range servers {
+// reachable reports whether one of the servers before this place takes a
+// connection, up to and with TLS and WebSocket. CONNECT would end the session's
+// present connection.
+func (b *Bridge) reachable(ctx context.Context, before int) bool {
+	for i, s := range b.servers[:before] {
+		if b.waits(i) {
+			continue
+		}
 		if c, err := b.dialer.connect(ctx, s); err == nil {
 			_ = c.Close()
 			return true
@@ -97,14 +102,59 @@ func (b *Bridge) order() []int {
 	return order
 }
 
-// follow lets the next attempt begin with a server that a Server Reference
-// names [MQTT-4.11.0-1], if it is one of the list: whoever could forge a
-// reference could take all data away.
-func (b *Bridge) follow(reference string) {
-	names := strings.Fields(reference)
-	if i := slices.IndexFunc(b.servers, func(s server) bool {
-		return slices.Contains(names, s.host) || slices.Contains(names, s.address())
-	}); i >= 0 {
-		b.start = i
+// aside is why a server is not asked until then, while others of the list are.
+type aside struct {
+	until time.Time
+	why   *failure
+}
+
+// putAside notes that the server at this place waits for a person. Others of the
+// list may be asked every second, but not this one with a password that it refused.
+func (b *Bridge) putAside(at int, why *failure) {
+	delete(b.aside, at)
+	if why.class.slow() {
+		b.aside[at] = aside{time.Now().Add(backoffSlowBase), why}
 	}
+}
+
+// waits reports whether the server at this place is put aside. foresee calls it
+// too: while a link is up, Run changes nothing.
+func (b *Bridge) waits(at int) bool { return time.Now().Before(b.aside[at].until) }
+
+// flapLimit is how many connections in a row a server may take and end before
+// the next one of the list is asked: one more than a message may cost.
+const flapLimit = closeLimit + 1
+
+// moveOn decides which server the next attempt begins with, after a connection to
+// that of place at: one that it has named, or the next one after a server that
+// takes connections and then does no good. That a preferred server is back does
+// not count before a connection to it has lasted.
+func (b *Bridge) moveOn(at int, l *link, err error) {
+	f := classify(err, time.Now())
+	var p *planned
+	switch good := l.good() && f.class != ClassStalled; {
+	case good:
+		b.flaps = 0
+		if at == 0 {
+			b.failback = failbackMin
+		}
+	case err == nil || errors.As(err, &p):
+	default:
+		b.flaps++
+	}
+	if n := b.named(f.other); n >= 0 {
+		b.start = n
+	} else if b.flaps >= flapLimit {
+		b.start, b.flaps = (at+1)%len(b.servers), 0
+	}
+}
+
+// named is the server of the list that a Server Reference means
+// [MQTT-4.11.0-1], negative for none. Others are not followed: whoever could forge
+// a reference could take all data away.
+func (b *Bridge) named(reference string) int {
+	names := strings.Fields(reference)
+	return slices.IndexFunc(b.servers, func(s server) bool {
+		return slices.Contains(names, s.host) || slices.Contains(names, s.address())
+	})
 }

@@ -75,4 +75,52 @@ func TestServersInOrder(t *testing.T) {
 		want(t, "state", r.Stats().State, Up)
 		r.stop()
 	})
+	bubble(t, "a first server that takes connections and does no good is left for the second, and asked less and less", func(t *testing.T) {
+		for name, fault := range map[string]cloudtest.Faults{
+			"flaps":               {Flap: 2 * time.Second},
+			"never acknowledges":  {DropAcks: true},
+			"half open":           {HalfOpen: true},
+			"sends everybody off": {Publish: func(cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Goodbye: mqtt.ServerBusy} }},
+		} {
+			first, second, dial := pairOfServers(t)
+			first.Set(func(f *cloudtest.Faults) { *f = fault })
+			r := against(t, second, servers(dial))
+			began := time.Now()
+			for i := 0; time.Since(began) < 10*time.Hour; i++ {
+				r.put("out/a", fmt.Sprint(i), 1)
+				after(10 * time.Second)
+			}
+			if n := len(first.Connects()); n < 5 || n > 120 {
+				t.Errorf("%s: asked %d times in ten hours", name, n)
+			}
+			if n := len(second.Messages()); n < 1800 {
+				t.Errorf("%s: %d messages of 3600 arrived there", name, n)
+			}
+			first.Set(func(f *cloudtest.Faults) { *f = cloudtest.Faults{} })
+			after(2 * failbackMax)
+			want(t, name+": server when the first is well", r.Stats().Server, "first:1883")
+			want(t, name+": waiting", r.Stats().Queue.Messages, 0)
+			want(t, name+": dead", r.Stats().Dead, 0)
+			r.stop()
+		}
+	})
+	bubble(t, "who waits for a person does not hold up another server", func(t *testing.T) {
+		first, second, dial := pairOfServers(t)
+		first.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.NotAuthorized })
+		second.Set(func(f *cloudtest.Faults) { f.Refuse = true })
+		r := against(t, second, servers(dial))
+		after(backoffSlowBase - time.Second)
+		want(t, "class", r.Stats().Class, ClassTCP)
+		if n := r.Stats().Attempts; n < 5 {
+			t.Errorf("%d attempts in 5 minutes", n)
+		}
+		want(t, "asked with a password that is refused", len(first.Connects()), 1)
+		if why := r.Stats().Reason; !strings.Contains(why, "Not authorized") {
+			t.Errorf("the reason is %q", why)
+		}
+		second.Set(func(f *cloudtest.Faults) { f.Refuse = false })
+		after(backoffCap)
+		want(t, "server", r.Stats().Server, "second:1883")
+		r.stop()
+	})
 }

@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // Class names the kind of failure that keeps a bridge down.
@@ -56,13 +58,13 @@ func failf(c Class, format string, args ...any) *failure {
 // reasonBytes is how much of a Reason String is repeated in states and the log.
 const reasonBytes = 200
 
-// refusal is a failure by a Reason Code of the server's CONNACK or DISCONNECT.
-func refusal(packet string, code mqtt.ReasonCode, reason string) *failure {
-	f := failf(classOf(code), "server sent %s: %s (0x%02x)", packet, code, byte(code))
-	if reason != "" {
+// refusal is a failure by the server's CONNACK or DISCONNECT.
+func refusal(name string, v *packet.View) *failure {
+	f := failf(classOf(v.Reason), "server sent %s: %s (0x%02x)", name, v.Reason, byte(v.Reason))
+	if reason := string(v.Properties.ReasonString); reason != "" {
 		f = failf(f.class, "%w: %q", f.err, reason[:min(len(reason), reasonBytes)])
 	}
-	f.code = code
+	f.code, f.other = v.Reason, string(v.Properties.ServerReference)
 	return f
 }
 
@@ -79,6 +81,20 @@ func classOf(code mqtt.ReasonCode) Class {
 		return ClassTimeout
 	}
 	return ClassRefused
+}
+
+// ofAll joins the failures of all servers. The class is that of the first that may be
+// over soon, if there is one: a server that waits for a person does not hold up the
+// others.
+func ofAll(all []*failure) error {
+	i := max(0, slices.IndexFunc(all, func(f *failure) bool { return !f.class.slow() }))
+	errs := []error{all[i]}
+	for n, f := range all {
+		if n != i {
+			errs = append(errs, f)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // classify finds the class of an error of the network or of TLS.

@@ -130,6 +130,47 @@ func TestB04Certificates(t *testing.T) {
 	})
 }
 
+// Certificates that were replaced are used at once, not after the long wait for a
+// person: he was there.
+func TestB04CertificatesAreReplaced(t *testing.T) {
+	bubble(t, "first the certificate, and minutes later its key", func(t *testing.T) {
+		a := cloudtest.NewAuthority()
+		pair, own, other := a.Issue("cloud.example", -time.Hour, time.Hour), a.Issue("gw", -time.Hour, time.Hour), cloudtest.NewAuthority()
+		c, err := cloudtest.New(cloudtest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &cloudtest.Transport{Cloud: c, TLS: func() *tls.Config {
+			return &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Roots()}
+		}}
+		var files atomic.Pointer[tls.Config]
+		files.Store(nil)
+		r := against(t, c, func(o *Options) {
+			o.Servers, o.Dial = []string{"mqtts://cloud.example"}, tr.Dial
+			o.TLS = func() (*tls.Config, error) {
+				if cfg := files.Load(); cfg != nil {
+					return cfg, nil
+				}
+				return nil, errors.New("private key does not match public key")
+			}
+		})
+		after(time.Minute)
+		want(t, "class", r.Stats().Class, ClassTLS)
+		want(t, "attempts", r.Stats().Attempts, 1)
+		files.Store(&tls.Config{RootCAs: other.Roots(), Certificates: []tls.Certificate{own}})
+		after(cureLook + time.Second)
+		want(t, "attempts with an authority that did not sign", r.Stats().Attempts, 2)
+		files.Store(&tls.Config{RootCAs: a.Roots(), Certificates: []tls.Certificate{other.Issue("gw", -time.Hour, time.Hour)}})
+		after(cureLook + time.Second)
+		want(t, "class with a certificate of a stranger", r.Stats().Class, ClassTLS)
+		want(t, "attempts", r.Stats().Attempts, 3)
+		files.Store(&tls.Config{RootCAs: a.Roots(), Certificates: []tls.Certificate{own}})
+		after(cureLook + time.Second)
+		want(t, "state", r.Stats().State, Up)
+		r.stop()
+	})
+}
+
 // A board without a clock reaches a server whose certificate began after its
 // 1970; what had ended when the program was built is refused.
 func TestB04WithoutAClock(t *testing.T) {
@@ -412,6 +453,39 @@ func TestB20AnotherServer(t *testing.T) {
 			r.stop()
 		})
 	}
+	bubble(t, "whom CONNACK names is asked next", func(t *testing.T) {
+		first, second, dial := pairOfServers(t)
+		first.Set(func(f *cloudtest.Faults) { f.Reference, f.Connack = "second", mqtt.UseAnotherServer })
+		var asked []string
+		r := against(t, second, func(o *Options) {
+			o.Servers = []string{"mqtt://first", "mqtt://other", "mqtt://second"}
+			o.Dial = func(ctx context.Context, server string) (net.Conn, error) {
+				asked = append(asked, server)
+				return dial(ctx, server)
+			}
+		})
+		after(time.Second)
+		want(t, "asked", asked, []string{"first:1883", "second:1883"})
+		want(t, "attempts", r.Stats().Attempts, 1)
+		r.stop()
+	})
+	bubble(t, "two servers that name each other are not asked more often than one that refuses", func(t *testing.T) {
+		first, second, dial := pairOfServers(t)
+		for i, c := range []*cloudtest.Cloud{first, second} {
+			c.Set(func(f *cloudtest.Faults) {
+				f.Reference = []string{"second", "first"}[i]
+				f.Publish = func(cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Goodbye: mqtt.ServerMoved} }
+			})
+		}
+		r := against(t, second, func(o *Options) { o.Servers, o.Dial = []string{"mqtt://first", "mqtt://second"}, dial })
+		r.put("out/a", "x", 1)
+		after(6 * time.Hour)
+		if n := len(first.Connects()) + len(second.Connects()); n > 6*60 {
+			t.Errorf("%d connections in six hours", n)
+		}
+		want(t, "waiting", r.Stats().Queue.Messages, 1)
+		r.stop()
+	})
 	bubble(t, "Server shutting down is left with the usual back-off", func(t *testing.T) {
 		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Publish: func(cloudtest.Message) cloudtest.Verdict {
 			return cloudtest.Verdict{Goodbye: mqtt.ServerShuttingDown}

@@ -158,7 +158,7 @@ func (u *upstream) handshake(ctx context.Context, connect *packet.View) error {
 	case v.Type != packet.CONNACK:
 		return failf(ClassProtocol, "the server answered CONNECT with packet type %d [MQTT-3.2.0-1]", v.Type)
 	case v.Reason.Failed():
-		return refusal("CONNACK", v.Reason, string(v.Properties.ReasonString))
+		return refusal("CONNACK", &v)
 	}
 	u.lim = allowed(u.version, &v)
 	u.aliases.most = min(u.lim.aliases, aliasMost)

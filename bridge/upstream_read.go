@@ -89,9 +89,7 @@ func (u *upstream) take(v *packet.View) error {
 		if u.version != mqtt.V5 {
 			return failf(ClassProtocol, "DISCONNECT from a server of MQTT %s [MQTT311-3.14]", u.version)
 		}
-		f := refusal("DISCONNECT", v.Reason, string(v.Properties.ReasonString))
-		f.other = string(v.Properties.ServerReference)
-		return f
+		return refusal("DISCONNECT", v)
 	default:
 		return failf(ClassProtocol, "packet type %d in the middle of a connection [MQTT-3.1.0-2]", v.Type)
 	}
