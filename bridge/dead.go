@@ -46,6 +46,9 @@ type Letter struct {
 // ErrNoDeadLetters says that the bridge keeps no dead letters.
 var ErrNoDeadLetters = errors.New("the bridge keeps no dead letters")
 
+// ErrNoRoute says that a dead letter cannot go up again, as the routes are now.
+var ErrNoRoute = errors.New("no route wants")
+
 // lay puts an entry that is given up on the shelf of dead letters. Without one
 // it is gone; the counters have it in either case.
 func (b *Bridge) lay(ctx context.Context, seq uint64, reason string) error {
@@ -122,7 +125,7 @@ func (b *Bridge) DeadRequeue(ctx context.Context, seq uint64) error {
 	}
 	r := routeOf(b.out, l.Message.Topic)
 	if r == nil {
-		return fmt.Errorf("dead letter %d: no route wants %q any more", seq, l.Message.Topic)
+		return fmt.Errorf("dead letter %d: %w %q any more", seq, ErrNoRoute, l.Message.Topic)
 	}
 	n, err := b.o.Queues[r.lane].Put(ctx, l.Message)
 	if err != nil {

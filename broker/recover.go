@@ -245,6 +245,15 @@ func (h *hub) restoreQueue(q *Queue) (had map[string]mqtt.Subscription, err erro
 // the process ended: no bridge has more than 100 in flight.
 const maybeForwarded = 100 + 2*unrecorded
 
+// KeepsQueue reports whether the store has kept a queue of that name, which nobody
+// has attached since.
+func (b *Broker) KeepsQueue(name string) bool {
+	r := &b.hub.registry
+	r.Lock()
+	defer r.Unlock()
+	return r.lines["\x00"+name] != nil
+}
+
 // orphans returns the names of queues that the store has kept and nobody
 // attached.
 func (h *hub) orphans() (names []string) {

@@ -93,8 +93,8 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 }
 
 // attachLanes makes a queue for each lane that a route uses, which share the
-// size of the spool, and one for dead letters. The queue of lane live has the
-// name of its bridge.
+// size of the spool, and one for dead letters. What waits in a lane that no route
+// uses any more goes up as well. The queue of lane live has the name of its bridge.
 func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.Options, d *deps) error {
 	var filters [bridge.LaneCount][]mqtt.Subscription
 	used := 0
@@ -103,10 +103,10 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 			used++
 		}
 	}
+	if used == 0 {
+		return nil
+	}
 	for lane, f := range filters {
-		if f == nil {
-			continue
-		}
 		qo := broker.QueueOptions{
 			Name: bc.Name, Filters: f, Skip: bridge.LocalID(bc.Name),
 			MaxBytes: int64(bc.Spool.MaxSize) / int64(used), MaxAge: bc.Spool.MaxAge, Overflow: overflow(cfg, bc),
@@ -116,6 +116,9 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 		}
 		if bridge.Lane(lane) != bridge.Live {
 			qo.Name += "/" + bridge.Lane(lane).String()
+		}
+		if f == nil && !g.waits(qo.Name) {
+			continue
 		}
 		in, err := bridge.NewIntake(bridge.Lane(lane), o.Out)
 		if err != nil {
@@ -130,15 +133,20 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 		}
 		o.Queues[lane] = q
 	}
-	if used == 0 {
-		return nil
-	}
 	dead, err := g.attachQueue(bc.Name, broker.QueueOptions{Name: bc.Name + "/dead", MaxBytes: bridge.DeadBytes})
 	if err != nil {
 		return err
 	}
 	o.Dead = dead
 	return nil
+}
+
+// waits reports whether something may wait in a queue of an earlier configuration.
+func (g *gateway) waits(queue string) bool {
+	if q := g.queues[queue]; q != nil {
+		return q.Stats().Messages > 0
+	}
+	return g.broker.KeepsQueue(queue)
 }
 
 var envelopes = map[string]bridge.Envelope{"json": bridge.JSON, "thingsboard": bridge.ThingsBoard}

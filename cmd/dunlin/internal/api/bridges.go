@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -249,15 +251,24 @@ func requeueDead(c *call, b *bridge.Bridge) (any, error) {
 		}
 	}
 	out, left := Counted{}, b.Stats().DeadKept // those that are refused again come behind them
+	stay, why := 0, error(nil)                 // those that no route wants: the rest goes without
 	missing := b.DeadLetters(max(one, 1)-1, func(l bridge.Letter) bool {
 		if left--; left < 0 || one != 0 && one != l.Seq {
 			return false
 		}
-		if err = b.DeadRequeue(c.ctx, l.Seq); err == nil {
+		switch e := b.DeadRequeue(c.ctx, l.Seq); {
+		case e == nil:
 			out.Count++
+		case one == 0 && errors.Is(e, bridge.ErrNoRoute):
+			stay, why = stay+1, e
+		default:
+			err = e
 		}
 		return err == nil && one == 0
 	})
+	if err == nil && stay > 0 {
+		err = fmt.Errorf("%d queued again, %d stay: %w", out.Count, stay, why)
+	}
 	switch {
 	case missing != nil:
 		err = missing
