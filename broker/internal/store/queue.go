@@ -65,7 +65,7 @@ type Queue struct {
 	restored uint64 // the last Seq from before the process began
 	tight    bool
 	crowd    int64 // bytes queued while it is tight
-	newest   map[string]uint64
+	newest   map[stream]uint64
 	skipped  uint32 // see downsample
 	owed     int    // of messages that nobody else holds: what Bill has not said
 	booked   int    // of entries themselves: what it has
@@ -81,7 +81,7 @@ type Cut struct{ From, To, Count uint64 }
 func NewQueue(l QueueLimits, after uint64) *Queue {
 	q := &Queue{limits: l, last: after, loaded: after}
 	if l.Overflow == LastValue {
-		q.newest = make(map[string]uint64)
+		q.newest = make(map[stream]uint64)
 	}
 	return q
 }
@@ -115,7 +115,7 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 	q.last++
 	q.bytes += size
 	if q.newest != nil {
-		q.note(m.Topic, q.last)
+		q.note(m, q.last)
 	}
 	if q.limits.Spills && (q.behind > 0 || len(q.entries) >= headMessages || q.here+size > headBytes && len(q.entries) > 0) {
 		q.append(now, size)
@@ -409,8 +409,8 @@ func (q *Queue) delete(i int) {
 	if !q.released && e.Message.Release() {
 		q.owed -= e.Message.Footprint()
 	}
-	if q.newest[e.Message.Topic] == e.Seq {
-		delete(q.newest, e.Message.Topic)
+	if s := streamOf(&e.Message); q.newest[s] == e.Seq {
+		delete(q.newest, s)
 	}
 	if e.Sent > 0 {
 		q.inFlight--

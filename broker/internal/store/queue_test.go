@@ -145,6 +145,28 @@ func TestQueueLeavesWhatItsConsumerMustEnd(t *testing.T) {
 	}
 }
 
+// With LastValue a message gives way to the next of its topic, but one that is
+// retained only to another that is: it is what the other side will hold.
+func TestQueueLastValueOfWhatIsRetained(t *testing.T) {
+	now := time.Unix(1000, 0)
+	q := NewQueue(QueueLimits{Messages: 3, Bytes: 1000, Overflow: LastValue}, 0)
+	push := func(topic, payload string, retain bool) {
+		q.Push(now, &mqtt.Message{Topic: topic, Payload: []byte(payload), Retain: retain})
+	}
+	push("oldest", "", false)
+	push("a", "held 1", true)
+	push("a", "1", false)
+	push("a", "2", false)
+	push("a", "held 2", true)
+	var got []string
+	for e, ok := q.Next(now); ok; e, ok = q.Next(now) {
+		got = append(got, string(e.Message.Payload))
+	}
+	if want := []string{"", "2", "held 2"}; !slices.Equal(got, want) || q.Stats(now).Drops[mqtt.DropReplaced] != 2 {
+		t.Errorf("%q, not %q; %v", got, want, q.Stats(now).Drops)
+	}
+}
+
 // What was queued in 1970 is not 56 years old when the clock has been set, but
 // as old as the clock that nobody sets says, where that is known.
 func TestAgeOfBeforeTheClockWasSet(t *testing.T) {

@@ -31,9 +31,9 @@ func (q *Queue) Bound(bytes int64, age time.Duration, o Overflow) {
 	if o != LastValue {
 		return
 	}
-	q.newest = make(map[string]uint64)
+	q.newest = make(map[stream]uint64)
 	for i := range q.entries {
-		q.note(q.entries[i].Message.Topic, q.entries[i].Seq)
+		q.note(&q.entries[i].Message, q.entries[i].Seq)
 	}
 }
 
@@ -67,8 +67,8 @@ func (q *Queue) giveWay(m *mqtt.Message) bool {
 	case DropNewest, Reject:
 		return false
 	case LastValue:
-		if seq, ok := q.newest[m.Topic]; ok && q.Withdraw(seq, mqtt.DropReplaced) {
-			delete(q.newest, m.Topic)
+		if seq, ok := q.newest[streamOf(m)]; ok && q.Withdraw(seq, mqtt.DropReplaced) {
+			delete(q.newest, streamOf(m))
 			return true
 		}
 	}
@@ -104,10 +104,20 @@ func (q *Queue) sampled() bool {
 	return q.skipped>>(32-k) != 0
 }
 
-// note remembers the newest entry of a topic.
-func (q *Queue) note(topic string, seq uint64) {
-	if _, known := q.newest[topic]; known || len(q.newest) < maxTopics {
-		q.newest[topic] = seq
+// stream is what of a topic gives way to its next, for LastValue. A retained
+// message is what the other side will hold: a plain one is not its next.
+type stream struct {
+	topic  string
+	retain bool
+}
+
+func streamOf(m *mqtt.Message) stream { return stream{m.Topic, m.Retain} }
+
+// note remembers the newest entry of a stream.
+func (q *Queue) note(m *mqtt.Message, seq uint64) {
+	s := streamOf(m)
+	if _, known := q.newest[s]; known || len(q.newest) < maxTopics {
+		q.newest[s] = seq
 	}
 }
 
