@@ -27,6 +27,18 @@ func TestWireOptions(t *testing.T) {
 	}
 }
 
+func TestNoSessionOutlivesItsConnection(t *testing.T) {
+	b := brokertest.New(t, func(o *broker.Options) { o.Limits = broker.Limits{Exact: true, QueueMessages: 10, QueueSize: 1 << 20} })
+	for v, connect := range map[mqtt.Version]string{mqtt.V311: "cid=a clean=0", mqtt.V5: "cid=b clean=0 se=100"} {
+		for range 2 {
+			c := b.Client(v)
+			c.Send("CONNECT " + connect)
+			c.Expect(map[mqtt.Version]string{mqtt.V311: "CONNACK sp=0 rc=0x00", mqtt.V5: "CONNACK sp=0 rc=0x00 se=0 ..."}[v])
+			c.Close()
+		}
+	}
+}
+
 func TestListenersDiffer(t *testing.T) {
 	limits := broker.Limits{ReceiveMaximum: 3, PacketSize: 1000}
 	features := broker.AllFeatures()

@@ -120,8 +120,8 @@ func AllFeatures() Features {
 // Limits bound what clients may use. A zero value means the default; where a
 // limit is announced to clients, it is enforced on them.
 type Limits struct {
-	// Exact makes a zero of TopicAliasMaximum, the queue and the retained
-	// messages a zero.
+	// Exact makes a zero of TopicAliasMaximum, SessionExpiryMax, the queue and
+	// the retained messages a zero.
 	Exact             bool
 	Connections       int           // network connections at a time; default 1000
 	PacketSize        uint32        // bytes, both ways; default 256 KiB
@@ -173,8 +173,8 @@ func (l *Limits) setDefaults() {
 	or(&l.PacketSize, 256<<10)
 	or(&l.ReceiveMaximum, 20)
 	or(&l.KeepAliveMax, time.Hour)
-	or(&l.SessionExpiryMax, 7*24*time.Hour)
 	if !l.Exact {
+		or(&l.SessionExpiryMax, 7*24*time.Hour)
 		or(&l.TopicAliasMaximum, 10)
 		or(&l.QueueMessages, 1000)
 		or(&l.QueueSize, 1<<20)
