@@ -121,7 +121,7 @@ func (c *layered) handshake() (p Peer, err error) {
 		if err := s.step(stepTimeout); err != nil {
 			return p, err
 		}
-		rest, err := l.WebSocket.upgrade(c.top)
+		rest, err := l.WebSocket.upgrade(c.top, p.Local)
 		if err != nil {
 			return p, err
 		}

@@ -185,8 +185,8 @@ func hostname(host string) string {
 }
 
 // upgrade reads a request from nc, answers it, and returns what was read
-// beyond it. nc bounds the time.
-func (w *WebSocket) upgrade(nc net.Conn) (rest []byte, err error) {
+// beyond it. nc bounds the time. near is false for a client behind a proxy.
+func (w *WebSocket) upgrade(nc net.Conn, near bool) (rest []byte, err error) {
 	b, end, err := readHead(nc)
 	var r *refusal
 	if err != nil {
@@ -200,7 +200,11 @@ func (w *WebSocket) upgrade(nc net.Conn) (rest []byte, err error) {
 	}
 	var protocol string
 	if r == nil {
-		protocol, r = w.judge(h, nc.LocalAddr())
+		local := nc.LocalAddr()
+		if !near {
+			local = nil // no page can speak PROXY to a loopback address
+		}
+		protocol, r = w.judge(h, local)
 	}
 	if r != nil {
 		body := r.why + "\n"

@@ -137,6 +137,27 @@ func TestOriginsBeyondLoopback(t *testing.T) {
 	}
 }
 
+// A proxy on this machine serves pages of names that are not this machine's.
+func TestOriginsBehindALocalProxy(t *testing.T) {
+	for header, want := range map[string]string{
+		"PROXY TCP4 192.0.2.7 192.0.2.1 1234 443\r\n": "101 Switching Protocols",
+		string(proxy2(0x20, 0, nil)):                  "403 Forbidden", // LOCAL
+	} {
+		address, arrived := serveLayers(t, Layers{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, WebSocket: &WebSocket{Path: "/mqtt"}})
+		client := dial(t, address)
+		if _, err := client.Write([]byte(header + upgradeRequest(get, "Host: gateway.example", "Origin: https://gateway.example"))); err != nil {
+			t.Fatal(err)
+		}
+		if status, _ := response(t, bufio.NewReader(client)); status != want {
+			t.Errorf("%q: %s", header, status)
+		}
+		client.Close()
+		if server := <-arrived; server.err == nil {
+			server.Close()
+		}
+	}
+}
+
 // webSocketPair is a client's socket and the server's end after the upgrade.
 func webSocketPair(t *testing.T) (client net.Conn, r *bufio.Reader, server arrival) {
 	t.Helper()
