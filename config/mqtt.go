@@ -248,11 +248,17 @@ func prefixFault(prefix string) string {
 	return topicFault(prefix)
 }
 
+// maxSocketPath is the longest path of a Unix socket on Linux (unix(7)).
+const maxSocketPath = 107
+
 // bindFault says why an address cannot be listened on, "" when it can.
 func bindFault(kind, address string) (fault, hint string) {
 	if kind != "tcp" {
 		if kind != "systemd" && !strings.HasPrefix(address, "/") {
 			return "needs an absolute path after " + kind + ":", fmt.Sprintf("for example %s:/run/dunlin/mqtt.sock", kind)
+		}
+		if kind == "unix" && len(address) > maxSocketPath {
+			return fmt.Sprintf("has a path of %d bytes, a socket's has at most %d", len(address), maxSocketPath), ""
 		}
 		if address == "" {
 			return "needs a name after systemd:", ""
