@@ -274,18 +274,6 @@ func (c *Client) step(now time.Time, t packet.Type, id uint16) {
 	}
 }
 
-// SetWill replaces the will; nil removes it. A client that is no longer
-// attached has none.
-func (c *Client) SetWill(w *mqtt.Will) {
-	r := &c.hub.registry
-	r.Lock()
-	defer r.Unlock()
-	if cl := r.clients[c.id]; cl != nil && cl.endpoint == endpoint(c) {
-		c.hub.setWill(cl, w)
-		c.hub.recordWill(c.id, w, nil, nil)
-	}
-}
-
 // Close ends the connection as DISCONNECT 0x00 does: the will is discarded.
 // What was not acknowledged waits in the session, if it outlives this.
 func (c *Client) Close() error {

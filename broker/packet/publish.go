@@ -95,12 +95,6 @@ func AppendPublish(dst []byte, v mqtt.Version, m *mqtt.Message, h *PublishHeader
 	return append(dst, m.Payload...)
 }
 
-// SizePublish is the number of bytes AppendPublish writes.
-func SizePublish(v mqtt.Version, m *mqtt.Message, h *PublishHeader) int {
-	n := h.remaining(v, m, h.propertiesSize(m.Properties))
-	return 1 + varintSize(n) + n
-}
-
 func (h *PublishHeader) topic(v mqtt.Version, m *mqtt.Message) string {
 	if h.OmitTopic && v == mqtt.V5 {
 		return ""

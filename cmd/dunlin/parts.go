@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // part is one long-lived piece of the program. run blocks until ctx ends, and
@@ -40,10 +39,4 @@ func runParts(ctx context.Context, parts []part) error {
 		stop()
 	}
 	return err
-}
-
-// stopWithin returns a context for cleaning up after ctx has ended, bounded
-// by d: what a part still has to say may not hold the stop for ever.
-func stopWithin(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), d)
 }

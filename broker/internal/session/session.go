@@ -117,9 +117,6 @@ func (s *Session) Online() bool { return s.online }
 // Expiry is the Session Expiry Interval.
 func (s *Session) Expiry() time.Duration { return s.params.Expiry }
 
-// SetExpiry changes the Session Expiry Interval, as DISCONNECT may.
-func (s *Session) SetExpiry(d time.Duration) { s.params.Expiry = d }
-
 // Durable reports whether the state outlives the Network Connection.
 func (s *Session) Durable() bool { return s.params.Expiry > 0 }
 

@@ -36,14 +36,6 @@ func (b *board) onCard(do func(dir string) error) (err error) {
 	return do(cardDir)
 }
 
-// withoutCard lets do write to the card's first partition while it is not
-// mounted.
-func (b *board) withoutCard(do func() error) error {
-	b.card <- struct{}{}
-	defer func() { <-b.card }()
-	return do()
-}
-
 // report says on the card what is wrong with one part of the machine, in
 // words for a user without a screen; empty when nothing is. What other parts
 // reported stays. Blocks while the card is written.

@@ -61,13 +61,6 @@ func (l *life) told(text string, now time.Time) (first bool) {
 	return first
 }
 
-// isReady tells whether dunlin says that it serves, and its own words about it.
-func (l *life) isReady() (bool, string) {
-	l.Lock()
-	defer l.Unlock()
-	return l.ready, l.status
-}
-
 // overdue is dunlin's process when it has been silent for too long.
 func (l *life) overdue(now time.Time) *os.Process {
 	l.Lock()

@@ -144,8 +144,8 @@ func TestLife(t *testing.T) {
 		t.Error("a start takes as long as it may, and no longer")
 	}
 	l.told("READY=1\nSTATUS=2 clients", at(time.Second))
-	if ready, status := l.isReady(); !ready || status != "2 clients" {
-		t.Errorf("%v, %q", ready, status)
+	if !l.ready || l.status != "2 clients" {
+		t.Errorf("%v, %q", l.ready, l.status)
 	}
 	if l.overdue(at(time.Second+silence)) != nil || l.overdue(at(time.Second+silence+1)) != p {
 		t.Error("silence is noticed when it is one")
