@@ -49,24 +49,29 @@ func TestTopicAliases(t *testing.T) {
 	})
 	bubble(t, "MQTT-3.2.2-18 a server that announces none gets none", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})))
-		for range 10 {
-			r.put("out/a/long/topic", "1", 1)
+		for i := range 5 * aliasMisses {
+			r.put(fmt.Sprint("out/a/long/topic/", i), "1", 1)
 		}
 		after(time.Minute)
-		want(t, "arrived", len(r.s.publishes()), 10)
+		want(t, "arrived", len(r.s.publishes()), 5*aliasMisses)
+		want(t, "connects", r.Stats().Connects, 1)
 	})
 }
 
 func TestAliasesGoToWhatComesOften(t *testing.T) {
 	a := aliases{most: 2}
+	given := 0
 	send := func(topic string) bool {
-		_, known := a.of(topic)
-		a.used()
+		n, known := a.of(topic)
+		if a.used(); n > 0 && !known {
+			given++
+		}
 		return known
 	}
 	for i := range 100 {
 		send(fmt.Sprint("seldom/", i))
 	}
+	want(t, "aliases given to topics that come once", given, 2+98/aliasMisses)
 	a.of("never/sent") // it was too large
 	known := 0
 	for range 100 {
