@@ -13,8 +13,9 @@ func (c *Config) Runnable() Errors {
 	return errs.sorted()
 }
 
-// letsIn reports whether somebody can prove a name at a listener.
+// letsIn reports whether somebody can prove a name at a listener. What systemd
+// passes may be a Unix socket, which says who connects.
 func (c *Config) letsIn(li *Listener) bool {
 	kind, _ := li.Kind()
-	return kind == "unix" || c.Auth.UsersFile != "" || c.Auth.JWT != nil || li.UsersFile != "" || li.TLS != nil && li.TLS.CA != "" || len(li.ProxyProtocol) > 0
+	return kind == "unix" || kind == "systemd" || c.Auth.UsersFile != "" || c.Auth.JWT != nil || li.UsersFile != "" || li.TLS != nil && li.TLS.CA != "" || len(li.ProxyProtocol) > 0
 }

@@ -32,6 +32,7 @@ func TestRunnableNeedsSomebody(t *testing.T) {
 		`mqtt: {listeners: [{bind: ":1883", users_file: u}]}`:                  true,
 		`mqtt: {listeners: [{bind: ":1883", users_file: u}, {bind: ":1884"}]}`: false,
 		`{mqtt: {listeners: [{bind: "unix:/s"}]}, auth: {admins: [a]}}`:        true,
+		`{mqtt: {listeners: [{bind: "systemd:s"}]}, auth: {admins: [a]}}`:      true,
 		`mqtt: {listeners: [{bind: "127.0.0.1:1883"}]}`:                        true,
 		`mqtt: {listeners: [{bind: ":1883", anonymous: true}]}`:                true,
 	} {
