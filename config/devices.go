@@ -247,7 +247,7 @@ func checkDevices(l *loader, c *Config) {
 		if c.IsSet(join(d.Path, "stale_after")) && c.IsSet(join(d.Path, "interval")) && d.StaleAfter < d.Interval {
 			l.failIf("is shorter than interval: the device would go offline between readings", join(d.Path, "stale_after"), "", "stale_after %s")
 		}
-		if ref, want := busOption(d.Options); ref != "" {
+		if ref, want, has := busOption(d.Options); ref != "" || has && c.IsSet(join(d.Path, "bus")) && !l.failed(0, join(d.Path, "bus")) {
 			fault, hint := busFault(c.Buses, ref, want)
 			l.failIf(fault, join(d.Path, "bus"), hint, "bus %s")
 			l.validateOn(&d, ref)
@@ -274,19 +274,19 @@ func (l *loader) validateOn(d *Device, ref string) {
 	})
 }
 
-// busOption returns the value of a driver's option called bus, "" when it has
-// none, and what its tag says of the bus's type.
-func busOption(options any) (ref, want string) {
+// busOption returns the value of a driver's option called bus, what its tag
+// says of the bus's type, and whether there is such an option.
+func busOption(options any) (ref, want string, has bool) {
 	v, ok := pointee(options)
 	if !ok {
-		return "", ""
+		return "", "", false
 	}
 	for _, f := range fieldsOf(v.Type()) {
 		if f.key == "bus" && f.typ.Kind() == reflect.String {
-			return v.FieldByIndex(f.index).String(), f.bus
+			return v.FieldByIndex(f.index).String(), f.bus, true
 		}
 	}
-	return "", ""
+	return "", "", false
 }
 
 // Check reports what a binder could not fill: mistakes of whoever wrote a

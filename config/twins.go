@@ -16,7 +16,7 @@ func (c *Config) twins() (found Errors) {
 		if !ok {
 			continue
 		}
-		bus, _ := busOption(d.Options)
+		bus, _, _ := busOption(d.Options)
 		for _, f := range fieldsOf(v.Type()) {
 			what := place(f.key, bus, v.FieldByIndex(f.index))
 			if what == "" {

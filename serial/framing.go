@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // Framing is how frames lie in a stream of bytes. Start from the kind and fill
@@ -44,12 +43,12 @@ type Framing struct {
 // Validate reports what no stream can be, with the key it is about: framing,
 // sync, tail, length, max_length.
 func (f *Framing) Validate(report func(path, msg string)) {
-	headed := strings.Contains("length8 length16 fixed", f.Kind)
+	headed := slices.Contains([]string{"length8", "length16", "fixed"}, f.Kind)
 	for _, w := range [...]struct {
 		wrong     bool
 		path, msg string
 	}{
-		{f.Kind == "" || !strings.Contains("cobs slip stx_etx telegram length8 length16 fixed", f.Kind), "framing",
+		{!headed && !slices.Contains([]string{"cobs", "slip", "stx_etx", "telegram"}, f.Kind), "framing",
 			"is not cobs, slip, length8, length16, fixed or stx_etx"},
 		{!headed && len(f.Sync) > 0, "sync", "is for framing length8, length16 or fixed"},
 		{!headed && len(f.Tail) > 0, "tail", "is for framing length8, length16 or fixed"},

@@ -69,6 +69,17 @@ func framings(t testing.TB) []serial.Framing {
 	}
 }
 
+// A framing that is none is one mistake, not also what another would need.
+func TestFramingValidate(t *testing.T) {
+	for kind, want := range map[string]string{"": "framing", "x": "framing", "cobs": "", "length8": "sync", "fixed": "sync length"} {
+		var said []string
+		(&serial.Framing{Kind: kind, Max: 100}).Validate(func(path, _ string) { said = append(said, path) })
+		if got := strings.Join(said, " "); got != want {
+			t.Errorf("framing %q: wrong is %q, want %q", kind, got, want)
+		}
+	}
+}
+
 func TestFrameBytes(t *testing.T) {
 	long := bytes.Repeat([]byte{7}, 254)
 	for _, tc := range []struct {

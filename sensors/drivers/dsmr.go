@@ -31,7 +31,7 @@ func init() {
 var dsmrLines = linesOptions{Format: "dsmr", FirstLine: "keep"}
 
 type dsmrOptions struct {
-	Port serial.Config `yaml:"port" doc:"the serial port; 115200 baud when it is not given; DSMR 2 and 3 take baud: 9600, data_bits: 7, parity: even"`
+	Port serial.Config `yaml:"port" doc:"the serial port; 115200 baud when it is not given; DSMR 2 and 3 take baud: 9600, data_bits: 7, parity: even" req:"1"`
 	CRC  bool          `yaml:"crc" doc:"telegrams without a checksum are refused; meters before DSMR 4 have none"`
 }
 

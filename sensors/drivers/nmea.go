@@ -56,6 +56,11 @@ func (o *nmeaOptions) Validate(report func(path, msg string)) {
 	if o.Every < 0 || o.Every > time.Hour {
 		report("every", "is not between 0s and 1h")
 	}
+	for i, t := range o.Talkers {
+		if len(t) != 2 || strings.Trim(t, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
+			report(fmt.Sprintf("talkers[%d]", i), fmt.Sprintf("%q is no talker: the two letters that sentences begin with, as GP", t))
+		}
+	}
 	if s := o.Clock.MaxSkew; s != 0 && (s < 500*time.Millisecond || s > time.Hour) {
 		report("clock.max_skew", "is not between 500ms and 1h")
 	}

@@ -145,6 +145,21 @@ func TestNMEAEvery(t *testing.T) {
 	}
 }
 
+// A talker that no sentence has would be a receiver that says nothing.
+func TestNMEATalkers(t *testing.T) {
+	for talker, good := range map[string]bool{"GP": true, "GN": true, "QZ": true, "P1": true, "": false, "gp": false, "GPS": false, "GPRMC": false} {
+		faults := 0
+		(&nmeaOptions{Talkers: []string{"GN", talker}}).Validate(func(path, _ string) {
+			if faults++; path != "talkers[1]" {
+				t.Errorf("%q is wrong at %s", talker, path)
+			}
+		})
+		if good != (faults == 0) {
+			t.Errorf("talker %q: %d faults", talker, faults)
+		}
+	}
+}
+
 func TestNMEAClock(t *testing.T) {
 	now := func(by time.Duration, valid string) string {
 		return sentence("GPRMC," + time.Now().UTC().Add(by).Format("150405.00") + "," + valid + ",4800.0,N,00100.0,E,,," + time.Now().UTC().Add(by).Format("020106") + ",,")
