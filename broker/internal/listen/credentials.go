@@ -196,6 +196,9 @@ func (c *credentials) loadCRL(authorities []*x509.Certificate, now time.Time) er
 // addCRL takes one list that one of the authorities has signed.
 func (c *credentials) addCRL(der []byte, authorities []*x509.Certificate, now time.Time) error {
 	list, err := x509.ParseRevocationList(der)
+	if err != nil && strings.Contains(err.Error(), "unsupported crl version") {
+		return errors.New("the list is of version 1, and 2 is wanted: openssl ca writes that when its configuration names a crlnumber file")
+	}
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		{"a CRL of another authority of the same name", func(o *TLSOptions) { o.CRL = a.path("foreign.pem") }, "CRL", "the list of CN=test authority"},
 		{"a CRL whose signature is wrong", func(o *TLSOptions) { o.CRL = a.path("forged.pem") }, "CRL", "the list of CN=test authority"},
 		{"a CRL that is none", func(o *TLSOptions) { o.CRL = a.path("broken.pem") }, "CRL", "broken.pem"},
+		{"a CRL of version 1", func(o *TLSOptions) { o.CRL = filepath.Join("testdata", "crl-version1.pem") }, "CRL", "crlnumber"},
 		{"a certificate as CRL", func(o *TLSOptions) { o.CRL = a.path("ca.pem") }, "CRL", "no certificate revocation list"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

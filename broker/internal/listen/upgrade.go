@@ -28,7 +28,7 @@ type WebSocket struct {
 // refusal is an answer other than 101.
 type refusal struct {
 	status string // code and reason phrase
-	header string // one more line
+	header string // more lines
 	why    string
 }
 
@@ -122,6 +122,9 @@ func isToken(s string) bool {
 	})
 }
 
+// upgradeTo says what to ask for, to this hop only (RFC 9110, 7.8).
+const upgradeTo = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
 // judge decides about a request that came in on local. It returns the
 // subprotocol.
 func (w *WebSocket) judge(h *head, local net.Addr) (string, *refusal) {
@@ -136,9 +139,9 @@ func (w *WebSocket) judge(h *head, local net.Addr) (string, *refusal) {
 	case h.host == "":
 		return "", refuse("400 Bad Request", "no Host")
 	case !fold(h.connection, "upgrade") || !fold(h.upgrade, "websocket"):
-		return "", &refusal{"426 Upgrade Required", "Upgrade: websocket\r\n", "not a WebSocket request"}
+		return "", &refusal{"426 Upgrade Required", upgradeTo, "not a WebSocket request"}
 	case h.version != "13":
-		return "", &refusal{"426 Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", fmt.Sprintf("version %.10q", h.version)}
+		return "", &refusal{"426 Upgrade Required", upgradeTo + "Sec-WebSocket-Version: 13\r\n", fmt.Sprintf("version %.10q", h.version)}
 	}
 	if key, err := base64.StdEncoding.DecodeString(h.key); err != nil || len(key) != 16 {
 		return "", refuse("400 Bad Request", "Sec-WebSocket-Key is not 16 bytes in base64")

@@ -60,6 +60,9 @@ func response(t *testing.T, r *bufio.Reader) (status string, fields map[string]s
 			return status, fields
 		}
 		if name, value, ok := strings.Cut(line, ": "); ok && status != "" {
+			if before := fields[name]; before != "" {
+				value = before + ", " + value
+			}
 			fields[name] = value
 		} else {
 			_, status, _ = strings.Cut(line, " ")
@@ -110,6 +113,9 @@ func TestUpgrade(t *testing.T) {
 			status, fields := response(t, bufio.NewReader(nc))
 			if status != tc.status || fields["Sec-WebSocket-Protocol"] != tc.protocol {
 				t.Errorf("%s, %q", status, fields)
+			}
+			if strings.HasPrefix(status, "426") && (fields["Upgrade"] != "websocket" || fields["Connection"] != "Upgrade, close") {
+				t.Errorf("what to ask for: %q", fields)
 			}
 			nc.Close()
 			if a := <-arrived; (a.err == nil) != (tc.protocol != "") {
