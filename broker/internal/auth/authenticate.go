@@ -135,6 +135,9 @@ func (a *Auth) byJWT(ctx context.Context, s *state, c *Connect) (id Identity, er
 		return id, mqtt.Errorf(mqtt.BadUserNameOrPassword, "", "the token is of another user")
 	}
 	id, err = known(t.user)
-	id.Expires = t.expires
-	return id, err
+	if err != nil {
+		return id, err
+	}
+	id.Expires, id.proof.signer = t.expires, t.by
+	return id, nil
 }

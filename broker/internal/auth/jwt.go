@@ -38,6 +38,7 @@ const leeway = 30 * time.Second
 type claims struct {
 	user    string
 	expires time.Time
+	by      *key
 }
 
 // keys verify tokens; constant after reading.
@@ -79,14 +80,17 @@ func (k *keys) verify(token []byte, now time.Time) (c claims, err error) {
 		return c, errors.New("the signature is no base64url")
 	}
 	signed := token[:len(parts[0])+1+len(parts[1])]
-	if err := k.signed(header, signed, signature); err != nil {
+	by, err := k.signed(header, signed, signature)
+	if err != nil {
 		return c, err
 	}
 	body, err := object(parts[1])
 	if err != nil {
 		return c, fmt.Errorf("claims: %w", err)
 	}
-	return k.claims(body, now)
+	c, err = k.claims(body, now)
+	c.by = by
+	return c, err
 }
 
 // object decodes one part; names are compared byte by byte.
@@ -102,35 +106,47 @@ func object(part []byte) (map[string]json.RawMessage, error) {
 	return m, nil
 }
 
-// signed finds the key that the header names and checks the signature.
-func (k *keys) signed(header map[string]json.RawMessage, text, signature []byte) error {
+// signed finds the key that the header names and that made the signature.
+func (k *keys) signed(header map[string]json.RawMessage, text, signature []byte) (*key, error) {
 	if _, ok := header["crit"]; ok {
-		return errors.New("it asks for extensions (crit)")
+		return nil, errors.New("it asks for extensions (crit)")
 	}
 	algorithm, ok := plain(header["alg"])
 	if !ok {
-		return errors.New("no alg")
+		return nil, errors.New("no alg")
 	}
 	id, named := plain(header["kid"])
 	tried := false
-	for _, key := range k.list {
+	for i := range k.list {
+		key := &k.list[i]
 		if key.algorithm != algorithm || named && key.id != "" && key.id != id {
 			continue
 		}
 		tried = true
 		if key.verify(text, signature) {
-			return nil
+			return key, nil
 		}
 	}
 	if !tried {
-		return errors.New("no key for its kid and alg")
+		return nil, errors.New("no key for its kid and alg")
 	}
-	return errors.New("wrong signature")
+	return nil, errors.New("wrong signature")
 }
 
 // plain reads a JSON text; ok is false for everything else.
 func plain(raw json.RawMessage) (s string, ok bool) {
 	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+}
+
+// has reports whether a key is still among these, under whatever id.
+func (k *keys) has(old *key) bool {
+	return slices.ContainsFunc(k.list, func(now key) bool {
+		if now.algorithm != old.algorithm || !bytes.Equal(now.secret, old.secret) {
+			return false
+		}
+		public, ok := now.public.(interface{ Equal(crypto.PublicKey) bool })
+		return !ok || public.Equal(old.public)
+	})
 }
 
 func (k *key) verify(text, signature []byte) bool {

@@ -209,6 +209,52 @@ func TestJWTAudience(t *testing.T) {
 	}
 }
 
+func TestTokensOfAKeyThatIsGoneAreLost(t *testing.T) {
+	i, other := newIssuer(t), newIssuer(t)
+	o := Options{JWT: &JWT{Keys: file(t, i.jwks(t))}}
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*Identity{}
+	for _, algorithm := range []string{"HS256", "RS256", "ES256", "EdDSA"} {
+		id, err := a.Authenticate(t.Context(), login("", i.sign(t, algorithm, `{"alg":"`+algorithm+`"}`, fmt.Sprintf(`{"sub":"x","exp":%d}`, time.Now().Add(time.Hour).Unix()))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[algorithm] = &id
+	}
+	reload := func(keys string) {
+		t.Helper()
+		if err := os.WriteFile(o.JWT.Keys, []byte(keys), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Reload(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		name, keys string
+		stay       string
+	}{
+		{"the same keys under other ids", strings.ReplaceAll(i.jwks(t), `"kid":"`, `"kid":"new-`), "HS256 RS256 ES256 EdDSA"},
+		{"one key is left", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: marshal(t, i.ed.Public())})), "EdDSA"},
+		{"keys of the same kinds", strings.ReplaceAll(other.jwks(t), b64(other.secret), b64(bytes.Repeat([]byte("o"), 32))), ""},
+	} {
+		reload(step.keys)
+		for algorithm, id := range all {
+			if got := a.Lost(id, "l"); got == strings.Contains(step.stay, algorithm) {
+				t.Errorf("%s: %s lost: %v", step.name, algorithm, got)
+			}
+		}
+	}
+	reload(i.jwks(t))
+	o.JWT = nil
+	if err := a.Reload(o); err != nil || !a.Lost(all["RS256"], "l") {
+		t.Errorf("tokens are not taken any more: %v", err)
+	}
+}
+
 func TestJWTOfAnotherClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t)

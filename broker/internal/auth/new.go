@@ -100,13 +100,21 @@ func (a *Auth) Reload(o Options) error {
 	return nil
 }
 
-// Lost reports whether what proved an identity is in the users file no more:
-// the user was taken away, or has another password.
+// Lost reports whether what proved an identity is in the files no more: the
+// user was taken away, or has another password, or the key that signed a token
+// is gone.
 func (a *Auth) Lost(who *Identity, listener string) bool {
-	if who == nil || who.proof == nil || who.proof.by == nil {
+	if who == nil || who.proof == nil {
 		return false
 	}
-	u := a.state.Load().usersOf(listener)
+	s := a.state.Load()
+	if signer := who.proof.signer; signer != nil {
+		return s.keys == nil || !s.keys.has(signer)
+	}
+	if who.proof.by == nil {
+		return false
+	}
+	u := s.usersOf(listener)
 	return u == nil || !u.byName[who.User].has(who.proof.by)
 }
 
@@ -234,6 +242,7 @@ type proof struct {
 	realm string // the listener whose own users file has the user; "" for all others
 	// by is the line of a users file, which may be taken away; nil for others.
 	by     *secret
+	signer *key                   // of the token; nil for others
 	grants atomic.Pointer[grants] // of the last question; nil before the first
 }
 
