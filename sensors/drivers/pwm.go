@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,9 +51,10 @@ func (o *pwmOptions) Validate(report func(path, msg string)) {
 	if s := o.Failsafe.State; s != "" && s != "active" && s != "inactive" {
 		level("failsafe.state", s)
 	}
-	switch {
-	case o.Channel < 0:
+	if o.Channel < 0 {
 		report("channel", "is negative")
+	}
+	switch {
 	case o.Frequency != 0 && o.Period != 0:
 		report("frequency", "not together with period: one of them decides")
 	case o.Frequency != 0:
@@ -62,9 +62,9 @@ func (o *pwmOptions) Validate(report func(path, msg string)) {
 		report("period", "how long is a cycle? for example period: 40us or frequency: 25kHz")
 	case o.Period < 2 || o.Period > time.Hour:
 		report("period", fmt.Sprintf("%v is not between 2ns and 1h", o.Period))
-	case !slices.Contains([]string{"normal", "inversed"}, o.Polarity):
-		report("polarity", fmt.Sprintf("%q is not normal or inversed", o.Polarity))
-	case o.Require != "" && o.Initial != "0":
+	}
+	checkWord("polarity", o.Polarity, []string{"normal", "inversed"}, report)
+	if o.Require != "" && o.Initial != "0" {
 		report("initial", "would not ask what is required: start with 0")
 	}
 }

@@ -243,3 +243,15 @@ func TestPWMFaults(t *testing.T) {
 		}
 	}
 }
+
+// What a frequency stands for is checked like a period.
+func TestPWMOptionsWithFrequency(t *testing.T) {
+	for key, set := range map[string]func(o *pwmOptions){
+		"polarity": func(o *pwmOptions) { o.Polarity = "up" },
+		"initial":  func(o *pwmOptions) { o.Require, o.Initial = "tank.level > 10", "40" },
+	} {
+		if _, err := build(t, "pwm", func(all any) { o := all.(*pwmOptions); o.Frequency = 25000; set(o) }, nil); err == nil || !strings.Contains(err.Error(), key+": ") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
