@@ -143,3 +143,38 @@ bridges:
 	until(t, "one is left", kept(1))
 	until(t, "the other arrives", func() bool { return slices.Equal(cloud.Payloads(), []string{"large"}) })
 }
+
+// A plan says how many messages go because no route takes them any more, and only
+// when there are any.
+func TestReloadSaysWhatItGivesUp(t *testing.T) {
+	f := startFromFile(t, fmt.Sprintf(`mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}
+bridges:
+  cloud: {servers: ["mqtt://%s"], status_topic: "", out: [{from: "gone/#"}, {from: "here/#", lane: alarm}]}
+`, freeport.Address(t)))
+	pub, err := f.gateway.broker.Attach(broker.ClientOptions{ID: "pub"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pub.Close()
+	for i := range 5 {
+		name := "here/a"
+		if i < 3 {
+			name = "gone/a"
+		}
+		if err := pub.Publish(t.Context(), mqtt.Message{Topic: name, Payload: []byte("x"), QoS: mqtt.AtLeastOnce}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, _ := f.reload(`"gone/#"`, `"gone/+"`) // takes them as well
+	if code != exitDone || strings.Contains(out, "given up") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	f.write(strings.ReplaceAll(f.text, `"gone/+"`, `"gone/b"`))
+	for _, args := range [][]string{{"reload", "--dry-run"}, {"reload"}} {
+		code, out, _ := runTool(t, args...)
+		const told = "~ bridges.cloud.spool 3 messages waiting that no route takes any more → given up live"
+		if code != exitDone || !strings.Contains(strings.Join(strings.Fields(out), " "), told) {
+			t.Errorf("%s: exit code %d:\n%s", args, code, out)
+		}
+	}
+}

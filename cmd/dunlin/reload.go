@@ -14,6 +14,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
@@ -57,6 +58,11 @@ func (g *gateway) Reload(dry bool) (*api.Reload, error) {
 	out := &api.Reload{Applied: !dry, Changes: g.plan(next)}
 	if dry {
 		return out, nil
+	}
+	for _, c := range out.Changes {
+		if c.New == givenUp {
+			g.deps.log.Warn("messages are given up by the reload", "reason", c.Path+": "+c.Old)
+		}
 	}
 	err = g.apply(next)
 	g.reloaded.Store(&api.Reloaded{At: time.Now(), OK: err == nil})
@@ -112,7 +118,48 @@ func (g *gateway) plan(next *config.Config) []api.Change {
 		return differences(now, next, restart, func(string) bool { return true })
 	}
 	isLive := func(path string) bool { return g.isLive(path, next) }
-	return append(differences(now, next, "live", isLive), differences(g.started, next, restart, func(path string) bool { return !isLive(path) })...)
+	changes := append(differences(now, next, "live", isLive), g.unwanted(now, next)...)
+	return append(changes, differences(g.started, next, restart, func(path string) bool { return !isLive(path) })...)
+}
+
+// countFor is how long a plan counts what waits; a spool may be larger than what a
+// card reads in that time.
+const countFor = 5 * time.Second
+
+// givenUp is what a plan says becomes of such messages.
+const givenUp = "given up"
+
+// unwanted says of each bridge whose routes change how many of the messages that
+// wait for it none of the routes of next takes: they go with the reload. A bridge
+// that goes, or has no routes any more, leaves its spool as it is.
+func (g *gateway) unwanted(now, next *config.Config) (changes []api.Change) {
+	until := time.Now().Add(countFor)
+	for _, b := range g.bridgeList() {
+		named := func(c config.Bridge) bool { return c.Name == b.Name() }
+		i, j := slices.IndexFunc(now.Bridges, named), slices.IndexFunc(next.Bridges, named)
+		if i < 0 || j < 0 || len(next.Bridges[j].Out) == 0 {
+			continue
+		}
+		same := func(a, b config.OutRoute) bool { return a.From == b.From }
+		if slices.EqualFunc(now.Bridges[i].Out, next.Bridges[j].Out, same) {
+			continue
+		}
+		n, atLeast := 0, ""
+		b.Spool(0, func(l bridge.Letter) bool {
+			if !slices.ContainsFunc(next.Bridges[j].Out, func(r config.OutRoute) bool { return topic.Match(string(r.From), l.Message.Topic) }) {
+				n++
+			}
+			if time.Now().After(until) {
+				atLeast = "at least "
+			}
+			return atLeast == ""
+		})
+		if n > 0 {
+			changes = append(changes, api.Change{Path: "bridges." + b.Name() + ".spool", Effect: "live",
+				Old: fmt.Sprintf("%s%s waiting that no route takes any more", atLeast, messages(n)), New: givenUp})
+		}
+	}
+	return changes
 }
 
 const restart = "needs restart"
