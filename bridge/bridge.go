@@ -127,10 +127,11 @@ func (b *Bridge) Stats() Stats {
 	if s.State == Up && len(s.NotSubscribed) > 0 {
 		s.Class, s.Reason = ClassRefused, "not subscribed to "+strings.Join(s.NotSubscribed, ", ")
 	}
-	if d := b.o.Pace.Daily; s.State == Up && d > 0 && s.Today >= d && s.Queue.Messages > 0 {
+	usedUp := b.o.Pace.Daily > 0 && s.Today >= b.o.Pace.Daily
+	if usedUp && s.State == Up && s.Queue.Messages > 0 {
 		s.Class, s.Reason = ClassQuota, "the bytes of the day are used up: all but alarms wait for midnight UTC"
 	}
-	if n := s.Queue.Messages; n > 0 && s.Rate > 0.01 {
+	if n := s.Queue.Messages; n > 0 && s.Rate > 0.01 && !usedUp && !s.Paused {
 		s.Drain = time.Duration(float64(n) / s.Rate * 1e9)
 	}
 	return s

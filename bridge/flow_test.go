@@ -127,6 +127,8 @@ func TestDailyBudget(t *testing.T) {
 		for range 200 {
 			r.put("out/a", string(make([]byte, 500)), 1)
 		}
+		after(time.Second)
+		want(t, "until it is empty, while nothing moves", r.Stats().Drain, time.Duration(0))
 		after(time.Minute)
 		sent := len(s.publishes())
 		if today := r.Stats().Today; sent > 25 || today < 10_000 || today > 11_000 {
