@@ -48,8 +48,13 @@ func (o *Options) login(host string, now time.Time) (login, error) {
 // that.
 type Signer func(host string, now time.Time) (password string, until time.Time, err error)
 
-// SAS signs shared access signatures of Azure for the device clientID with its
-// key, base64 as the portal shows it ("Control access to IoT Hub with shared
+// azureIdentity is what stands behind devices/ in the resources and topics of Azure
+// IoT Hub: a module signs in as device/module, and is device/modules/module there
+// ("Using the MQTT protocol directly, as a module").
+func azureIdentity(clientID string) string { return strings.Replace(clientID, "/", "/modules/", 1) }
+
+// SAS signs shared access signatures of Azure for the device clientID, or the
+// module device/module, with its key, base64 as the portal shows it ("Control access to IoT Hub with shared
 // access signatures"). They are valid for ttl; default 1 h.
 func SAS(clientID, key string, ttl time.Duration) (Signer, error) {
 	secret, err := base64.StdEncoding.DecodeString(key)
@@ -61,7 +66,7 @@ func SAS(clientID, key string, ttl time.Duration) (Signer, error) {
 	}
 	return func(host string, now time.Time) (string, time.Time, error) {
 		until := now.Add(ttl)
-		resource := url.QueryEscape(host + "/devices/" + clientID)
+		resource := url.QueryEscape(host + "/devices/" + azureIdentity(clientID))
 		expiry := strconv.FormatInt(until.Unix(), 10)
 		mac := hmac.New(sha256.New, secret)
 		mac.Write([]byte(resource + "\n" + expiry)) // never fails

@@ -30,6 +30,16 @@ func TestSAS(t *testing.T) {
 	if got != expected || !until.Equal(now.Add(time.Hour)) || err != nil {
 		t.Errorf("got %s, %v, %v", got, until, err)
 	}
+	if sign, err = SAS("d/m", base64.StdEncoding.EncodeToString([]byte("secret")), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	// As above, of hub.azure-devices.net%2Fdevices%2Fd%2Fmodules%2Fm.
+	if got, _, _ := sign("hub.azure-devices.net", now); got != "SharedAccessSignature sr=hub.azure-devices.net%2Fdevices%2Fd%2Fmodules%2Fm&sig=6Ov%2Bw7eOQuvVhagoD7w4%2BbbrQXATV05EOgBHLzzVMlc%3D&se=1700003600" {
+		t.Errorf("of a module: %s", got)
+	}
+	if hub := profiled(t, "azure-iot-hub"); !hub.Takes("devices/d/modules/m/messages/events/", "d/m") || hub.Takes("devices/d/m/messages/events/", "d/m") {
+		t.Error("the topics of a module are not taken, or others")
+	}
 	if _, err := SAS("d", "not base64 at all!", 0); err == nil || strings.Contains(err.Error(), "at all") {
 		t.Error(err)
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // Profile is what a kind of server can and cannot do, as data. A zero field is
-// no limit. {client} in a template stands for the Client Identifier, {host} for
+// no limit. {client} in a template stands for the Client Identifier, {identity} for
+// how Azure IoT Hub writes it in topics (azureIdentity), {host} for
 // the server's host.
 type Profile struct {
 	Name     string
@@ -69,7 +70,7 @@ func (p *Profile) Speaks(v mqtt.Version) bool {
 
 // fill replaces the templates.
 func fill(template, client, host string) string {
-	return strings.NewReplacer("{client}", client, "{host}", host).Replace(template)
+	return strings.NewReplacer("{client}", client, "{identity}", azureIdentity(client), "{host}", host).Replace(template)
 }
 
 // username is what to sign in with where nothing is configured.

@@ -26,8 +26,8 @@ var profiles = []Profile{
 		Name: "azure-iot-hub", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V311}, TLS: true, NeedLogin: true,
 		Username: "{host}/{client}/?api-version=2021-04-12", ClientID: 128, KeepAliveMax: 1177 * time.Second,
 		LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 256 << 10,
-		Publish:   []string{"devices/{client}/messages/events/#", "$iothub/#"},
-		Subscribe: []string{"devices/{client}/messages/devicebound/#", "$iothub/twin/res/#", "$iothub/methods/POST/#"}, Subscriptions: 5,
+		Publish:   []string{"devices/{identity}/messages/events/#", "$iothub/#"},
+		Subscribe: []string{"devices/{identity}/messages/devicebound/#", "$iothub/twin/res/#", "$iothub/methods/POST/#"}, Subscriptions: 5,
 		Messages: 100,
 	},
 	// Azure Event Grid namespaces: "MQTT support", "Quotas and limits". An
