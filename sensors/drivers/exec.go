@@ -79,17 +79,23 @@ func (p *program) Open(context.Context, sensors.Buses) error {
 // OnSilence implements sensors.Pusher: what the program started may hold its
 // output open when the program itself has ended.
 func (p *program) OnSilence() error {
-	if c, ok := p.port().(interface{ ended() bool }); ok && c.ended() {
-		return exited("")
+	if c, ok := p.port().(interface{ ended() (string, bool) }); ok {
+		if how, done := c.ended(); done {
+			return exited(how, "")
+		}
 	}
 	return p.lines.OnSilence()
 }
 
-// exited is the fault of a program that ended by itself; last is what it
-// wrote last on its standard error.
-func exited(last string) error {
-	if last == "" {
-		return &sensors.Fault{Reason: sensors.Exited, Err: errors.New("the program has ended")}
+// exited is the fault of a program that ended by itself; how it did is "" when
+// that is not known, last is what it wrote last on its standard error.
+func exited(how, last string) error {
+	said := "the program has ended"
+	if how != "" {
+		said += ", " + how
 	}
-	return &sensors.Fault{Reason: sensors.Exited, Err: errors.New("the program has ended, and said: " + last)}
+	if last != "" {
+		said += ", and said: " + last
+	}
+	return &sensors.Fault{Reason: sensors.Exited, Err: errors.New(said)}
 }

@@ -3,8 +3,10 @@ package drivers
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -86,11 +88,40 @@ func (c *child) drain() {
 	c.last = strings.ToValidUTF8(string(tail[bytes.LastIndexByte(tail, '\n')+1:]), "?")
 }
 
-// ended reports whether the program has, though what it started may live on.
-func (c *child) ended() bool {
+// ended reports whether the program has, though what it started may live on,
+// and how: its exit code or the signal.
+func (c *child) ended() (how string, done bool) {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, c.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
-	return err == nil && info.Signo != 0
+	if err != nil || info.Signo == 0 {
+		return "", false
+	}
+	// Who has not been waited for still has its status in /proc: field 52 of
+	// proc_pid_stat(5), of which the third comes after the name.
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.pid)) // without it the status is not known
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 50 {
+		return "", true
+	}
+	status, err := strconv.Atoi(fields[49])
+	switch w := syscall.WaitStatus(status); {
+	case err != nil:
+		return "", true
+	case w.Signaled():
+		return fmt.Sprintf("killed by signal %d", w.Signal()), true
+	default:
+		return fmt.Sprintf("exit code %d", w.ExitStatus()), true
+	}
+}
+
+// fate is how the program ended that has closed its output, which the kernel
+// does for it a moment before; "" if it runs on.
+func (c *child) fate() string {
+	for late := time.Now().Add(killAfter); ; time.Sleep(time.Millisecond) {
+		if how, done := c.ended(); done || time.Now().After(late) {
+			return how
+		}
+	}
 }
 
 // Read implements serial.Port.
@@ -104,7 +135,7 @@ func (c *child) Read(b []byte) (int, error) {
 	if err == io.EOF {
 		_ = c.err.SetReadDeadline(time.Now().Add(killAfter)) // a grandchild may hold it open
 		<-c.drained
-		err = exited(c.last)
+		err = exited(c.fate(), c.last)
 	}
 	return n, err
 }
@@ -113,7 +144,7 @@ func (c *child) Read(b []byte) (int, error) {
 func (c *child) Write(b []byte) (int, error) {
 	n, err := c.in.Write(b)
 	if errors.Is(err, syscall.EPIPE) {
-		err = exited("")
+		err = exited(c.fate(), "")
 	}
 	return n, err
 }

@@ -58,6 +58,21 @@ func TestExecEnds(t *testing.T) {
 	}
 }
 
+// How a program ended is part of the reason.
+func TestExecSaysHowItEnded(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 3":                              "exit code 3",
+		"exit 0":                              "exit code 0",
+		"kill -9 $$":                          "killed by signal 9",
+		"echo bad >&2; kill -SEGV $$":         "killed by signal 11, and said: bad",
+		"exec >/dev/null; sleep 0.02; exit 4": "exit code 4",
+	} {
+		if _, err := newProgram(t, script, nil).read(t); sensors.ReasonOf(err) != sensors.Exited || !strings.HasSuffix(err.Error(), "has ended, "+want) {
+			t.Errorf("%s: %v, want %s", script, err, want)
+		}
+	}
+}
+
 // Whatever a program started ends with it, also what does not listen.
 func TestExecGroupIsKilled(t *testing.T) {
 	files := openFiles(t)
