@@ -170,7 +170,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 	if r.closed {
 		return ok, nil, nil, mqtt.Errorf(mqtt.ServerUnavailable, "", "the server shuts down")
 	}
-	if a.door != nil && a.door.lost(a.who) { // since it was asked for; RightsChanged has looked, or looks later
+	if a.door != nil && (a.door.lost(a.who) || revoked(a.endpoint)) { // since it was asked for; RightsChanged has looked, or looks later
 		return ok, nil, nil, mqtt.Errorf(mqtt.BadUserNameOrPassword, "", "what proved the user is no more")
 	}
 	cl := r.clients[a.id]

@@ -61,6 +61,7 @@ func (b *Broker) exchange(o *Options) {
 	for i := range o.Listeners {
 		ln := &o.Listeners[i]
 		socket, over := listen.Split(ln.Listener)
+		listen.OnRevoked(ln.Listener, b.endStranded)
 		g := left[socket]
 		if delete(left, socket); g == nil {
 			g = &gate{socket: socket}

@@ -48,9 +48,14 @@ func (h *hub) known(a Authenticator) *authority {
 
 // RightsChanged applies changed answers of the Authenticators to all sessions
 // at once, also of clients that are away, and ends connections of users that
-// are no more, or have another password (0x98). It returns when that is done.
+// are no more, or have another password, of tokens whose key is gone, and of
+// client certificates that were revoked (0x98). It returns when that is done.
 func (b *Broker) RightsChanged() {
 	b.hub.notice()
+	b.endStranded()
+}
+
+func (b *Broker) endStranded() {
 	for _, e := range b.hub.strandedEndpoints() {
 		e.Kick(mqtt.AdministrativeAction)
 	}
@@ -64,13 +69,19 @@ func (l *listener) lost(who *Identity) bool {
 	return ok && a.Lost(who, l.name)
 }
 
+// revoked reports whether what proved an endpoint below MQTT is no more.
+func revoked(e endpoint) bool {
+	r, ok := e.(interface{ Revoked() bool })
+	return ok && r.Revoked()
+}
+
 // strandedEndpoints are the connections of users whose proof is lost.
 func (h *hub) strandedEndpoints() (all []endpoint) {
 	r := &h.registry
 	r.Lock()
 	defer r.Unlock()
 	for _, cl := range r.clients {
-		if cl.endpoint != nil && cl.door != nil && cl.door.lost(cl.who) {
+		if cl.endpoint != nil && cl.door != nil && (cl.door.lost(cl.who) || revoked(cl.endpoint)) {
 			all = append(all, cl.endpoint)
 		}
 	}

@@ -215,7 +215,7 @@ func (g *gateway) apply(next *config.Config) error {
 
 // reload reads the files of users, rights and TLS again. What has changed in
 // rights is applied to every session, what has changed in TLS to new
-// connections.
+// connections; those of clients that are revoked end.
 func (g *gateway) reload(cfg *config.Config, log *slog.Logger) error {
 	for _, l := range g.listeners {
 		if l.transport.TLS == nil {

@@ -274,6 +274,12 @@ func (c *Conn) Begun() bool {
 	return ok && b.Begun()
 }
 
+// Revoked reports whether the transport's proof of the client is no more.
+func (c *Conn) Revoked() bool {
+	r, ok := c.nc.(interface{ Revoked() bool })
+	return ok && r.Revoked()
+}
+
 // leave makes Done report the end.
 func (c *Conn) leave() {
 	w := &c.w

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,14 @@ func Split(ln net.Listener) (socket net.Listener, over func(net.Conn) net.Conn) 
 	return ln, nil
 }
 
+// OnRevoked has f called when connections of a listener of Over may have become
+// Revoked without a Reload: a handshake found other files.
+func OnRevoked(ln net.Listener, f func()) {
+	if l, ok := ln.(*layeredListener); ok && l.layers.TLS != nil {
+		l.layers.TLS.followed.Store(&f)
+	}
+}
+
 type layeredListener struct {
 	net.Listener
 	layers Layers
@@ -77,11 +86,23 @@ type layered struct {
 	top      net.Conn
 	l        *layeredListener
 	begun    atomic.Bool
+	secure   *tls.Conn // since the handshake; nil without TLS
 }
 
 // Begun reports whether the client has said hello in TLS, or was answered in
 // WebSocket: it means to go on, and to end it now would waste what it cost.
 func (c *layered) Begun() bool { return c.begun.Load() }
+
+// Revoked reports whether the client's certificate has been revoked since the
+// handshake. That its authority was exchanged is no reason: it was not the
+// client that lost trust.
+func (c *layered) Revoked() bool {
+	if c.secure == nil {
+		return false
+	}
+	s := c.secure.ConnectionState()
+	return len(s.PeerCertificates) > 0 && !slices.ContainsFunc(s.VerifiedChains, c.l.layers.TLS.now.Load().unrevoked)
+}
 
 func (c *layered) socket() *socket { return c.Conn.(*socket) }
 
@@ -164,7 +185,7 @@ func (c *layered) tls(p *Peer) error {
 		}
 		return err
 	}
-	c.top = tc
+	c.top, c.secure = tc, tc
 	if user := t.now.Load().user(tc.ConnectionState()); user != "" {
 		p.CertificateUser = user
 	}

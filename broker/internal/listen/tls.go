@@ -47,6 +47,8 @@ type TLS struct {
 	base *tls.Config // keeps the keys of session tickets over reloads
 	now  atomic.Pointer[credentials]
 
+	followed atomic.Pointer[func()] // called when files were loaded without Reload
+
 	// turns are taken for the part of a handshake that costs most, from the
 	// ClientHello to our answer, one for each processor: after a power cut
 	// devices are served one after the other, instead of all at once too late,
@@ -133,6 +135,9 @@ func (t *TLS) follow() {
 		return
 	}
 	t.log.Info("TLS files loaded again", "file", t.opts.Cert)
+	if f := t.followed.Load(); f != nil {
+		(*f)()
+	}
 }
 
 // stamp tells one version of a file from another.

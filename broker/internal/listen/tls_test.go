@@ -241,6 +241,52 @@ func TestResumedSessionsOfAFormerAuthority(t *testing.T) {
 	}
 }
 
+func TestRevokedConnections(t *testing.T) {
+	a, next := newAuthority(t), newAuthority(t)
+	me, other := a.client("me"), a.client("other")
+	reset := func() {
+		a.write("crl.pem", "X509 CRL", a.crl(time.Now().Add(time.Hour)))
+		a.write("clients.pem", "CERTIFICATE", a.cert.Raw)
+	}
+	for _, tc := range []struct {
+		name      string
+		change    func()
+		me, other bool // revoked
+	}{
+		{"nothing", func() {}, false, false},
+		{"one is revoked", func() { a.write("crl.pem", "X509 CRL", a.crl(time.Now().Add(2*time.Hour), me)) }, true, false},
+		{"another authority", func() {
+			a.write("clients.pem", "CERTIFICATE", next.cert.Raw)
+			a.write("crl.pem", "X509 CRL", next.crl(time.Now().Add(time.Hour)))
+		}, false, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			reset()
+			var log logged
+			address, arrived, s := secure(t, a, TLSOptions{CA: a.path("clients.pem"), CRL: a.path("crl.pem")}, &log)
+			_, mine := connect(t, address, arrived, &tls.Config{RootCAs: a.roots(), Certificates: []tls.Certificate{me}})
+			_, others := connect(t, address, arrived, &tls.Config{RootCAs: a.roots(), Certificates: []tls.Certificate{other}})
+			_, nobody := connect(t, address, arrived, &tls.Config{RootCAs: a.roots()})
+			told := 0
+			OnRevoked(mine.Conn.(*layered).l, func() { told++ })
+			tc.change()
+			s.lookAgain()
+			s.follow()
+			for _, c := range []struct {
+				who  arrival
+				gone bool
+			}{{mine, tc.me}, {others, tc.other}, {nobody, false}} {
+				if got := c.who.Conn.(*layered).Revoked(); got != c.gone {
+					t.Errorf("%q revoked: %v", c.who.peer.CertificateUser, got)
+				}
+			}
+			if (told > 0) != (tc.name != "nothing") {
+				t.Errorf("told %d times", told)
+			}
+		})
+	}
+}
+
 func TestBegun(t *testing.T) {
 	a := newAuthority(t)
 	a.server("server")
