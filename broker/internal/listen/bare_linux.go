@@ -51,12 +51,10 @@ type rawListener struct {
 	ready  syscall.RawConn // of epoll
 }
 
-// watch prepares the listening socket: what is accepted inherits TCP_NODELAY.
+// watch lets epoll tell of clients.
 func (r *rawListener) watch(epoll int) (err error) {
 	cerr := r.socket.Control(func(fd uintptr) {
-		if err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err == nil {
-			err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, int(fd), &syscall.EpollEvent{Events: syscall.EPOLLIN})
-		}
+		err = syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, int(fd), &syscall.EpollEvent{Events: syscall.EPOLLIN})
 	})
 	if err == nil {
 		err = cerr
@@ -106,6 +104,9 @@ func accept(fd uintptr) (int, netip.AddrPort, syscall.Errno) {
 	if errno != 0 {
 		return -1, netip.AddrPort{}, errno
 	}
+	// A listening socket could hand it on, but not to who connected before it had
+	// it, as devices do that wait for a gateway to start. Without, they live on.
+	_ = syscall.SetsockoptInt(int(r), syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
 	p := (*[2]byte)(unsafe.Pointer(&a.Port)) // in the order of the network
 	port := uint16(p[0])<<8 | uint16(p[1])
 	if a.Family == syscall.AF_INET {

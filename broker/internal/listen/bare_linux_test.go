@@ -60,6 +60,31 @@ func TestRawKnowsTheClient(t *testing.T) {
 	}
 }
 
+// Who connects between listen and the first Accept waits for no acknowledgement
+// of the kernel's either.
+func TestRawKnowsWhoWasEarly(t *testing.T) {
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	early, err := net.Dial("tcp", socket.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	ln := Raw(socket)
+	defer ln.Close()
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	noDelay, err := syscall.GetsockoptInt(accepted.(*Bare).fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY)
+	if err != nil || noDelay == 0 {
+		t.Errorf("TCP_NODELAY %d, %v", noDelay, err)
+	}
+}
+
 func TestWholeIsAConnection(t *testing.T) {
 	_, client, b := rawOn(t, "127.0.0.1:0")
 	nc := Whole(b)
