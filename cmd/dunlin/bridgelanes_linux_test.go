@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,20 +20,6 @@ import (
 // A route that gets another lane leaves messages in the one that it had: they go
 // up, after a reload and after a restart.
 func TestWhatWaitsInALaneWithoutRoutesGoesUp(t *testing.T) {
-	serve := func(t *testing.T, address string) *cloudtest.Cloud {
-		cloud, err := cloudtest.New(cloudtest.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ln, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		served := make(chan struct{})
-		go func() { cloud.Serve(ln); close(served) }()
-		t.Cleanup(func() { ln.Close(); <-served; cloud.Close() })
-		return cloud
-	}
 	const routes = "\nbridges:\n  cloud: {servers: [\"mqtt://%s\"], status_topic: \"\", out: [{from: \"data/#\"}]}\n"
 	arrive := func(t *testing.T, cloud *cloudtest.Cloud) {
 		t.Helper()
@@ -62,7 +47,7 @@ func TestWhatWaitsInALaneWithoutRoutesGoesUp(t *testing.T) {
 			t.Fatal(stderr)
 		}
 		publish(4)
-		cloud := serve(t, address)
+		cloud := cloudAt(t, address)
 		if code, _, stderr := runTool(t, "bridge", "test", "cloud"); code != 0 { // it ends the wait for the next attempt
 			t.Fatal(stderr)
 		}
@@ -101,7 +86,7 @@ func TestWhatWaitsInALaneWithoutRoutesGoesUp(t *testing.T) {
 		k.start()
 		publish(4, 4)
 		k.kill()
-		cloud := serve(t, address)
+		cloud := cloudAt(t, address)
 		k.start()
 		defer k.stop()
 		arrive(t, cloud)

@@ -58,17 +58,7 @@ bridges:
 	if q.Bytes > 128<<10 || q.Drops[mqtt.DropFull] == 0 || q.Drops[mqtt.DropFull] != q.Dropped {
 		t.Errorf("%d bytes wait, drops %v", q.Bytes, q.Drops)
 	}
-	cloud, err := cloudtest.New(cloudtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() { cloud.Serve(ln); close(served) }()
-	t.Cleanup(func() { ln.Close(); <-served; cloud.Close() })
+	cloud := cloudAt(t, address)
 	if !cloudtest.WaitFor(time.Minute, func() bool { balanced(); return b.Stats().Queue.Messages == 0 }) {
 		t.Fatalf("%+v", b.Stats())
 	}
@@ -133,4 +123,21 @@ bridges: {cloud: {servers: ["mqtt://%s"], status_topic: "", out: [{from: "log/#"
 	if times["log/kept"] != 1 || times["log/late"] != 1 || times["log/gone"] != 1 {
 		t.Errorf("sent: %v", times)
 	}
+}
+
+// cloudAt lets a server upstream be at address from now on.
+func cloudAt(t *testing.T, address string) *cloudtest.Cloud {
+	t.Helper()
+	cloud, err := cloudtest.New(cloudtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() { cloud.Serve(ln); close(served) }()
+	t.Cleanup(func() { ln.Close(); <-served; cloud.Close() })
+	return cloud
 }
