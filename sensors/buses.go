@@ -41,6 +41,18 @@ type Buses interface {
 	Root() string
 }
 
+// Tracer is told of what was sent and received, after it; it must keep neither.
+// Where is the bus and the address on it, the port, the line, the file or the
+// program. It may be called from several goroutines.
+type Tracer func(where string, sent, received []byte, err error)
+
+// Tracing is a Buses that somebody watches.
+type Tracing interface {
+	// Texts is told of what drivers read and write past Buses, files of the
+	// kernel and programs; nil: nobody wants to know.
+	Texts() Tracer
+}
+
 // Bias is the resistor that the line's controller switches on.
 type Bias string
 

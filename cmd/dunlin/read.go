@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ const readHelp = `Usage: dunlin read DEVICE [-c FILE] [-v] [-W DURATION]
 
 Reads a device of the configuration once, through its driver, without the
 gateway, and prints what the driver says before any filter. -v shows every
-byte on the bus. Neither the gateway's devices nor outputs are read: the one
+byte on the bus, and as text what is read and written of GPIO lines, files of
+the kernel and programs. Neither the gateway's devices nor outputs are read: the one
 has two readers then, the other moves when it is opened.
 
 Examples:
@@ -33,7 +35,7 @@ Exit codes: 0 read, 1 failed, or the gateway holds the device, 2 wrong usage,
 
 func runRead(ctx context.Context, args []string, s streams) int {
 	q := newAsker("read", readHelp, s)
-	verbose := q.flags.BoolP("verbose", "v", false, "show the bytes on the bus")
+	verbose := q.flags.BoolP("verbose", "v", false, "show the bytes on the bus, in files and of programs")
 	limit := q.flags.DurationP("timeout", "W", 20*time.Second, "give up after this `time`")
 	root := q.flags.String("root", "/", "`directory` with /dev, /proc and /sys")
 	if code, done := q.parse(args); done {
@@ -60,7 +62,8 @@ func runRead(ctx context.Context, args []string, s streams) int {
 	}
 	defer buses.Close()
 	if *verbose {
-		buses.Trace(func(where string, sent, received []byte, err error) { showTransfer(s.err, where, sent, received, err) })
+		out := newSerialWriter(s.err)
+		buses.Trace(showing(out, hex.EncodeToString), showing(out, func(b []byte) string { return strconv.Quote(string(b)) }))
 	}
 	ctx, cancel := context.WithTimeout(ctx, *limit)
 	defer cancel()
@@ -132,18 +135,20 @@ func readOnce(ctx context.Context, d sensors.Driver, buses sensors.Buses, s stre
 	return code
 }
 
-// showTransfer writes one line: what went out after ">", what came in after
-// "<".
-func showTransfer(w io.Writer, where string, sent, received []byte, err error) {
-	line := where
-	if len(sent) > 0 {
-		line += " > " + hex.EncodeToString(sent)
+// showing writes a line for each transfer: what went out after ">", what came
+// in after "<".
+func showing(w io.Writer, shown func([]byte) string) sensors.Tracer {
+	return func(where string, sent, received []byte, err error) {
+		line := where
+		if len(sent) > 0 {
+			line += " > " + shown(sent)
+		}
+		if len(received) > 0 && err == nil {
+			line += " < " + shown(received)
+		}
+		if err != nil {
+			line += " ! " + err.Error()
+		}
+		fmt.Fprintln(w, line)
 	}
-	if len(received) > 0 && err == nil {
-		line += " < " + hex.EncodeToString(received)
-	}
-	if err != nil {
-		line += " ! " + err.Error()
-	}
-	fmt.Fprintln(w, line)
 }

@@ -238,3 +238,28 @@ devices:
 		t.Errorf("no device: code %d", code)
 	}
 }
+
+// -v shows what is read of files and programs too.
+func TestReadShowsFilesAndPrograms(t *testing.T) {
+	root := newSimulated(t).root
+	t.Setenv("DUNLIN_SOCKET", filepath.Join(t.TempDir(), "nobody"))
+	file := filepath.Join(t.TempDir(), "dunlin.yaml")
+	text := `
+node: barn
+devices:
+  - {name: cpu, driver: hwmon}
+  - {name: wind, driver: exec, command: [/bin/echo, '{"wind":3}']}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for device, want := range map[string]string{
+		"cpu":  root + "/sys/class/hwmon/hwmon0/temp1_input < \"42500\\n\"",
+		"wind": "exec > \"/bin/echo {\\\"wind\\\":3}\"\nstdout < \"{\\\"wind\\\":3}\\n\"\n",
+	} {
+		code, out, stderr := runTool(t, "read", device, "-c", file, "--root", root, "-v")
+		if code != exitDone || out == "" || !strings.Contains(stderr, want) {
+			t.Errorf("read %s: code %d, %q, %s", device, code, out, stderr)
+		}
+	}
+}

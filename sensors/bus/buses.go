@@ -53,8 +53,9 @@ type Buses struct {
 	openI2C func(number int) (i2c.BusCloser, error)
 	// openSPI opens the character device /dev/spidevB.C.
 	openSPI func(path string, mode int) (RawSPI, error)
-	trace   Tracer // nil: nobody wants to know
-	tape    *tape  // plays in place of hardware; nil: the hardware
+	trace   sensors.Tracer // of wires; nil: nobody wants to know
+	texts   sensors.Tracer // of all else; nil: nobody wants to know
+	tape    *tape          // plays in place of hardware; nil: the hardware
 
 	mu     sync.Mutex
 	guards map[int]*Guard  // by bus number, opened at first use
@@ -63,7 +64,10 @@ type Buses struct {
 	closed bool
 }
 
-var _ sensors.Buses = (*Buses)(nil)
+var (
+	_ sensors.Buses   = (*Buses)(nil)
+	_ sensors.Tracing = (*Buses)(nil)
+)
 
 // New checks the specs and opens nothing yet. root is the directory below
 // which drivers read /proc and /sys; "" is "/".

@@ -14,7 +14,8 @@
 // Errors leave here as *sensors.Fault with a reason; what the kernel's error
 // numbers mean is said once ([ErrNoDevice] and its neighbors).
 //
-// Trace shows every transfer to a person; GPIO describes lines without taking
+// Trace shows a person every transfer, and what drivers read and write of lines,
+// files of the kernel and programs; GPIO describes lines without taking
 // one. Record writes every transfer to a file, and Replay plays such a file in
 // place of the hardware: drivers cannot tell. A port that is played has two
 // goroutines, which its Close waits for.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,11 @@ var _ sensors.Line = (*line)(nil)
 // Line implements sensors.Buses. One request to the kernel makes the line what
 // o says, level of an output included.
 func (b *Buses) Line(o sensors.LineOptions) (sensors.Line, error) {
-	return requestLine(b.root, kernelIoctl, o)
+	l, err := requestLine(b.root, kernelIoctl, o)
+	if b.texts != nil && err == nil {
+		return tracedLine{l, cmp.Or(o.Name, fmt.Sprintf("%s %d", o.Chip, o.Offset)), b.texts}, nil
+	}
+	return l, err
 }
 
 func allChips(root string) ([]chip, error) { return gpioChips(root, kernelIoctl) }

@@ -47,7 +47,7 @@ func (b *Buses) Record(path string) error {
 		if size += len(line); size <= maxRecording {
 			_, _ = io.WriteString(f, line) // a full disk ends the recording, not the reading
 		}
-	})
+	}, nil)
 	return nil
 }
 

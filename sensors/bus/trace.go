@@ -1,26 +1,29 @@
 package bus
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 
+	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/modbus"
 )
 
-// Tracer is told of every transfer after it, with what went out and came in;
-// it must keep neither. Where is the bus and the address on it, or the port.
-type Tracer func(where string, sent, received []byte, err error)
+// Trace has wires told of every transfer on the buses and ports that are opened
+// from now on, and texts, which may be nil, of the levels of lines, the files of
+// the kernel and the programs that drivers read and write.
+func (b *Buses) Trace(wires, texts sensors.Tracer) { b.trace, b.texts = wires, texts }
 
-// Trace has t told of the transfers of everything that is opened from now on.
-func (b *Buses) Trace(t Tracer) { b.trace = t }
+// Texts implements sensors.Tracing.
+func (b *Buses) Texts() sensors.Tracer { return b.texts }
 
 type tracedI2C struct {
 	i2c.Bus
-	t Tracer
+	t sensors.Tracer
 }
 
 func (c tracedI2C) Tx(addr uint16, w, r []byte) error {
@@ -31,7 +34,7 @@ func (c tracedI2C) Tx(addr uint16, w, r []byte) error {
 
 type tracedSPI struct {
 	conn.Conn
-	t Tracer
+	t sensors.Tracer
 }
 
 func (c tracedSPI) Tx(w, r []byte) error {
@@ -57,10 +60,43 @@ type tracedConn struct {
 func (c tracedConn) Read(b []byte) (int, error)  { return c.read(c.Conn, b) }
 func (c tracedConn) Write(b []byte) (int, error) { return c.write(c.Conn, b) }
 
+type tracedLine struct {
+	sensors.Line
+	name string
+	t    sensors.Tracer
+}
+
+func (l tracedLine) Read() (bool, error) {
+	active, err := l.Line.Read()
+	l.t(l.name, nil, level(active), err)
+	return active, err
+}
+
+func (l tracedLine) Write(active bool) error {
+	err := l.Line.Write(active)
+	l.t(l.name, level(active), nil, err)
+	return err
+}
+
+func (l tracedLine) Event(ctx context.Context) (sensors.LineEvent, error) {
+	e, err := l.Line.Event(ctx)
+	if err == nil {
+		l.t(l.name, nil, level(e.Active), nil)
+	}
+	return e, err
+}
+
+func level(active bool) []byte {
+	if active {
+		return []byte("active")
+	}
+	return []byte("inactive")
+}
+
 // tracedBytes tells of a stream.
 type tracedBytes struct {
 	name string
-	t    Tracer
+	t    sensors.Tracer
 }
 
 func (c tracedBytes) read(from io.Reader, b []byte) (int, error) {

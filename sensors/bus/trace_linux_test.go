@@ -8,6 +8,7 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 
+	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/sensors/chipsim"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/serialtest"
@@ -26,7 +27,7 @@ func TestTraceTellsOfEveryTransfer(t *testing.T) {
 	var told []string
 	b.Trace(func(where string, w, r []byte, err error) {
 		told = append(told, fmt.Sprintf("%s > %s < %s %v", where, hex.EncodeToString(w), hex.EncodeToString(r), err != nil))
-	})
+	}, nil)
 	wire, err := b.I2C("i2c1")
 	if err != nil {
 		t.Fatal(err)
@@ -67,5 +68,30 @@ func TestTraceTellsOfEveryTransfer(t *testing.T) {
 	want := "i2c1 0x76 > d0 < 60 false,i2c1 0x77 > d0 <  true,adc > 0f < f0 false," + pty.Path() + " > 61 <  false," + pty.Path() + " >  < 62 false"
 	if got := strings.Join(told, ","); got != want {
 		t.Errorf("told %s\nwant %s", got, want)
+	}
+}
+
+func TestTraceTellsOfLines(t *testing.T) {
+	k := newGPIOFake(t, "pinctrl-test", "GPIO0")
+	raw, err := requestLine(k.root, k.ioctl, sensors.LineOptions{Name: "GPIO0", Output: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := ""
+	l := tracedLine{raw, "GPIO0", func(where string, w, r []byte, err error) { told += fmt.Sprintf("%s >%s <%s %v,", where, w, r, err) }}
+	if err := l.Write(true); err != nil {
+		t.Error(err)
+	}
+	if active, err := l.Read(); !active || err != nil {
+		t.Error(active, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := l.Write(false); err == nil {
+		t.Error("a closed line is driven")
+	}
+	if !strings.HasPrefix(told, "GPIO0 >active < <nil>,GPIO0 > <active <nil>,GPIO0 >inactive < shutdown: ") {
+		t.Errorf("told %s", told)
 	}
 }

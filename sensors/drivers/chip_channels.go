@@ -81,7 +81,7 @@ type chipReader struct {
 
 // Open finds the chips by name, and their channels.
 func (d *chipReader) Open(_ context.Context, b sensors.Buses) error {
-	d.kernel, d.channels = kernel(b.Root()), nil
+	d.kernel, d.channels = kernelOf(b), nil
 	device, err := d.Bind.bind(d.kernel, b)
 	if err != nil {
 		return err

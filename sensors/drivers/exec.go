@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial"
@@ -67,8 +68,12 @@ type program struct {
 
 // Open implements sensors.Driver: it starts the program, in a process group
 // of its own.
-func (p *program) Open(context.Context, sensors.Buses) error {
-	c, err := startChild(p.o.Command)
+func (p *program) Open(_ context.Context, b sensors.Buses) error {
+	trace := tracerOf(b)
+	if trace != nil {
+		trace("exec", []byte(strings.Join(p.o.Command, " ")), nil, nil)
+	}
+	c, err := startChild(p.o.Command, trace)
 	if err != nil {
 		return kernelFault(err)
 	}

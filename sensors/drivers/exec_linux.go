@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dunlin-mqtt/dunlin/sensors"
 	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
@@ -33,11 +34,12 @@ type child struct {
 	process      *os.Process
 	in, out, err *os.File
 	drained      chan struct{}
-	last         string    // what it wrote last on standard error; read after drained
-	paid         time.Time // until then its output is taken; of whoever reads
+	last         string         // what it wrote last on standard error; read after drained
+	paid         time.Time      // until then its output is taken; of whoever reads
+	trace        sensors.Tracer // nil: nobody wants to know
 }
 
-func startChild(command []string) (serial.Port, error) {
+func startChild(command []string, trace sensors.Tracer) (serial.Port, error) {
 	var ends [6]*os.File
 	var err error
 	for i := 0; i < 6 && err == nil; i += 2 {
@@ -66,9 +68,16 @@ func startChild(command []string) (serial.Port, error) {
 		closeAll(ends[1], ends[2], ends[4])
 		return nil, err
 	}
-	c := &child{pid: process.Pid, in: ends[1], out: ends[2], err: ends[4], drained: make(chan struct{}), process: process}
+	c := &child{pid: process.Pid, in: ends[1], out: ends[2], err: ends[4], drained: make(chan struct{}), process: process, trace: trace}
 	go c.drain()
 	return c, nil
+}
+
+// told tells of one of the program's streams.
+func (c *child) told(stream string, sent, received []byte) {
+	if c.trace != nil && len(sent)+len(received) > 0 {
+		c.trace(stream, sent, received, nil)
+	}
 }
 
 // drain keeps the last line of standard error.
@@ -78,6 +87,7 @@ func (c *child) drain() {
 	var tail []byte
 	for {
 		n, err := c.err.Read(b)
+		c.told("stderr", nil, b[:n])
 		tail = append(tail, b[:n]...)
 		tail = tail[max(0, len(tail)-maxLast):]
 		if err != nil {
@@ -128,6 +138,7 @@ func (c *child) fate() string {
 func (c *child) Read(b []byte) (int, error) {
 	time.Sleep(time.Until(c.paid)) // for as long as a piece takes
 	n, err := c.out.Read(b[:min(len(b), outputPiece)])
+	c.told("stdout", nil, b[:n])
 	if now := time.Now().Add(-time.Second); c.paid.Before(now) {
 		c.paid = now
 	}
@@ -143,6 +154,7 @@ func (c *child) Read(b []byte) (int, error) {
 // Write implements serial.Port.
 func (c *child) Write(b []byte) (int, error) {
 	n, err := c.in.Write(b)
+	c.told("stdin", b[:n], nil)
 	if errors.Is(err, syscall.EPIPE) {
 		err = exited(c.fate(), "")
 	}

@@ -16,9 +16,22 @@ import (
 )
 
 // kernel reads the text files of /proc and /sys below a root directory.
-type kernel string
+type kernel struct {
+	root  string
+	trace sensors.Tracer // nil: nobody wants to know
+}
 
-func (k kernel) path(name string) string { return filepath.Join(string(k), name) }
+func kernelOf(b sensors.Buses) kernel { return kernel{b.Root(), tracerOf(b)} }
+
+// tracerOf is who is told of what drivers do past Buses; nil: nobody.
+func tracerOf(b sensors.Buses) sensors.Tracer {
+	if t, ok := b.(sensors.Tracing); ok {
+		return t.Texts()
+	}
+	return nil
+}
+
+func (k kernel) path(name string) string { return filepath.Join(k.root, name) }
 
 // glob returns the names below the root that match, sorted; none is no error.
 func (k kernel) glob(pattern string) []string {
@@ -27,7 +40,7 @@ func (k kernel) glob(pattern string) []string {
 		return nil // a bad pattern matches nothing; options are checked before
 	}
 	for i, f := range found {
-		if rel, err := filepath.Rel(string(k), f); err == nil {
+		if rel, err := filepath.Rel(k.root, f); err == nil {
 			found[i] = "/" + rel
 		}
 	}
@@ -36,9 +49,16 @@ func (k kernel) glob(pattern string) []string {
 
 // text returns a file's trimmed content. Errors are *sensors.Fault.
 func (k kernel) text(name string) (string, error) {
+	t, err := readText(k.path(name))
+	if k.trace != nil {
+		k.trace(k.path(name), nil, []byte(t), err)
+	}
+	return strings.TrimSpace(t), err
+}
+
+func readText(file string) (string, error) {
 	// Not os.ReadFile: attributes of sysfs claim a page of which they fill a line,
 	// and a file of the kernel is read too often to make an os.File of it.
-	file := k.path(name)
 	fd, err := syscall.Open(file, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return "", kernelFault(&fs.PathError{Op: "open", Path: file, Err: err})
@@ -53,9 +73,9 @@ func (k kernel) text(name string) (string, error) {
 		case err != nil:
 			return "", kernelFault(&fs.PathError{Op: "read", Path: file, Err: err})
 		case more == 0 && long == nil:
-			return strings.TrimSpace(string(part[:n])), nil
+			return string(part[:n]), nil
 		case more == 0:
-			return strings.TrimSpace(string(append(long, part[:n]...))), nil
+			return string(append(long, part[:n]...)), nil
 		default:
 			if n += more; n == len(part) {
 				long, n = append(long, part[:]...), 0
@@ -79,7 +99,15 @@ func (k kernel) number(name string) (float64, error) {
 
 // write sets an attribute. Errors are *sensors.Fault.
 func (k kernel) write(name, text string) error {
-	f, err := os.OpenFile(k.path(name), os.O_WRONLY|os.O_TRUNC, 0)
+	err := writeText(k.path(name), text)
+	if k.trace != nil {
+		k.trace(k.path(name), []byte(text), nil, err)
+	}
+	return err
+}
+
+func writeText(file, text string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return kernelFault(err)
 	}

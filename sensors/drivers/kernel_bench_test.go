@@ -104,7 +104,7 @@ func BenchmarkPWM(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	var d sensors.Commander = &pwm{o: pwmOptions{Period: 1}, entity: "output", kernel: kernel(h.root), dir: "/"}
+	var d sensors.Commander = &pwm{o: pwmOptions{Period: 1}, entity: "output", kernel: kernel{root: h.root}, dir: "/"}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := d.Do(context.Background(), "output", []byte("100")); err != nil {

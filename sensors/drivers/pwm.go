@@ -159,7 +159,7 @@ func (d *pwm) hold() func() {
 // initial percentage: it is enabled when all else is set.
 func (d *pwm) Open(_ context.Context, b sensors.Buses) error {
 	defer d.hold()()
-	d.kernel, d.dir = kernel(b.Root()), ""
+	d.kernel, d.dir = kernelOf(b), ""
 	chip, err := d.chip()
 	if err != nil {
 		return err

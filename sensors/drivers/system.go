@@ -62,7 +62,7 @@ func (r *readings) add(entity string, value any, unit string) {
 
 // Open finds the machine's files and starts counting processor time.
 func (s *system) Open(_ context.Context, b sensors.Buses) error {
-	s.kernel = kernel(b.Root())
+	s.kernel = kernelOf(b)
 	s.busy, _ = s.cpuTime()
 	return nil
 }

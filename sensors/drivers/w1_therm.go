@@ -109,7 +109,7 @@ func (d *w1Therm) Bus() string { return "w1" }
 
 // Open finds the sensors and sets their resolution.
 func (d *w1Therm) Open(_ context.Context, b sensors.Buses) error {
-	d.kernel, d.sensors = kernel(b.Root()), nil
+	d.kernel, d.sensors = kernelOf(b), nil
 	wanted := d.wanted
 	if wanted == nil {
 		wanted = map[string]string{}
