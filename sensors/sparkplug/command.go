@@ -42,7 +42,7 @@ func (n *Node) obey(ctx context.Context, s sensors.Session) error {
 }
 
 func isRebirth(c metric) bool {
-	return (c.name == rebirth || c.alias == rebirthAlias) && c.value == true
+	return c.name == rebirth && c.value == true
 }
 
 // device hands the metrics of a DCMD to the device's own command topics, where

@@ -1,6 +1,7 @@
 package sparkplug
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -24,8 +25,9 @@ import (
 // device is known when a value of it has come; what a metric was is forgotten
 // with the process. Of devices with the same name the latest is commanded.
 type Edge struct {
-	node *Node
-	out  *collector
+	node   *Node
+	out    *collector
+	stated map[string][]string // by device: what its newest document had
 }
 
 // mostMetrics bounds what an Edge remembers.
@@ -33,7 +35,7 @@ const mostMetrics = 10000
 
 // NewEdge makes an Edge; file keeps its bdSeq number, empty: it begins at 0.
 func NewEdge(group, node, file string, log *slog.Logger) *Edge {
-	return &Edge{New(Options{Group: group, Node: node, File: file, Log: log}), &collector{}}
+	return &Edge{New(Options{Group: group, Node: node, File: file, Log: log}), &collector{}, map[string][]string{}}
 }
 
 // collector is a session that keeps what is published.
@@ -75,17 +77,26 @@ func (e *Edge) Births(ctx context.Context) []mqtt.Message {
 // it has no value. One that waited for the connection is past: hosts keep it,
 // and do not take it for the value of now.
 func (e *Edge) Data(ctx context.Context, m *mqtt.Message, at time.Time, past bool) []mqtt.Message {
-	if strings.HasPrefix(m.Topic, namespace) || len(m.Payload) == 0 || !utf8.Valid(m.Payload) {
+	if strings.HasPrefix(m.Topic, namespace) || !utf8.Valid(m.Payload) {
 		return nil
 	}
 	levels := strings.Split(m.Topic, "/")
 	last, above := levels[len(levels)-1], levels[:max(1, len(levels)-1)]
+	if len(m.Payload) == 0 {
+		return e.withdrawn(ctx, above[len(above)-1], last, at, past)
+	}
 	features, object := valuesOf(last, m.Payload, at)
 	if object && last != "state" && last != "health" {
 		above = levels
 	}
-	name := above[len(above)-1]
+	name := cmp.Or(above[len(above)-1], last) // the level above may be empty, as in "/temperature"
+	if name == "" || last == "" && !object {
+		return nil
+	}
 	d := e.node.devices[name]
+	if object && last == "state" {
+		features = e.whole(name, features, at)
+	}
 	if e.node.aliases >= mostMetrics {
 		features = slices.DeleteFunc(features, func(f sensors.Feature) bool { return !d.has(f.Name) })
 	}
@@ -100,6 +111,41 @@ func (e *Edge) Data(ctx context.Context, m *mqtt.Message, at time.Time, past boo
 		_ = e.node.Born(ctx, &sensors.Profile{Device: name, Topic: strings.Join(above, "/"), Features: features})
 	default:
 		_ = e.node.changed(ctx, name, features, past)
+	}
+	return e.taken()
+}
+
+// whole adds to a device's document what the one before it had, and it has not
+// any more: a document is all of its device.
+func (e *Edge) whole(name string, features []sensors.Feature, at time.Time) []sensors.Feature {
+	var names []string
+	for i := range features {
+		names = append(names, features[i].Name)
+	}
+	for _, was := range e.stated[name] {
+		if !slices.Contains(names, was) {
+			features = append(features, sensors.Feature{Name: was, At: at})
+		}
+	}
+	e.stated[name] = names
+	return features
+}
+
+// withdrawn is what becomes of a retained value that was removed: it is null. A
+// document was all of its device.
+func (e *Edge) withdrawn(ctx context.Context, name, last string, at time.Time, past bool) []mqtt.Message {
+	d := e.node.devices[name]
+	if d == nil {
+		return nil
+	}
+	var gone []sensors.Feature
+	for _, m := range d.metrics {
+		if (m.name == last || last == "state") && m.value != nil {
+			gone = append(gone, sensors.Feature{Name: m.name, At: at})
+		}
+	}
+	if len(gone) > 0 {
+		_ = e.node.changed(ctx, name, gone, past)
 	}
 	return e.taken()
 }
@@ -131,7 +177,8 @@ func (e *Edge) Command(m *mqtt.Message) (rebirth bool, set []mqtt.Message) {
 }
 
 // valuesOf reads a payload: a number, true or false, text, or an object of
-// them, whose members have their own names. What is no value has none.
+// them, whose members have their own names. What is no value has none; NaN is
+// what dunlin says of one that it does not know.
 func valuesOf(name string, payload []byte, at time.Time) (features []sensors.Feature, object bool) {
 	if payload[0] != '{' {
 		return []sensors.Feature{feature(name, scalarOf(string(payload)), at)}, false
@@ -141,6 +188,9 @@ func valuesOf(name string, payload []byte, at time.Time) (features []sensors.Fea
 		return nil, false
 	}
 	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if key == "" {
+			continue // no metric's name
+		}
 		switch v := all[key].(type) {
 		case bool, string:
 			features = append(features, feature(key, v, at))
@@ -159,6 +209,8 @@ func scalarOf(text string) any {
 	switch text {
 	case "true", "false":
 		return text == "true"
+	case "NaN":
+		return nil
 	}
 	if v, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
 		return number(v)

@@ -15,8 +15,7 @@ import (
 
 const (
 	namespace    = "spBv1.0/"
-	rebirth      = "Node Control/Rebirth"
-	rebirthAlias = 2
+	rebirth      = "Node Control/Rebirth" // never has an alias [operational-behavior-data-commands-rebirth-name-aliases]
 	bdSeqAlias   = 1
 	publishLimit = 5 * time.Second // of one message
 	reattach     = time.Second     // after the session was lost
@@ -56,7 +55,7 @@ var _ sensors.Speaker = (*Node)(nil)
 
 // New makes a Node; it does nothing before Run.
 func New(o Options) *Node {
-	n := &Node{opt: o, own: make(chan struct{}, 1), bdSeq: -1, aliases: rebirthAlias, devices: map[string]*device{}, wanted: make(chan struct{}, 1)}
+	n := &Node{opt: o, own: make(chan struct{}, 1), bdSeq: -1, aliases: bdSeqAlias, devices: map[string]*device{}, wanted: make(chan struct{}, 1)}
 	if o.AtOnce {
 		n.wanted <- struct{}{}
 	}
@@ -168,7 +167,7 @@ func (n *Node) births(ctx context.Context) error {
 	b.alias = bdSeqAlias
 	n.seq = 0
 	if err := n.publish(ctx, n.topic("NBIRTH", ""), []metric{b,
-		{name: rebirth, alias: rebirthAlias, at: now, kind: typeBoolean, value: false, quality: -1}}); err != nil {
+		{name: rebirth, at: now, kind: typeBoolean, value: false, quality: -1}}); err != nil {
 		return err
 	}
 	for _, name := range n.names {

@@ -137,8 +137,14 @@ func (h *Host) nodeBirth(m mqtt.Message, p Payload) {
 // describe takes the metrics of a birth.
 func (h *Host) describe(device string, m mqtt.Message, p Payload) {
 	for _, metric := range p.Metrics {
-		if metric.Name == nil || metric.Alias == nil || metric.Timestamp == nil || metric.Datatype == nil {
-			h.fault(m, "%+v is no description [payloads-alias-birth-requirement, -metric-datatype-req]", metric)
+		if metric.Name == nil || metric.Timestamp == nil || metric.Datatype == nil {
+			h.fault(m, "%+v is no description [payloads-metric-datatype-req]", metric)
+			continue
+		}
+		if (metric.Alias == nil) != (*metric.Name == "Node Control/Rebirth") {
+			h.fault(m, "alias of %s [payloads-alias-birth-requirement, operational-behavior-data-commands-rebirth-name-aliases]", *metric.Name)
+		}
+		if metric.Alias == nil {
 			continue
 		}
 		if other, taken := h.aliases[*metric.Alias]; taken {
