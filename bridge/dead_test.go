@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,14 @@ func TestB10PacketTooLarge(t *testing.T) {
 			t.Errorf("dead letters %q", got)
 		}
 		want(t, "connections", len(r.c.Connects()), 1)
+		r.stop()
+	})
+	bubble(t, "a limit above what the protocol allows is none", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{PacketSize: math.MaxUint32}}, withDead(t))
+		r.put("out/a", "small", 1)
+		after(time.Second)
+		want(t, "delivered", r.c.Payloads(), "[small]")
+		want(t, "dead letters", len(letters(t, r.Bridge)), 0)
 		r.stop()
 	})
 	bubble(t, "DISCONNECT 0x95 without a known limit: the second time it is dead", func(t *testing.T) {

@@ -193,7 +193,8 @@ func allowed(version mqtt.Version, v *packet.View) limits {
 	}
 	l.retain = p.Has&packet.HasRetainAvailable == 0 || p.RetainAvailable != 0
 	l.wildcard = p.Has&packet.HasWildcardAvailable == 0 || p.WildcardAvailable != 0
-	l.packetSize, l.aliases = p.MaximumPacketSize, int(p.TopicAliasMaximum)
+	l.packetSize = min(p.MaximumPacketSize, packet.MaxSize) // an int may have 32 bits
+	l.aliases = int(p.TopicAliasMaximum)
 	return l
 }
 

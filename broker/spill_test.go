@@ -19,7 +19,7 @@ func roomy(dir string, full broker.Overflow) func(*broker.Options) {
 	return func(o *broker.Options) {
 		o.Data = &broker.Data{Dir: dir}
 		o.Overflow = full
-		o.Limits = broker.Limits{QueueMessages: 1 << 30, QueueSize: 1 << 40, ReceiveMaximum: 20}
+		o.Limits = broker.Limits{QueueMessages: 1 << 30, QueueSize: 1 << 30, ReceiveMaximum: 20}
 	}
 }
 

@@ -2,15 +2,15 @@ package packet
 
 import "github.com/dunlin-mqtt/dunlin/broker/mqtt"
 
-const (
-	maxRemaining = 268_435_455      // four bytes of Variable Byte Integer
-	maxPacket    = maxRemaining + 5 // with the fixed header
-)
+// MaxSize is the size in bytes of the largest packet that the protocol can
+// express, its fixed header included.
+const MaxSize = maxRemaining + 5
+
+const maxRemaining = 268_435_455 // four bytes of Variable Byte Integer
 
 // Frame looks at the start of buf and returns the size in bytes of the first
 // whole control packet, 0 while more bytes are needed. The packet may have at
-// most max bytes, its fixed header included; 0 stands for the protocol's own
-// limit of 268435460. It fails as soon as the fixed header shows that the
+// most max bytes, its fixed header included; 0 stands for MaxSize. It fails as soon as the fixed header shows that the
 // packet is reserved, malformed or too large [MQTT-3.1.2-24].
 func Frame(buf []byte, max uint32) (n int, err error) {
 	if len(buf) == 0 {
@@ -20,7 +20,7 @@ func Frame(buf []byte, max uint32) (n int, err error) {
 		return 0, mqtt.Errorf(mqtt.MalformedPacket, "MQTT-2.1.2", "reserved packet type 0")
 	}
 	if max == 0 {
-		max = maxPacket
+		max = MaxSize
 	}
 	remaining, size := varint(buf[1:])
 	switch {
@@ -30,7 +30,7 @@ func Frame(buf []byte, max uint32) (n int, err error) {
 		return 0, nil
 	}
 	n = 1 + size + int(remaining)
-	if n > int(max) {
+	if uint32(n) > max {
 		return 0, mqtt.Errorf(mqtt.PacketTooLarge, "MQTT-3.1.2-24", "packet of %d bytes, maximum %d", n, max)
 	}
 	if n > len(buf) {

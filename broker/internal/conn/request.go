@@ -125,7 +125,8 @@ func (r *Request) fromProperties(p *packet.Properties) {
 		r.RequestProblem = p.RequestProblem != 0
 	}
 	r.RequestResponse = p.RequestResponse != 0
-	r.TopicAliasMaximum, r.MaximumPacketSize = p.TopicAliasMaximum, p.MaximumPacketSize
+	r.TopicAliasMaximum = p.TopicAliasMaximum
+	r.MaximumPacketSize = min(p.MaximumPacketSize, packet.MaxSize) // an int may have 32 bits
 	r.AuthMethod = string(p.AuthMethod)
 }
 
