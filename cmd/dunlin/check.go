@@ -115,7 +115,7 @@ func checkLoaded(file string, cfg *config.Config, errs config.Errors) checkRepor
 	if len(errs) == 0 {
 		r.Node, r.Listeners = cfg.Node, len(cfg.MQTT.Listeners)
 		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)
-		r.warnings = append(cfg.Loops(), cfg.Ports()...)
+		r.warnings = append(append(cfg.Loops(), cfg.Ports()...), unfitClasses(cfg)...)
 		_, r.errors = makeDevices(cfg)
 		_, wrong := makeAuth(cfg, os.Geteuid() == 0)
 		r.errors = append(append(append(r.errors, wrong...), tlsFaults(cfg)...), cfg.Runnable()...)

@@ -102,6 +102,25 @@ func TestDiscovery(t *testing.T) {
 	stop()
 }
 
+// A device class that is not announced because of its unit is said at its place.
+func TestUnfitDeviceClass(t *testing.T) {
+	const devices = `devices:
+  - {name: a, driver: sim, unit_of_measurement: V, device_class: temperature, entities: {x: {}}}
+  - name: b
+    driver: sim
+    entities: {flow: {device_class: volume_flow_rate, unit_of_measurement: l/min}, level: {device_class: aqi, unit_of_measurement: "%"}, t: {device_class: temperature, unit_of_measurement: °C}}
+`
+	cfg := load(t, devices)
+	if errs := unfitClasses(cfg); errs != nil {
+		t.Errorf("without discovery: %v", errs)
+	}
+	cfg = load(t, "gateway: {homeassistant: {discovery: true}}\n"+devices)
+	errs := unfitClasses(cfg)
+	if len(errs) != 3 || errs[0].Line != 3 || !errs[0].Warning || !strings.Contains(errs[1].Hint, "L/min, L/h") || errs[2].Hint != "it has no unit" {
+		t.Errorf("%v", errs)
+	}
+}
+
 // A device class that Home Assistant does not have is a mistake at its place.
 func TestUnknownDeviceClass(t *testing.T) {
 	cfg := load(t, `devices:

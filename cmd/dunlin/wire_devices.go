@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -89,6 +90,29 @@ func unknownClass(cfg *config.Config, class, path string) config.Errors {
 	}
 	return config.Errors{cfg.Errorf(path+".device_class", "Home Assistant's documentation of sensors and binary sensors lists them",
 		"Home Assistant has no device class %q", class)}
+}
+
+// unfitClasses warns of device classes that are not announced, since Home
+// Assistant would drop an entity that has one with its unit.
+func unfitClasses(cfg *config.Config) (errs config.Errors) {
+	warn := func(class, unit, path string) {
+		if ok, units := homeassistant.Fits(class, unit); !ok && cfg.Gateway.HomeAssistant.Discovery {
+			hint := "it has no unit"
+			if len(units) > 0 {
+				hint = "it takes " + strings.Join(units, ", ")
+			}
+			e := cfg.Errorf(path+".device_class", hint, "Home Assistant does not take %s in %s: the entity is announced without its class", class, unit)
+			e.Warning = true
+			errs = append(errs, e)
+		}
+	}
+	for _, d := range cfg.Devices {
+		warn(d.DeviceClass, d.Unit, d.Path)
+		for _, e := range d.Entities {
+			warn(e.DeviceClass, e.Unit, e.Path)
+		}
+	}
+	return errs
 }
 
 // discovery is how devices are announced, nil when they are not.

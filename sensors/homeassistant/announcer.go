@@ -1,6 +1,7 @@
 package homeassistant
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -32,7 +33,7 @@ func (a *Announcer) Gateway() mqtt.Message {
 	id := a.id()
 	doc := a.document(object{"ids": []string{id}, "name": a.Node, "mf": "dunlin", "mdl": "MQTT gateway", "sw": a.Version})
 	doc["cmps"] = object{"status": object{
-		"p": "binary_sensor", "unique_id": id + "_status", "name": "Status", "device_class": "connectivity", "entity_category": "diagnostic",
+		"p": "binary_sensor", "unique_id": id + ".status", "name": "Status", "device_class": "connectivity", "entity_category": "diagnostic",
 		"state_topic": a.Base + "/status", "payload_on": "online", "payload_off": "offline",
 	}}
 	return mqtt.Message{Topic: a.topic(id), Payload: encode(doc), Properties: &mqtt.Properties{PayloadFormat: 1, HasFormat: true, ContentType: "application/json"}}
@@ -46,7 +47,7 @@ func (a *Announcer) Device(p *sensors.Profile, gone []sensors.Part) (topic strin
 	doc["availability"] = []object{{"topic": a.Base + "/status"}, {"topic": p.Topic + "/availability"}}
 	doc["availability_mode"] = "all"
 	cmps := object{"health": object{
-		"p": "sensor", "unique_id": id + "_health", "name": "Reason", "entity_category": "diagnostic",
+		"p": "sensor", "unique_id": id + ".health", "name": "Reason", "entity_category": "diagnostic",
 		"state_topic": p.Topic + "/health", "value_template": "{{ value_json.reason or 'ok' }}", "json_attributes_topic": p.Topic + "/health",
 		// Why a device is offline is wanted while it is.
 		"availability": []object{{"topic": a.Base + "/status"}},
@@ -54,7 +55,9 @@ func (a *Announcer) Device(p *sensors.Profile, gone []sensors.Part) (topic strin
 	for i := range p.Features {
 		f := &p.Features[i]
 		c := component(p, f)
-		c["unique_id"], c["name"] = id+"_"+f.Name, title(f.Name)
+		// The point, which no identifier has, keeps flow_temperature of boiler and
+		// temperature of boiler_flow apart.
+		c["unique_id"], c["name"] = id+"."+f.Name, title(f.Name)
 		cmps[f.Name] = c
 		parts = append(parts, sensors.Part{Name: f.Name, Platform: c["p"].(string), Listed: f.Listed})
 	}
@@ -112,19 +115,12 @@ func component(p *sensors.Profile, f *sensors.Feature) object {
 	if class == "" && number {
 		class = guess(f.Name, f.Unit)
 	}
-	if in(classes(platform), class) {
+	switch measured := platform == "sensor" && number || platform == "number"; {
+	case measured:
+		quantity(c, class, f, platform)
+	case platform == "sensor" && !in(textClasses, class): // text is no quantity
+	case in(classes(platform), class):
 		c["device_class"] = class
-	}
-	if f.Unit != "" && (platform == "sensor" && number || platform == "number") {
-		c["unit_of_measurement"] = f.Unit
-	}
-	if sc := f.StateClass; platform == "sensor" && number {
-		if sc == "" {
-			sc = stateClass(class)
-		}
-		if sc != "" {
-			c["state_class"] = sc
-		}
 	}
 	switch category := f.Category; {
 	case category == "config" && f.Control == nil: // Home Assistant refuses such a sensor
@@ -139,6 +135,27 @@ func component(p *sensors.Profile, f *sensors.Feature) object {
 		c["expire_after"] = int64((f.Expiry + p.Interval + time.Second - 1) / time.Second)
 	}
 	return c
+}
+
+// quantity says what a number measures. A class that does not fit its unit is
+// left out: Home Assistant would drop the whole component.
+func quantity(c object, class string, f *sensors.Feature, platform string) {
+	if ok, _ := Fits(class, f.Unit); !ok || in(textClasses, class) {
+		class = ""
+	}
+	if in(sensorClasses, class) {
+		c["device_class"] = class
+	}
+	if f.Unit != "" {
+		c["unit_of_measurement"] = f.Unit
+	}
+	sc := cmp.Or(f.StateClass, stateClass(class))
+	if sc == "measurement_angle" && f.Unit != "°" {
+		sc = "measurement" // likewise
+	}
+	if platform == "sensor" && sc != "" {
+		c["state_class"] = sc
+	}
 }
 
 // control says what a command may be.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ func TestComponents(t *testing.T) {
 	doc := decode(t, payload)
 	for at, want := range map[string]any{
 		"temperature.p": "sensor", "temperature.device_class": "temperature", "temperature.unit_of_measurement": "°C", "temperature.state_class": "measurement",
-		"temperature.state_topic": "dunlin/barn-1/climate/temperature", "temperature.expire_after": 121.0, "temperature.unique_id": "barn-1_climate_temperature",
+		"temperature.state_topic": "dunlin/barn-1/climate/temperature", "temperature.expire_after": 121.0, "temperature.unique_id": "barn-1_climate.temperature",
 		"temperature.command_topic": nil, "temperature.value_template": nil, "temperature.name": "Temperature",
 		"humidity.device_class": "humidity", "energy.state_class": "total_increasing", "meter.state_class": "total", "plain.device_class": nil, "plain.state_class": "measurement",
 		"door.p": "binary_sensor", "door.device_class": "door", "door.state_class": nil, "odd.device_class": nil, "text.unit_of_measurement": nil, "text.state_class": nil,
@@ -117,6 +118,70 @@ func TestReasonIsAvailableWhileTheDeviceIsNot(t *testing.T) {
 	health := decode(t, payload).Cmps["health"]
 	if got := fmt.Sprint(health["availability"]); got != "[map[topic:dunlin/barn-1/status]]" {
 		t.Errorf("availability of the reason: %s", got)
+	}
+}
+
+// Home Assistant drops a component whose unit is none of its device class.
+func TestClassesFitTheirUnits(t *testing.T) {
+	s := loadSchema(t)
+	sensor, number := (*sensors.Control)(nil), &sensors.Control{Platform: "number", Min: 0, Max: 1, Step: 1}
+	for _, tc := range []struct {
+		class, unit, state string
+		value              any
+		control            *sensors.Control
+		want, wantState    any
+	}{
+		{"volume_flow_rate", "l/min", "", 1.0, sensor, nil, "measurement"},
+		{"volume_flow_rate", "L/min", "", 1.0, sensor, "volume_flow_rate", "measurement"},
+		{"volume_flow_rate", "l/min", "", 1.0, number, nil, nil},
+		{"volume_flow_rate", "l/min", "", nil, number, nil, nil},
+		{"temperature", "V", "", 1.0, sensor, nil, "measurement"},
+		{"energy", "kW", "total_increasing", 1.0, sensor, nil, "total_increasing"},
+		{"energy", "kW", "", 1.0, sensor, nil, "measurement"},
+		{"power_factor", "%", "", 1.0, sensor, "power_factor", "measurement"},
+		{"power_factor", "", "", 1.0, sensor, "power_factor", "measurement"},
+		{"aqi", "ppm", "", 1.0, sensor, nil, "measurement"},
+		{"weight", "\u03bcg", "", 1.0, sensor, "weight", "measurement"}, // of the two µ the one of Greek
+		{"weight", "\u00b5g", "", 1.0, sensor, "weight", "measurement"},
+		{"volume", "fl. oz.", "", 1.0, sensor, "volume", "total"},
+		{"monetary", "EUR", "", 1.0, sensor, "monetary", "total"}, // any unit
+		{"wind_direction", "°", "", 1.0, sensor, "wind_direction", "measurement_angle"},
+		{"wind_direction", "", "", 1.0, sensor, "wind_direction", "measurement"},
+		{"", "rad", "measurement_angle", 1.0, sensor, nil, "measurement"},
+		{"timestamp", "", "", int64(1), sensor, nil, "measurement"},
+		{"timestamp", "", "", "2026-11-22T23:00:00Z", sensor, "timestamp", nil},
+		{"temperature", "°C", "", "warm", sensor, nil, nil},
+		{"enum", "", "measurement", "warm", sensor, "enum", nil},
+		{"date", "", "", 1.0, number, nil, nil},
+	} {
+		f := sensors.Feature{Name: "x", DeviceClass: tc.class, Unit: tc.unit, StateClass: tc.state, Value: tc.value, Control: tc.control}
+		_, payload, _ := barn.Device(&sensors.Profile{Device: "d", Model: "m", Topic: "t/d", Features: []sensors.Feature{f}}, nil)
+		c := decode(t, payload).Cmps["x"]
+		if c["device_class"] != tc.want || c["state_class"] != tc.wantState {
+			t.Errorf("%+v: class %v, state class %v", tc, c["device_class"], c["state_class"])
+		}
+		if tc.unit == "°" || tc.unit == "" || tc.want == nil || tc.class == "weight" { // the schema wants a unit, and has one µ
+			continue
+		}
+		for _, bad := range s.validate(payload) {
+			t.Errorf("%+v: %s", tc, bad)
+		}
+	}
+}
+
+// Two entities never share a unique id, whatever they and their devices are
+// called: Home Assistant would take the first only.
+func TestUniqueIDs(t *testing.T) {
+	ids := map[any]string{}
+	for _, name := range []string{"boiler/flow_temperature", "boiler_flow/temperature", "boiler.flow/temperature", "boiler/flow.temperature", "boiler_flow_temperature/x"} {
+		device, entity, _ := strings.Cut(name, "/")
+		p := &sensors.Profile{Device: device, Model: "m", Topic: "t", Features: []sensors.Feature{{Name: entity, Value: 1.0}}}
+		_, payload, _ := barn.Device(p, nil)
+		id := decode(t, payload).Cmps[entity]["unique_id"]
+		if other, taken := ids[id]; taken {
+			t.Errorf("%s and %s are %v", name, other, id)
+		}
+		ids[id] = name
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	binaryClasses = " battery battery_charging carbon_monoxide cold connectivity door garage_door gas heat light lock moisture motion moving " +
 		"occupancy opening plug power presence problem running safety smoke sound tamper update vibration window "
 	switchClasses = " outlet switch "
+	textClasses   = " date enum timestamp " // of the sensors' those that are no numbers
 	buttonClasses = " identify restart update "
 )
 
@@ -72,8 +73,6 @@ func stateClass(class string) string {
 		return "total"
 	case "wind_direction":
 		return "measurement_angle"
-	case "date", "timestamp", "enum":
-		return ""
 	}
 	return "measurement"
 }
