@@ -198,6 +198,26 @@ func (c *cuts) end(head uint64) uint64 {
 	return c.ends[head]
 }
 
+// holds reports whether the entry was sent as part of a batch.
+func (c *cuts) holds(seq uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for head, last := range c.ends {
+		if head <= seq && seq <= last && laneOf(head) == laneOf(seq) {
+			return true
+		}
+	}
+	return false
+}
+
+// lost is told that the server has no session: no identifier of before means
+// anything to it.
+func (c *cuts) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.ends)
+}
+
 func (c *cuts) forget(head uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

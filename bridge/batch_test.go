@@ -236,6 +236,30 @@ func TestBatchAgain(t *testing.T) {
 		}
 		want(t, "different", len(seen), 15)
 	})
+	bubble(t, "what expires meanwhile comes again in its batch, but not with another process", func(t *testing.T) {
+		q := newQueue(t)
+		c, err := cloudtest.New(cloudtest.Options{Faults: cloudtest.Faults{DropAcks: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := againstQueue(t, c, q, batching(b), func(o *Options) { o.Out[0].TTL = time.Minute })
+		first.put("out/a", "1", 1)
+		first.put("out/a", "2", 1)
+		after(90 * time.Second) // the link is given up after a minute without an acknowledgement
+		seen := c.Seen()
+		if n := len(seen); n != 2 || !seen[1].Dup || string(seen[1].Payload) != string(seen[0].Payload) {
+			t.Errorf("sent: %+v", seen)
+		}
+		first.stop() // its end closes the server too
+		if c, err = cloudtest.New(cloudtest.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		second := againstQueue(t, c, q, batching(b), func(o *Options) { o.Out[0].TTL = time.Minute })
+		after(10 * time.Second)
+		want(t, "sent", len(c.Seen()), 0)
+		want(t, "expired", second.Stats().Expired, 2)
+		second.stop()
+	})
 	bubble(t, "QoS 0 leaves the queue when it has left", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})), batching(b))
 		for range 5 {

@@ -85,6 +85,7 @@ func New(o Options) (*Bridge, error) {
 	}
 	b.pacer = newPacer(o.Pace, o.Ledger)
 	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced, clock: o.Clock}
+	b.prep.sentBatch = b.cuts.holds
 	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)
 	b.receiver.held = o.Held
 	b.receiver.stopped = func(from string) {

@@ -136,12 +136,13 @@ func object(topic string, payload []byte, s *stamp) []byte {
 }
 
 // jsonValue is the payload as a JSON value and the key that says how: JSON as
-// it is, text as a string, anything else as base64.
+// it is, text as a string, anything else as base64. A string that is not UTF-8
+// passes for JSON in Go alone (RFC 8259, 8.1): nobody else could read what holds it.
 func jsonValue(payload []byte) (value []byte, key string) {
-	switch {
-	case json.Valid(payload):
+	switch text := utf8.Valid(payload); {
+	case text && json.Valid(payload):
 		return bytes.TrimSpace(payload), "value"
-	case utf8.Valid(payload):
+	case text:
 		return quoted(string(payload)), "value"
 	}
 	b, _ := json.Marshal(payload) // bytes always marshal

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -35,6 +36,7 @@ func TestEnvelope(t *testing.T) {
 		{JSON, entry("a/b", `{"x": 1}`), `{"topic":"a/b",` + own + `,"value":{"x": 1}}`},
 		{JSON, entry("a/b", `open "now"`), `{"topic":"a/b",` + own + `,"value":"open \"now\""}`},
 		{JSON, entry("a/b", "\xff\x00"), `{"topic":"a/b",` + own + `,"value_b64":"/wA="}`},
+		{JSON, entry("a/b", "\"\xff\""), `{"topic":"a/b",` + own + `,"value_b64":"Iv8i"}`},
 		{JSON, entry("a/b", ""), ``},
 		{JSON, entry("a/b", "1", measured...), `{"topic":"a/b","ts":"2026-02-28T12:00:00.250Z","clock":"synced","q":"good","msg-id":"gw:4g","seq":7,"value":1}`},
 		{ThingsBoard, entry("dunlin/n/climate/temperature", "21.5", measured...), `{"climate":[{"ts":1772280000250,"values":{"temperature":21.5}}]}`},
@@ -63,7 +65,7 @@ func FuzzEnvelope(f *testing.F) {
 		e.Message = mqtt.Message{Topic: topic, Payload: payload, Properties: &mqtt.Properties{User: []mqtt.UserProperty{{Name: "ts", Value: ts}, {Name: "seq", Value: seq}}}}
 		s := (&preparer{clientID: "gw", synced: set}).stampOf(&e, e.At, false)
 		for _, v := range []Envelope{JSON, ThingsBoard} {
-			if got := v.wrap(topic, payload, &s); len(payload) > 0 && !json.Valid(got) {
+			if got := v.wrap(topic, payload, &s); len(payload) > 0 && !(json.Valid(got) && utf8.Valid(got)) {
 				t.Errorf("not JSON: %q", got)
 			}
 		}

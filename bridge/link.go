@@ -170,6 +170,9 @@ func (l *link) begin(lim limits) {
 	l.lim = lim
 	l.win = newWindow(n, l.b.o.InFlightBytes)
 	l.b.receiver.begin(l.b.o.Name+"@"+l.server, lim.sessionPresent)
+	if !lim.sessionPresent {
+		l.b.cuts.lost()
+	}
 }
 
 // serve runs the link until it fails or ctx ends; then the queue is drained

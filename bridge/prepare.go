@@ -45,6 +45,7 @@ type preparer struct {
 	envelope       Envelope
 	synced         func() bool // the clock can be believed
 	clock          *Clock
+	sentBatch      func(seq uint64) bool // the entry belongs to a batch that was sent and must come again as it was
 }
 
 // prepare makes the PUBLISH for an entry under what the server allows. plain
@@ -79,7 +80,7 @@ func (p *preparer) prepare(e *mqtt.Queued, lim limits, plain bool, now time.Time
 		o.dup = e.Sent > 0 && lim.sessionPresent
 	}
 	joins := r.batch.Form != BatchNone
-	if (m.Expired(now) || r.ttl > 0 && p.age(at, now) > r.ttl) && !(joins && e.Sent > 0) { // a batch is sent again as it was
+	if (m.Expired(now) || r.ttl > 0 && p.age(at, now) > r.ttl) && !(joins && p.sentBatch(e.Seq)) {
 		if !o.dup || o.qos < 2 {
 			return o, fateExpired
 		}
