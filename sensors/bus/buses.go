@@ -228,7 +228,7 @@ func (b *Buses) Port(c serial.Config) (serial.Port, error) {
 		name = c.USB.String()
 	}
 	if b.tape != nil {
-		return b.tape.port(name), nil
+		return b.tape.port(name, 0), nil
 	}
 	p, err := serial.Open(c)
 	if err != nil {

@@ -40,7 +40,7 @@ func (b *Buses) Modbus(id string) (*modbus.Master, error) {
 		o.TCP = true
 		o.Open = func(ctx context.Context) (modbus.Conn, error) {
 			if b.tape != nil {
-				return b.tape.port(s.Host), nil
+				return b.tape.port(s.Host, 2), nil // the transaction identifier
 			}
 			d := net.Dialer{Timeout: dialLimit}
 			c, err := d.DialContext(ctx, "tcp", s.Host)

@@ -131,7 +131,7 @@ func TestReplayOfARecording(t *testing.T) {
 }
 
 func TestReplayRefuses(t *testing.T) {
-	for _, text := range []string{"x\n", recordingHead + "\n1\ta\tzz\t\t\n", recordingHead + "\n1\ta\n", recordingHead + "\n-1\ta\t\t\t\n"} {
+	for _, text := range []string{"", "x", "x\n", recordingHead, recordingHead + "\n1\ta\tzz\t\t\n", recordingHead + "\n1\ta\n", recordingHead + "\n-1\ta\t\t\t\n"} {
 		file := filepath.Join(t.TempDir(), "rec")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

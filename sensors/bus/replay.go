@@ -3,11 +3,15 @@ package bus
 import (
 	"fmt"
 	"net"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
+
+	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
 // tapeI2C is an I2C bus that a tape plays.
@@ -37,14 +41,18 @@ func (b tapeSPI) Duplex() conn.Duplex  { return conn.Full }
 // Close waits for.
 type tapePort struct {
 	net.Conn
-	done chan struct{}
+	t      *tape
+	where  string
+	number int                           // of bytes that number a request, and its answer, at their beginning
+	failed atomic.Pointer[sensors.Fault] // as then
+	done   chan struct{}
 }
 
-func (t *tape) port(where string) *tapePort {
+func (t *tape) port(where string, number int) *tapePort {
 	inner, outer := net.Pipe()
-	p := &tapePort{outer, make(chan struct{})}
-	written := make(chan int, 256) // what is said must not wait until it is heard
-	go func() {                    // ends when either end is closed and the player has gone
+	p := &tapePort{Conn: outer, t: t, where: where, number: number, done: make(chan struct{})}
+	written := make(chan []byte, 256) // what is said must not wait until it is heard
+	go func() {                       // ends when either end is closed and the player has gone
 		defer close(written)
 		b := make([]byte, 4096)
 		for {
@@ -52,12 +60,12 @@ func (t *tape) port(where string) *tapePort {
 			if err != nil {
 				return
 			}
-			written <- n
+			written <- slices.Clone(b[:n])
 		}
 	}()
 	go func() {
 		defer close(p.done)
-		t.play(where, inner, written)
+		p.play(inner, written)
 		_ = inner.Close() // a pipe's never fails
 		for range written {
 		}
@@ -72,39 +80,64 @@ func (p *tapePort) Close() error {
 	return err
 }
 
-// play says what the recording has, each thing as long after the one before
-// as then, and waits where something was sent until it is sent again.
-func (t *tape) play(where string, inner net.Conn, written <-chan int) {
-	base, at, sent := t.start, time.Duration(0), 0
+// Read implements serial.Port.
+func (p *tapePort) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	return n, p.orFailed(err)
+}
+
+// Write implements serial.Port.
+func (p *tapePort) Write(b []byte) (int, error) {
+	n, err := p.Conn.Write(b)
+	return n, p.orFailed(err)
+}
+
+// orFailed is err, or how the port failed then.
+func (p *tapePort) orFailed(err error) error {
+	if f := p.failed.Load(); f != nil && err != nil {
+		return f
+	}
+	return err
+}
+
+// play says what the recording has: a device that was asked answers, as long
+// after the request as then; any other says everything as long after the start
+// as then, whatever is sent to it. It ends when the port is closed or has failed.
+func (p *tapePort) play(inner net.Conn, written <-chan []byte) {
+	asked := p.t.asked(p.where)
+	var owed []recorded // answers
 	for {
-		e, ok := t.next(where, func(*recorded) bool { return true })
-		if !ok {
-			break
+		if !asked {
+			owed = p.t.first(p.where)
 		}
-		for sent < len(e.sent) {
-			n, open := <-written
+		var due <-chan time.Time
+		if len(owed) > 0 {
+			due = time.After(time.Until(p.t.start.Add(owed[0].at)))
+		}
+		select {
+		case request, open := <-written:
 			if !open {
 				return
 			}
-			sent += n
-			base, at = time.Now(), e.at
-		}
-		sent -= len(e.sent)
-		for wait := time.After(time.Until(base.Add(e.at - at))); wait != nil && len(e.received) > 0; {
-			select {
-			case n, open := <-written:
-				if !open {
-					return
+			if asked {
+				owed = append(owed, p.t.answer(p.where, request, p.number)...)
+				slices.SortStableFunc(owed, func(a, b recorded) int { return int(a.at - b.at) })
+			}
+		case <-due:
+			e := owed[0]
+			owed = owed[1:]
+			if len(e.received) > 0 {
+				if _, err := inner.Write(e.received); err != nil {
+					return // not heard: said to who opens the port next
 				}
-				sent += n
-			case <-wait:
-				wait = nil
+			}
+			if !asked {
+				p.t.drop(p.where)
+			}
+			if len(e.sent) == 0 && e.reason != "" {
+				p.failed.Store(&sensors.Fault{Reason: e.reason, Err: errRecorded})
+				return
 			}
 		}
-		if _, err := inner.Write(e.received); err != nil && len(e.received) > 0 {
-			return
-		}
-	}
-	for range written { // silence
 	}
 }

@@ -2,8 +2,12 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"syscall"
 
 	"periph.io/x/conn/v3"
 	"periph.io/x/conn/v3/i2c"
@@ -101,14 +105,28 @@ type tracedBytes struct {
 
 func (c tracedBytes) read(from io.Reader, b []byte) (int, error) {
 	n, err := from.Read(b)
-	if n > 0 {
-		c.t(c.name, nil, b[:n], err)
+	if failed := broken(err); n > 0 || failed != nil {
+		c.t(c.name, nil, b[:n], failed)
 	}
 	return n, err
 }
 
 func (c tracedBytes) write(to io.Writer, b []byte) (int, error) {
 	n, err := to.Write(b)
-	c.t(c.name, b[:n], nil, err)
+	if failed := broken(err); n > 0 || failed != nil {
+		c.t(c.name, b[:n], nil, failed)
+	}
 	return n, err
+}
+
+// broken is why a stream is of no more use; a deadline and its own Close are no
+// failures.
+func broken(err error) error {
+	switch {
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
+		return nil
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return &sensors.Fault{Reason: sensors.Unplugged, Err: err}
+	}
+	return sensors.PortFault(err)
 }
