@@ -246,12 +246,16 @@ func (c *credentials) staple(now time.Time) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
+	var revoked bool
 	if err == nil {
-		c.stapled, err = checkStaple(b, c.pair.Leaf.SerialNumber, now)
+		c.stapled, revoked, err = checkStaple(b, c.pair.Leaf.SerialNumber, now)
 	}
 	if err != nil {
 		c.warnings = append(c.warnings, "the OCSP response is not used: "+strings.TrimPrefix(err.Error(), name+": "))
 		return
+	}
+	if revoked { // stapled all the same: it is for clients to know
+		c.warnings = append(c.warnings, "the OCSP response says that the certificate is revoked: clients refuse it, it needs a new one")
 	}
 	c.pair.OCSPStaple = b
 }

@@ -177,7 +177,7 @@ func TestChangedFiles(t *testing.T) {
 
 // ocspAnswer is a response about a certificate; clients of these tests do not
 // check its signature.
-func ocspAnswer(t *testing.T, serial *big.Int, next time.Time, status int) []byte {
+func ocspAnswer(t *testing.T, serial *big.Int, next time.Time, status, certStatus int) []byte {
 	t.Helper()
 	null := asn1.RawValue{Tag: asn1.TagNull}
 	var b basicOCSP
@@ -196,7 +196,7 @@ func ocspAnswer(t *testing.T, serial *big.Int, next time.Time, status int) []byt
 	}{})
 	one := &b.Data.Responses[0]
 	one.CertID.Algorithm, one.CertID.NameHash, one.CertID.KeyHash, one.CertID.Serial = null, []byte{1}, []byte{2}, serial
-	one.Status = asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 0}
+	one.Status = asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: certStatus}
 	one.ThisUpdate, one.NextUpdate = time.Now().UTC().Add(-time.Hour), next.UTC()
 	b.Algorithm, b.Signature = null, asn1.BitString{Bytes: []byte{1}, BitLength: 8}
 	inner, err := asn1.Marshal(b)
@@ -219,12 +219,14 @@ func TestStaple(t *testing.T) {
 	for _, tc := range []struct {
 		name, says string
 		staple     []byte
+		used       bool
 	}{
-		{"of use", "", ocspAnswer(t, serial, later, 0)},
-		{"out of date", "out of date since", ocspAnswer(t, serial, before, 0)},
-		{"of another certificate", "about another certificate", ocspAnswer(t, big.NewInt(1), later, 0)},
-		{"the responder had none", "status 3", ocspAnswer(t, serial, later, 3)},
-		{"not OCSP", "not an OCSP response", []byte("x")},
+		{"of use", "", ocspAnswer(t, serial, later, 0, 0), true},
+		{"revoked", "certificate is revoked", ocspAnswer(t, serial, later, 0, revokedStatus), true},
+		{"out of date", "out of date since", ocspAnswer(t, serial, before, 0, 0), false},
+		{"of another certificate", "about another certificate", ocspAnswer(t, big.NewInt(1), later, 0, 0), false},
+		{"the responder had none", "status 3", ocspAnswer(t, serial, later, 3, 0), false},
+		{"not OCSP", "not an OCSP response", []byte("x"), false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if err := os.WriteFile(a.path("server.pem.ocsp"), tc.staple, 0o600); err != nil {
@@ -235,7 +237,7 @@ func TestStaple(t *testing.T) {
 			client, server := connect(t, address, arrived, &tls.Config{RootCAs: a.roots()})
 			echo(t, client, server)
 			got := string(client.ConnectionState().OCSPResponse)
-			if tc.says == "" && got != string(tc.staple) || tc.says != "" && got != "" {
+			if tc.used && got != string(tc.staple) || !tc.used && got != "" {
 				t.Errorf("%d bytes stapled", len(got))
 			}
 			if !strings.Contains(log.String(), tc.says) {
@@ -244,13 +246,13 @@ func TestStaple(t *testing.T) {
 		})
 	}
 	t.Run("it gets old while it is served", func(t *testing.T) {
-		if err := os.WriteFile(a.path("server.pem.ocsp"), ocspAnswer(t, serial, later, 0), 0o600); err != nil {
+		if err := os.WriteFile(a.path("server.pem.ocsp"), ocspAnswer(t, serial, later, 0, 0), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var log logged
 		address, arrived, s := secure(t, a, TLSOptions{Cert: a.path("server.pem"), Key: a.path("server.key")}, &log)
 		s.now.Load().stapled = before
-		if err := os.WriteFile(a.path("server.pem.ocsp"), ocspAnswer(t, serial, before, 0), 0o600); err != nil {
+		if err := os.WriteFile(a.path("server.pem.ocsp"), ocspAnswer(t, serial, before, 0, 0), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s.seen = stamps(s.opts) // the change of the file is not what is seen
@@ -262,13 +264,19 @@ func TestStaple(t *testing.T) {
 		}
 	})
 	t.Run("as openssl writes it", func(t *testing.T) {
-		// Made with openssl ocsp; about serial 4096, without an end.
-		b, err := os.ReadFile(filepath.Join("testdata", "openssl.ocsp"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if until, err := checkStaple(b, big.NewInt(4096), time.Now()); err != nil || !until.IsZero() {
-			t.Error(until, err)
+		// Made with openssl ocsp; about serials 4096 and 4097, without an end.
+		for name, want := range map[string]struct {
+			serial  int64
+			revoked bool
+		}{"openssl.ocsp": {4096, false}, "revoked.ocsp": {4097, true}} {
+			b, err := os.ReadFile(filepath.Join("testdata", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			until, revoked, err := checkStaple(b, big.NewInt(want.serial), time.Now())
+			if err != nil || !until.IsZero() || revoked != want.revoked {
+				t.Error(name, until, revoked, err)
+			}
 		}
 	})
 }

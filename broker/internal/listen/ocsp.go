@@ -42,29 +42,33 @@ type basicOCSP struct {
 	Certificates asn1.RawValue `asn1:"explicit,tag:0,optional"`
 }
 
-// checkStaple returns until when a response can be stapled, zero for ever. An
-// error says why it must not be: it is none, it is about another certificate,
-// or too old, so that clients would refuse it.
-func checkStaple(der []byte, serial *big.Int, now time.Time) (until time.Time, err error) {
+// revokedStatus is the tag of CertStatus for a certificate that is revoked.
+const revokedStatus = 1
+
+// checkStaple returns until when a response can be stapled, zero for ever, and
+// whether it says that the certificate is revoked. An error says why it must
+// not be stapled: it is none, it is about another certificate, or too old, so
+// that clients would refuse it.
+func checkStaple(der []byte, serial *big.Int, now time.Time) (until time.Time, revoked bool, err error) {
 	var r ocspResponse
 	if rest, err := asn1.Unmarshal(der, &r); err != nil || len(rest) > 0 {
-		return until, errors.New("not an OCSP response in DER form")
+		return until, false, errors.New("not an OCSP response in DER form")
 	}
 	if r.Status != 0 {
-		return until, fmt.Errorf("the responder answered with status %d", r.Status)
+		return until, false, fmt.Errorf("the responder answered with status %d", r.Status)
 	}
 	var b basicOCSP
 	if _, err := asn1.Unmarshal(r.Bytes.Response, &b); err != nil || len(b.Data.Responses) == 0 {
-		return until, errors.New("not a basic OCSP response")
+		return until, false, errors.New("not a basic OCSP response")
 	}
 	for _, one := range b.Data.Responses {
 		if one.CertID.Serial.Cmp(serial) != 0 {
 			continue
 		}
 		if !one.NextUpdate.IsZero() && now.After(one.NextUpdate) {
-			return until, fmt.Errorf("out of date since %s", one.NextUpdate.UTC().Format(time.RFC3339))
+			return until, false, fmt.Errorf("out of date since %s", one.NextUpdate.UTC().Format(time.RFC3339))
 		}
-		return one.NextUpdate, nil
+		return one.NextUpdate, one.Status.Tag == revokedStatus, nil
 	}
-	return until, errors.New("it is about another certificate")
+	return until, false, errors.New("it is about another certificate")
 }

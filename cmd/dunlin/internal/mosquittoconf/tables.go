@@ -56,7 +56,7 @@ func init() {
 		"max_inflight_bytes":           {why: "bounded by mqtt.limits.receive_maximum and packet_size"},
 		"memory_limit":                 {why: "memory.limit is that of the whole process: the default follows the control group"},
 		"retain_expiry_interval":       {why: "messages expire by their Message Expiry Interval"},
-		"check_retain_source":          {why: always},
+		"check_retain_source":          {why: "a retained message stays when its publisher loses its right: 'dunlin topics clear' removes it"},
 		"include_dir":                  {why: "there is no *.conf in that folder"},
 		"psk_file":                     {why: noPSK},
 		"plugin":                       {why: noPlugin},
