@@ -120,6 +120,12 @@ browser: ## the page in a real browser against the real program: every page, jou
 board: ## dunlin's ARMv7 program on emulated boards (QEMU, Debian's kernel): BOARDS="ast2600 virt sabrelite"
 	@scripts/board.sh $(BOARDS)
 
+.PHONY: arm
+arm: ## short tests as ARMv6 programs, whose int has 32 bits (qemu-user): PACKAGES='./broker ./bridge ./config'
+	@scripts/test-deps.sh release
+	@GOARCH=arm GOARM=6 CGO_ENABLED=0 go test -exec qemu-arm-static -short -skip TestServerKilled $(or $(PACKAGES),./broker ./bridge ./config)
+	@GOARCH=arm GOARM=6 CGO_ENABLED=0 go test -exec qemu-arm-static -run TestSizesBeyond32Bits ./cmd/dunlin
+
 .PHONY: image-net
 image-net: ## the image's DHCP, NTP and mDNS against dnsmasq, chrony and zeroconf in namespaces; needs root
 	@scripts/image-net.sh
@@ -132,6 +138,7 @@ image: ## the flashable card of BOARD=rpi (Pi 3, 4, 5, Zero 2 W) or pizero (Pi 1
 .PHONY: deb-test
 deb-test: ## the release's .deb on an emulated arm64 machine with Debian and systemd: install, upgrade, kill, purge, first value
 	@scripts/deb.sh
+
 .PHONY: image-test
 image-test: ## make both images, the same bytes each time, and boot them in QEMU: a password, values, power cuts, a broken card
 	@scripts/image-test.sh

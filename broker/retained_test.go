@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,7 +112,7 @@ func TestRetainedWhileDelivered(t *testing.T) {
 // refused and changes nothing.
 func TestRetainedBacklogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := brokertest.New(t, func(o *broker.Options) { o.Limits.QueueSize = 10000 })
+		b := brokertest.New(t, func(o *broker.Options) { o.Limits.QueueSize = 1250 * bits.UintSize / 8 })
 		retain(t, b, 1000, 1)
 		c := b.Client(mqtt.V5)
 		c.Connect("cid=c rm=1")

@@ -15,6 +15,10 @@ const Never = time.Duration(math.MaxInt64)
 // Size is a number of bytes: 512B, 64KiB, 1MiB, 2GiB. In memory, 0 is auto.
 type Size int64
 
+// Int returns the size as an int, which on many boards has 32 bits: at most half
+// of the largest, so that two can be added.
+func (s Size) Int() int { return int(min(s, math.MaxInt/2)) }
+
 // Rate is a number of things a time: 100/s, 0/s. Zero is no limit.
 type Rate struct {
 	Count int64

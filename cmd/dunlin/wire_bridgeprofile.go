@@ -24,7 +24,7 @@ func bridgeOptions(cfg *config.Config, bc *config.Bridge) bridge.Options {
 		Proxy: bc.Proxy.Reveal(), KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
 		Envelope: envelopes[bc.Envelope],
-		InFlight: bc.Pace.Inflight, InFlightBytes: int(bc.Pace.InflightBytes),
+		InFlight: bc.Pace.Inflight, InFlightBytes: bc.Pace.InflightBytes.Int(),
 		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
 	}
 	if bc.TLS.UnsetClock == "build-date" {

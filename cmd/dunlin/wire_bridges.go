@@ -163,9 +163,9 @@ func outRoutes(in []config.OutRoute) []bridge.Route {
 		to := route(r.Route)
 		for to.Lane = bridge.Live; to.Lane.String() != r.Lane; to.Lane++ {
 		}
-		to.TTL, to.MaxSize = r.TTL, int(r.MaxSize)
+		to.TTL, to.MaxSize = r.TTL, r.MaxSize.Int()
 		if b := r.Batch; b != nil {
-			to.Batch = bridge.Batch{Form: bridge.BatchJSON, Count: b.Count, Bytes: int(b.Size), Wait: b.Wait, Gzip: b.Compress == "gzip"}
+			to.Batch = bridge.Batch{Form: bridge.BatchJSON, Count: b.Count, Bytes: b.Size.Int(), Wait: b.Wait, Gzip: b.Compress == "gzip"}
 			if b.Form == "binary" {
 				to.Batch.Form = bridge.BatchBinary
 			}

@@ -31,7 +31,7 @@ func limits(cfg *config.Config, l *config.Limits, places ...string) *broker.Limi
 		KeepAliveMax:      l.KeepAliveMax,
 		SessionExpiryMax:  expiry,
 		QueueMessages:     l.QueueMessages,
-		QueueSize:         int(l.QueueSize),
+		QueueSize:         l.QueueSize.Int(),
 		RetainedMessages:  l.RetainedMessages,
 		RetainedSize:      int64(l.RetainedSize),
 		Subscriptions:     l.Subscriptions,

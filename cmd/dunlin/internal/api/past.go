@@ -55,7 +55,7 @@ type past struct {
 // the step begins anew; without memory nothing is kept.
 func (a *API) Remember(ctx context.Context) error {
 	for {
-		memory, step := int(a.Config().History.Memory), a.historyStep()
+		memory, step := a.Config().History.Memory.Int(), a.historyStep()
 		a.past.ring.Bound(memory, step != a.past.step)
 		a.past.step = step
 		select {
