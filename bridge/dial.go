@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/websocket"
 )
 
@@ -157,32 +156,6 @@ func (d *dialer) open(ctx context.Context, s server) (net.Conn, error) {
 		return nil, fmt.Errorf("through the proxy %s: %w", d.proxy.address, err)
 	}
 	return c, nil
-}
-
-// secure does the handshake of TLS. It owns c.
-func (d *dialer) secure(ctx context.Context, c net.Conn, s server) (net.Conn, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if d.tls != nil {
-		loaded, err := d.tls()
-		if err != nil {
-			_ = c.Close()
-			return nil, failf(ClassTLS, "%w", err)
-		}
-		cfg = loaded.Clone()
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = s.host
-	}
-	d.adapt(cfg, s.port)
-	if time.Now().Before(d.built) {
-		withoutClock(cfg, d.built)
-	}
-	t := tls.Client(c, cfg)
-	err := within(ctx, c, tlsTimeout, "end of the handshake", func() error { return t.HandshakeContext(ctx) })
-	if now := time.Now(); err != nil && !mqtt.ClockSet(now) && classify(err, now).class == ClassTLSNotYetValid {
-		err = fmt.Errorf("%w; this machine's clock was never set; tls: {unset_clock: build-date} does without", err)
-	}
-	return t, err
 }
 
 // within runs one exchange on c, for at most d. When that fails, c is closed.

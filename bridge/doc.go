@@ -28,7 +28,7 @@
 //
 // How a connection comes about: bridge.go goes through the servers; dial.go
 // resolves, connects (dial_race.go), passes the proxy (dial_proxy.go), does TLS
-// and the WebSocket upgrade (dial_http.go); upstream.go exchanges CONNECT and
+// (dial_tls.go) and the WebSocket upgrade (dial_http.go); upstream.go exchanges CONNECT and
 // CONNACK with what credentials.go signs and profile.go allows; link.go serves
 // it until it fails or planned.go wants another one; reason.go says why it
 // failed, backoff.go when to try again.
