@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -51,13 +52,26 @@ func bridgeSigner(bc *config.Bridge) (bridge.Signer, error) {
 	case c.SAS.IsSet():
 		return bridge.SAS(bc.ClientID, c.SAS.Reveal(), c.Lifetime)
 	case c.JWT != nil:
-		key, err := os.ReadFile(string(c.JWT.Key))
-		if err != nil {
-			return nil, fmt.Errorf("jwt: %w", err)
+		if _, err := jwtSigner(c); err != nil {
+			return nil, err
 		}
-		return bridge.JWT(key, bridge.Claims{Audience: c.JWT.Audience, Subject: c.JWT.Subject, Issuer: c.JWT.Issuer}, c.Lifetime)
+		return func(host string, now time.Time) (string, time.Time, error) {
+			sign, err := jwtSigner(c) // the key may be another one since the last connection
+			if err != nil {
+				return "", time.Time{}, err
+			}
+			return sign(host, now)
+		}, nil
 	}
 	return nil, nil
+}
+
+func jwtSigner(c *config.Credentials) (bridge.Signer, error) {
+	key, err := os.ReadFile(string(c.JWT.Key))
+	if err != nil {
+		return nil, fmt.Errorf("jwt: %w", err)
+	}
+	return bridge.JWT(key, bridge.Claims{Audience: c.JWT.Audience, Subject: c.JWT.Subject, Issuer: c.JWT.Issuer}, c.Lifetime)
 }
 
 // checkProfiles finds what the servers of the profiles would refuse, without

@@ -1,10 +1,21 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/config"
 )
 
 // What a service would refuse is found by its place before anything runs.
@@ -29,5 +40,49 @@ func TestCheckAppliesProfiles(t *testing.T) {
 		if (said == "") != (wanted == "") || !strings.Contains(said, wanted) {
 			t.Errorf("%s:\ngot  %q\nwant %q", text, said, wanted)
 		}
+	}
+}
+
+// The key that signs tokens may be replaced while the gateway runs, as
+// certificates may.
+func TestTokensAreSignedWithTheKeyOfNow(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gw.key")
+	renew := func() *ecdsa.PublicKey {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return &key.PublicKey
+	}
+	public := renew()
+	sign, err := bridgeSigner(&config.Bridge{Credentials: config.Credentials{JWT: &config.SignedToken{Key: config.Path(file)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		token, _, err := sign("host", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		dot := strings.LastIndexByte(token, '.')
+		sum := sha256.Sum256([]byte(token[:dot]))
+		sig, err := base64.RawURLEncoding.DecodeString(token[dot+1:])
+		if err != nil || len(sig) != 64 || !ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])) {
+			t.Errorf("%s is not signed with the key in the file", token)
+		}
+		public = renew()
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := sign("host", time.Now()); err == nil {
+		t.Error("signed with a key that is gone")
 	}
 }
