@@ -264,7 +264,7 @@ func (b *Bridge) ended(ctx context.Context, l *link, err error) {
 	head, ok := l.win.first()
 	c, cancel := l.bounded(ctx)
 	defer cancel()
-	// An error of bury is one of the queue and comes again with its next use.
+	// An error of deadLetter is one of the queue and comes again with its next use.
 	switch {
 	case ctx.Err() != nil:
 	case !ok && silent && l.win.holds(statusID) && time.Since(l.since) < closeSoon:
@@ -274,9 +274,9 @@ func (b *Bridge) ended(ctx context.Context, l *link, err error) {
 		}
 	case !ok:
 	case poisonous(f.code) && b.accuse(head.seq):
-		_ = l.bury(c, head.seq, head.topic, f.code, f.code.String())
+		_ = l.deadLetter(c, head.seq, head.topic, f.code, f.code.String())
 	case silent && b.closed(head.seq, time.Since(head.sent)):
-		_ = l.bury(c, head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
+		_ = l.deadLetter(c, head.seq, head.topic, mqtt.UnspecifiedError, "the server closed the connection over it")
 	case len(head.more) > 0 && b.probing():
 		b.cuts.split(head.seq, head.more) // one of them may be what it dislikes
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// Shelf is what can be done to a queue besides emptying it.
-type Shelf interface {
+// Backlog is a queue that is looked at and edited, by who does not consume it.
+type Backlog interface {
 	// Put queues a message; durable when it returns nil. seq is 0 if there was
 	// no room.
 	Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
@@ -49,9 +49,9 @@ var ErrNoDeadLetters = errors.New("the bridge keeps no dead letters")
 // ErrNoRoute says that a dead letter cannot go up again, as the routes are now.
 var ErrNoRoute = errors.New("no route wants")
 
-// lay puts an entry that is given up on the shelf of dead letters. Without one
+// keepDead puts an entry that is given up into the dead-letter queue. Without one
 // it is gone; the counters have it in either case.
-func (b *Bridge) lay(ctx context.Context, seq uint64, reason string) error {
+func (b *Bridge) keepDead(ctx context.Context, seq uint64, reason string) error {
 	if b.o.Dead == nil {
 		return nil
 	}
@@ -150,7 +150,7 @@ func (b *Bridge) DeadPurge(ctx context.Context, before time.Time, dry bool) (n i
 
 // purge calls drop, or only counts, for the entries that which is true for, and
 // returns how many have gone.
-func purge(q Shelf, dry bool, which func(*mqtt.Queued) bool, drop func(seq uint64) (gone bool, err error)) (n int, err error) {
+func purge(q Backlog, dry bool, which func(*mqtt.Queued) bool, drop func(seq uint64) (gone bool, err error)) (n int, err error) {
 	q.Each(0, func(e *mqtt.Queued) bool {
 		if !which(e) {
 			return true

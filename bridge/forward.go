@@ -271,7 +271,7 @@ func (l *link) giveUp(ctx context.Context, seq uint64, o *outgoing, code mqtt.Re
 	c, cancel := l.bounded(ctx)
 	defer cancel()
 	for _, n := range append([]uint64{seq}, o.more...) {
-		if err := l.bury(c, n, o.topic, code, reason); err != nil {
+		if err := l.deadLetter(c, n, o.topic, code, reason); err != nil {
 			return err
 		}
 	}

@@ -38,7 +38,7 @@ type Queue interface {
 	// Withdraw is Drop of an entry that was never handed out; it reports whether
 	// there was one.
 	Withdraw(ctx context.Context, seq uint64, why mqtt.DropReason) (gone bool, err error)
-	Shelf // Remove: the other side has the entry, or it is given up
+	Backlog // Remove: the other side has the entry, or it is given up
 }
 
 // Publisher is where messages from upstream go. *broker.Client satisfies it.
@@ -112,7 +112,7 @@ type Options struct {
 	Intakes [LaneCount]*Intake // of the Queues, from NewIntake
 	// Dead keeps what is given up, for people to look at; nil: it is only
 	// counted.
-	Dead     Shelf
+	Dead     Backlog
 	Envelope Envelope
 	// Edge makes messages those of a Sparkplug node, in place of an Envelope;
 	// nil: they stay what they are. With it sessions are clean, what goes up is

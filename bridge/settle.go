@@ -159,7 +159,7 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 		l.b.cuts.split(f.seq, f.more)
 		l.hold.ask(f.seq)
 	default:
-		if err := l.bury(ctx, f.seq, f.topic, code, code.String()); err != nil {
+		if err := l.deadLetter(ctx, f.seq, f.topic, code, code.String()); err != nil {
 			return err
 		}
 	}
@@ -176,10 +176,10 @@ func passing(code mqtt.ReasonCode) bool {
 	return false
 }
 
-// bury gives up a message that the server will never take, so that the queue
+// deadLetter gives up a message that the server will never take, so that the queue
 // moves on: first to the dead letters, then out of the queue.
-func (l *link) bury(ctx context.Context, seq uint64, topic string, code mqtt.ReasonCode, reason string) error {
-	if err := l.b.lay(ctx, seq, reason); err != nil {
+func (l *link) deadLetter(ctx context.Context, seq uint64, topic string, code mqtt.ReasonCode, reason string) error {
+	if err := l.b.keepDead(ctx, seq, reason); err != nil {
 		return failf(ClassLocal, "dead letters: %w", err)
 	}
 	l.b.poison.add(topic)

@@ -78,7 +78,7 @@ type Stats struct {
 	Looped   uint64        // messages not sent because they had crossed too many bridges
 	Refused  uint64        // PUBACK and PUBREC with a failure, retried ones included
 	Dead     uint64        // messages given up: too large, or refused for good
-	DeadKept int           // dead letters on the shelf
+	DeadKept int           // entries of the dead-letter queue
 	LastDead []Dead        // the latest of them, oldest first, at most 8
 	RTT      time.Duration // smoothed time from PUBLISH to PUBACK or PUBREC
 	LastAck  time.Time

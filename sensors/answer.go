@@ -49,11 +49,11 @@ func (m *Manager) answer(ctx context.Context, s Session) {
 
 // hearCommands subscribes to commands when the first device takes some.
 func (m *Manager) hearCommands(ctx context.Context, s Session) {
-	m.crew.Lock()
-	some := slices.ContainsFunc(m.crew.owners, func(o *owner) bool { return o.commander != nil })
-	begin := some && !m.crew.hears
-	m.crew.hears = m.crew.hears || some
-	m.crew.Unlock()
+	m.state.Lock()
+	some := slices.ContainsFunc(m.state.owners, func(o *owner) bool { return o.commander != nil })
+	begin := some && !m.state.hears
+	m.state.hears = m.state.hears || some
+	m.state.Unlock()
 	if begin {
 		m.hear(ctx, s, m.opt.Base+"/+/+/set")
 	}
@@ -68,9 +68,9 @@ func (m *Manager) hear(ctx context.Context, s Session, filter string) {
 // announce announces the gateway and all devices again.
 func (m *Manager) announce(ctx context.Context) {
 	m.announceGateway(ctx)
-	m.crew.Lock()
-	owners := m.crew.owners
-	m.crew.Unlock()
+	m.state.Lock()
+	owners := m.state.owners
+	m.state.Unlock()
 	for _, o := range owners {
 		o.again.Store(true)
 		o.nudge()
@@ -80,9 +80,9 @@ func (m *Manager) announce(ctx context.Context) {
 // stray takes a command to a device that has no session which could.
 func (m *Manager) stray(msg mqtt.Message) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(msg.Topic, m.opt.Base+"/"), "/")
-	m.crew.Lock()
-	owners := m.crew.owners
-	m.crew.Unlock()
+	m.state.Lock()
+	owners := m.state.owners
+	m.state.Unlock()
 	i := slices.IndexFunc(owners, func(o *owner) bool { return o.dev.Name == name && o.commander != nil })
 	if i < 0 || msg.Retain {
 		return

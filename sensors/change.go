@@ -18,24 +18,24 @@ func startsAfter(n int) time.Duration { return time.Duration(n/16) * 10 * time.M
 // deadline of its outputs. One Change runs at a time.
 func (m *Manager) Change(stop []string, start []Device) error {
 	var leave, stay []*owner
-	m.crew.Lock()
-	for _, o := range m.crew.owners {
+	m.state.Lock()
+	for _, o := range m.state.owners {
 		if slices.Contains(stop, o.dev.Name) {
 			leave = append(leave, o)
 		} else {
 			stay = append(stay, o)
 		}
 	}
-	ctx := m.crew.ctx
+	ctx := m.state.ctx
 	come, err := m.employ(start, stay)
 	if err == nil {
-		m.crew.owners = stay
+		m.state.owners = stay
 	}
 	if ctx != nil { // Run waits for those that leave
-		m.crew.done.Add(1)
-		defer m.crew.done.Done()
+		m.state.done.Add(1)
+		defer m.state.done.Done()
 	}
-	m.crew.Unlock()
+	m.state.Unlock()
 	if err != nil {
 		return err
 	}
@@ -45,15 +45,15 @@ func (m *Manager) Change(stop []string, start []Device) error {
 	if ctx != nil {
 		m.sweep(ctx, slices.Concat(stay, come)) // nothing is left of a device that is gone
 	}
-	m.crew.Lock()
-	m.crew.owners = slices.Concat(stay, come)
-	ctx, own := m.crew.ctx, m.crew.own
+	m.state.Lock()
+	m.state.owners = slices.Concat(stay, come)
+	ctx, own := m.state.ctx, m.state.own
 	if ctx != nil { // else Run will start them, or has ended
 		for i, o := range come {
 			o.begins(ctx, startsAfter(i))
 		}
 	}
-	m.crew.Unlock()
+	m.state.Unlock()
 	if ctx != nil {
 		m.hearCommands(ctx, own)
 	}

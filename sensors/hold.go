@@ -26,9 +26,9 @@ const (
 
 // Ask passes on what a person asks of a device; it does not wait for it.
 func (m *Manager) Ask(name string, what Asked) error {
-	m.crew.Lock()
-	owners := m.crew.owners // replaced, never changed
-	m.crew.Unlock()
+	m.state.Lock()
+	owners := m.state.owners // replaced, never changed
+	m.state.Unlock()
 	for _, o := range owners {
 		if o.dev.Name != name {
 			continue

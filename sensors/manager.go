@@ -24,7 +24,7 @@ type Manager struct {
 	waiter *serial.Waiter
 	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
 
-	crew struct {
+	state struct {
 		sync.Mutex
 		owners []*owner
 		ctx    context.Context // of Run while it lasts; nil before and after
@@ -72,7 +72,7 @@ func New(o Options) (*Manager, error) {
 	}
 	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, values: newValueTable(), post: newPostman(), waiter: serial.NewWaiter()}
 	var err error
-	m.crew.owners, err = m.employ(o.Devices, nil)
+	m.state.owners, err = m.employ(o.Devices, nil)
 	m.opt.Devices = nil // the owners have them
 	return m, err
 }
@@ -130,30 +130,30 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("attach sensors: %w", err)
 	}
 	m.out.set(s)
-	m.crew.Lock()
-	owners := m.crew.owners
-	m.crew.Unlock()
+	m.state.Lock()
+	owners := m.state.owners
+	m.state.Unlock()
 	m.sweep(ctx, owners)
 	m.announceGateway(ctx)
 	rounds, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var post sync.WaitGroup
 	post.Go(func() { m.post.run(rounds) })
 	post.Go(func() { m.waiter.Run(rounds) })
-	m.crew.Lock()
-	m.crew.ctx, m.crew.own = ctx, s
-	m.crew.done.Go(func() { m.answer(ctx, s) })
-	for i, o := range m.crew.owners {
+	m.state.Lock()
+	m.state.ctx, m.state.own = ctx, s
+	m.state.done.Go(func() { m.answer(ctx, s) })
+	for i, o := range m.state.owners {
 		o.begins(ctx, startsAfter(i))
 	}
-	m.crew.Unlock()
+	m.state.Unlock()
 	<-ctx.Done()
-	m.crew.Lock()
-	m.crew.ctx, m.crew.own = nil, nil // nobody starts any more
-	for _, o := range m.crew.owners {
-		m.crew.done.Go(o.ends)
+	m.state.Lock()
+	m.state.ctx, m.state.own = nil, nil // nobody starts any more
+	for _, o := range m.state.owners {
+		m.state.done.Go(o.ends)
 	}
-	m.crew.Unlock()
-	m.crew.done.Wait()
+	m.state.Unlock()
+	m.state.done.Wait()
 	rest()
 	post.Wait()
 	m.out.set(nil)
@@ -166,9 +166,9 @@ func (m *Manager) Run(ctx context.Context) error {
 // Status returns every device in the order of Options.Devices. It may be
 // called at any time from any goroutine.
 func (m *Manager) Status() []Status {
-	m.crew.Lock()
-	owners := m.crew.owners // replaced, never changed
-	m.crew.Unlock()
+	m.state.Lock()
+	owners := m.state.owners // replaced, never changed
+	m.state.Unlock()
 	all := make([]Status, 0, len(owners))
 	for _, o := range owners {
 		o.shown.Lock()

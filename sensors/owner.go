@@ -39,12 +39,12 @@ type owner struct {
 
 	outputs []*output
 
-	ctx     context.Context            // from the start to the end
-	desk    chan struct{}              // one slot: whoever holds it takes a turn
-	alarm   atomic.Pointer[time.Timer] // takes a turn when something is due; nil before the start
-	nudged  atomic.Bool                // a turn is on its way
-	entered bool                       // the first turn was taken
-	over    bool                       // there are no more turns
+	ctx      context.Context            // from the start to the end
+	turnSlot chan struct{}              // one slot: whoever holds it takes a turn
+	alarm    atomic.Pointer[time.Timer] // takes a turn when something is due; nil before the start
+	nudged   atomic.Bool                // a turn is on its way
+	entered  bool                       // the first turn was taken
+	over     bool                       // there are no more turns
 
 	pusher    Pusher // nil: read at intervals
 	caller    Caller // nil: a pusher's Read waits
@@ -124,7 +124,7 @@ var unlisted Entity
 
 func newOwner(d Device, o *Options, bus *wire, b *valueTable, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, values: b, out: out, desk: make(chan struct{}, 1),
+		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, values: b, out: out, turnSlot: make(chan struct{}, 1),
 		wait: backoff{least: time.Second},
 	}
 	w.shown.Status = Status{Name: d.Name, Health: Health{State: Starting}}

@@ -23,8 +23,8 @@ func (o *owner) turn() {
 // takeTurn handles what has happened and does what is due; it waits for the
 // turn before it. It returns what the caller has to run.
 func (o *owner) takeTurn() (begun *call) {
-	o.desk <- struct{}{}
-	defer func() { <-o.desk }()
+	o.turnSlot <- struct{}{}
+	defer func() { <-o.turnSlot }()
 	o.nudged.Store(false)
 	if o.over || o.ctx.Err() != nil {
 		return nil // the end is on its way; it sees to what is left
@@ -106,10 +106,10 @@ func (o *owner) begin(ctx context.Context, t task, limit time.Duration, w *wire,
 
 // begins starts the turns, the first one after a while.
 func (o *owner) begins(ctx context.Context, after time.Duration) {
-	o.desk <- struct{}{}
+	o.turnSlot <- struct{}{}
 	o.ctx = ctx
 	o.alarm.Store(time.AfterFunc(after, o.turn))
-	<-o.desk
+	<-o.turnSlot
 }
 
 // enter does what comes before everything else.
@@ -128,8 +128,8 @@ func (o *owner) enter() {
 // ends is the last turn, if there was a first. A turn that waits for this one
 // finds nobody there.
 func (o *owner) ends() {
-	o.desk <- struct{}{}
-	defer func() { <-o.desk }()
+	o.turnSlot <- struct{}{}
+	defer func() { <-o.turnSlot }()
 	alarm := o.alarm.Load()
 	if alarm == nil || o.over {
 		return

@@ -62,7 +62,7 @@ type gateway struct {
 	broker    *broker.Broker
 	auth      *broker.Auth
 	listeners []bound
-	links     *crew // runs the bridges; its lock guards bridges
+	links     *group // runs the bridges; its lock guards bridges
 	bridges   []*bridge.Bridge
 	queues    map[string]*spool // by name; those of bridges that are gone too
 	mark      string            // bridge.Options.Mark of all bridges
@@ -70,7 +70,7 @@ type gateway struct {
 	sensors   *sensors.Manager
 	addresses []net.Addr // of the listeners, in the configuration's order
 	api       *api.API   // nil without a control plane
-	web       *crew      // runs the page
+	web       *group     // runs the page
 	page      net.Addr   // of http.bind; nil: it is off or taken
 	parts     []part
 	deps      deps
@@ -102,7 +102,7 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 		return nil, err
 	}
 	warnClearText(cfg, d.logger("broker"))
-	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newCrew(), web: newCrew(), queues: map[string]*spool{}, inhabited: make(chan struct{})}
+	g = &gateway{auth: auth, listeners: bound.all, started: cfg, links: newGroup(), web: newGroup(), queues: map[string]*spool{}, inhabited: make(chan struct{})}
 	defer func(made *gateway) {
 		if err != nil {
 			bound.close()

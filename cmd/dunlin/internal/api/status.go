@@ -122,7 +122,7 @@ type Bridge struct {
 	AckAge   float64 `json:"ack_age"`   // how long what is in flight has waited for any acknowledgement
 	Rate     float64 `json:"rate"`      // messages/s acknowledged
 	Drain    float64 `json:"drain"`     // until nothing waits, at that rate; 0: unknown, or nothing waits
-	DeadKept int     `json:"dead_kept"` // on the shelf of dead letters
+	DeadKept int     `json:"dead_kept"` // entries of the dead-letter queue
 	// Removed are those that the server has: at any moment accepted = removed
 	// + waiting, those in flight included, + dropped, the dead included.
 	Removed uint64 `json:"removed"`
