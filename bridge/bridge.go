@@ -207,6 +207,9 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 		b.window.Store(l.win)
 		err = l.serve(ctx, lctx, cancel, i)
 		b.window.Store(nil)
+		if b.queue != nil {
+			b.queue.rewind()
+		}
 		b.thin(true)
 		var p *planned
 		if !errors.As(err, &p) {

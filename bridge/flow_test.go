@@ -11,6 +11,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/bridge/cloudtest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
 // busiest is the most PUBLISH packets that arrived within one second.
@@ -226,4 +227,25 @@ func TestB23ServerWithout(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A queue hears at once that a connection has ended: a later process knows then
+// what the server may have.
+func TestQueueIsRewoundWhenAConnectionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, newServer(t, func(n int) plan {
+			if n > 1 {
+				return plan{connack: mqtt.ServerUnavailable}
+			}
+			return plan{publish: func(int, *packet.View) verdict { return verdict{ignore: true} }}
+		}))
+		r.put("out/a", "x", 1)
+		after(10 * time.Second)
+		flying := r.q.Stats().InFlight
+		r.s.kill()
+		after(time.Minute)
+		if left := r.q.Stats().InFlight; flying != 1 || left != 0 {
+			t.Errorf("%d entries were handed out, then %d, want 1 and 0", flying, left)
+		}
+	})
 }

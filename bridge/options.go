@@ -33,7 +33,8 @@ type Queue interface {
 	// Retained returns the topics that have a retained message, or had one
 	// while entries waited.
 	Retained() []string
-	// Rewind makes Take hand out all entries not yet removed again.
+	// Rewind makes Take hand out all entries not yet removed again. It is called
+	// when a connection ends and when the next begins.
 	Rewind()
 	// Withdraw is Drop of an entry that was never handed out; it reports whether
 	// there was one.
@@ -261,8 +262,8 @@ func (o *Options) validate() error {
 	if o.SessionExpiry < time.Second {
 		bad("session_expiry: %v is shorter than 1s", o.SessionExpiry)
 	}
-	if o.InFlight < 1 || o.InFlight > maxInFlight {
-		bad("inflight: %d is not within 1 to %d", o.InFlight, maxInFlight)
+	if o.InFlight < 1 || o.InFlight > MaxInFlight {
+		bad("inflight: %d is not within 1 to %d", o.InFlight, MaxInFlight)
 	}
 	for _, r := range o.Out {
 		if r.Batch.Form != BatchNone && (o.Envelope == ThingsBoard || o.Edge != nil) {

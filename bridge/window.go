@@ -14,8 +14,10 @@ const (
 	queueIDs    = 65000 // 1 to 65000
 	statusID    = 65001 // the status message
 	subscribeID = 65002 // SUBSCRIBE, one at a time
-	maxInFlight = 1000  // well below queueIDs: neighbors never collide
 )
+
+// MaxInFlight is the most that Options.InFlight can be.
+const MaxInFlight = 1000 // well below queueIDs: neighbors never collide
 
 func packetID(seq uint64) uint16 { return uint16(seq%queueIDs) + 1 }
 

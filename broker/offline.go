@@ -60,16 +60,15 @@ func (s *Stored) Close() { s.dir.Unlock() }
 // Amount is how many messages wait in a line, and how many bytes they take,
 // about.
 func (s *Stored) Amount(name string) (messages int, bytes int64) {
-	blocks, _, _ := s.store.Queue(name)
-	for i := range blocks {
-		messages, bytes = messages+blocks[i].Messages, bytes+blocks[i].Bytes
+	for _, b := range s.store.Queue(name).Blocks {
+		messages, bytes = messages+b.Messages, bytes+b.Bytes
 	}
 	return messages, bytes
 }
 
 // Oldest is when the first message of a line was queued; zero if none waits.
 func (s *Stored) Oldest(name string) (at time.Time) {
-	if blocks, _, _ := s.store.Queue(name); len(blocks) > 0 {
+	if blocks := s.store.Queue(name).Blocks; len(blocks) > 0 {
 		at = blocks[0].Since
 	}
 	return at

@@ -25,6 +25,10 @@ type QueueOptions struct {
 	MaxBytes    int64               // default 16 MiB
 	MaxAge      time.Duration       // of an entry; 0 is no bound
 	Overflow    Overflow
+	// InFlight is how many entries may be handed out and not yet removed; default
+	// 1000. If the process is killed meanwhile, so many count as handed out to
+	// the next one, and those whose removal may not be recorded.
+	InFlight int
 	// Skip is the Client Identifier whose messages are never queued: what a
 	// bridge brought in does not go out again.
 	Skip   string
@@ -72,6 +76,7 @@ type Queue struct {
 		asked    bool            // the router asks rejects before it publishes
 		settled  int             // entries acknowledged since the last commit of Acknowledged
 		promised uint64          // what that commit returned
+		consumed bool            // entries were handed out since noteHanded
 	}
 	room store.Room // that load reads into, used again; only who calls Next has it
 }
@@ -92,6 +97,7 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 	}
 	or(&o.MaxMessages, 10000)
 	or(&o.MaxBytes, 16<<20)
+	or(&o.InFlight, 1000)
 	q := &Queue{hub: b.hub, name: o.Name, skip: o.Skip, intake: o.Intake, filters: o.Filters, wake: make(chan struct{}, 1), done: make(chan struct{}), room: store.Room{Lends: true}}
 	q.state.entries = store.NewQueue(store.QueueLimits{
 		Messages: o.MaxMessages, Bytes: o.MaxBytes, Age: o.MaxAge, Overflow: o.Overflow, Spills: b.durable != nil,
@@ -100,10 +106,11 @@ func (b *Broker) AttachQueue(o QueueOptions) (*Queue, error) {
 		return nil, fmt.Errorf("attach queue %s: %w", o.Name, err)
 	}
 	q.reject()
-	had, err := b.hub.restoreQueue(q)
+	had, err := b.hub.restoreQueue(q, o.InFlight)
 	if err != nil {
 		return nil, err
 	}
+	q.noteHanded()
 	b.hub.router.Keeper(+1)
 	q.state.retained = make(map[*mqtt.Message]struct{})
 	for _, s := range o.Filters {

@@ -59,16 +59,20 @@ func (q *Queue) Next(ctx context.Context) (mqtt.Queued, error) {
 }
 
 // Take is Next that does not wait for an entry: ok is false when there is none
-// now. ctx bounds the wait for the store, for a message of QoS 2.
+// now. ctx bounds the wait for the store, for a message of QoS 2 and the first
+// one since Rewind.
 func (q *Queue) Take(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 	select {
 	case <-q.done:
 		return mqtt.Queued{}, false, ErrQueueClosed
 	default:
 	}
+	first := false
 	for again := true; again; {
 		q.state.Lock()
 		e, ok = q.state.entries.Next(time.Now())
+		first = ok && !q.state.consumed
+		q.state.consumed = q.state.consumed || ok
 		q.letGo()
 		q.state.Unlock()
 		if ok {
@@ -78,7 +82,10 @@ func (q *Queue) Take(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 			return e, false, err
 		}
 	}
-	if ok && e.Message.QoS == mqtt.ExactlyOnce {
+	if first { // from now on nobody knows what was handed out
+		q.hub.router.Persist(store.Record{Kind: store.HandedOut, ClientID: q.ClientID()})
+	}
+	if ok && (first || e.Message.QoS == mqtt.ExactlyOnce) {
 		// As with sessions: not before its record is safe.
 		q.hub.router.Settled()
 		if q.hub.barrier(ctx); ctx.Err() != nil { // if the store fails, memory is all there is
@@ -92,12 +99,26 @@ func (q *Queue) Take(ctx context.Context) (e mqtt.Queued, ok bool, err error) {
 func (q *Queue) Ready() <-chan struct{} { return q.wake }
 
 // Rewind makes Next hand out all entries that were not removed again, in
-// order, before newer ones.
+// order, before newer ones. Call it when what they were handed to has ended,
+// too: then a later process knows which they are.
 func (q *Queue) Rewind() {
 	q.state.Lock()
 	q.state.entries.Rewind()
 	q.state.Unlock()
+	q.noteHanded()
 	q.signal()
+}
+
+// noteHanded tells the store what was handed out, until Take hands out more.
+func (q *Queue) noteHanded() {
+	q.state.Lock()
+	q.state.consumed = false
+	handed := q.state.entries.Handed()
+	q.state.Unlock()
+	if handed > 0 {
+		q.hub.router.Persist(store.Record{Kind: store.HandedOut, ClientID: q.ClientID(), Number: handed})
+		q.hub.router.Commit()
+	}
 }
 
 // Received records that the other side owns the entries; durable when it

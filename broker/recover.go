@@ -137,8 +137,7 @@ func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *ses
 		k.Received = append(k.Received, packetID)
 	}
 	if line.Spilled() || len(line.Entries) > restoredAtOnce {
-		blocks, _, _ := h.durable.Queue(id)
-		for _, b := range blocks {
+		for _, b := range h.durable.Queue(id).Blocks {
 			k.Blocks = append(k.Blocks, session.Block{First: b.First, Last: b.Last, Messages: b.Messages, Bytes: int(b.Bytes)})
 		}
 	} else {
@@ -218,8 +217,8 @@ func (h *hub) recordGone(id string, numbers []uint64) {
 }
 
 // restoreQueue fills q with what the store has kept for it, and returns the
-// Topic Filters it had.
-func (h *hub) restoreQueue(q *Queue) (had map[string]mqtt.Subscription, err error) {
+// Topic Filters it had. So many entries may have been in flight.
+func (h *hub) restoreQueue(q *Queue, inFlight int) (had map[string]mqtt.Subscription, err error) {
 	r := &h.registry
 	r.Lock()
 	line := r.lines[q.ClientID()]
@@ -228,22 +227,18 @@ func (h *hub) restoreQueue(q *Queue) (had map[string]mqtt.Subscription, err erro
 	if line == nil {
 		return nil, nil
 	}
-	blocks, had, last := h.durable.Queue(q.ClientID())
+	kept := h.durable.Queue(q.ClientID())
 	q.state.Lock()
-	q.state.entries.Restore(blocks, last, maybeForwarded)
+	q.state.entries.Restore(kept, inFlight+2*unrecorded)
 	q.state.Unlock()
 	for more := true; more && err == nil; { // nobody else has q yet
 		_, after, _ := q.state.entries.Behind()
-		if more = q.state.entries.Loads(maybeForwarded); more {
+		if more = q.state.entries.Loads(); more {
 			more, err = q.loadFrom(after)
 		}
 	}
-	return had, err
+	return kept.Subscriptions, err
 }
-
-// maybeForwarded is how many entries of a queue may have been handed out before
-// the process ended: no bridge has more than 100 in flight.
-const maybeForwarded = 100 + 2*unrecorded
 
 // KeepsQueue reports whether the store has kept a queue of that name, which nobody
 // has attached since.

@@ -110,6 +110,7 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 		qo := broker.QueueOptions{
 			Name: bc.Name, Filters: f, Skip: bridge.LocalID(bc.Name),
 			MaxBytes: int64(bc.Spool.MaxSize) / int64(used), MaxAge: bc.Spool.MaxAge, Overflow: overflow(cfg, bc),
+			InFlight: bridge.MaxInFlight,
 		}
 		if d.volatile {
 			qo.MaxBytes, qo.MaxMessages = min(qo.MaxBytes, spoolBytes), spoolMessages

@@ -157,7 +157,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 	case Unsubscribed:
 		dst = appendString(dst, r.ClientID)
 		dst = appendString(dst, r.Subscription.Filter)
-	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, lastKept:
+	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, HandedOut, lastKept:
 		dst = appendString(dst, r.ClientID)
 		dst = binary.AppendUvarint(dst, r.Number)
 	case LineCut:
@@ -386,7 +386,7 @@ func decodeRecord(kind Kind, body []byte) (Record, error) {
 		r.ClientID, r.Subscription = f.string(), f.subscription()
 	case Unsubscribed:
 		r.ClientID, r.Subscription.Filter = f.string(), f.string()
-	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, lastKept:
+	case PacketReceived, PacketReleased, DeliveryReceived, DeliveryDone, HandedOut, lastKept:
 		r.ClientID, r.Number = f.string(), f.number()
 	case ClockSet, clockKept:
 		r.step = &step{time.UnixMilli(int64(f.number())), time.UnixMilli(int64(f.number())), time.Duration(f.number()), f.number()}

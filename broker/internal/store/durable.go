@@ -221,7 +221,7 @@ func (s *Durable) judge(r *Record) (c Class, write bool) {
 		if l := s.mu.state.Lines[r.ClientID]; l != nil {
 			c = l.Received[uint16(r.Number)]
 		}
-	case SessionKept, SessionEnded, Subscribed, Unsubscribed:
+	case SessionKept, SessionEnded, Subscribed, Unsubscribed, HandedOut:
 		c = s.classes.strictest // rare, and no topic says which
 	case DeliveryReceived, DeliveryDone:
 		if !s.mu.state.known(r) {

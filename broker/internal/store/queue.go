@@ -49,7 +49,7 @@ type Queue struct {
 	entries  []mqtt.Queued // the head, in order of Seq; entries[:next] were handed out since the last Rewind
 	array    []mqtt.Queued // for entries to be loaded into, while there is something behind the head
 	next     int
-	bytes    int64   // of all
+	bytes    int64   // of all, about while something is behind the head
 	here     int64   // of entries
 	blocks   []Block // behind the head
 	behind   int     // messages in them
@@ -61,8 +61,10 @@ type Queue struct {
 	drops    mqtt.Drops
 	gone     []uint64 // Seqs dropped since Gone
 	cuts     []Cut
-	suspect  int    // how many of the next loaded may have been handed out before
 	restored uint64 // the last Seq from before the process began
+	suspect  int    // how many of those, the next to be loaded, may have been handed out by then
+	before   uint64 // up to this Seq they were
+	handed   uint64 // the last Seq handed out since
 	tight    bool
 	crowd    int64 // bytes queued while it is tight
 	newest   map[stream]uint64
@@ -79,24 +81,26 @@ type Cut struct{ From, To, Count uint64 }
 // forgets its entries with the process starts at a place of its own each time,
 // since a server upstream may remember what an earlier one sent.
 func NewQueue(l QueueLimits, after uint64) *Queue {
-	q := &Queue{limits: l, last: after, loaded: after}
+	q := &Queue{limits: l, last: after, loaded: after, before: after}
 	if l.Overflow == LastValue {
 		q.newest = make(map[stream]uint64)
 	}
 	return q
 }
 
-// Restore begins with what the store has: blocks of entries, none of them in
-// memory, the first suspect of which may have been handed out before; and the
-// last Seq given away, if there is one.
-func (q *Queue) Restore(blocks []Block, last uint64, suspect int) {
-	if last == 0 {
+// Restore begins with what the store has, none of it in memory. If it does not
+// know what was handed out, the first suspect entries may have been.
+func (q *Queue) Restore(k Kept, suspect int) {
+	if k.Last == 0 {
 		return
 	}
-	q.blocks, q.last, q.loaded, q.suspect, q.restored = blocks, last, 0, suspect, last
-	for i := range blocks {
-		q.behind += blocks[i].Messages
-		q.bytes += blocks[i].Bytes
+	q.blocks, q.last, q.loaded, q.restored, q.before = k.Blocks, k.Last, 0, k.Last, k.Handed
+	if k.Handed == 0 {
+		q.suspect = suspect
+	}
+	for i := range q.blocks {
+		q.behind += q.blocks[i].Messages
+		q.bytes += q.blocks[i].Bytes
 	}
 	q.accepted += uint64(q.behind)
 	q.settle()
@@ -153,10 +157,33 @@ func (q *Queue) Behind() (want bool, after, upTo uint64) {
 	return q.next == len(q.entries) && q.behind > 0, q.loaded, q.last
 }
 
-// Loads reports whether the first n entries are not all in memory: those that
-// may have been handed out before a restart must be, or overflow could take
-// them.
-func (q *Queue) Loads(n int) bool { return len(q.entries) < n && q.behind > 0 }
+// Handed is the last Seq that was handed out, or may have been before the
+// process began; 0 if that is not known.
+func (q *Queue) Handed() uint64 {
+	if q.suspects() > 0 {
+		return 0
+	}
+	return max(q.handed, q.before)
+}
+
+// suspects is how many entries behind the head may have been handed out before
+// the process began, of which no Seq is known.
+func (q *Queue) suspects() int {
+	if q.loaded >= q.restored {
+		return 0
+	}
+	return max(q.suspect, 0)
+}
+
+// guardedBytes bounds what Loads wants: more is in flight only of those who
+// allow it.
+const guardedBytes = 256 << 10
+
+// Loads reports whether entries that may have been handed out before the process
+// began are not in memory: overflow takes what is behind the head by the block.
+func (q *Queue) Loads() bool {
+	return q.behind > 0 && q.here < guardedBytes && (q.suspects() > 0 || q.loaded < q.before)
+}
 
 // Load takes what the store has between the Seq given by Behind and upTo.
 func (q *Queue) Load(entries []Entry, upTo uint64) {
@@ -179,11 +206,13 @@ func (q *Queue) Load(entries []Entry, upTo uint64) {
 		m := *e.Message
 		m.QoS = e.QoS
 		out := mqtt.Queued{Seq: e.Number, Message: m, At: e.At, Received: e.Received, Before: e.Number <= q.restored}
-		if e.Received || q.suspect > 0 && e.Number <= q.restored {
-			out.Sent = 1
-			q.inFlight++
+		if q.suspect > 0 && e.Number <= q.restored {
+			q.before = e.Number
 		}
 		q.suspect--
+		if e.Received || e.Number <= q.before {
+			out.Sent = 1
+		}
 		q.entries = append(q.entries, out)
 		q.hold(&m)
 		q.loaded = e.Number
@@ -253,6 +282,7 @@ func (q *Queue) dropBlock(why mqtt.DropReason) {
 	q.cuts = append(q.cuts, Cut{q.loaded + 1, b.Last, uint64(n)})
 	q.loaded = b.Last
 	q.behind -= n
+	q.suspect -= n
 	q.bytes -= b.Bytes
 	q.drops[why] += uint64(n)
 	q.blocks = q.blocks[1:]
@@ -291,7 +321,8 @@ func (q *Queue) Next(now time.Time) (mqtt.Queued, bool) {
 			continue
 		}
 		out := *e
-		if e.Sent == 0 {
+		if e.Seq > q.handed {
+			q.handed = e.Seq
 			q.inFlight++
 		}
 		e.Sent++
@@ -377,7 +408,7 @@ func (q *Queue) Remove(seq uint64) bool {
 // Stats describes the queue at now.
 func (q *Queue) Stats(now time.Time) mqtt.QueueStats {
 	s := mqtt.QueueStats{
-		Messages: q.messages(), Bytes: q.bytes, InFlight: q.inFlight,
+		Messages: q.messages(), Bytes: max(q.bytes, q.here), InFlight: q.inFlight,
 		Accepted: q.accepted, Removed: q.removed, Dropped: q.drops.Total(), Drops: q.drops,
 	}
 	switch {
@@ -412,7 +443,7 @@ func (q *Queue) delete(i int) {
 	if s := streamOf(&e.Message); q.newest[s] == e.Seq {
 		delete(q.newest, s)
 	}
-	if e.Sent > 0 {
+	if e.Seq <= q.handed {
 		q.inFlight--
 	}
 	if i < q.next {

@@ -178,25 +178,32 @@ type Block struct {
 	Since, Until time.Time // when its first and last were queued
 }
 
-// Queue describes what a queue holds: its blocks in order, its Subscriptions
-// and the last Number given away.
-func (s *Durable) Queue(name string) (blocks []Block, subscriptions map[string]mqtt.Subscription, last uint64) {
+// Kept is what the store has of a queue.
+type Kept struct {
+	Blocks        []Block // in order
+	Subscriptions map[string]mqtt.Subscription
+	Last, Handed  uint64 // as in Line
+}
+
+// Queue describes what a queue holds.
+func (s *Durable) Queue(name string) (k Kept) {
 	m := &s.mu
 	m.Lock()
 	defer m.Unlock()
 	l := m.state.Lines[name]
 	if l == nil {
-		return nil, nil, 0
+		return Kept{}
 	}
 	if l.disk != nil {
 		for _, r := range l.disk.runs {
-			blocks = append(blocks, Block{r.First, r.Last, r.Messages, r.Bytes, r.Since, r.Until})
+			k.Blocks = append(k.Blocks, Block{r.First, r.Last, r.Messages, r.Bytes, r.Since, r.Until})
 		}
 	}
 	if n := len(l.Entries); n > 0 {
-		blocks = append(blocks, Block{l.Entries[0].Number, l.Entries[n-1].Number, n, l.bytes, l.Entries[0].At, l.Entries[n-1].At})
+		k.Blocks = append(k.Blocks, Block{l.Entries[0].Number, l.Entries[n-1].Number, n, l.bytes, l.Entries[0].At, l.Entries[n-1].At})
 	}
-	return blocks, maps.Clone(l.Subscriptions), l.Last
+	k.Subscriptions, k.Last, k.Handed = maps.Clone(l.Subscriptions), l.Last, l.Handed
+	return k
 }
 
 // Tight reports whether what outgrows memory cannot be put on disk now.

@@ -46,6 +46,9 @@ const (
 	LineCut
 	// ClockSet says that times of before were off.
 	ClockSet
+	// HandedOut is the last entry of a queue that was given to its consumer, as
+	// Number, when the consumer has stopped; 0 when it begins.
+	HandedOut
 )
 
 // Kinds that only checkpoints and spill files have.
@@ -66,7 +69,7 @@ type Record struct {
 	ClientID    string // of a session; of a queue its name behind U+0000
 	From, Count uint64 // LineCut: the first that goes, and how many are there; From of DeliveryDone is 0 for one
 	// Number is the Packet Identifier of PacketReceived and PacketReleased, the
-	// delivery's place in line of DeliveryReceived and DeliveryDone.
+	// delivery's place in line of DeliveryReceived, DeliveryDone and HandedOut.
 	Number  uint64
 	Owner   string        // SessionKept: who made the session
 	Prefix  string        // SessionKept: what its client does not see of topics

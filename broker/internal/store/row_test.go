@@ -76,9 +76,8 @@ func (r *rig) held() (numbers []uint64) {
 }
 
 func (r *rig) counted() (n int) {
-	blocks, _, _ := r.s.Queue(r.name)
-	for i := range blocks {
-		n += blocks[i].Messages
+	for _, b := range r.s.Queue(r.name).Blocks {
+		n += b.Messages
 	}
 	return n
 }

@@ -43,9 +43,8 @@ func open(t *testing.T, d *disktest.Fake, l QueueLimits, class Class) *rig {
 			t.Error(err)
 		}
 	}
-	blocks, _, last := s.Queue(r.name)
-	r.q.Restore(blocks, last, 0)
-	for r.q.Loads(suspects) {
+	r.q.Restore(s.Queue(r.name), suspects)
+	for r.q.Loads() {
 		_, after, _ := r.q.Behind()
 		entries, upTo, err := s.Read(r.name, after, 16<<10)
 		if err != nil {
@@ -56,8 +55,9 @@ func open(t *testing.T, d *disktest.Fake, l QueueLimits, class Class) *rig {
 	return r
 }
 
-// suspects is how many entries may be in flight.
-const suspects = 30
+// inFlight is how many entries may be in flight, suspects how many of those that
+// are there may have been.
+const inFlight, suspects = 8, 30
 
 // body is the payload of an entry: its number and so many bytes that follow
 // from it.
@@ -101,6 +101,7 @@ func (r *rig) next() (mqtt.Queued, bool) {
 		e, ok := r.q.Next(time.Now())
 		r.letGo()
 		if ok {
+			r.handed(0)
 			return e, true
 		}
 		want, after, _ := r.q.Behind()
@@ -118,6 +119,21 @@ func (r *rig) next() (mqtt.Queued, bool) {
 		if len(entries) == 0 {
 			return e, false
 		}
+	}
+}
+
+// handed tells the store up to where the queue was handed out, 0 while it is.
+func (r *rig) handed(seq uint64) {
+	if r.s.Queue(r.name).Handed != seq {
+		r.s.Append(Record{Kind: HandedOut, ClientID: r.name, Number: seq})
+		r.commit()
+	}
+}
+
+func (r *rig) rewind() {
+	r.q.Rewind()
+	if seq := r.q.Handed(); seq > 0 {
+		r.handed(seq)
 	}
 }
 
@@ -157,9 +173,13 @@ func FuzzSpill(f *testing.F) {
 type held struct {
 	seq, n uint64
 	handed bool // since the last Rewind
-	sent   bool // ever, in this process
+	sent   bool // ever
+	maybe  bool // nobody knows
 	got    bool
 }
+
+// before reports whether the entry may have been handed out.
+func (h *held) before() bool { return h.sent || h.maybe || h.got }
 
 func raceSpill(t *testing.T, ops []byte) {
 	l := QueueLimits{Messages: 1000, Bytes: 600 << 10}
@@ -171,9 +191,21 @@ func raceSpill(t *testing.T, ops []byte) {
 		t.Helper()
 		s := r.q.Stats(time.Now())
 		if d := s.Dropped - dropped; d > 0 && s.Messages <= len(model) { // overflow takes the oldest that was never handed out
-			i := slices.IndexFunc(model, func(h held) bool { return !h.sent && !h.got })
-			if i >= 0 {
-				model = slices.Delete(model, i, min(i+int(d), len(model)))
+			there := r.held()
+			last := uint64(0)
+			model = slices.DeleteFunc(model, func(h held) bool {
+				if _, found := slices.BinarySearch(there, h.seq); found {
+					return false
+				}
+				if last = h.seq; h.sent || h.got {
+					t.Fatalf("step %d: %d was dropped, which was handed out", step, h.seq)
+				}
+				return true
+			})
+			for i := range model {
+				if h := &model[i]; h.seq < last && !h.before() {
+					t.Fatalf("step %d: %d was dropped before %d", step, last, h.seq)
+				}
 			}
 			dropped = s.Dropped
 		}
@@ -192,6 +224,9 @@ func raceSpill(t *testing.T, ops []byte) {
 		case 1: // next
 			for range 1 + arg%4 {
 				i := slices.IndexFunc(model, func(h held) bool { return !h.handed })
+				if i >= inFlight {
+					break
+				}
 				e, ok := r.next()
 				if ok != (i >= 0) {
 					t.Fatalf("step %d: next %v %v, the model has %d at %d", step, e.Seq, ok, len(model), i)
@@ -201,6 +236,9 @@ func raceSpill(t *testing.T, ops []byte) {
 				}
 				if h := &model[i]; e.Seq != h.seq || string(e.Message.Payload) != string(body(h.n, len(e.Message.Payload))) || e.Received != h.got {
 					t.Fatalf("step %d: next is %d, want %+v", step, e.Seq, *h)
+				}
+				if h := &model[i]; (e.Sent > 0) != h.before() {
+					t.Fatalf("step %d: %d was handed out %d times, want %+v", step, e.Seq, e.Sent, *h)
 				}
 				model[i].handed, model[i].sent = true, true
 			}
@@ -228,7 +266,7 @@ func raceSpill(t *testing.T, ops []byte) {
 				}
 			}
 		case 6: // withdraw one that was never handed out
-			if k := len(model) - 1 - arg%9; k >= 0 && !model[k].sent && !model[k].got && r.q.Withdraw(model[k].seq, mqtt.DropReplaced) {
+			if k := len(model) - 1 - arg%9; k >= 0 && !model[k].before() && r.q.Withdraw(model[k].seq, mqtt.DropReplaced) {
 				r.letGo()
 				r.commit()
 				dropped++
@@ -237,14 +275,16 @@ func raceSpill(t *testing.T, ops []byte) {
 		case 7:
 			switch {
 			case arg < 20:
-				r.q.Rewind()
+				r.rewind()
 			case arg < 26:
 				time.Sleep(2 * time.Second)
 			default:
 				r = r.kill(l)
 				dropped = 0
+				handed := r.s.Queue(r.name).Handed
 				for i := range model {
-					model[i].sent = false
+					h := &model[i]
+					h.maybe = handed == 0 && i < suspects || h.maybe && h.seq <= handed
 				}
 			}
 			for i := range model {
@@ -268,6 +308,7 @@ func TestBackupOfASpill(t *testing.T) {
 			r.q.Remove(e.Seq)
 			r.done(e.Seq)
 		}
+		r.rewind()
 		var backup bytes.Buffer
 		if err := r.s.Backup(&backup); err != nil {
 			t.Fatal(err)
@@ -279,6 +320,9 @@ func TestBackupOfASpill(t *testing.T) {
 		}
 		r = open(t, d, l, Interval)
 		defer r.stop()
+		if n := r.s.Queue(r.name).Handed; n != 5 {
+			t.Errorf("%d was handed out last, want 5", n)
+		}
 		for n := uint64(6); n <= 60; n++ {
 			if e, ok := r.next(); !ok || e.Seq != n || string(e.Message.Payload) != string(body(n, 9000)) {
 				t.Fatalf("entry %d is %d, %v", n, e.Seq, ok)

@@ -38,6 +38,7 @@ type Line struct {
 	Received      map[uint16]Class // Packet Identifiers of QoS 2 that were routed and not released
 	Entries       []Entry          // by Number; behind what is on disk only
 	Last          uint64           // the last Number given away
+	Handed        uint64           // of a queue: the last Number that its consumer got; 0 while it is there, and in older records
 	Will          *Will
 	disk          *spilled // nil while nothing was spilled
 	bytes         int64    // of the messages in Entries
@@ -159,6 +160,8 @@ func (s *State) Apply(r *Record) {
 	case ClockSet:
 		s.shift(r.step)
 		s.note(r.step)
+	case HandedOut:
+		s.line(r.ClientID).Handed = r.Number
 	case LineCut:
 		if l := s.Lines[r.ClientID]; l != nil {
 			l.cut(r.From, r.Number, int(r.Count))
@@ -326,6 +329,9 @@ func (l *Line) head(name string, disk bool, yield func(*Record)) {
 		for n := range d.received {
 			yield(&Record{Kind: DeliveryReceived, ClientID: name, Number: n})
 		}
+	}
+	if l.Handed > 0 {
+		yield(&Record{Kind: HandedOut, ClientID: name, Number: l.Handed})
 	}
 	if l.Last > 0 {
 		yield(&Record{Kind: lastKept, ClientID: name, Number: l.Last})
