@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
-	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
 func init() {
@@ -45,7 +44,7 @@ type execOptions struct {
 // lines are the options of the driver of lines that reads the program.
 func (o *execOptions) lines() *linesOptions {
 	return &linesOptions{
-		Port: serial.DefaultConfig(), Format: o.Format, Separator: o.Separator, MaxLength: o.MaxLength, Commands: o.Commands,
+		Format: o.Format, Separator: o.Separator, MaxLength: o.MaxLength, Commands: o.Commands,
 		Comment: "#", FirstLine: "keep", OnMismatch: "count",
 	}
 }

@@ -21,8 +21,8 @@ const (
 	// killAfter is how long a program may take to end when it is asked to.
 	killAfter = 700 * time.Millisecond
 	maxLast   = 200 // bytes kept of standard error
-	// A program that prints without end waits: outputRate bytes a second are
-	// taken of it, of which one second's may come at once, in pieces of outputPiece.
+	// A program that prints without end waits: outputRate bytes a second are taken
+	// of each of its outputs, one second's at once, in pieces of outputPiece.
 	outputRate  = 16 << 10
 	outputPiece = 2 << 10
 )
@@ -35,7 +35,7 @@ type child struct {
 	in, out, err *os.File
 	drained      chan struct{}
 	last         string         // what it wrote last on standard error; read after drained
-	paid         time.Time      // until then its output is taken; of whoever reads
+	output       paced          // of whoever reads
 	trace        sensors.Tracer // nil: nobody wants to know
 }
 
@@ -56,12 +56,17 @@ func startChild(command []string, trace sensors.Tracer) (serial.Port, error) {
 		closeAll(ends[:]...)
 		return nil, err
 	}
-	// What waits in the pipe is late: the least is a page.
-	_, _ = unix.FcntlInt(ends[3].Fd(), unix.F_SETPIPE_SZ, 4096)
+	for _, f := range []*os.File{ends[3], ends[5]} {
+		// What waits in the pipe is late: the least is a page.
+		_, _ = unix.FcntlInt(f.Fd(), unix.F_SETPIPE_SZ, 4096)
+	}
 	// Not this program's environment: it may hold secrets.
 	env := []string{"PATH=" + os.Getenv("PATH"), "TZ=" + os.Getenv("TZ")}
 	process, err := os.StartProcess(command[0], command, &os.ProcAttr{
-		Dir: "/", Env: env, Files: []*os.File{ends[0], ends[3], ends[5]}, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Dir: "/", Env: env, Files: []*os.File{ends[0], ends[3], ends[5]},
+		// A program that neither reads nor writes would outlive this one. The signal
+		// comes when the thread ends that started it: Go's end with their process.
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	closeAll(ends[0], ends[3], ends[5])
 	if err != nil {
@@ -83,10 +88,13 @@ func (c *child) told(stream string, sent, received []byte) {
 // drain keeps the last line of standard error.
 func (c *child) drain() {
 	defer close(c.drained)
-	b := make([]byte, 4096)
+	b := make([]byte, outputPiece)
 	var tail []byte
+	var output paced
 	for {
+		output.wait()
 		n, err := c.err.Read(b)
+		output.took(n)
 		c.told("stderr", nil, b[:n])
 		tail = append(tail, b[:n]...)
 		tail = tail[max(0, len(tail)-maxLast):]
@@ -96,6 +104,19 @@ func (c *child) drain() {
 	}
 	tail = bytes.TrimSpace(tail)
 	c.last = strings.ToValidUTF8(string(tail[bytes.LastIndexByte(tail, '\n')+1:]), "?")
+}
+
+// paced bounds what is taken of an output.
+type paced struct{ paid time.Time } // until then
+
+// wait sleeps, for no longer than a piece takes.
+func (p *paced) wait() { time.Sleep(time.Until(p.paid)) }
+
+func (p *paced) took(n int) {
+	if now := time.Now().Add(-time.Second); p.paid.Before(now) {
+		p.paid = now
+	}
+	p.paid = p.paid.Add(time.Duration(n) * time.Second / outputRate)
 }
 
 // ended reports whether the program has, though what it started may live on,
@@ -124,29 +145,30 @@ func (c *child) ended() (how string, done bool) {
 	}
 }
 
-// fate is how the program ended that has closed its output, which the kernel
-// does for it a moment before; "" if it runs on.
-func (c *child) fate() string {
-	for late := time.Now().Add(killAfter); ; time.Sleep(time.Millisecond) {
-		if how, done := c.ended(); done || time.Now().After(late) {
-			return how
+// fate is the fault of a program whose pipe is closed, which the kernel does a
+// moment before the program has ended. It waits for that until late.
+func (c *child) fate(late time.Time, last string) error {
+	for ; ; time.Sleep(time.Millisecond) {
+		switch how, done := c.ended(); {
+		case done:
+			return exited(how, last)
+		case time.Now().After(late):
+			return &sensors.Fault{Reason: sensors.Exited, Err: errors.New("the program runs on, but has closed its input or output")}
 		}
 	}
 }
 
 // Read implements serial.Port.
 func (c *child) Read(b []byte) (int, error) {
-	time.Sleep(time.Until(c.paid)) // for as long as a piece takes
+	c.output.wait()
 	n, err := c.out.Read(b[:min(len(b), outputPiece)])
+	c.output.took(n)
 	c.told("stdout", nil, b[:n])
-	if now := time.Now().Add(-time.Second); c.paid.Before(now) {
-		c.paid = now
-	}
-	c.paid = c.paid.Add(time.Duration(n) * time.Second / outputRate)
 	if err == io.EOF {
-		_ = c.err.SetReadDeadline(time.Now().Add(killAfter)) // a grandchild may hold it open
+		late := time.Now().Add(killAfter)
+		_ = c.err.SetReadDeadline(late) // a grandchild may hold it open
 		<-c.drained
-		err = exited(c.fate(), c.last)
+		err = c.fate(late, c.last)
 	}
 	return n, err
 }
@@ -156,7 +178,7 @@ func (c *child) Write(b []byte) (int, error) {
 	n, err := c.in.Write(b)
 	c.told("stdin", b[:n], nil)
 	if errors.Is(err, syscall.EPIPE) {
-		err = exited(c.fate(), "")
+		err = c.fate(time.Now().Add(killAfter), "")
 	}
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,8 +67,9 @@ func TestExecSaysHowItEnded(t *testing.T) {
 		"kill -9 $$":                          "killed by signal 9",
 		"echo bad >&2; kill -SEGV $$":         "killed by signal 11, and said: bad",
 		"exec >/dev/null; sleep 0.02; exit 4": "exit code 4",
+		"exec >&-; exec sleep 1000":           "runs on, but has closed its input or output",
 	} {
-		if _, err := newProgram(t, script, nil).read(t); sensors.ReasonOf(err) != sensors.Exited || !strings.HasSuffix(err.Error(), "has ended, "+want) {
+		if _, err := newProgram(t, script, nil).read(t); sensors.ReasonOf(err) != sensors.Exited || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", script, err, want)
 		}
 	}
@@ -112,7 +114,7 @@ func alive(pid int) bool {
 
 // A program that prints without end or sense is read within the bounds.
 func TestExecOutputIsBounded(t *testing.T) {
-	k := newProgram(t, `head -c 20000 /dev/zero | tr '\0' x; echo; head -c 300000 /dev/zero >&2; echo '{"n":1}'; exec sleep 1000`, func(o *execOptions) { o.MaxLength = 100 })
+	k := newProgram(t, `head -c 20000 /dev/zero | tr '\0' x; echo; head -c 30000 /dev/zero >&2; echo '{"n":1}'; exec sleep 1000`, func(o *execOptions) { o.MaxLength = 100 })
 	k.expect(t, map[string]any{"n": int64(1), "rejected_lines": int64(1)})
 }
 
@@ -126,6 +128,43 @@ func TestExecFloodWaits(t *testing.T) {
 	}
 	if took := time.Since(start); took < 900*time.Millisecond {
 		t.Errorf("%d lines in %v", n, took)
+	}
+}
+
+// Complaints without end wait too.
+func TestExecComplaintsWait(t *testing.T) {
+	k := newProgram(t, `head -c 33000 /dev/zero >&2; exit 3`, nil) // the pipe holds a page
+	start := time.Now()
+	if _, err := k.read(t); !strings.Contains(fmt.Sprint(err), "exit code 3") {
+		t.Error(err)
+	}
+	if took := time.Since(start); took < 600*time.Millisecond {
+		t.Errorf("33,000 bytes in %v", took)
+	}
+}
+
+// A gateway that is killed leaves no program behind, though it neither reads
+// nor writes.
+func TestExecEndsWithTheGateway(t *testing.T) {
+	if os.Getenv("DUNLIN_TEST_GATEWAY") != "" {
+		k := newProgram(t, `echo "{\"pid\":$$}"; exec sleep 1000`, nil)
+		list, err := k.read(t)
+		fmt.Println("child", values(list)["pid"], err)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	self := exec.Command(os.Args[0], "-test.run=^TestExecEndsWithTheGateway$")
+	self.Env = append(os.Environ(), "DUNLIN_TEST_GATEWAY=1")
+	out, _ := self.Output() // it is killed
+	var pid int
+	if _, err := fmt.Sscanf(string(out), "child %d", &pid); err != nil || pid < 2 {
+		t.Fatalf("%q: %v", out, err)
+	}
+	for deadline := time.Now().Add(patience); alive(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatalf("process %d is still there", pid)
+		}
 	}
 }
 

@@ -83,7 +83,11 @@ func (k *talking) silence(what string) error {
 	case doubt != nil:
 		return doubt
 	case n > plugNoise:
-		return &sensors.Fault{Reason: sensors.Garbage, Err: fmt.Errorf("%d bytes arrived, but no %s: is baud right?", n, what)}
+		hint := ": is baud right?"
+		if k.conf.Baud == 0 { // a program
+			hint = ""
+		}
+		return &sensors.Fault{Reason: sensors.Garbage, Err: fmt.Errorf("%d bytes arrived, but no %s%s", n, what, hint)}
 	}
 	return &sensors.Fault{Reason: sensors.NoData, Err: errors.New("no " + what + " with a value arrived")}
 }
