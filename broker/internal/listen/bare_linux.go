@@ -26,18 +26,19 @@ func Raw(ln net.Listener) net.Listener {
 	if err != nil {
 		return ln
 	}
-	r := &rawListener{Listener: ln}
-	if err = syscall.SetNonblock(epoll, true); err == nil { // else it is no file for the runtime's poller
-		r.epoll = os.NewFile(uintptr(epoll), "epoll")
-		if r.ready, err = r.epoll.SyscallConn(); err == nil {
-			r.socket, err = tcp.SyscallConn()
-		}
+	if syscall.SetNonblock(epoll, true) != nil { // it would be no file for the runtime's poller
+		syscall.Close(epoll)
+		return ln
+	}
+	r := &rawListener{Listener: ln, epoll: os.NewFile(uintptr(epoll), "epoll")}
+	if r.ready, err = r.epoll.SyscallConn(); err == nil {
+		r.socket, err = tcp.SyscallConn()
 	}
 	if err == nil {
 		err = r.watch(epoll)
 	}
 	if err != nil {
-		syscall.Close(epoll)
+		r.epoll.Close() // the file has the descriptor now, and must not close another one's later
 		return ln
 	}
 	return r

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -157,5 +159,29 @@ func TestAcceptRaw(t *testing.T) {
 	if nc, err := net.Dial("tcp", socket.Addr().String()); err == nil {
 		nc.Close()
 		t.Error("the socket is open")
+	}
+}
+
+// What Raw opened for a listener that it cannot watch is closed once: not again
+// by the garbage collector, when the descriptor may be another file's.
+func TestRawOfAClosedListener(t *testing.T) {
+	socket, err := Bind("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.Close()
+	if ln := Raw(socket); ln != socket {
+		t.Fatalf("Raw returned a %T", ln)
+	}
+	f, err := os.Open(os.DevNull) // has the lowest free descriptor, that of before
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 20 {
+		runtime.GC()
+		if _, err := f.Stat(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
