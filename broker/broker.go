@@ -29,17 +29,17 @@ type Broker struct {
 
 	serving struct {
 		sync.Mutex
-		conns     map[*conn.Conn]*listener
-		most      int // of them
-		gates     []*gate
-		open      func(*gate) // begins to accept; nil while Run does not
-		strangers strangers
-		closed    bool
+		conns      map[*conn.Conn]*listener
+		most       int // of them
+		gates      []*gate
+		open       func(*gate) // begins to accept; nil while Run does not
+		preConnect preConnect
+		closed     bool
 	}
 	durable *store.Durable // nil: state is in memory only
 	dir     *disk.Dir      // of durable
 	loops   *conn.Loops
-	tide    tide
+	trim    trim
 	wg      sync.WaitGroup // connections
 }
 
@@ -77,7 +77,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.loops = conn.NewLoops(b.forget)
 	b.serving.conns = make(map[*conn.Conn]*listener)
-	b.serving.strangers.begun = begunFor(o.MemoryBudget)
+	b.serving.preConnect.begun = handshakesFor(o.MemoryBudget)
 	return b, nil
 }
 
@@ -115,8 +115,8 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.serving.Unlock()
 	b.wg.Wait()
-	b.tide.stop()
-	b.serving.strangers.stop(&b.serving.Mutex)
+	b.trim.stop()
+	b.serving.preConnect.stop(&b.serving.Mutex)
 	b.loops.Close()
 	b.hub.detachAll()
 	return keep()
@@ -195,8 +195,8 @@ func (b *Broker) serve(nc net.Conn, l *listener) {
 	}
 	a.open++
 	s.conns[c] = l
-	b.tide.count(len(s.conns), b.shrink, b.opts.Emptied)
-	b.meet(c, time.Now())
+	b.trim.count(len(s.conns), b.shrink, b.opts.Emptied)
+	b.limitPreConnect(c, time.Now())
 	a.accepted++
 	b.wg.Add(1) // forget takes it back
 	if !b.loops.Take(c) {
@@ -217,6 +217,6 @@ func (b *Broker) forget(c *conn.Conn) {
 	b.serving.conns[c].gate.account.leave(c)
 	c.Release()
 	delete(b.serving.conns, c)
-	b.tide.count(len(b.serving.conns), b.shrink, b.opts.Emptied)
+	b.trim.count(len(b.serving.conns), b.shrink, b.opts.Emptied)
 	b.wg.Done()
 }

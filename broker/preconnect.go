@@ -9,59 +9,59 @@ import (
 )
 
 const (
-	// maxStrangers is how many connections may be open without an accepted
+	// maxPreConnect is how many connections may be open without an accepted
 	// CONNECT before the oldest of them is closed for a new one.
-	maxStrangers = 64
-	// minBegun to maxBegun, as memory has room for, is the same for those whose
-	// TLS handshake or WebSocket upgrade has begun: it takes a small client
-	// seconds and costs us most of what it ever will, so that ending it for a
-	// new one would let nobody in after a power cut.
+	maxPreConnect = 64
+	// minBegun to maxBegun, as memory has room for, bound those whose TLS
+	// handshake or WebSocket upgrade has begun. It takes a small client seconds
+	// and is most of what a connection costs us: closing it for a new one would
+	// let nobody in when all devices come back at once.
 	minBegun, maxBegun = 16, 256
-	// strangerGrace is what each of them has in any case, so that a burst of
-	// clients that do send CONNECT is let in.
-	strangerGrace = 500 * time.Millisecond
-	// shakingGrace is the same where a handshake comes first: a small client
+	// preConnectGrace is how long each is left alone, so that a burst of clients
+	// that do send CONNECT is let in.
+	preConnectGrace = 500 * time.Millisecond
+	// handshakeGrace is the same where a handshake comes first: a small client
 	// takes its time to make the keys for its first bytes.
-	shakingGrace = time.Second
-	// strangersInAll is where even that ends.
-	strangersInAll = 1024
+	handshakeGrace = time.Second
+	// preConnectInAll is how many may be open whatever grace they have left.
+	preConnectInAll = 1024
 )
 
-// strangers are the connections that no CONNECT was accepted on, the oldest
-// first; some that are none any more may be among them. The lock of serving
-// guards them.
-type strangers struct {
-	list  []stranger
+// preConnect are the connections without an accepted CONNECT, the oldest first;
+// some that have one by now may still be among them. The lock of serving guards
+// them.
+type preConnect struct {
+	list  []pending
 	begun int         // how many may have begun a handshake
 	timer *time.Timer // judges again when grace has passed; nil for none
 	wait  sync.WaitGroup
 }
 
-type stranger struct {
+type pending struct {
 	conn  *conn.Conn
-	until time.Time // it is left alone
-	begun bool      // when it was judged
+	until time.Time // it is left alone until then
+	begun bool      // it had begun a handshake when it was last judged
 }
 
-// begunFor is how many handshakes may go on with this budget of memory, in
+// handshakesFor is how many handshakes may go on with this budget of memory, in
 // bytes: what they take is an eighth of it.
-func begunFor(budget int64) int {
+func handshakesFor(budget int64) int {
 	if budget == 0 {
 		return maxBegun
 	}
 	return int(max(minBegun, min(budget/8/conn.LayeredSize, maxBegun)))
 }
 
-// meet takes a new connection, and ends those it is too many for. The caller
-// holds the lock of serving.
-func (b *Broker) meet(c *conn.Conn, now time.Time) {
-	s := &b.serving.strangers
-	grace := strangerGrace
-	if c.Shakes() {
-		grace = shakingGrace
+// limitPreConnect adds a new connection, and closes the oldest if there are too
+// many now. The caller holds the lock of serving.
+func (b *Broker) limitPreConnect(c *conn.Conn, now time.Time) {
+	s := &b.serving.preConnect
+	grace := preConnectGrace
+	if c.HasHandshake() {
+		grace = handshakeGrace
 	}
-	s.list = append(s.list, stranger{conn: c, until: now.Add(grace)})
-	if len(s.list) > maxStrangers && !s.judge(now) && s.timer == nil {
+	s.list = append(s.list, pending{conn: c, until: now.Add(grace)})
+	if len(s.list) > maxPreConnect && !s.judge(now) && s.timer == nil {
 		b.judgeLater()
 	}
 }
@@ -69,9 +69,9 @@ func (b *Broker) meet(c *conn.Conn, now time.Time) {
 // judgeLater judges again, until there are not too many. The caller holds the
 // lock of serving.
 func (b *Broker) judgeLater() {
-	s := &b.serving.strangers
+	s := &b.serving.preConnect
 	s.wait.Add(1)
-	s.timer = time.AfterFunc(strangerGrace, func() {
+	s.timer = time.AfterFunc(preConnectGrace, func() {
 		defer s.wait.Done()
 		b.serving.Lock()
 		defer b.serving.Unlock()
@@ -84,11 +84,11 @@ func (b *Broker) judgeLater() {
 
 // judge ends the oldest beyond the limits. It reports false if there are more
 // that have some time left.
-func (s *strangers) judge(now time.Time) bool {
+func (s *preConnect) judge(now time.Time) bool {
 	left := s.list[:0]
-	silent, begun := -maxStrangers, -s.begun // how many are too many
+	silent, begun := -maxPreConnect, -s.begun // how many are too many
 	for _, x := range s.list {
-		if !x.conn.Stranger() {
+		if !x.conn.PreConnect() {
 			continue
 		}
 		if x.begun = x.conn.Begun(); x.begun {
@@ -104,7 +104,7 @@ func (s *strangers) judge(now time.Time) bool {
 		if x.begun {
 			excess = &begun
 		}
-		if *excess > 0 && (!now.Before(x.until) || all > strangersInAll) {
+		if *excess > 0 && (!now.Before(x.until) || all > preConnectInAll) {
 			x.conn.Kick(mqtt.ServerBusy)
 			*excess--
 			all--
@@ -118,7 +118,7 @@ func (s *strangers) judge(now time.Time) bool {
 }
 
 // stop ends the timer and waits for it.
-func (s *strangers) stop(serving *sync.Mutex) {
+func (s *preConnect) stop(serving *sync.Mutex) {
 	serving.Lock()
 	if s.timer != nil && s.timer.Stop() {
 		s.wait.Done()

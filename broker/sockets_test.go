@@ -165,7 +165,7 @@ func TestClientsInTheProcessReachSockets(t *testing.T) {
 	}
 }
 
-func TestStrangers(t *testing.T) {
+func TestPreConnect(t *testing.T) {
 	dial := func(t *testing.T, address string) net.Conn {
 		nc, err := net.Dial("tcp", address)
 		if err != nil {

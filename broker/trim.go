@@ -9,14 +9,14 @@ import (
 
 const (
 	manyMoved = 512                    // connections: fewer are not worth a collection
-	tidePause = 250 * time.Millisecond // in which others may come or leave too
+	trimPause = 250 * time.Millisecond // in which others may come or leave too
 )
 
-// tide gives memory back after many connections have come or gone. What it
+// trim gives memory back after many connections have come or gone. What it
 // took to let them in is garbage that an idle process would keep until its heap
 // has doubled, and a process that is left would stay as large as in its
 // busiest moment.
-type tide struct {
+type trim struct {
 	sync.Mutex
 	least, most int         // connections since the last time
 	timer       *time.Timer // nil before the first time
@@ -26,7 +26,7 @@ type tide struct {
 // count is told how many connections there are after one has come or gone.
 // shrink runs before memory is given back and, when many have gone, emptied
 // after it.
-func (t *tide) count(n int, shrink, emptied func()) {
+func (t *trim) count(n int, shrink, emptied func()) {
 	t.Lock()
 	defer t.Unlock()
 	t.least, t.most = min(t.least, n), max(t.most, n)
@@ -39,7 +39,7 @@ func (t *tide) count(n int, shrink, emptied func()) {
 		t.wait.Done()
 	}
 	t.wait.Add(1)
-	t.timer = time.AfterFunc(tidePause, func() {
+	t.timer = time.AfterFunc(trimPause, func() {
 		defer t.wait.Done()
 		shrink()
 		runtime.GC() // what pools hold is let go by the second one
@@ -51,7 +51,7 @@ func (t *tide) count(n int, shrink, emptied func()) {
 }
 
 // stop ends what is going on and waits for it.
-func (t *tide) stop() {
+func (t *trim) stop() {
 	t.Lock()
 	if t.timer != nil && t.timer.Stop() {
 		t.wait.Done()

@@ -9,14 +9,14 @@ import (
 
 func TestMemoryGoesBackOnceAfterManyHaveComeOrGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l tide
+		var l trim
 		var order []string
 		count := func(n int) {
 			l.count(n, func() { order = append(order, "shrink") }, func() { order = append(order, "emptied") })
 		}
 		settle := func(when string, want ...string) {
 			t.Helper()
-			time.Sleep(2 * tidePause)
+			time.Sleep(2 * trimPause)
 			synctest.Wait()
 			if !slices.Equal(order, want) {
 				t.Errorf("%s: %v, not %v", when, order, want)
@@ -34,14 +34,14 @@ func TestMemoryGoesBackOnceAfterManyHaveComeOrGone(t *testing.T) {
 		for n := 1; n < 3*manyMoved; n++ {
 			count(n)
 			if n == 2*manyMoved {
-				time.Sleep(tidePause / 2)
+				time.Sleep(trimPause / 2)
 			}
 		}
 		settle("after many, in two waves", "shrink")
 		for n := 3 * manyMoved; n > manyMoved/2; n-- {
 			count(n)
 			if n == manyMoved {
-				time.Sleep(tidePause / 2)
+				time.Sleep(trimPause / 2)
 			}
 		}
 		settle("after many left, in two waves", "shrink", "emptied")

@@ -30,15 +30,15 @@ func LoadFile(path string, t Tables, env func(string) (string, bool), set ...str
 	if root != nil && root.kind == mapping {
 		root = l.include(path, root)
 		for i, s := range set {
-			root = l.lay(s, 1<<20+i, root)
+			root = l.overlay(s, 1<<20+i, root)
 		}
 	}
 	l.cfg.Set = set
 	return l.finish(path, root)
 }
 
-// lay lays one setting over a tree.
-func (l *loader) lay(set string, rank int, over *node) *node {
+// overlay lays one setting over a tree.
+func (l *loader) overlay(set string, rank int, over *node) *node {
 	path, value, _ := strings.Cut(set, "=")
 	depth := strings.Count(path, ".")
 	text := strings.ReplaceAll(path, ".", ": {") + ": " + value + strings.Repeat("}", depth)

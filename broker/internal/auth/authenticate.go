@@ -73,11 +73,11 @@ func (a *Auth) byPassword(ctx context.Context, s *state, c *Connect) (Identity, 
 		return Identity{}, errWrong
 	}
 	u := s.usersOf(c.Listener)
-	sec, exists := u.secretFor(a.oven, c.Username, c.Password)
+	sec, exists := u.secretFor(a.checker, c.Username, c.Password)
 	if sec == nil {
 		return Identity{}, errWrong
 	}
-	ok, err := a.oven.check(ctx, c, sec)
+	ok, err := a.checker.check(ctx, c, sec)
 	switch {
 	case err != nil:
 		return Identity{}, err
@@ -99,7 +99,7 @@ func (s *state) account(listener, name string, by *secret) Identity {
 // secretFor returns what a password is to be compared with: the user's own,
 // or a stand-in that nothing proves; nil where there is nothing to compare
 // with for anybody.
-func (u *users) secretFor(o *oven, name string, password []byte) (s *secret, exists bool) {
+func (u *users) secretFor(k *checker, name string, password []byte) (s *secret, exists bool) {
 	one := u.byName[name]
 	if bytes.HasPrefix(password, []byte(TokenPrefix)) {
 		if one != nil && one.token != nil {
@@ -113,7 +113,7 @@ func (u *users) secretFor(o *oven, name string, password []byte) (s *secret, exi
 	if len(u.dummies) == 0 {
 		return nil, false
 	}
-	h := hmac.New(sha256.New, o.key[:])
+	h := hmac.New(sha256.New, k.key[:])
 	h.Write([]byte(name))
 	return u.dummies[binary.BigEndian.Uint64(h.Sum(nil))%uint64(len(u.dummies))], false
 }
@@ -125,7 +125,7 @@ func (a *Auth) byJWT(ctx context.Context, s *state, c *Connect) (id Identity, er
 		return id, errWrong
 	}
 	var t claims
-	if busy := a.oven.run(ctx, func() { t, err = s.keys.verify(c.Password, time.Now()) }); busy != nil {
+	if busy := a.checker.run(ctx, func() { t, err = s.keys.verify(c.Password, time.Now()) }); busy != nil {
 		return id, busy
 	}
 	if err != nil {

@@ -295,7 +295,7 @@ func TestReloadUnderQuestions(t *testing.T) {
 // One hash at a time; a bounded line; the rest hears that the server is busy.
 func TestOvenIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOven()
+		o := newChecker()
 		var running, most, done, busy int
 		var mu sync.Mutex
 		var all sync.WaitGroup
@@ -337,7 +337,7 @@ func TestOvenIsBounded(t *testing.T) {
 
 func TestOvenRemembersForADayAndNotMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOven()
+		o := newChecker()
 		s, err := parseSecret(fromMosquitto7, maxMemory)
 		if err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@
 //
 // # How an answer is found
 //
-//	Authenticate: identify -> secretFor -> oven.check (cache, one slot, bounded line)
+//	Authenticate: identify -> secretFor -> checker.check (cache, one slot, bounded line)
 //	Authorize:    identity -> its grants, compiled from the rules at the first question -> find
 //
 // The rules of a client are compiled once, templates filled in, and hang on
@@ -34,7 +34,7 @@
 // its own.
 //
 // Options are read into a state that never changes; Reload puts another one in
-// its place. Locks: Auth.reload orders Reloads; oven.cache guards the
+// its place. Locks: Auth.reload orders Reloads; checker.cache guards the
 // remembered passwords. Neither is held while a password is hashed or another
 // lock is taken.
 package auth

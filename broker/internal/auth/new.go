@@ -46,8 +46,8 @@ type Listener struct {
 
 // Auth is the Authenticator of users files, tokens, certificates and rules.
 type Auth struct {
-	oven  *oven
-	state atomic.Pointer[state]
+	checker *checker
+	state   atomic.Pointer[state]
 	// reload lets one Reload run at a time.
 	reload sync.Mutex
 }
@@ -81,7 +81,7 @@ func New(o Options) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Auth{oven: newOven()}
+	a := &Auth{checker: newChecker()}
 	a.state.Store(s)
 	return a, nil
 }

@@ -182,7 +182,7 @@ func number(text string, least, most int, what string) (int, error) {
 }
 
 // slow reports whether a check is worth a place in the line of the one-slot
-// oven; see oven.
+// checker.
 func (s *secret) slow() bool { return s.kind == pbkdf2SHA || s.kind == argon2ID }
 
 // verify compares a password or token, in constant time, after the work that

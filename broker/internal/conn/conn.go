@@ -254,16 +254,16 @@ func (c *Conn) Done() <-chan struct{} {
 	return w.done
 }
 
-// Stranger reports whether no CONNECT was accepted yet, and the connection
+// PreConnect reports whether no CONNECT was accepted yet, and the connection
 // does not end.
-func (c *Conn) Stranger() bool {
+func (c *Conn) PreConnect() bool {
 	c.w.Lock()
 	defer c.w.Unlock()
 	return !c.w.open && !c.w.closing
 }
 
-// Shakes reports whether the transport has a handshake of its own.
-func (c *Conn) Shakes() bool {
+// HasHandshake reports whether the transport has a handshake of its own.
+func (c *Conn) HasHandshake() bool {
 	_, ok := c.nc.(listen.Handshaker)
 	return ok
 }

@@ -38,7 +38,7 @@ type held struct {
 // served.
 func (c *Conn) Hold() bool {
 	size := plainSize
-	if c.Shakes() {
+	if c.HasHandshake() {
 		size = LayeredSize
 	}
 	if !c.cfg.Memory.Take(memory.Connections, size) {

@@ -13,22 +13,22 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// shelf is the store as a slice: what a session has in its line, in order.
-type shelf struct {
+// fakeStore is the store as a slice: what a session has in its line, in order.
+type fakeStore struct {
 	entries []KeptDelivery
 	last    uint64
 }
 
-func (h *shelf) index(number uint64) int {
+func (h *fakeStore) index(number uint64) int {
 	return slices.IndexFunc(h.entries, func(e KeptDelivery) bool { return e.Number == number })
 }
 
-func (h *shelf) remove(from, to uint64) {
+func (h *fakeStore) remove(from, to uint64) {
 	h.entries = slices.DeleteFunc(h.entries, func(e KeptDelivery) bool { return e.Number >= from && e.Number <= to })
 }
 
 // read is what the store answers: as many as fit into limit bytes.
-func (h *shelf) read(after uint64, limit int) (some []KeptDelivery, upTo uint64) {
+func (h *fakeStore) read(after uint64, limit int) (some []KeptDelivery, upTo uint64) {
 	upTo = after
 	for i, size := 0, 0; i < len(h.entries) && size < limit; i++ {
 		if e := h.entries[i]; e.Number > after {
@@ -39,7 +39,7 @@ func (h *shelf) read(after uint64, limit int) (some []KeptDelivery, upTo uint64)
 }
 
 // blocks are what it says it has, in parts of about n entries.
-func (h *shelf) blocks(n int) (all []Block) {
+func (h *fakeStore) blocks(n int) (all []Block) {
 	for part := range slices.Chunk(h.entries, n) {
 		b := Block{First: part[0].Number, Last: part[len(part)-1].Number, Messages: len(part)}
 		for _, e := range part {
@@ -54,7 +54,7 @@ func (h *shelf) blocks(n int) (all []Block) {
 type spiller struct {
 	t      *testing.T
 	s      *Session
-	shelf  shelf
+	store  fakeStore
 	limits Limits
 	asked  bool
 	n      uint64
@@ -84,7 +84,7 @@ func (p *spiller) deliver(qos mqtt.QoS, size int) (number uint64) {
 	number = p.s.Deliver(new(packet.Publication).Own(m), qos, false, nil)
 	p.letGo()
 	if number > 0 {
-		p.shelf.entries, p.shelf.last = append(p.shelf.entries, KeptDelivery{Number: number, Message: m, QoS: qos}), number
+		p.store.entries, p.store.last = append(p.store.entries, KeptDelivery{Number: number, Message: m, QoS: qos}), number
 	}
 	return number
 }
@@ -104,13 +104,13 @@ func (p *spiller) letGo() {
 // is kept that was not sent.
 func (p *spiller) given(from, to uint64) {
 	if p.limits.Overflow == DropOldest {
-		for _, e := range p.shelf.entries {
+		for _, e := range p.store.entries {
 			if e.Number > p.sent && e.Number < from && p.s.out.counts.Dropped.Expired == 0 {
 				p.t.Fatalf("%d to %d were given up, %d was not", from, to, e.Number)
 			}
 		}
 	}
-	p.shelf.remove(from, to)
+	p.store.remove(from, to)
 	p.flying = slices.DeleteFunc(p.flying, func(n uint64) bool { return n >= from && n <= to })
 }
 
@@ -120,7 +120,7 @@ func (p *spiller) load(limit int) {
 	}
 	p.asked = false
 	after, last := p.s.Asked()
-	some, upTo := p.shelf.read(after, limit)
+	some, upTo := p.store.read(after, limit)
 	if len(some) == 0 {
 		upTo = max(upTo, last)
 	}
@@ -135,19 +135,19 @@ func (p *spiller) next() bool {
 	if !ok || m.QoS == mqtt.AtMostOnce {
 		return ok
 	}
-	i := slices.IndexFunc(p.shelf.entries, func(e KeptDelivery) bool {
+	i := slices.IndexFunc(p.store.entries, func(e KeptDelivery) bool {
 		return e.Number > p.sent && !slices.Contains(p.flying, e.Number)
 	})
 	if again := slices.IndexFunc(p.flying, func(n uint64) bool { return uint16(identifier(n)) == m.ID }); again >= 0 {
-		i = p.shelf.index(p.flying[again])
+		i = p.store.index(p.flying[again])
 		if !m.Dup {
 			p.t.Fatalf("%d comes again without DUP", p.flying[again])
 		}
 	} else if i >= 0 {
-		p.sent = p.shelf.entries[i].Number
+		p.sent = p.store.entries[i].Number
 		p.flying = append(p.flying, p.sent)
 	}
-	if i < 0 || p.shelf.entries[i].Message != m.Message || uint16(identifier(p.shelf.entries[i].Number)) != m.ID {
+	if i < 0 || p.store.entries[i].Message != m.Message || uint16(identifier(p.store.entries[i].Number)) != m.ID {
 		p.t.Fatalf("sent %x under %d, the store says %d of %v", m.Message.Payload[:8], m.ID, i, p.flying)
 	}
 	return true
@@ -164,7 +164,7 @@ func (p *spiller) acknowledge(k int) {
 	}
 	for _, e := range out {
 		if e.Kind == Persist && e.Change == DeliveryDone {
-			p.shelf.remove(e.Number, e.Number)
+			p.store.remove(e.Number, e.Number)
 			p.flying = slices.DeleteFunc(p.flying, func(f uint64) bool { return f == e.Number })
 		}
 	}
@@ -173,11 +173,11 @@ func (p *spiller) acknowledge(k int) {
 
 // restart begins again with what the store has.
 func (p *spiller) restart(n int) {
-	k := Kept{Expiry: time.Hour, Last: p.shelf.last, MaybeSent: len(p.flying)}
-	if len(p.shelf.entries) > 20 {
-		k.Blocks = p.shelf.blocks(n)
+	k := Kept{Expiry: time.Hour, Last: p.store.last, MaybeSent: len(p.flying)}
+	if len(p.store.entries) > 20 {
+		k.Blocks = p.store.blocks(n)
 	} else {
-		k.Deliveries = slices.Clone(p.shelf.entries)
+		k.Deliveries = slices.Clone(p.store.entries)
 	}
 	p.s = Restore(&p.limits, &k)
 	p.asked = false
@@ -196,8 +196,8 @@ func (p *spiller) check(exact bool) {
 			qos0++
 		}
 	}
-	if exact && (waiting-qos0 != len(p.shelf.entries) || c.Dropped.Lost > 0) {
-		p.t.Fatalf("%d wait, the store has %d, %+v", waiting-qos0, len(p.shelf.entries), c.Dropped)
+	if exact && (waiting-qos0 != len(p.store.entries) || c.Dropped.Lost > 0) {
+		p.t.Fatalf("%d wait, the store has %d, %+v", waiting-qos0, len(p.store.entries), c.Dropped)
 	}
 }
 
@@ -275,7 +275,7 @@ func raceRest(t *testing.T, ops []byte, policy byte) {
 		p.load(64 << 10)
 	}
 	p.check(exact)
-	if waiting, bytes := p.s.Waiting(); waiting != 0 || bytes != 0 || len(p.shelf.entries) != 0 || p.s.Spilled() {
-		t.Fatalf("%d wait, %d bytes; the store has %d, %d are in flight of %v, %+v", waiting, bytes, len(p.shelf.entries), p.s.InFlight(), p.flying, p.s.out.rest)
+	if waiting, bytes := p.s.Waiting(); waiting != 0 || bytes != 0 || len(p.store.entries) != 0 || p.s.Spilled() {
+		t.Fatalf("%d wait, %d bytes; the store has %d, %d are in flight of %v, %+v", waiting, bytes, len(p.store.entries), p.s.InFlight(), p.flying, p.s.out.rest)
 	}
 }

@@ -53,7 +53,7 @@ func Restore(d disk.Disk, r io.ReaderAt, size int64, parts Part) error {
 	}
 	before := spill.Last()
 	err = journal.Restore(d, func(add func(kind byte, body []byte) error) error {
-		s := &shelf{spill: spill, add: add, parts: parts}
+		s := &restorer{spill: spill, add: add, parts: parts}
 		err := journal.ReadBackup(r, size, s.take)
 		if err == nil {
 			err = s.end()
@@ -111,9 +111,9 @@ func (l *leaving) end(add func(kind byte, body []byte) error) (err error) {
 	return err
 }
 
-// shelf puts the entries of a backup into spill files, if a line has more than
+// restorer puts the entries of a backup into spill files, if a line has more than
 // one batch of them.
-type shelf struct {
+type restorer struct {
 	spill *journal.Spill
 	add   func(kind byte, body []byte) error
 	parts Part   // whose entries are kept
@@ -125,7 +125,7 @@ type shelf struct {
 }
 
 // take gives a record to the checkpoint, or keeps it for a file.
-func (s *shelf) take(raw journal.Record) error {
+func (s *restorer) take(raw journal.Record) error {
 	if Kind(raw.Kind) != entrySpilled {
 		if err := s.end(); err != nil {
 			return err
@@ -150,7 +150,7 @@ func (s *shelf) take(raw journal.Record) error {
 }
 
 // flush writes a batch.
-func (s *shelf) flush() error {
+func (s *restorer) flush() error {
 	for i := range s.batch {
 		s.spill.Add(byte(entrySpilled), s.batch[i].Number, appendRecord(nil, s.batch[i].record("")))
 	}
@@ -163,7 +163,7 @@ func (s *shelf) flush() error {
 }
 
 // end says where a line is.
-func (s *shelf) end() error {
+func (s *restorer) end() error {
 	give := func(r *Record) error { return s.add(byte(r.Kind), appendRecord(nil, r)) }
 	if len(s.disk.runs) == 0 {
 		for i := range s.batch {
@@ -186,7 +186,7 @@ func (s *shelf) end() error {
 			return err
 		}
 	}
-	*s = shelf{spill: s.spill, add: s.add, parts: s.parts}
+	*s = restorer{spill: s.spill, add: s.add, parts: s.parts}
 	return nil
 }
 

@@ -128,7 +128,7 @@ func (j *Journal) degrade(err error) {
 	m.stats.Failures += 2
 	m.failed.from, m.failed.to = j.durable(), m.last
 	m.err, m.writing = err, 0
-	j.lame.Store(true)
+	j.degraded.Store(true)
 	m.written, m.synced, m.always = m.last, m.last, 0
 	m.bytes, m.entries = m.bytes[:0], m.entries[:0]
 	wake := j.decided()
@@ -179,7 +179,7 @@ func (j *Journal) recover() {
 		j.degrade(err)
 		return
 	}
-	j.lame.Store(false)
+	j.degraded.Store(false)
 	j.log.Info("store: the disk works again")
 }
 
@@ -303,7 +303,7 @@ func (j *Journal) snapshot(add func(kind byte, body []byte) error) error {
 // close ends Run. While nothing is kept it tries once more: what is in memory
 // is lost otherwise.
 func (j *Journal) close() error {
-	if j.lame.Load() {
+	if j.degraded.Load() {
 		j.recover()
 	}
 	j.cycle(true)

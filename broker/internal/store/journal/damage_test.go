@@ -14,8 +14,8 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 )
 
-// lay puts a group into pages of a segment, from page at on.
-func lay(segment []byte, g *group, epoch uint64, at int) {
+// putGroup puts a group into pages of a segment, from page at on.
+func putGroup(segment []byte, g *group, epoch uint64, at int) {
 	g.seal(0, epoch, uint64(at))
 	copy(segment[at*pageSize:], g.pages)
 }
@@ -49,10 +49,10 @@ func count(from, to uint64) (all []uint64) {
 func TestAbandonedGroup(t *testing.T) {
 	first, second := make([]byte, 16*pageSize), make([]byte, 16*pageSize)
 	before, again := numbered(1, 5), numbered(6, 30)
-	lay(first, before, 1, 0)
-	lay(first, again, 1, len(before.heads))
+	putGroup(first, before, 1, 0)
+	putGroup(first, again, 1, len(before.heads))
 	clear(first[(len(before.heads)+1)*pageSize:][:pageSize]) // its second page never arrived
-	lay(second, again, 2, 0)
+	putGroup(second, again, 2, 0)
 	d := disktest.New(1 << 20)
 	d.Put(segmentName(1), first)
 	d.Put(segmentName(2), second)
@@ -66,8 +66,8 @@ func TestAbandonedGroup(t *testing.T) {
 func TestDamagedPage(t *testing.T) {
 	file := make([]byte, 16*pageSize)
 	g := numbered(1, 60)
-	lay(file, g, 1, 0)
-	lay(file, numbered(61, 61), 1, len(g.heads)) // so that the group before was synced
+	putGroup(file, g, 1, 0)
+	putGroup(file, numbered(61, 61), 1, len(g.heads)) // so that the group before was synced
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 200 {
 		d := disktest.New(1 << 20)
@@ -91,8 +91,8 @@ func TestDamagedPage(t *testing.T) {
 func TestHoleInTheLastGroup(t *testing.T) {
 	file := make([]byte, 16*pageSize)
 	before, last := numbered(1, 9), numbered(10, 60)
-	lay(file, before, 1, 0)
-	lay(file, last, 1, len(before.heads))
+	putGroup(file, before, 1, 0)
+	putGroup(file, last, 1, len(before.heads))
 	for hole := range last.heads {
 		page := len(before.heads) + hole
 		bad := slices.Clone(file)
@@ -108,7 +108,7 @@ func TestHoleInTheLastGroup(t *testing.T) {
 			t.Errorf("a hole in page %d: %+v", page, r)
 		}
 		again := make([]byte, 16*pageSize) // what the next process writes has the same numbers
-		lay(again, numbered(n+1, n+3), 2, 0)
+		putGroup(again, numbered(n+1, n+3), 2, 0)
 		d.Put(segmentName(2), again)
 		if got, r := sequences(t, d); !slices.Equal(got, count(1, n+3)) || r.BadPages > 0 || r.Missing > 0 {
 			t.Errorf("a hole in page %d, at the start after the next: %v, %+v", page, got, r)
@@ -119,7 +119,7 @@ func TestHoleInTheLastGroup(t *testing.T) {
 func TestCutFile(t *testing.T) {
 	file := make([]byte, 16*pageSize)
 	g := numbered(1, 60)
-	lay(file, g, 1, 0)
+	putGroup(file, g, 1, 0)
 	for size := 0; size < len(g.heads)*pageSize; size += 333 {
 		d := disktest.New(1 << 20)
 		d.Put(segmentName(1), file[:size])
@@ -185,7 +185,7 @@ func TestCheckpointWithoutItsBeginning(t *testing.T) {
 	clear(bad[:pageSize])
 	d.Put(checkpointName(3), bad)
 	old := make([]byte, 8*pageSize)
-	lay(old, numbered(300, 310), 5, 0) // covered, and not yet used again
+	putGroup(old, numbered(300, 310), 5, 0) // covered, and not yet used again
 	d.Put(segmentName(5), old)
 	d.Put(segmentName(4), old[:5*pageSize]) // of no use any more
 	got := &ledger{map[uint64][]byte{}}
@@ -238,7 +238,7 @@ func TestCutInTheMiddle(t *testing.T) {
 	files := [3][]byte{}
 	for i := range files {
 		files[i] = make([]byte, 8*pageSize)
-		lay(files[i], numbered(uint64(1+50*i), uint64(50+50*i)), uint64(1+i), 0)
+		putGroup(files[i], numbered(uint64(1+50*i), uint64(50+50*i)), uint64(1+i), 0)
 	}
 	for size := 0; size < 6*pageSize; size += 777 {
 		d := disktest.New(1 << 20)
@@ -281,7 +281,7 @@ func TestNewerFormat(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	d := disktest.New(1 << 20)
 	file := make([]byte, 16*pageSize)
-	lay(file, numbered(1, 20), 1, 0)
+	putGroup(file, numbered(1, 20), 1, 0)
 	d.Put(segmentName(1), file)
 	d.SetFree(0)
 	d.Fail(func(op, _ string) error {

@@ -40,13 +40,13 @@ type Options struct {
 // Journal is the log. Append, Commit, Status and Notify may be called from any
 // goroutine; Run has the disk.
 type Journal struct {
-	opts Options
-	log  *slog.Logger
-	w    writer        // Run's own
-	kick chan struct{} // there is something to write
-	late chan struct{} // there is something to write when the interval has passed
-	lame atomic.Bool   // Degraded
-	left atomic.Int32  // of the budget, in thousandths
+	opts     Options
+	log      *slog.Logger
+	w        writer        // Run's own
+	kick     chan struct{} // there is something to write
+	late     chan struct{} // there is something to write when the interval has passed
+	degraded atomic.Bool   // see Degraded
+	left     atomic.Int32  // of the budget, in thousandths
 
 	// Run's own, too.
 	checkpoint struct {
@@ -239,7 +239,7 @@ func (j *Journal) Nudge() {
 const pressure = 1 << 20
 
 // Degraded reports whether nothing is kept until the disk works again.
-func (j *Journal) Degraded() bool { return j.lame.Load() }
+func (j *Journal) Degraded() bool { return j.degraded.Load() }
 
 // Pressed reports whether the disk is behind: so much waits in memory that no
 // more should be appended for a moment.
