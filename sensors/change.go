@@ -43,7 +43,7 @@ func (m *Manager) Change(stop []string, start []Device) error {
 		o.ends()
 	}
 	if ctx != nil {
-		m.sweep(ctx, slices.Concat(stay, come)) // nothing is left of a device that is gone
+		m.sweep(ctx, stay, come) // nothing is left of a device that is gone
 	}
 	m.state.Lock()
 	m.state.owners = slices.Concat(stay, come)

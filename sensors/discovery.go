@@ -12,7 +12,8 @@ import (
 // messages.
 type Discovery struct {
 	// Describe returns the message that announces a device, and its parts. gone
-	// are parts that the system still has and is to remove.
+	// are parts that the system still has and is to remove. The topic is that of
+	// the device's name, whatever it has.
 	Describe func(p *Profile, gone []Part) (topic string, payload []byte, parts []Part)
 	// Gateway is the announcement of the gateway itself; no topic is none.
 	Gateway mqtt.Message
@@ -37,6 +38,9 @@ func (o *owner) describe(ctx context.Context) error {
 	if !fresh {
 		return nil
 	}
+	if err := o.reclaim(ctx, o.publish); err != nil {
+		return err
+	}
 	p := o.profile()
 	old := o.ledger.get(o.dev.Name)
 	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.dev.Model, form: o.dev.Payload}
@@ -58,10 +62,10 @@ func (o *owner) describe(ctx context.Context) error {
 			now.parts = append(now.parts, part)
 		}
 	}
-	o.ledger.put(o.dev.Name, now)
-	if err := o.withdraw(ctx, &old, &now, gone, p); err != nil {
+	if err := o.withdraw(ctx, &old, now, gone, p); err != nil {
 		return err
 	}
+	o.ledger.put(o.dev.Name, now)
 	if announce.Topic != "" {
 		if err := o.publish(ctx, announce); err != nil {
 			return err
@@ -115,30 +119,47 @@ func (o *owner) disabled(name string) bool {
 	return slices.ContainsFunc(o.dev.Entities, func(e Entity) bool { return e.Disabled && e.Name == name })
 }
 
-// withdraw removes what an earlier life of the device left: its announcement
-// under another topic, components and values that are gone.
-func (o *owner) withdraw(ctx context.Context, old, now *entry, gone []Part, p *Profile) error {
-	if old.topic != "" && old.topic != now.topic {
-		if err := clearEntry(ctx, o.publish, &entry{topic: old.topic, parts: old.parts}); err != nil {
-			return err
-		}
+// reclaim takes back what an earlier life published elsewhere: below another
+// base, under another prefix, or when there were announcements. The list forgets
+// that when it is gone, not before: the gateway may be killed in between.
+func (o *owner) reclaim(ctx context.Context, publish func(context.Context, mqtt.Message) error) error {
+	old := o.ledger.get(o.dev.Name)
+	var away entry
+	if old.topic != o.topics.device {
+		away.topic, away.parts = old.topic, old.parts
 	}
-	if old.config != "" && old.config != now.config {
-		if err := o.publish(ctx, retained(old.config, nil)); err != nil {
-			return err
-		}
+	if d := o.opt.Discovery; d == nil || o.dev.Payload == Sparkplug {
+		away.config = old.config
+	} else if topic, _, _ := d.Describe(&Profile{Device: o.dev.Name}, nil); topic != old.config {
+		away.config = old.config
 	}
-	if !o.described && old.topic == now.topic {
+	if away.topic == "" && away.config == "" {
+		return nil
+	}
+	if err := clearEntry(ctx, publish, &away); err != nil {
+		return err
+	}
+	if old.topic = o.topics.device; away.config != "" {
+		old.config = ""
+	}
+	o.ledger.put(o.dev.Name, old)
+	return nil
+}
+
+// withdraw removes what an earlier life of the device left in its place: values
+// and components that are gone. These stay on the list until they are.
+func (o *owner) withdraw(ctx context.Context, old *entry, now entry, gone []Part, p *Profile) error {
+	if !o.described {
 		if err := o.forgetLife(ctx, old); err != nil {
 			return err
 		}
 	}
+	now.parts = slices.Concat(now.parts, gone)
+	o.ledger.put(o.dev.Name, now)
 	if len(gone) > 0 && now.config != "" && old.config == now.config {
 		m := retained("", nil)
 		m.Topic, m.Payload, _ = o.opt.Discovery.Describe(p, gone)
-		if err := o.publish(ctx, m); err != nil {
-			return err
-		}
+		return o.publish(ctx, m)
 	}
 	return nil
 }
@@ -193,9 +214,14 @@ func (o *owner) repeat(ctx context.Context) {
 	}
 }
 
-// sweep removes what devices have left that are not among owners. What cannot
-// be removed stays on the list for the next time.
-func (m *Manager) sweep(ctx context.Context, owners []*owner) {
+// sweep removes what devices have left that neither stay nor come, and what those
+// that come have left elsewhere: they may never have anything to say. What
+// cannot be removed stays on the list for the next time.
+func (m *Manager) sweep(ctx context.Context, stay, come []*owner) {
+	for _, o := range come {
+		_ = o.reclaim(ctx, m.say) // logged there; describe does it again
+	}
+	owners := slices.Concat(stay, come)
 	for _, name := range m.ledger.devices() {
 		if name == gatewayEntry || slices.ContainsFunc(owners, func(o *owner) bool { return o.dev.Name == name }) {
 			continue

@@ -301,7 +301,9 @@ func TestEntityThatBecomesAnotherKind(t *testing.T) {
 		describe := o.Discovery.Describe
 		o.Discovery.Describe = func(p *sensors.Profile, gone []sensors.Part) (string, []byte, []sensors.Part) {
 			topic, payload, parts := describe(p, gone)
-			parts[0].Platform = "device_tracker"
+			for i := range parts {
+				parts[i].Platform = "device_tracker"
+			}
 			return topic, payload, parts
 		}
 		for range 2 {
@@ -420,6 +422,27 @@ func TestDamagedLedger(t *testing.T) {
 	}
 }
 
+// A line that is damaged costs its own device only.
+func TestDamagedLineOfTheLedger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("a", "m", "t"), reads("b", "m", "t"), reads("c", "m", "t")}}
+		life(t, b, o, nil)
+		text, err := os.ReadFile(o.Ledger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(o.Ledger, []byte(strings.Replace(string(text), "\t", " ", 2)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o.Devices = nil
+		life(t, b, o, nil)
+		if left := append(b.below(base+"/b"), b.below("ha/c")...); len(left) != 0 {
+			t.Errorf("left: %q", left)
+		}
+	})
+}
+
 func FuzzLedger(f *testing.F) {
 	f.Add("dunlin-devices 1\nclimate\tdunlin/b/climate\tha/device/x/config\tbme280\tsensor:t\tsensor!h\t:q\nstatus\tdunlin/b\tha/g\t\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -430,6 +453,89 @@ func FuzzLedger(f *testing.F) {
 		o := sensors.Options{Ledger: file, Base: base, Attach: newFakeBroker().attach}
 		if _, err := sensors.New(o); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// What is to be taken back is taken back in the end, wherever the gateway was
+// killed, or its broker full, while it did so.
+func TestCutShortLeavesNothing(t *testing.T) {
+	again := sensors.Options{Devices: []sensors.Device{listed(reads("d", "m", "t"), "t"), reads("e", "m", "t")}, Base: "site", Payload: sensors.JSON, Discovery: describer("ha2")}
+	entities := again
+	entities.Base, entities.Discovery = base, describer("ha")
+	silent := again
+	silent.Discovery = nil
+	for name, next := range map[string]sensors.Options{"another base and prefix": again, "fewer entities": entities, "no discovery": silent} {
+		for _, killed := range []bool{true, false} {
+			for n := range 24 {
+				t.Run(fmt.Sprintf("%s, killed %t after %d", name, killed, n), func(t *testing.T) {
+					bubble(t, func(t *testing.T) {
+						b, next := newFakeBroker(), next
+						file := filepath.Join(t.TempDir(), "devices")
+						life(t, b, sensors.Options{Ledger: file, Discovery: describer("ha"), Devices: []sensors.Device{listed(reads("d", "m", "t", "h"), "t", "h"), reads("e", "m", "t")}}, nil)
+						var list []byte
+						count := 0
+						b.before = func(*mqtt.Message) error {
+							if count++; count <= n {
+								return nil
+							}
+							if count == n+1 {
+								list, _ = os.ReadFile(file)
+							}
+							return errors.New("full")
+						}
+						next.Ledger = file
+						life(t, b, next, nil)
+						if b.before = nil; killed && list != nil {
+							if err := os.WriteFile(file, list, 0o600); err != nil {
+								t.Fatal(err)
+							}
+						}
+						life(t, b, next, nil)
+						if got := b.published("ha/d"); next.Base == base && !slices.Contains(got, "t -sensor.h") {
+							t.Errorf("the component was not taken back: %q", got)
+						}
+						kept := b.kept()
+						for topic := range kept {
+							if next.Base != base && strings.HasPrefix(topic, base+"/") || next.Base != base && strings.HasPrefix(topic, "ha/") || strings.HasSuffix(topic, "/h") {
+								t.Errorf("left: %s %s", topic, kept[topic])
+							}
+						}
+						next.Devices = nil
+						life(t, b, next, nil)
+						if left := append(b.below("site/"), b.below("ha2/d")...); len(left) != 0 {
+							t.Errorf("left without devices: %q", left)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+// What a device that says nothing any more announced elsewhere is taken back too.
+func TestSilentDeviceIsTakenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
+		life(t, b, o, nil)
+		dead := sensors.Device{Name: "d", Model: "m", Interval: time.Second, Driver: &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) {
+			return nil, errors.New("dead")
+		}}}
+		o.Devices, o.Discovery = []sensors.Device{dead}, describer("ha2")
+		life(t, b, o, nil)
+		if left := b.below("ha/"); len(left) != 0 {
+			t.Errorf("left under the old prefix: %q", left)
+		}
+		o.Devices, o.Base = []sensors.Device{reads("d", "m", "t")}, "site"
+		life(t, b, o, nil)
+		if left := b.below(base + "/d"); len(left) != 0 || b.kept()["ha2/d"] != "t" {
+			t.Errorf("left below the old base: %q", left)
+		}
+		o.Devices, o.Base, o.Discovery = []sensors.Device{dead}, "", nil
+		life(t, b, o, nil)
+		if left := append(b.below("ha2/"), b.below("site/")...); len(left) != 0 {
+			t.Errorf("left without discovery: %q", left)
 		}
 	})
 }

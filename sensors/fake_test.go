@@ -33,6 +33,7 @@ type fakeBroker struct {
 	wills    map[string]*time.Timer
 	refuse   error // what Publish answers
 	stall    bool  // Publish blocks until its context ends
+	before   func(m *mqtt.Message) error
 }
 
 func newFakeBroker() *fakeBroker {
@@ -133,6 +134,10 @@ func (s *fakeSession) Publish(ctx context.Context, m mqtt.Message) error {
 		return errEnded
 	case s.broker.refuse != nil:
 		return s.broker.refuse
+	case s.broker.before != nil:
+		if err := s.broker.before(&m); err != nil {
+			return err
+		}
 	}
 	m.Publisher = s.id
 	s.broker.route(m)

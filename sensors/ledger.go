@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // Part is one component of an announced device.
@@ -55,7 +57,7 @@ type ledger struct {
 
 const ledgerHead = "dunlin-devices 1"
 
-// openLedger reads the file. One that cannot be read is replaced: the worst
+// openLedger reads the file. What of it cannot be read is dropped: the worst
 // that follows is a message of a device that nobody removes.
 func openLedger(file string, log *slog.Logger) *ledger {
 	l := &ledger{file: file, log: log, writing: make(chan struct{}, 1)}
@@ -78,24 +80,33 @@ func (l *ledger) parse(text string) error {
 	if head != ledgerHead {
 		return fmt.Errorf("%s: starts with %.20q", l.file, head)
 	}
+	var bad []error
 	for line := range strings.Lines(rest) {
-		line, whole := strings.CutSuffix(line, "\n")
-		f := strings.Split(line, "\t")
-		if !whole || len(f) < 4 || f[0] == "" || f[1] == "" {
-			return fmt.Errorf("%s: %.40q is no device", l.file, line)
+		if e, ok := parseEntry(line); ok {
+			l.known.entries[e.device] = e
+		} else {
+			bad = append(bad, fmt.Errorf("%s: %.40q is no device", l.file, line))
 		}
-		model, form, _ := strings.Cut(f[3], " ")
-		e := entry{device: f[0], topic: f[1], config: f[2], model: model, form: Payload(form)}
-		for _, p := range f[4:] {
-			i := strings.IndexAny(p, "!:")
-			if i < 0 {
-				return fmt.Errorf("%s: %.40q is no component", l.file, p)
-			}
-			e.parts = append(e.parts, Part{Name: p[i+1:], Platform: p[:i], Listed: p[i] == '!'})
-		}
-		l.known.entries[e.device] = e
 	}
-	return nil
+	return errors.Join(bad...)
+}
+
+func parseEntry(line string) (e entry, ok bool) {
+	line, whole := strings.CutSuffix(line, "\n")
+	f := strings.Split(line, "\t")
+	if !whole || len(f) < 4 || f[0] == "" || topic.ValidName(f[1]) != nil || f[2] != "" && topic.ValidName(f[2]) != nil {
+		return e, false
+	}
+	model, form, _ := strings.Cut(f[3], " ")
+	e = entry{device: f[0], topic: f[1], config: f[2], model: model, form: Payload(form)}
+	for _, p := range f[4:] {
+		i := strings.IndexAny(p, "!:")
+		if i < 0 {
+			return e, false
+		}
+		e.parts = append(e.parts, Part{Name: p[i+1:], Platform: p[:i], Listed: p[i] == '!'})
+	}
+	return e, true
 }
 
 // get returns what is known of a device.

@@ -133,7 +133,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.state.Lock()
 	owners := m.state.owners
 	m.state.Unlock()
-	m.sweep(ctx, owners)
+	m.sweep(ctx, nil, owners)
 	m.announceGateway(ctx)
 	rounds, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var post sync.WaitGroup
