@@ -96,6 +96,8 @@ func (e *Edge) Data(ctx context.Context, m *mqtt.Message, at time.Time, past boo
 	d := e.node.devices[name]
 	if object && last == "state" {
 		features = e.whole(name, features, at)
+	} else if !object && d.isText(last) {
+		features[0].Value = string(m.Payload) // "5" between "4a" and "5b"
 	}
 	if e.node.aliases >= mostMetrics {
 		features = slices.DeleteFunc(features, func(f sensors.Feature) bool { return !d.has(f.Name) })
@@ -150,6 +152,10 @@ func (e *Edge) withdrawn(ctx context.Context, name, last string, at time.Time, p
 	return e.taken()
 }
 
+func (d *device) isText(name string) bool {
+	return d != nil && slices.ContainsFunc(d.metrics, func(m *deviceMetric) bool { return m.name == name && m.kind == typeString })
+}
+
 func (d *device) has(name string) bool {
 	return d != nil && slices.ContainsFunc(d.metrics, func(m *deviceMetric) bool { return m.name == name })
 }
@@ -176,7 +182,7 @@ func (e *Edge) Command(m *mqtt.Message) (rebirth bool, set []mqtt.Message) {
 	return rebirth, set
 }
 
-// valuesOf reads a payload: a number, true or false, text, or an object of
+// valuesOf reads a payload: a number, true or false, ON or OFF, text, or an object of
 // them, whose members have their own names. What is no value has none; NaN is
 // what dunlin says of one that it does not know.
 func valuesOf(name string, payload []byte, at time.Time) (features []sensors.Feature, object bool) {
@@ -207,8 +213,10 @@ func feature(name string, value any, at time.Time) sensors.Feature {
 
 func scalarOf(text string) any {
 	switch text {
-	case "true", "false":
-		return text == "true"
+	case "true", "ON":
+		return true
+	case "false", "OFF":
+		return false
 	case "NaN":
 		return nil
 	}
