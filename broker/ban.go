@@ -32,12 +32,28 @@ func (b *Broker) Ban(ban Ban) error {
 	return nil
 }
 
-// Unban ends a ban, whatever its For.
-func (b *Broker) Unban(ban Ban) {
+// Unban ends a ban, whatever its For. It reports whether there was one.
+func (b *Broker) Unban(ban Ban) bool {
 	g := &b.hub.guard
 	g.Lock()
 	defer g.Unlock()
+	until, ok := g.bans[ban.key()]
 	delete(g.bans, ban.key())
+	return ok && time.Now().Before(until)
+}
+
+// Bans returns the bans that hold, those for flapping included; For is how
+// long each still lasts.
+func (b *Broker) Bans() (all []Ban) {
+	now, g := time.Now(), &b.hub.guard
+	g.Lock()
+	defer g.Unlock()
+	for ban, until := range g.bans {
+		if ban.For = until.Sub(now); ban.For > 0 {
+			all = append(all, ban)
+		}
+	}
+	return all
 }
 
 func (b Ban) key() Ban {

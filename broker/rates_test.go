@@ -135,7 +135,12 @@ func TestBannedClients(t *testing.T) {
 	c.Send("CONNECT cid=c user=u")
 	c.Expect("CONNACK sp=0 rc=0x8a reason=yes")
 	c.ExpectClosed()
-	b.Unban(broker.Ban{User: "u"})
+	if all := b.Bans(); len(all) != 1 || all[0].User != "u" || all[0].For <= 0 || all[0].For > time.Minute {
+		t.Errorf("bans: %+v", all)
+	}
+	if !b.Unban(broker.Ban{User: "u"}) || b.Unban(broker.Ban{User: "u"}) || len(b.Bans()) != 0 {
+		t.Error("a ban does not end, or ends twice")
+	}
 	for range 3 { // three that end badly are one too many
 		c = dial(mqtt.V5)
 		c.Connect("cid=c user=u")

@@ -5,20 +5,29 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 )
 
 const clientsHelp = `Usage: dunlin clients [TEXT] [--offline | --connected] [--json]
        dunlin clients kick CLIENT...
+       dunlin clients ban [CLIENT] [--user USER] [--address IP] [--for 1h]
+       dunlin clients unban [CLIENT] [--user USER] [--address IP]
+       dunlin clients bans [--json]
 
 Lists the clients of the running gateway whose Client Identifier or user has
-TEXT in it. kick ends connections; the clients may come back.
+TEXT in it. kick ends connections; the clients may come back. ban also keeps
+out who matches all that is named, until unban, the time or a restart. bans
+shows who is kept out; mqtt.limits.flapping makes such bans too.
 
 Examples:
   dunlin clients
   dunlin clients esp- --offline
   dunlin clients kick esp-17
+  dunlin clients ban esp-17 --for 10m
+  dunlin clients ban --address 192.0.2.7
 `
 
 func runClients(ctx context.Context, args []string, s streams) int {
@@ -26,10 +35,22 @@ func runClients(ctx context.Context, args []string, s streams) int {
 	q.jsonFlag()
 	offline := q.flags.Bool("offline", false, "only sessions whose client is away")
 	connected := q.flags.Bool("connected", false, "only those that are connected")
+	user := q.flags.String("user", "", "ban, unban: clients of the `user`")
+	address := q.flags.String("address", "", "ban, unban: clients that come from the `IP` address")
+	long := q.flags.Duration("for", time.Hour, "ban: how long")
 	if code, done := q.parse(args); done {
 		return code
 	}
 	args = q.flags.Args()
+	if len(args) > 0 && (args[0] == "ban" || args[0] == "unban") {
+		return banClients(ctx, q, args[0] == "ban", url.Values{"user": {*user}, "address": {*address}}, *long, args[1:])
+	}
+	if *user != "" || *address != "" {
+		return q.usage("--user and --address are for ban and unban")
+	}
+	if len(args) > 0 && args[0] == "bans" {
+		return listBans(ctx, q, args[1:])
+	}
 	if len(args) > 0 && args[0] == "kick" {
 		return kickClients(ctx, q, args[1:])
 	}
@@ -102,4 +123,42 @@ func kickClients(ctx context.Context, q *asker, ids []string) int {
 		}
 	}
 	return code
+}
+
+func banClients(ctx context.Context, q *asker, in bool, who url.Values, long time.Duration, ids []string) int {
+	if len(ids) > 1 {
+		return q.usage("takes one client")
+	}
+	if len(ids) == 1 {
+		who.Set("client", ids[0])
+	}
+	method, done := "DELETE", "may come back"
+	if in {
+		method, done = "POST", "kept out for "+span(long.Seconds())
+		who.Set("for", strconv.FormatFloat(long.Seconds(), 'f', -1, 64))
+	}
+	if _, err := q.get(ctx, method, "/api/v1/bans?"+who.Encode(), nil); err != nil {
+		return q.fail(err)
+	}
+	fmt.Fprintln(q.s.out, done)
+	return exitDone
+}
+
+func listBans(ctx context.Context, q *asker, args []string) int {
+	if len(args) > 0 {
+		return q.usage("bans takes nothing more")
+	}
+	var all []api.Ban
+	show, err := q.get(ctx, "GET", "/api/v1/bans", &all)
+	if err == nil && show {
+		rows := [][]string{{"CLIENT", "USER", "ADDRESS", "FOR"}}
+		for _, b := range all {
+			rows = append(rows, []string{printable(b.Client), printable(b.User), b.Address, span(b.For)})
+		}
+		err = writeTable(q.s.out, rows)
+	}
+	if err != nil {
+		return q.fail(err)
+	}
+	return exitDone
 }

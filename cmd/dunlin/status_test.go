@@ -61,6 +61,35 @@ func TestClientsAndTopicsCommands(t *testing.T) {
 	if code, _, stderr := runTool(t, "clients", "kick", "nobody"); code != exitFailed || stderr != "dunlin clients: no client \"nobody\" is connected\n" {
 		t.Errorf("kick nobody: %d %q", code, stderr)
 	}
+	for _, step := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"bans", exitDone, "CLIENT  USER  ADDRESS  FOR\n"},
+		{"ban esp-2 --for 90m", exitDone, "kept out for 1 h 30 min\n"},
+		{"ban esp-2 esp-1", exitUsage, "takes one client"},
+		{"ban", exitFailed, "name a client, a user or an address"},
+		{"ban --user eve --address 192.0.2.256", exitFailed, "is not an IP address"},
+		{"ban esp-1 --for 0s", exitFailed, "for is in seconds"},
+		{"ban --user eve --address 192.0.2.7", exitDone, "kept out for 1 h 0 min\n"},
+		{"bans", exitDone, "eve   192.0.2.7"},
+		{"unban --user eve", exitFailed, "there is no such ban"},
+		{"unban --user eve --address 192.0.2.7", exitDone, "may come back\n"},
+		{"--user eve", exitUsage, "are for ban and unban"},
+	} {
+		code, out, stderr := runTool(t, append([]string{"clients"}, strings.Fields(step.args)...)...)
+		if code != step.code || !strings.Contains(out+stderr, step.says) {
+			t.Errorf("clients %s: %d %q %q", step.args, code, out, stderr)
+		}
+	}
+	until(t, "a banned client is gone", func() bool {
+		_, out, _ := runTool(t, "clients", "esp-2", "--connected")
+		return out == "CLIENT  USER  ADDRESS  MQTT  STATE  SUBS  IN  OUT  WAITING  DROPPED\n0 in all\n"
+	})
+	if code, _, stderr := runTool(t, "pub", "-L", "mqtt://"+address+"/t", "-i", "esp-2", "-m", "1", "-V", "5"); code == exitDone || !strings.Contains(stderr, "Banned") {
+		t.Errorf("a banned client publishes: %d %q", code, stderr)
+	}
 	for _, m := range [][2]string{{"old/a", "1"}, {"old/b/c", "2\x1b[31m"}} {
 		if code, _, stderr := runTool(t, "pub", "-L", "mqtt://"+address+"/"+m[0], "-m", m[1], "-r", "-q", "1"); code != exitDone {
 			t.Fatal(stderr)

@@ -73,6 +73,8 @@ func (r *route) argument(name string) object {
 		kind = "boolean"
 	case "topic", "seq":
 		required = true
+	case "for":
+		kind, required = "number", true
 	case "filter":
 		required = r.path != "/api/v1/trace" // which takes a client as well
 	}
