@@ -40,19 +40,35 @@ func (b *board) onCard(do func(dir string) error) (err error) {
 // words for a user without a screen; empty when nothing is. What other parts
 // reported stays. Blocks while the card is written.
 func (b *board) report(part, text string) {
+	if !b.news(part, text) {
+		return
+	}
+	if text != "" {
+		b.logf("%s: %s", part, text)
+	}
+	if err := b.onCard(b.writeReports); err != nil {
+		b.logf("%s: %v", errorsFile, err)
+	}
+}
+
+// news keeps what is reported, and tells whether that differs from before.
+func (b *board) news(part, text string) bool {
 	b.reports.Lock()
 	defer b.reports.Unlock()
 	if b.reports.text[part] == text {
-		return
+		return false
 	}
 	if b.reports.text[part] = text; text == "" {
 		delete(b.reports.text, part)
-	} else {
-		b.logf("%s: %s", part, text)
 	}
-	if err := b.onCard(func(dir string) error { return writeReports(dir, b.reports.text) }); err != nil {
-		b.logf("%s: %v", errorsFile, err)
-	}
+	return true
+}
+
+// writeReports brings the file up to date, for who holds the card.
+func (b *board) writeReports(dir string) error {
+	b.reports.Lock()
+	defer b.reports.Unlock()
+	return writeReports(dir, b.reports.text)
 }
 
 // writeReports writes the file, or takes it away when all is well.

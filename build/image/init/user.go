@@ -65,9 +65,7 @@ func (b *board) takeUsersFiles(ctx context.Context) {
 				b.note("password", err.Error())
 			}
 		}
-		b.reports.Lock()
-		defer b.reports.Unlock()
-		return writeReports(dir, b.reports.text)
+		return b.writeReports(dir)
 	})
 	if err != nil {
 		b.logf("the user's files: %v", err)

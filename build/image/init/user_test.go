@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -193,5 +195,35 @@ func TestKeepStartsAPartAgain(t *testing.T) {
 	}})
 	if runs != 2 {
 		t.Errorf("%d runs", runs)
+	}
+}
+
+// Who works on the card may report meanwhile, although another report waits for
+// the card.
+func TestReportsDoNotWaitForTheCard(t *testing.T) {
+	b := newBoard()
+	b.card <- struct{}{}
+	waiting := make(chan struct{})
+	go func() {
+		defer close(waiting)
+		b.report("network", "no router")
+	}()
+	for !bytes.Contains(b.log.text(), []byte("no router")) {
+		runtime.Gosched()
+	}
+	noted := make(chan struct{})
+	go func() {
+		defer close(noted)
+		b.note("data", "full")
+	}()
+	select {
+	case <-noted:
+	case <-time.After(10 * time.Second):
+		t.Error("a note on the card waits for a report that waits for the card")
+	}
+	<-b.card
+	<-waiting
+	if len(b.reports.text) != 2 {
+		t.Errorf("reports: %v", b.reports.text)
 	}
 }

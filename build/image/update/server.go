@@ -115,10 +115,11 @@ func (u *Updater) answer(ctx context.Context, c *net.UnixConn) {
 		return
 	}
 	in := bufio.NewReaderSize(t, 64<<10)
-	line, err := in.ReadString('\n')
-	if err != nil || len(line) > 100 {
+	first, err := in.ReadSlice('\n') // of the buffer's size at most
+	if err != nil || len(first) > 100 {
 		return
 	}
+	line := string(first)
 	switch strings.TrimSpace(line) {
 	case "status":
 		t.say("ok %s", u.status())

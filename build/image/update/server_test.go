@@ -212,8 +212,8 @@ func TestASickGatewayIsNoObstacle(t *testing.T) {
 	}
 }
 
-// TestStrangers connects as another user, from a thread that is one.
-func TestStrangers(t *testing.T) {
+// TestOtherUsers connects as another user, from a thread that is one.
+func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be another user for a moment")
 	}
@@ -245,5 +245,22 @@ func TestStrangers(t *testing.T) {
 		if !strings.HasPrefix(string(answer), tc.want) {
 			t.Errorf("user %d: %q, want %q", tc.user, answer, tc.want)
 		}
+	}
+}
+
+// A first line without an end is not waited for, nor kept.
+func TestALineWithoutEnd(t *testing.T) {
+	b := newBench(t)
+	b.run(t)
+	b.ask(t, "status", nil) // it listens
+	c, err := net.Dial("unix", b.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience * 2 / 3))  // before the updater gives up on a silent client
+	io.Copy(c, bytes.NewReader(make([]byte, 1<<20))) // it may have closed before all is written
+	if _, err := c.Read(make([]byte, 1)); os.IsTimeout(err) {
+		t.Error("the updater waits for the end of a line of 1 MiB")
 	}
 }
