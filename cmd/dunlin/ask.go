@@ -36,12 +36,12 @@ type asker struct {
 func newAsker(name, help string, s streams) *asker {
 	q := &asker{s: s, flags: flags.New(name), help: help, patience: answerIn}
 	q.flags.StringVar(&q.socket, "socket", os.Getenv("DUNLIN_SOCKET"), "the gateway's `socket`; $DUNLIN_SOCKET")
-	q.flags.StringVarP(&q.config, "config", "c", "", "configuration `file` whose data_dir has the socket")
+	q.flags.StringVarP(&q.config, "config", "c", "", "configuration `file`; its data_dir has the socket")
 	return q
 }
 
 // jsonFlag adds --json.
-func (q *asker) jsonFlag() { q.flags.BoolVar(&q.json, "json", false, "print the API's JSON") }
+func (q *asker) jsonFlag() { q.flags.BoolVar(&q.json, "json", false, "print JSON") }
 
 func (q *asker) parse(args []string) (code int, done bool) {
 	return parseFlags(q.flags, args, q.s, func(w io.Writer) { printHelp(w, q.help, q.flags) })

@@ -21,8 +21,9 @@ const readHelp = `Usage: dunlin read DEVICE [-c FILE] [-v] [-W DURATION]
 Reads a device of the configuration once, through its driver, without the
 gateway, and prints what the driver says before any filter. -v shows every
 byte on the bus, and as text what is read and written of GPIO lines, files of
-the kernel and programs. Neither the gateway's devices nor outputs are read: the one
-has two readers then, the other moves when it is opened.
+the kernel and programs. It refuses a device that the running gateway has open,
+for two readers take each other's answers, and an output, which may switch when
+it is opened.
 
 Examples:
   dunlin read climate
