@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,17 @@ func TestThermometer(t *testing.T) {
 	<-done
 }
 
+// The sketch compiles as a board's core would have it.
+func TestSketch(t *testing.T) {
+	cxx, err := exec.LookPath("c++")
+	if err != nil {
+		t.Skip("no C++ compiler")
+	}
+	if out, err := exec.Command(cxx, "-std=c++11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "testdata/sketch.cpp").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 // The Arduino's client, compiled for this machine, counts with QoS 1: nothing
 // is missing whatever happens to the line, and the gateway's messages reach
 // it.
@@ -178,6 +190,16 @@ func TestArduino(t *testing.T) {
 		if got := g.next("board/echo"); got != text {
 			t.Errorf("echo %q, want %q", got, text)
 		}
+	}
+	// What is larger than its buffer is passed over, else it would come again
+	// after every reconnect.
+	for _, text := range []string{strings.Repeat("x", 120), strings.Repeat("x", 5000), "after"} {
+		if err := g.in.Publish(t.Context(), mqtt.Message{Topic: "board/set", Payload: []byte(text), QoS: mqtt.AtLeastOnce}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := g.next("board/echo"); got != "after" {
+		t.Errorf("echo %q", got)
 	}
 	port.Send("\x05noise\x00") // a damaged frame costs the connection and nothing else
 	counts(50)

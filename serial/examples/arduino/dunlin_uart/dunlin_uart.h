@@ -1,6 +1,7 @@
 /* MQTT 3.1.1 over a UART: frames of COBS with CRC-16, as ../../../FRAMES.md
  * says. Plain C without allocation; one message of QoS 1 is in flight at a
- * time, and is sent again after every reconnect until it is acknowledged.
+ * time, and is sent again after every reconnect until it is acknowledged. A
+ * message that is larger than the buffer is acknowledged and passed over.
  *
  * Fill in struct dunlin, call dunlin_loop() as often as possible.
  */
@@ -25,13 +26,14 @@ struct dunlin {
   const char *user, *password;            /* NULL: none */
   const char *will_topic, *will_message;  /* NULL: no will; it is retained */
   const char *filter;                     /* what to subscribe to, NULL: nothing */
-  uint16_t keep_alive;                    /* seconds */
+  uint16_t keep_alive;                    /* seconds, 0: none */
   void (*message)(const char *topic, const uint8_t *payload, uint16_t n);
 
   /* The rest is dunlin's own; zero at the start. */
   uint8_t in[DUNLIN_BUFFER + 2], out[DUNLIN_BUFFER], flight[DUNLIN_BUFFER];
   uint16_t in_len, out_len, flight_len, packet_id;
   uint8_t block, code;      /* of COBS: bytes left in the block, and its length */
+  uint16_t crc;             /* of what of the frame has arrived; 0 at its end is right */
   bool broken;              /* the frame on its way is too long */
   bool online, waiting;     /* CONNACK came; an answer is owed since asked */
   uint32_t sent, asked;
@@ -182,33 +184,45 @@ static void dunlin_packet(struct dunlin *d, uint8_t *p, uint16_t n) {
   }
 }
 
+/* dunlin_skip acknowledges a message that is too large, of which the beginning
+ * is there: it would come again after every reconnect. */
+static void dunlin_skip(struct dunlin *d, const uint8_t *p) {
+  uint8_t ack[4] = {0x40, 2, 0, 0}, head = 2;
+  uint32_t at;
+  while (head < 5 && p[head - 1] & 0x80) head++;
+  at = head + 2 + ((uint32_t)p[head] << 8 | p[head + 1]);
+  if (p[0] >> 4 != 3 || !(p[0] & 0x06) || at + 2 > sizeof d->in) return;
+  memcpy(ack + 2, p + at, 2);
+  dunlin_frame(d, ack, 4);
+}
+
+static void dunlin_keep(struct dunlin *d, uint8_t b) {
+  d->crc = dunlin_crc(d->crc, b);
+  if (d->in_len < sizeof d->in) d->in[d->in_len++] = b;
+  else d->broken = true;
+}
+
 /* dunlin_received takes one byte of the line. */
 static void dunlin_received(struct dunlin *d, uint8_t b) {
   if (b != 0) {
     if (d->block == 0) { /* b is the length of the next block */
-      if (d->code && d->code != 0xFF) {
-        if (d->in_len < sizeof d->in) d->in[d->in_len++] = 0;
-        else d->broken = true;
-      }
+      if (!d->code) d->crc = 0xFFFF;
+      else if (d->code != 0xFF) dunlin_keep(d, 0);
       d->code = b;
       d->block = b - 1;
       return;
     }
     d->block--;
-    if (d->in_len < sizeof d->in) d->in[d->in_len++] = b;
-    else d->broken = true;
+    dunlin_keep(d, b);
     return;
   }
-  bool good = d->code && !d->broken && d->block == 0 && d->in_len >= 2, empty = !d->code;
-  uint16_t n = d->in_len - 2, crc = 0xFFFF;
-  if (good) {
-    for (uint16_t i = 0; i < n; i++) crc = dunlin_crc(crc, d->in[i]);
-    good = crc == (uint16_t)(d->in[n] << 8 | d->in[n + 1]);
-  }
+  bool good = d->block == 0 && d->crc == 0, large = d->broken, empty = !d->code;
+  uint16_t n = d->in_len;
   d->in_len = d->block = d->code = 0;
   d->broken = false;
   if (empty) return;
-  if (good && n >= 2) dunlin_packet(d, d->in, n);
+  if (good && large && d->online) dunlin_skip(d, d->in);
+  else if (good && n >= 4) dunlin_packet(d, d->in, n - 2);
   else if (d->online) dunlin_connect(d); /* damaged, or there is no connection */
 }
 
@@ -220,7 +234,7 @@ static void dunlin_loop(struct dunlin *d) {
     dunlin_connect(d);
   } else if (d->waiting && d->now() - d->asked > 3000) {
     dunlin_connect(d); /* no answer */
-  } else if (d->online && !d->waiting && d->now() - d->sent > (uint32_t)d->keep_alive * 500) {
+  } else if (d->online && d->keep_alive && !d->waiting && d->now() - d->sent > (uint32_t)d->keep_alive * 500) {
     uint8_t ping[2] = {0xC0, 0};
     d->waiting = true;
     d->asked = d->now();

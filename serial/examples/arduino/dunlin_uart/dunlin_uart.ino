@@ -12,7 +12,7 @@ struct dunlin mqtt;
 
 static int lineRead() { return Serial.read(); }
 static void lineWrite(uint8_t b) { Serial.write(b); }
-static uint32_t clock() { return millis(); }
+static uint32_t lineClock() { return millis(); }
 
 static void onMessage(const char *topic, const uint8_t *payload, uint16_t n) {
   if (strcmp(topic, "uno/led/set") != 0) return;
@@ -26,7 +26,7 @@ void setup() {
   Serial.begin(115200);
   mqtt.read = lineRead;
   mqtt.write = lineWrite;
-  mqtt.now = clock;
+  mqtt.now = lineClock;
   mqtt.id = "uno";
   mqtt.will_topic = "uno/status";
   mqtt.will_message = "offline";
