@@ -82,12 +82,14 @@ func (p *pacer) sent(now time.Time, size int, late bool) error {
 }
 
 // force sets the speed of what waited, in messages/s, until drained; 0 gives it
-// back at once.
-func (p *pacer) force(rate float64) {
+// back at once. It returns what force has set before.
+func (p *pacer) force(rate float64) (before float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	before = p.mu.pace.forced.limit
 	p.mu.pace.forced = newBucket(rate, 1)
 	p.mu.changed.tell()
+	return before
 }
 
 // drained ends what force began: nothing waits.

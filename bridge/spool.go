@@ -61,5 +61,6 @@ func (b *Bridge) SpoolPurge(ctx context.Context, before time.Time, dry bool) (n 
 }
 
 // SpoolDrain sets the speed of what waited for the link, in messages/s, until
-// nothing waits any more; 0 is the bridge's own speed.
-func (b *Bridge) SpoolDrain(rate float64) { b.pacer.force(rate) }
+// nothing waits any more; 0 is the bridge's own speed. It returns the speed that
+// an earlier call has set, 0 for none.
+func (b *Bridge) SpoolDrain(rate float64) (before float64) { return b.pacer.force(rate) }

@@ -29,11 +29,11 @@ const bridgeHelp = `Usage: dunlin bridge status [NAME] [--json]
 Looks at a link of the running gateway to another server, and works on it.
 test goes the whole way to the server as another client, so that the link does
 not notice; if it gets there, a link that waits to try again does so at once.
-pause lasts until resume, or until the gateway or the bridge starts anew. spool
-is what waits to be sent, dead what was given up because the server will never
-take it; export writes one JSON object a line. drain sends what waited for the
-link at so many messages a second, for as long as something waits. purge says
-how many it would delete, and with -y deletes them.
+pause lasts until resume, or until the gateway starts anew. spool is what waits to
+be sent, dead what was given up because the server will never take it; export
+writes one JSON object a line. drain sends what waited for the link at so many
+messages a second, for as long as something waits; a second one takes the place
+of the first. purge says how many it would delete, and with -y deletes them.
 
 Examples:
   dunlin bridge status
@@ -64,7 +64,7 @@ var bridgeVerbs = [...]bridgeVerb{
 	{"resume", "POST", "/resume", "", "", (*bridgeJob).tell},
 	{"spool list", "GET", "/spool", "limit", "", (*bridgeJob).list},
 	{"spool export", "GET", "/spool/messages", "since", "", (*bridgeJob).export},
-	{"spool drain", "POST", "/spool/drain", "rate", "wait", (*bridgeJob).drain},
+	{"spool drain", "POST", "/spool/drain", "rate", "", (*bridgeJob).drain},
 	{"spool purge", "DELETE", "/spool", "older", "deleted", (*bridgeJob).purge},
 	{"dead list", "GET", "/dead", "limit", "", (*bridgeJob).list},
 	{"dead show", "GET", "/dead/message", "seq", "", (*bridgeJob).show},
@@ -276,7 +276,15 @@ func (j *bridgeJob) export(ctx context.Context) error {
 const drainPoll = 250 * time.Millisecond
 
 func (j *bridgeJob) drain(ctx context.Context) error {
-	err := j.tell(ctx)
+	var d api.Drained
+	show, err := j.get(ctx, j.method, j.target, &d)
+	if err == nil && show {
+		other := ""
+		if d.InPlaceOf > 0 {
+			other = "; another drain was under way, at " + rate(d.InPlaceOf) + ": this one counts"
+		}
+		_, err = fmt.Fprintf(j.s.out, "%s wait%s\n", messages(d.Count), other)
+	}
 	if err != nil || !j.wait {
 		return err
 	}

@@ -124,6 +124,8 @@ func TestBridgeCommandTellsHowALinkFails(t *testing.T) {
 	r.run("test cloud --json", exitUnreachable, `"ok":false`)
 	r.publish("sensors/a", "1")
 	r.run("spool drain cloud --wait --timeout 300ms", exitTimeout, "1 message waiting, bridge cloud is")
+	r.run("spool drain cloud --rate 10", exitDone, "1 message wait\n")
+	r.run("spool drain cloud --rate 20", exitDone, "1 message wait; another drain was under way, at 10.0/s: this one counts")
 }
 
 func TestBridgeCommandWorksOnDeadLetters(t *testing.T) {

@@ -256,9 +256,10 @@ func (g *gateway) changeDevices(now, next *config.Config, changed map[string]boo
 // changeBridges stops and starts the bridges that are different; their spools
 // stay.
 func (g *gateway) changeBridges(now, next *config.Config, changed map[string]bool) error {
+	paused := map[string]bool{}
 	for _, b := range now.Bridges {
 		if changed["bridges."+b.Name] {
-			g.removeBridge(b.Name)
+			paused[b.Name] = g.removeBridge(b.Name)
 			same := func(o config.Bridge) bool { return o.Name == b.Name && o.ClientID == b.ClientID }
 			if slices.ContainsFunc(next.Bridges, same) {
 				continue
@@ -272,7 +273,7 @@ func (g *gateway) changeBridges(now, next *config.Config, changed map[string]boo
 		if !changed["bridges."+b.Name] {
 			continue
 		}
-		if err := g.wireBridge(next, b, &g.deps); err != nil {
+		if err := g.wireBridge(next, b, paused[b.Name], &g.deps); err != nil {
 			return fmt.Errorf("bridges.%s: %w", b.Name, err)
 		}
 	}
@@ -289,17 +290,22 @@ func (g *gateway) changeBridges(now, next *config.Config, changed map[string]boo
 	return nil
 }
 
-// removeBridge ends a bridge; its queues take messages meanwhile.
-func (g *gateway) removeBridge(name string) {
+// removeBridge ends a bridge, and reports whether it was paused; its queues take
+// messages meanwhile.
+func (g *gateway) removeBridge(name string) (paused bool) {
 	g.links.remove("bridge " + name)
 	g.links.Lock()
-	g.bridges = slices.DeleteFunc(slices.Clone(g.bridges), func(b *bridge.Bridge) bool { return b.Name() == name })
+	g.bridges = slices.DeleteFunc(slices.Clone(g.bridges), func(b *bridge.Bridge) bool {
+		paused = paused || b.Name() == name && b.Paused()
+		return b.Name() == name
+	})
 	g.links.Unlock()
 	for _, q := range g.queues {
 		if q.user == name {
 			q.user = ""
 		}
 	}
+	return paused
 }
 
 // bridgeList returns the bridges of now.

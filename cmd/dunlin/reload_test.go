@@ -139,6 +139,7 @@ func TestReloadTouchesOnlyWhatIsDifferent(t *testing.T) {
 	for _, m := range []string{"a/1", "b/1"} {
 		runTool(t, "pub", "-L", "mqtt://"+f.address+"/"+m, "-m", "x", "-q", "1")
 	}
+	runTool(t, "bridge", "pause", "a")
 	before := f.status()
 
 	// One device is different, one is new, one bridge is different.
@@ -157,6 +158,9 @@ func TestReloadTouchesOnlyWhatIsDifferent(t *testing.T) {
 	}
 	if len(s.Bridges) != 2 || s.Bridges[0].Name != "a" || s.Bridges[0].Waiting != 1 || s.Bridges[1].Waiting != 1 {
 		t.Errorf("the spools did not stay: %+v", s.Bridges)
+	}
+	if !s.Bridges[0].Paused || s.Bridges[1].Paused {
+		t.Errorf("a bridge that was paused goes on: %+v", s.Bridges)
 	}
 	runTool(t, "pub", "-L", "mqtt://"+f.address+"/aa/1", "-m", "x", "-q", "1")
 	if s := f.status(); s.Bridges[0].Waiting != 2 {

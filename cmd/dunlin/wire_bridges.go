@@ -27,14 +27,14 @@ func (g *gateway) wireBridges(cfg *config.Config, d *deps) error {
 	g.mark, g.clock = bridge.NewMark(), bridge.NewClock()
 	g.parts = append(g.parts, part{"bridges", g.links.run})
 	for _, bc := range cfg.Bridges {
-		if err := g.wireBridge(cfg, bc, d); err != nil {
+		if err := g.wireBridge(cfg, bc, false, d); err != nil {
 			return fmt.Errorf("bridges.%s: %w", bc.Name, err)
 		}
 	}
 	return nil
 }
 
-func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) error {
+func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, paused bool, d *deps) error {
 	if _, err := bridgeTLS(cfg, &bc); err != nil {
 		return err
 	}
@@ -78,6 +78,9 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, d *deps) erro
 	b, err := bridge.New(o)
 	if err != nil {
 		return err
+	}
+	if paused {
+		b.Pause()
 	}
 	g.addBridge(b, part{"bridge " + bc.Name, func(ctx context.Context) error {
 		defer local.Close() // a clean end of an in-process session cannot fail

@@ -40,6 +40,13 @@ type Counted struct {
 	Count int `json:"count"`
 }
 
+// Drained is the answer to a drain: so many messages wait, and another one at this
+// speed is over.
+type Drained struct {
+	Count     int     `json:"count"`
+	InPlaceOf float64 `json:"in_place_of,omitempty"`
+}
+
 // Probe is a bridge's way to its server, step by step.
 type Probe struct {
 	OK    bool        `json:"ok"`
@@ -225,8 +232,8 @@ func drainSpool(c *call, b *bridge.Bridge) (any, error) {
 	if b.Paused() {
 		return nil, &Problem{409, "bridge " + b.Name() + " is paused", "resume it first"}
 	}
-	b.SpoolDrain(rate)
-	return Counted{b.Stats().Queue.Messages}, nil
+	before := b.SpoolDrain(rate)
+	return Drained{b.Stats().Queue.Messages, before}, nil
 }
 
 // oneDead is a dead letter, whole.

@@ -62,7 +62,7 @@ func init() {
 		{"POST", "/api/v1/bridges/*/resume", admin, "send again", "", nil, onBridge(resumeBridge)},
 		{"GET", "/api/v1/bridges/*/spool", admin, "what waits, in the order of sending", "limit,cursor", Letters{}, listLetters(false)},
 		{"GET", "/api/v1/bridges/*/spool/messages", admin, "the same whole, one JSON object a line; since is in seconds", "since", nil, exportLetters(false)},
-		{"POST", "/api/v1/bridges/*/spool/drain", admin, "send what waited at so many messages a second until nothing waits; 0: at the bridge's own speed", "rate", Counted{}, onBridge(drainSpool)},
+		{"POST", "/api/v1/bridges/*/spool/drain", admin, "send what waited at so many messages a second until nothing waits; 0: at the bridge's own speed", "rate", Drained{}, onBridge(drainSpool)},
 		{"DELETE", "/api/v1/bridges/*/spool", admin, "delete what waits and was never sent; older is in seconds", "older,dry_run", Counted{}, purgeLetters(false)},
 		{"GET", "/api/v1/bridges/*/dead", admin, "messages that were given up, oldest first", "limit,cursor", Letters{}, listLetters(true)},
 		{"GET", "/api/v1/bridges/*/dead/messages", admin, "the same whole, one JSON object a line; since is in seconds", "since", nil, exportLetters(true)},
