@@ -37,7 +37,8 @@ func TestSAS(t *testing.T) {
 	if got, _, _ := sign("hub.azure-devices.net", now); got != "SharedAccessSignature sr=hub.azure-devices.net%2Fdevices%2Fd%2Fmodules%2Fm&sig=6Ov%2Bw7eOQuvVhagoD7w4%2BbbrQXATV05EOgBHLzzVMlc%3D&se=1700003600" {
 		t.Errorf("of a module: %s", got)
 	}
-	if hub := profiled(t, "azure-iot-hub"); !hub.Takes("devices/d/modules/m/messages/events/", "d/m") || hub.Takes("devices/d/m/messages/events/", "d/m") {
+	if hub := profiled(t, "azure-iot-hub"); !hub.Takes("devices/d/modules/m/messages/events/", "d/m") || hub.Takes("devices/d/m/messages/events/", "d/m") ||
+		!taken(hub.Subscribe, "devices/d/modules/m/messages/inputs/a", "d/m") || taken(hub.Subscribe, "devices/d/modules/n/messages/inputs/a", "d/m") {
 		t.Error("the topics of a module are not taken, or others")
 	}
 	if _, err := SAS("d", "not base64 at all!", 0); err == nil || strings.Contains(err.Error(), "at all") {

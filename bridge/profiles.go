@@ -21,13 +21,14 @@ var profiles = []Profile{
 	},
 	// Azure IoT Hub: "Communicate with an IoT hub using MQTT", "IoT Hub quotas
 	// and throttling". One connection a device; fixed topics; RETAIN becomes a
-	// property; QoS 2 closes the connection.
+	// property; QoS 2 closes the connection. Inputs are of modules, from the hub of
+	// an IoT Edge device (azure-iot-sdk-node, "Azure IoT Modules API").
 	{
 		Name: "azure-iot-hub", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V311}, TLS: true, NeedLogin: true,
 		Username: "{host}/{client}/?api-version=2021-04-12", ClientID: 128, KeepAliveMax: 1177 * time.Second,
 		LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true, Payload: 256 << 10,
 		Publish:   []string{"devices/{identity}/messages/events/#", "$iothub/#"},
-		Subscribe: []string{"devices/{identity}/messages/devicebound/#", "$iothub/twin/res/#", "$iothub/methods/POST/#"}, Subscriptions: 5,
+		Subscribe: []string{"devices/{identity}/messages/devicebound/#", "devices/{identity}/messages/inputs/#", "$iothub/twin/res/#", "$iothub/methods/POST/#"}, Subscriptions: 5,
 		Messages: 100,
 	},
 	// Azure Event Grid namespaces: "MQTT support", "Quotas and limits". An
