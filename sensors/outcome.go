@@ -130,6 +130,7 @@ func (o *owner) finishedRead(ctx context.Context, out outcome, now time.Time) {
 // proven records a valid reading.
 func (o *owner) proven(now time.Time) {
 	o.health.good(now)
+	o.assume(now)
 	o.wait.reset()
 	o.tries, o.rung = 0, 0
 }

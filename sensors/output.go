@@ -22,6 +22,7 @@ type output struct {
 	gate chan struct{}
 
 	// The rest is the owner's.
+	known bool      // on is from a reading or a command since the device was opened
 	on    bool      // the output is not at rest, as far as is known
 	since time.Time // it came on
 	end   time.Time // of on_for; zero: none. A reading that it is off does not end it: it may be from before the command
@@ -238,7 +239,18 @@ func (u *output) noted(on bool, now time.Time) {
 			u.end = time.Time{}
 		}
 	}
-	u.on = on
+	u.on, u.known = on, true
+}
+
+// assume takes for on what nothing was heard of when the device has answered: it
+// may have been on when the gateway was killed, and what limits it holds for it
+// too.
+func (o *owner) assume(now time.Time) {
+	for _, u := range o.outputs {
+		if !u.known && u.Off != "" && (u.require != nil || u.MaxOn > 0 && u.Timed) {
+			u.noted(true, now)
+		}
+	}
 }
 
 // off is when the output must be at rest; zero: no limit.
@@ -330,6 +342,6 @@ func later(a, b time.Time) time.Time {
 // its initial state.
 func (o *owner) outputsUnknown() {
 	for _, u := range o.outputs {
-		u.safe, u.again = time.Time{}, time.Time{}
+		u.safe, u.again, u.known = time.Time{}, time.Time{}, false
 	}
 }

@@ -124,6 +124,12 @@ type rig struct {
 
 func onRig(t *testing.T, s sensors.Safety, immediate bool, f func(r *rig)) {
 	t.Helper()
+	onRigOf(t, s, immediate, func(*rig) {}, f)
+}
+
+// onRigOf is onRig with something changed before the start.
+func onRigOf(t *testing.T, s sensors.Safety, immediate bool, before, f func(r *rig)) {
+	t.Helper()
 	bubble(t, func(t *testing.T) {
 		r := &rig{fakeBroker: newFakeBroker(), t: t, relay: newFakeRelay(s), level: 50.0}
 		tank := &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) {
@@ -134,6 +140,7 @@ func onRig(t *testing.T, s sensors.Safety, immediate bool, f func(r *rig)) {
 			}
 			return []sensors.Reading{{Entity: "level", Value: r.level}}, nil
 		}}
+		before(r)
 		var driver sensors.Driver = r.relay
 		if immediate {
 			driver = immediateRelay{r.relay}
@@ -304,6 +311,24 @@ func TestMaxOnAndPulses(t *testing.T) {
 			r.want("before", r.relay.saw(), "")
 			after(10 * time.Second)
 			r.want("after", r.relay.saw(), "OFF")
+		})
+	})
+	t.Run("an output that says nothing may have been on before the start", func(t *testing.T) {
+		quiet := func(r *rig) { r.relay.quiet, r.relay.wire.on = true, true }
+		onRigOf(t, sensors.Safety{Timed: true, MaxOn: time.Minute}, false, quiet, func(r *rig) {
+			after(59 * time.Second)
+			r.want("before", r.relay.saw(), "")
+			after(time.Second)
+			r.want("after", r.relay.saw(), "OFF")
+			after(time.Hour)
+			r.want("once", r.relay.saw(), "")
+		})
+		onRigOf(t, sensors.Safety{Timed: true}, false, quiet, func(r *rig) {
+			after(time.Hour)
+			r.want("nothing limits it", r.relay.saw(), "")
+		})
+		onRigOf(t, sensors.Safety{Require: "tank.level > 10"}, false, func(r *rig) { quiet(r); r.level = 3.0 }, func(r *rig) {
+			r.want("what it requires does not hold", r.relay.saw(), "OFF")
 		})
 	})
 	t.Run("a command that may have been carried out counts as if it was", func(t *testing.T) {
