@@ -276,12 +276,13 @@ func (l *link) drain(failed <-chan error) {
 // farewell says what a link that ends tells the server, if it can be told.
 func (l *link) farewell(err error) (mqtt.ReasonCode, bool) {
 	var p *planned
+	wanted := err == nil || errors.As(err, &p)
 	switch {
-	case err == nil && (l.b.o.StatusTopic != "" || l.b.o.Edge != nil):
+	case wanted && (p == nil || p.leaves) && (l.b.o.StatusTopic != "" || l.b.o.Edge != nil):
 		// With this code the server publishes the will: "offline" stays
-		// upstream whether or not the packet arrives.
+		// there whether or not the packet arrives.
 		return mqtt.DisconnectWithWill, true
-	case err == nil, errors.As(err, &p): // the will would only flicker
+	case wanted: // the will would only flicker
 		return mqtt.NormalDisconnection, true
 	}
 	var f *failure

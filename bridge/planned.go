@@ -10,7 +10,10 @@ import (
 
 // planned is the end of a connection that nobody is to blame for: the next one
 // follows at once.
-type planned struct{ why string }
+type planned struct {
+	why    string
+	leaves bool // the next one is to another server
+}
 
 func (p *planned) Error() string { return p.why }
 
@@ -40,11 +43,11 @@ func (l *link) foresee(ctx context.Context, at int) error {
 	for {
 		select {
 		case <-renew:
-			return &planned{"renew the credentials"}
+			return &planned{why: "renew the credentials"}
 		case <-back:
 			if l.b.reachable(ctx, at) {
 				l.b.failback = min(2*l.b.failback, failbackMax)
-				return &planned{"return to a preferred server"}
+				return &planned{why: "return to a preferred server", leaves: true}
 			}
 			again.Reset(l.b.failback)
 		case <-ctx.Done():
@@ -132,19 +135,22 @@ const flapLimit = closeLimit + 1
 func (b *Bridge) moveOn(at int, l *link, err error) {
 	f := classify(err, time.Now())
 	var p *planned
+	wanted := err == nil || errors.As(err, &p)
 	switch good := l.good() && f.class != ClassStalled; {
 	case good:
 		b.flaps = 0
 		if at == 0 {
 			b.failback = failbackMin
 		}
-	case err == nil || errors.As(err, &p):
-	default:
+	case !wanted:
 		b.flaps++
 	}
-	if n := b.named(f.other); n >= 0 {
+	switch n := b.named(f.other); {
+	case n >= 0:
 		b.start = n
-	} else if b.flaps >= flapLimit {
+	case p != nil && !p.leaves:
+		b.start = at // whether a preferred one is back is asked by foresee, while this one works
+	case b.flaps >= flapLimit:
 		b.start, b.flaps = (at+1)%len(b.servers), 0
 	}
 }

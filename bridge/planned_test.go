@@ -57,10 +57,33 @@ func TestServersInOrder(t *testing.T) {
 		}
 		after(failbackMin)
 		want(t, "server", r.Stats().Server, "first:1883")
-		want(t, "arrived", len(first.Messages())+len(second.Messages()), 103)
+		want(t, "arrived", len(first.Messages())+len(second.Messages()), 103) // with two of "online"
 		want(t, "connects", r.Stats().Connects, 2)
-		if m, _ := second.Retained("gw/status"); string(m.Payload) != "online" {
-			t.Errorf("the status flickered: %s", m.Payload)
+		here, _ := first.Retained("gw/status")
+		left, _ := second.Retained("gw/status")
+		want(t, "status at the first, and at the second", string(here.Payload)+" "+string(left.Payload), "online offline")
+		r.stop()
+	})
+	bubble(t, "credentials are renewed at the server in use, whose status does not flicker", func(t *testing.T) {
+		first, second, dial := pairOfServers(t)
+		first.Set(func(f *cloudtest.Faults) { f.Refuse = true })
+		asked := 0
+		counting := func(ctx context.Context, server string) (net.Conn, error) {
+			if strings.HasPrefix(server, "first") {
+				asked++
+			}
+			return dial(ctx, server)
+		}
+		r := against(t, second, servers(counting), func(o *Options) {
+			o.Signer = func(_ string, now time.Time) (string, time.Time, error) { return "x", now.Add(50 * time.Second), nil }
+		})
+		after(time.Second)
+		before := asked
+		after(45 * time.Second) // less than failbackMin
+		want(t, "connects", r.Stats().Connects, 2)
+		want(t, "attempts at the first", asked-before, 0)
+		for _, m := range second.Messages() {
+			want(t, "status", string(m.Payload), "online")
 		}
 		r.stop()
 	})
