@@ -23,8 +23,8 @@
 // People look at the Queues and at the dead letters with spool.go and dead.go.
 //
 // How a message comes down: subscribe.go asks for it, upstream_read.go hands a
-// PUBLISH to receive.go, which remaps it, publishes it locally, and only then
-// lets the PUBACK or PUBREC go out.
+// PUBLISH to receive.go, which remaps it, leaves out second copies (twins.go),
+// publishes it locally, and only then lets the PUBACK or PUBREC go out.
 //
 // How a connection comes about: bridge.go goes through the servers; dial.go
 // resolves, connects (dial_race.go), passes the proxy (dial_proxy.go), does TLS

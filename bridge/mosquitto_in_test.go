@@ -77,6 +77,48 @@ func TestMosquittoShared(t *testing.T) {
 	}
 }
 
+// A message that two routes match is published once, although the server sends it
+// once for each.
+func TestMosquittoOverlap(t *testing.T) {
+	for _, v := range []mqtt.Version{mqtt.V5, mqtt.V311} {
+		t.Run("MQTT-3.3.4-5 MQTT "+v.String(), func(t *testing.T) {
+			m := bridgetest.Mosquitto(t)
+			one := mqtt.AtLeastOnce
+			_, came := commanding(t, m.URL(), "gw", v, bridge.Route{From: "site/+/on", To: "on/+", QoS: &one},
+				bridge.Route{From: "site/lamp/+", To: "lamp/+", QoS: &one}, bridge.Route{From: "site/end", QoS: &one})
+			q := bridge.NewTestQueue(t)
+			running(t, bridge.Options{
+				Name: "boss", Servers: []string{m.URL()}, ClientID: "boss", Out: []bridge.Route{{From: "site/#"}}, Queues: [bridge.LaneCount]bridge.Queue{q},
+			})
+			if !cloudtest.WaitFor(patience, func() bool { // the last of the routes is subscribed to
+				q.Add(mqtt.Message{Topic: "site/end", Payload: []byte("not yet"), QoS: 1})
+				return len(came) > 0
+			}) {
+				t.Fatal("nothing comes")
+			}
+			const times = 60
+			for range times {
+				q.Add(mqtt.Message{Topic: "site/lamp/on", Payload: []byte("toggle"), QoS: 1})
+			}
+			q.Add(mqtt.Message{Topic: "site/end", QoS: 1})
+			got := map[string]int{}
+			for ended := false; !ended; {
+				select {
+				case m := <-came:
+					if got[m.Topic]++; m.Topic == "site/end" && len(m.Payload) == 0 {
+						ended = true
+					}
+				case <-time.After(patience):
+					t.Fatalf("came: %v", got)
+				}
+			}
+			if got["on/lamp"] != times || len(got) != 2 {
+				t.Errorf("came: %v, not %d of on/lamp", got, times)
+			}
+		})
+	}
+}
+
 // A message that is too large to take does not keep the link from everything
 // else, though a server of 3.1.1 cannot be told how large it may be.
 func TestMosquittoHuge(t *testing.T) {

@@ -44,6 +44,7 @@ type Profile struct {
 	Subscribe     []string // templates of filters that may be subscribed to; none: all
 	Subscriptions int      // of one connection
 	FilterLevels  int
+	NoIdentifiers bool // it takes no Subscription Identifiers
 	NoNack        bool // it closes over an acknowledgement with a failure
 
 	Messages, Bytes         int // per second
@@ -117,6 +118,9 @@ func (p *Profile) restrict(l *limits) {
 	}
 	if p.StripRetain {
 		l.retain = false
+	}
+	if p.NoIdentifiers {
+		l.identifiers = false
 	}
 	if p.PacketSize > 0 && (l.packetSize == 0 || l.packetSize > uint32(p.PacketSize)) {
 		l.packetSize = uint32(p.PacketSize)

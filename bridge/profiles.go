@@ -17,7 +17,7 @@ var profiles = []Profile{
 		Name: "aws-iot", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V5, mqtt.V311}, TLS: true, ALPN: "x-amzn-mqtt-ca", NeedLogin: true,
 		ClientID: 128, KeepAliveMax: 1200 * time.Second, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce,
 		Payload: 128 << 10, TopicBytes: 256, Slashes: 7, FreePrefix: "$aws/rules/",
-		Subscriptions: 50, Messages: 100, Bytes: 512 << 10, InFlight: 100,
+		Subscriptions: 50, NoIdentifiers: true, Messages: 100, Bytes: 512 << 10, InFlight: 100,
 	},
 	// Azure IoT Hub: "Communicate with an IoT hub using MQTT", "IoT Hub quotas
 	// and throttling". One connection a device; fixed topics; RETAIN becomes a
@@ -37,7 +37,7 @@ var profiles = []Profile{
 	{
 		Name: "azure-event-grid", NoBridgeBit: true, Versions: []mqtt.Version{mqtt.V5, mqtt.V311}, TLS: true, NeedUsername: true, NeedLogin: true,
 		ClientID: 128, KeepAliveMax: 1160 * time.Second, LimitQoS: true, MaximumQoS: mqtt.AtLeastOnce, StripRetain: true,
-		PacketSize: 512 << 10, NoNack: true, Messages: 1000, Bytes: 1 << 20, InFlight: 1000, InFlightBytes: 64 << 10,
+		PacketSize: 512 << 10, NoIdentifiers: true, NoNack: true, Messages: 1000, Bytes: 1 << 20, InFlight: 1000, InFlightBytes: 64 << 10,
 	},
 	// HiveMQ Cloud: FAQ and "Quick start". Everything of 5.0; a small Receive
 	// Maximum, told in CONNACK and insisted on; 3.1.1 cannot be told.

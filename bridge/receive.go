@@ -39,6 +39,7 @@ type receiver struct {
 	// refused are the Packet Identifiers of QoS 2 messages that were left out, until
 	// their PUBREL. Only the deliverer uses it.
 	refused map[uint16]bool
+	twins   twins
 }
 
 func newReceiver(self string, routes []route, prep *preparer, local Publisher, st *status) *receiver {
@@ -52,6 +53,9 @@ func newReceiver(self string, routes []route, prep *preparer, local Publisher, s
 func (r *receiver) begin(session string, present bool) {
 	r.session, r.lost, r.again = session, !present, time.Now().Add(retainedFor)
 	clear(r.refused) // what is resent is refused again
+	if !present {
+		r.twins = twins{}
+	}
 }
 
 // forget lets go of the identifiers of a session that the server has lost,
@@ -89,7 +93,7 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		Topic: to, Payload: in.payload, Properties: in.props,
 		QoS: min(in.qos, rt.qos), Retain: in.retain && !rt.strip, Publisher: r.self,
 	}
-	if in.retain && m.Retain && r.known(&m, in.hasExp) {
+	if r.twins.second(&in) || in.retain && m.Retain && r.known(&m, in.hasExp) {
 		r.status.update(func(s *Stats) { s.Duplicate++ })
 		r.leaveOut(&in)
 		return mqtt.Success, nil
@@ -153,6 +157,7 @@ func (r *receiver) publish(ctx context.Context, in inbound, m mqtt.Message) (mqt
 		r.status.update(func(s *Stats) { s.Duplicate++ })
 		return mqtt.Success, nil
 	case err == nil:
+		r.twins.first(&in)
 		r.status.update(func(s *Stats) { s.Received++ })
 		return mqtt.Success, nil
 	case errors.As(err, &refused) && refused.Code.Failed():
@@ -213,6 +218,7 @@ func subscriptions(routes []Route) []mqtt.Subscription {
 			subs = append(subs, s)
 		}
 	}
+	identify(subs)
 	return subs
 }
 

@@ -19,14 +19,26 @@ func (l *link) subscribe(ctx context.Context) error {
 		return err
 	}
 	var refused []string
-	for chunk := range slices.Chunk(wanted, subscribeChunk) {
-		not, err := l.ask(ctx, chunk)
+	for len(wanted) > 0 {
+		n := l.together(wanted)
+		not, err := l.ask(ctx, wanted[:n:n])
 		if refused = append(refused, not...); err != nil {
 			return err
 		}
+		wanted = wanted[n:]
 	}
 	l.b.status.update(func(s *Stats) { s.NotSubscribed = refused })
 	return nil
+}
+
+// together is how many of the filters go into one SUBSCRIBE, which gives all of
+// them its Subscription Identifier.
+func (l *link) together(subs []mqtt.Subscription) int {
+	n := 0
+	for n < min(len(subs), subscribeChunk) && !(l.lim.identifiers && subs[n].Identifier > 0) {
+		n++
+	}
+	return max(1, n)
 }
 
 // ask subscribes to filters, and returns those that the server does not take
@@ -34,6 +46,9 @@ func (l *link) subscribe(ctx context.Context) error {
 func (l *link) ask(ctx context.Context, subs []mqtt.Subscription) (refused []string, err error) {
 	for i := range subs {
 		subs[i].QoS = min(subs[i].QoS, l.lim.maximumQoS)
+		if !l.lim.identifiers {
+			subs[i].Identifier = 0
+		}
 	}
 	codes, err := l.up.subscribe(ctx, subs)
 	var fatal *failure

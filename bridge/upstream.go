@@ -20,6 +20,7 @@ type limits struct {
 	maximumQoS     mqtt.QoS
 	retain         bool
 	wildcard       bool   // subscriptions may hold + and #
+	identifiers    bool   // they may have a Subscription Identifier
 	packetSize     uint32 // bytes; 0: no limit
 	keepAlive      time.Duration
 	aliases        int // Topic Alias Maximum
@@ -60,8 +61,9 @@ type inbound struct {
 	id      uint16
 	expiry  uint32
 	hasExp  bool
-	rel     bool // no message but PUBREL of id
-	cut     bool // it was too large, and has no payload any more
+	subs    []uint32 // Subscription Identifiers of what it matched
+	rel     bool     // no message but PUBREL of id
+	cut     bool     // it was too large, and has no payload any more
 }
 
 // callbacks are what a connection tells the bridge. connected is called once,
@@ -193,6 +195,7 @@ func allowed(version mqtt.Version, v *packet.View) limits {
 	}
 	l.retain = p.Has&packet.HasRetainAvailable == 0 || p.RetainAvailable != 0
 	l.wildcard = p.Has&packet.HasWildcardAvailable == 0 || p.WildcardAvailable != 0
+	l.identifiers = version == mqtt.V5 && (p.Has&packet.HasSubIDAvailable == 0 || p.SubIDAvailable != 0)
 	l.packetSize = min(p.MaximumPacketSize, packet.MaxSize) // an int may have 32 bits
 	l.aliases = int(p.TopicAliasMaximum)
 	return l

@@ -110,6 +110,7 @@ func (u *upstream) takePublish(v *packet.View) error {
 	m := v.Message(time.Now())
 	u.deliveries <- inbound{
 		topic: m.Topic, payload: m.Payload, props: m.Properties, qos: m.QoS, retain: m.Retain, id: v.ID, cut: u.wire.cut,
+		subs:   slices.Clone(v.Properties.SubscriptionIdentifiers),
 		expiry: v.Properties.MessageExpiry, hasExp: v.Properties.Has&packet.HasMessageExpiry != 0,
 	}
 	return nil

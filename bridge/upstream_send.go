@@ -85,6 +85,9 @@ var (
 // the server cannot do what was asked; the connection stays up.
 func (u *upstream) subscribe(ctx context.Context, subs []mqtt.Subscription) ([]mqtt.ReasonCode, error) {
 	v := &packet.View{Type: packet.SUBSCRIBE, ID: subscribeID}
+	if id := subs[0].Identifier; id > 0 {
+		v.Properties.Has, v.Properties.SubscriptionIdentifiers = packet.HasSubscriptionIdentifier, []uint32{id}
+	}
 	for _, s := range subs {
 		if !u.lim.wildcard && strings.ContainsAny(s.Filter, "+#") {
 			return nil, errWildcards

@@ -23,7 +23,7 @@ type Bridge struct {
 	KeepAlive   time.Duration `yaml:"keep_alive" min:"1s" max:"18h" doc:"keep alive" ex:"30s"`
 	StatusTopic string        `yaml:"status_topic" tmpl:"node" doc:"retained topic at the other side: online, and offline as the will; empty is none" ex:"\"dunlin/{node}/status\""`
 	Out         []OutRoute    `yaml:"out" doc:"topics sent to the other side; the first match decides"`
-	In          []Route       `yaml:"in" doc:"topics of the other side that are published here; from: $share/GROUP/FILTER for one gateway of a group each"`
+	In          []Route       `yaml:"in" doc:"topics of the other side that are published here; the first match decides; from: $share/GROUP/FILTER for one gateway of a group each"`
 	Spool       Spool         `yaml:"spool" doc:"what waits while the link is down"`
 	Pace        Pace          `yaml:"pace" doc:"how fast messages are sent"`
 	Envelope    string        `yaml:"envelope" enum:"raw|json|thingsboard|sparkplug" doc:"what is put around payloads; sparkplug makes the gateway a Sparkplug B Edge Node there"`

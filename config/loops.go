@@ -2,7 +2,8 @@ package config
 
 import (
 	"slices"
-	"strings"
+
+	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
 // Loops warns about routes that carry messages round in a circle: up by one
@@ -24,7 +25,7 @@ func (c *Config) Loops() (found Errors) {
 func (c *Config) loops(up, down *Bridge) (found Errors) {
 	for i, out := range up.Out {
 		for _, in := range down.In {
-			if _, from := in.Share(); !overlap(string(out.To), from) || !overlap(string(in.To), string(out.From)) {
+			if _, from := in.Share(); !topic.Overlap(string(out.To), from) || !topic.Overlap(string(in.To), string(out.From)) {
 				continue
 			}
 			p := join(index(join(join("bridges", up.Name), "out"), i), "from")
@@ -39,20 +40,4 @@ func (c *Config) loops(up, down *Bridge) (found Errors) {
 
 func shareServer(a, b *Bridge) bool {
 	return slices.ContainsFunc(a.Servers, func(s string) bool { return slices.Contains(b.Servers, s) })
-}
-
-// overlap reports whether a topic matches both filters.
-func overlap(a, b string) bool {
-	x, y := strings.Split(a, "/"), strings.Split(b, "/")
-	for i := 0; ; i++ {
-		switch {
-		case i < len(x) && x[i] == "#", i < len(y) && y[i] == "#":
-			return true
-		case i == len(x) || i == len(y):
-			// "a/#" also matches its parent "a", section 4.7.1.2.
-			return len(x) == len(y)
-		case x[i] != y[i] && x[i] != "+" && y[i] != "+":
-			return false
-		}
-	}
 }

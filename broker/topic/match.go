@@ -33,6 +33,22 @@ func Match(filter, name string) bool {
 	}
 }
 
+// Overlap reports whether a topic may match both filters.
+func Overlap(a, b string) bool {
+	x, y := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := 0; ; i++ {
+		switch {
+		case i < len(x) && x[i] == "#", i < len(y) && y[i] == "#":
+			return true
+		case i == len(x) || i == len(y):
+			// "a/#" also matches its parent "a", section 4.7.1.2.
+			return len(x) == len(y)
+		case x[i] != y[i] && x[i] != "+" && y[i] != "+":
+			return false
+		}
+	}
+}
+
 // level returns the topic level of s that starts at pos and where the next
 // one starts, -1 after the last.
 func level(s string, pos int) (level string, next int) {

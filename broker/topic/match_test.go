@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -105,4 +106,31 @@ func FuzzMatch(f *testing.F) {
 			t.Errorf("%q does not match itself", name)
 		}
 	})
+}
+
+// Overlap against all topics of up to three levels from two words.
+func TestOverlapRacesAModel(t *testing.T) {
+	words := []string{"a", "b"}
+	level := append(slices.Clone(words), "+", "#")
+	var names, filters []string
+	var grow func(list *[]string, set []string, prefix string, depth int)
+	grow = func(list *[]string, set []string, prefix string, depth int) {
+		for _, w := range set {
+			f := strings.TrimPrefix(prefix+"/"+w, "/")
+			*list = append(*list, f)
+			if depth > 1 && w != "#" {
+				grow(list, set, f, depth-1)
+			}
+		}
+	}
+	grow(&names, words, "", 4)
+	grow(&filters, level, "", 3)
+	for _, f := range filters {
+		for _, g := range filters {
+			want := slices.ContainsFunc(names, func(n string) bool { return Match(f, n) && Match(g, n) })
+			if got := Overlap(f, g); got != want {
+				t.Errorf("%s and %s: %v, want %v", f, g, got, want)
+			}
+		}
+	}
 }
