@@ -41,11 +41,6 @@ type Rule struct {
 
 func (r *Rule) setDefaults() { r.MaxQoS, r.Retain = 2, true }
 
-// set reports whether anything says who may come in or what they may do.
-func (a *Auth) set() bool {
-	return a.UsersFile != "" || a.JWT != nil || len(a.Rules) > 0 || a.ACLFile != ""
-}
-
 func (a *Auth) check(l *loader) {
 	for i, name := range a.Admins {
 		if strings.TrimSpace(name) == "" || strings.Contains(name, "*") {

@@ -46,8 +46,8 @@ type Listener struct {
 	Framing       string            `yaml:"framing" enum:"cobs|slip" doc:"serial: how packets are told apart"`
 }
 
-func (l *Listener) setDefaults() {
-	l.Protocol, l.Path, l.Baud, l.Framing = "mqtt", "/mqtt", 115200, "cobs"
+func (li *Listener) setDefaults() {
+	li.Protocol, li.Path, li.Baud, li.Framing = "mqtt", "/mqtt", 115200, "cobs"
 }
 
 // ListenerTLS is the server's side of TLS.
@@ -111,18 +111,18 @@ type Features struct {
 
 // Kind returns how the listener is bound: tcp, unix, serial or systemd; and
 // the address without the kind.
-func (l *Listener) Kind() (kind, address string) {
+func (li *Listener) Kind() (kind, address string) {
 	for _, k := range []string{"unix", "serial", "systemd"} {
-		if a, ok := strings.CutPrefix(l.Bind, k+":"); ok {
+		if a, ok := strings.CutPrefix(li.Bind, k+":"); ok {
 			return k, a
 		}
 	}
-	return "tcp", l.Bind
+	return "tcp", li.Bind
 }
 
 // Local reports whether only this machine can reach the listener.
-func (l *Listener) Local() bool {
-	kind, address := l.Kind()
+func (li *Listener) Local() bool {
+	kind, address := li.Kind()
 	if kind != "tcp" {
 		return kind == "unix"
 	}
@@ -133,8 +133,8 @@ func (l *Listener) Local() bool {
 
 // Shares reports whether the listener is at the address of the page, which
 // hands over the requests for its path.
-func (l *Listener) Shares(page string) bool {
-	return l.Protocol == "websocket" && l.TLS == nil && len(l.ProxyProtocol) == 0 && sameAddress(l.Bind, page)
+func (li *Listener) Shares(page string) bool {
+	return li.Protocol == "websocket" && li.TLS == nil && len(li.ProxyProtocol) == 0 && sameAddress(li.Bind, page)
 }
 
 // sameAddress: with port 0 everybody gets one of its own.

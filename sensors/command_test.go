@@ -249,7 +249,6 @@ type fakePusher struct {
 	*fakeOutput
 	events  chan any
 	silence error
-	fail    error // what the next event fails with
 }
 
 func newFakePusher(silence error) *fakePusher {

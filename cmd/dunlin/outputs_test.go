@@ -23,7 +23,6 @@ import (
 // panel is hardware with a GPIO line of ours for each name.
 type panel struct {
 	*bus.Buses
-	mu    sync.Mutex
 	lines map[string]*panelLine
 }
 

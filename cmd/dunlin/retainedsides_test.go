@@ -88,7 +88,7 @@ bridges:
 	}
 	cloudtest.WaitFor(time.Minute, func() bool { return time.Now().After(ends) })
 	stop()
-	_, g, stop = startGateway(t, text, deps{retryMax: quick})
+	_, g, _ = startGateway(t, text, deps{retryMax: quick})
 	cloud.Set(func(f *cloudtest.Faults) { f.Refuse = false })
 	after := map[string]string{"last/a": "6", "mean/a": "6", "tenth/a": "6", "all/kept": "1"}
 	until("after the outage", after)

@@ -74,15 +74,14 @@ func (c *INA) Tx(now time.Time, w, r []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w = c.pointer.with(w)
-	v, ok := c.regs[w[0]]
-	if !ok {
+	if _, ok := c.regs[w[0]]; !ok {
 		return syscall.ENXIO
 	}
 	c.advance(now)
 	if len(w) == 3 {
 		c.write(now, w[0], uint16(w[1])<<8|uint16(w[2]))
 	}
-	v = c.regs[w[0]]
+	v := c.regs[w[0]]
 	for i := range r {
 		r[i] = byte(v >> (8 * (1 - i%2)))
 	}

@@ -252,7 +252,7 @@ func (n *nmea) date(clock, date string) error {
 	if err != nil {
 		return fmt.Errorf("%q,%q is no time", clock, date)
 	}
-	offset := t.Sub(time.Now())
+	offset := time.Until(t)
 	n.set("time", "", quoted(t.Format(time.RFC3339)))
 	n.set("clock_offset", "s", strconv.FormatFloat(offset.Seconds(), 'f', 1, 64))
 	if n.o.Clock.Trust && (n.ours || !n.synced()) {

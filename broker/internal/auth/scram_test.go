@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"crypto/pbkdf2"
 	"encoding/base64"
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -241,7 +240,7 @@ func FuzzSCRAM(f *testing.F) {
 		}
 		// The nonce cannot be guessed, nor the proof be made.
 		if _, done, _, err := x.Step(context.Background(), []byte(final)); done || err == nil {
-			t.Fatal(fmt.Sprintf("let in by %q %q", first, final))
+			t.Fatalf("let in by %q %q", first, final)
 		}
 	})
 }

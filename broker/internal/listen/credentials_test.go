@@ -111,10 +111,10 @@ func copyFile(t *testing.T, from, to string, mode fs.FileMode) {
 }
 
 // lookAgain makes the next handshake look at the files.
-func (s *TLS) lookAgain() {
-	s.looking <- struct{}{}
-	s.looked = time.Time{}
-	<-s.looking
+func (t *TLS) lookAgain() {
+	t.looking <- struct{}{}
+	t.looked = time.Time{}
+	<-t.looking
 }
 
 func TestChangedFiles(t *testing.T) {

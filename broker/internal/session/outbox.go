@@ -164,7 +164,7 @@ func (s *Session) Passed(sent bool) {
 // Messages whose expiry interval has passed are given up [MQTT-3.3.2-5].
 func (s *Session) Next(now time.Time) (Send, bool) {
 	o := &s.out
-	for int(o.resend) < o.inflight.len() {
+	if int(o.resend) < o.inflight.len() {
 		d := o.inflight.at(int(o.resend))
 		if d.released {
 			o.resend++

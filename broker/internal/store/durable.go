@@ -57,7 +57,6 @@ type Durable struct {
 	classes classes
 	j       *journal.Journal
 	clock   clock
-	disk    disk.Disk
 	spill   *journal.Spill
 	used    map[uint64]struct{} // spill files that the last checkpoint names; the journal's own
 	tight   atomic.Bool         // spilling fails

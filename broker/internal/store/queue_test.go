@@ -12,7 +12,6 @@ import (
 type entry struct {
 	seq            uint64
 	handed, inSent bool
-	received       bool
 	size           int
 }
 

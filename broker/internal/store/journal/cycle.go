@@ -16,8 +16,8 @@ const firstSegments = 4
 
 // taken is what one cycle took from Append.
 type taken struct {
-	last, records uint64
-	always        bool
+	last   uint64
+	always bool
 }
 
 // cycle writes what gathered, and syncs it if force or a record asks for it.

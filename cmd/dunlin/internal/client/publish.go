@@ -86,9 +86,6 @@ func (c *Conn) Err() error {
 	}
 }
 
-// Pending is the number of publications in s without final acknowledgement.
-func (s *Session) Pending() int { return len(s.pending()) }
-
 // handleOutcome takes PUBACK, PUBREC and PUBCOMP.
 func (c *Conn) handleOutcome(v *packet.View) error {
 	if v.Type == packet.PUBREC && !v.Reason.Failed() {
