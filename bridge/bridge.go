@@ -87,7 +87,7 @@ func New(o Options) (*Bridge, error) {
 	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced, clock: o.Clock}
 	b.prep.sentBatch = b.cuts.holds
 	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)
-	b.receiver.held = o.Held
+	b.receiver.held, b.receiver.base = o.Held, o.Base
 	b.receiver.stopped = func(from string) {
 		b.o.Log.Error("a loop: what goes up comes down again; the route is stopped for a while", "bridge", o.Name, "topic", from, "wait", stormStop)
 		b.event(Event{Kind: EventStorm, Reason: from, Duration: stormStop})

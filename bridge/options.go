@@ -142,6 +142,10 @@ type Options struct {
 	// sends again at each connection is not published again if it is held. Nil:
 	// everything is.
 	Held func(topic string) *mqtt.Message
+	// Base is above what the gateway publishes itself: of what comes down, routes
+	// whose To does not begin with it publish nothing below it but commands
+	// (.../set). Empty protects nothing.
+	Base string
 	Log  *slog.Logger
 	// OnEvent hears of changes as they happen. It is called by the bridge's
 	// goroutines and must return at once.

@@ -31,6 +31,7 @@ type receiver struct {
 	stopped func(from string)
 	local   Publisher
 	held    func(topic string) *mqtt.Message // Options.Held
+	base    string                           // Options.Base
 	status  *status
 
 	again   time.Time // until then the server sends what it holds, as answer to SUBSCRIBE
@@ -81,10 +82,11 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		return 0, failf(ClassProtocol, "PUBLISH from the server: %w", err)
 	}
 	to, rt, ok := remap(r.routes, in.topic)
-	if !ok || in.cut || r.prep.looped(in.props, maxHops+1) || r.stormy(rt, &in) || strings.HasPrefix(to, "$") {
+	if !ok || in.cut || r.prep.looped(in.props, maxHops+1) || r.stormy(rt, &in) || strings.HasPrefix(to, "$") || r.forged(to, rt) {
 		// A subscription of an earlier configuration, a message too large to
 		// take, a loop or a storm, or a topic that only this server itself
-		// publishes to. The other server has done its part: it hears of success.
+		// publishes to, or its devices. The other server has done its part: it hears
+		// of success.
 		r.status.update(func(s *Stats) { s.Rejected++ })
 		r.leaveOut(&in)
 		return mqtt.Success, nil
@@ -102,6 +104,16 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		m.Expires = time.Now().Add(time.Duration(in.expiry) * time.Second)
 	}
 	return r.publish(ctx, in, m)
+}
+
+// forged reports whether a message would stand for a reading of this gateway: a
+// route as wide as "#" brings back what went up, or what somebody made of it.
+func (r *receiver) forged(to string, rt *route) bool {
+	if r.base == "" {
+		return false
+	}
+	below := strings.HasPrefix(to, r.base) && strings.HasPrefix(to[len(r.base):], "/")
+	return below && !strings.HasSuffix(to, "/set") && !strings.HasPrefix(rt.toName, r.base+"/")
 }
 
 // leaveOut remembers the Packet Identifier of a message that is not published

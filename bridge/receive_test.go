@@ -47,6 +47,19 @@ func TestReceive(t *testing.T) {
 		want(t, "local", got, []string{"b/broker"})
 		want(t, "rejected", r.Stats().Rejected, 1)
 	})
+	bubble(t, "nothing becomes a reading of the gateway unless a route names its topics", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{send: []mqtt.Message{
+			message("dunlin/gw/t/v", "forged", 1), message("dunlin/gw/status", "forged", 1), message("dunlin/gw/relay/r/set", "ON", 1), message("dunlin/gw2/t", "1", 1),
+			message("site/weather/t", "2", 1), message("own/t", "3", 1),
+		}})), withIn(Route{From: "dunlin/#"}, Route{From: "site/#", To: "dunlin/gw/#"}, Route{From: "own/#", To: "dunlin/gwx/#"}), func(o *Options) { o.Base = "dunlin/gw" })
+		after(time.Second)
+		var got []string
+		for _, m := range r.local.messages() {
+			got = append(got, m.Topic)
+		}
+		want(t, "local", got, []string{"dunlin/gw/relay/r/set", "dunlin/gw2/t", "dunlin/gw/weather/t", "dunlin/gwx/t"})
+		want(t, "rejected", r.Stats().Rejected, 2)
+	})
 	bubble(t, "a message is acknowledged only after the local publish has succeeded", func(t *testing.T) {
 		s := newServer(t, always(plan{send: []mqtt.Message{message("site/cmd/a", "x", 1)}}))
 		r := start(t, s, cmd, func(o *Options) {

@@ -24,7 +24,7 @@ func bridgeOptions(cfg *config.Config, bc *config.Bridge) bridge.Options {
 		TLS:   func() (*tls.Config, error) { return bridgeTLS(cfg, bc) }, // read again for each connection
 		Proxy: bc.Proxy.Reveal(), KeepAlive: bc.KeepAlive, StatusTopic: bc.StatusTopic,
 		Out: outRoutes(bc.Out), In: inRoutes(bc.In),
-		Envelope: envelopes[bc.Envelope],
+		Envelope: envelopes[bc.Envelope], Base: cfg.Gateway.Base,
 		InFlight: bc.Pace.Inflight, InFlightBytes: bc.Pace.InflightBytes.Int(),
 		Pace: bridge.Pace{Messages: bc.Pace.Messages.PerSecond(), Bytes: bc.Pace.Bytes.PerSecond(), Daily: int64(bc.Pace.Daily)},
 	}
