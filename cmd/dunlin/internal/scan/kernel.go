@@ -8,24 +8,48 @@ import (
 	"github.com/dunlin-mqtt/dunlin/serial"
 )
 
-// kernel finds the chips that drivers of the kernel read.
+// kernel finds the chips that drivers of the kernel read. Chips of one name are
+// one device.
 func (o *Options) kernel(r *Report) {
-	for _, class := range []struct{ kind, pattern, values string }{
-		{"hwmon", "sys/class/hwmon/hwmon*", "/*_input"},
-		{"iio", "sys/bus/iio/devices/iio:device*", "/in_*"},
+	for _, class := range []struct {
+		kind, chips string
+		values      []string // of which the driver reads one a channel
+	}{
+		{"hwmon", "sys/class/hwmon/hwmon*", []string{"temp*_input", "in*_input", "fan*_input", "curr*_input", "power*_input", "power*_average", "humidity*_input"}},
+		{"iio", "sys/bus/iio/devices/iio:device*", []string{"in_*_input", "in_*_raw"}},
 	} {
-		seen := map[string]bool{}
-		for _, dir := range o.glob(class.pattern) {
-			name := text(dir, "name")
-			values, _ := filepath.Glob(dir + class.values) // the pattern is right
-			if name == "" || len(values) == 0 || seen[name] {
+		var names []string
+		count := map[string]int{}
+		for _, dir := range o.glob(class.chips) {
+			name, n := text(dir, "name"), channels(dir, class.values)
+			if name == "" || n == 0 {
 				continue
 			}
-			seen[name] = true
-			r.add(Item{Kind: class.kind, Where: name, What: fmt.Sprintf("%d values", len(values)), Driver: class.kind,
-				keys: fmt.Sprintf("match: {name: [%q]}", name)})
+			if count[name] == 0 {
+				names = append(names, name)
+			}
+			count[name] += n
+		}
+		for _, name := range names {
+			what := "1 value"
+			if n := count[name]; n > 1 {
+				what = fmt.Sprintf("%d values", n)
+			}
+			r.add(Item{Kind: class.kind, Where: name, What: what, Driver: class.kind, keys: fmt.Sprintf("match: {name: [%q]}", name)})
 		}
 	}
+}
+
+// channels counts what a chip measures: a channel may have several files.
+func channels(dir string, patterns []string) int {
+	found := map[string]bool{}
+	for _, pattern := range patterns {
+		files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the pattern is right
+		for _, file := range files {
+			found[file[:strings.LastIndexByte(file, '_')]] = true
+		}
+	}
+	return len(found)
 }
 
 // w1 finds the thermometers of the one-wire buses, by the families that the

@@ -254,6 +254,11 @@ func kernelMachine(t *testing.T) *machine {
 	m.file("sys/class/hwmon/hwmon1/name", "empty")
 	m.file("sys/bus/iio/devices/iio:device0/name", "dht11")
 	m.file("sys/bus/iio/devices/iio:device0/in_temp_input", "21000")
+	m.file("sys/bus/iio/devices/iio:device0/in_humidityrelative_raw", "1")
+	m.file("sys/bus/iio/devices/iio:device0/in_humidityrelative_scale", "1")
+	m.file("sys/bus/iio/devices/iio:device0/in_humidityrelative_input", "45000")
+	m.file("sys/bus/iio/devices/iio:device1/name", "dht11") // the device reads both
+	m.file("sys/bus/iio/devices/iio:device1/in_temp_input", "21000")
 	m.file("sys/bus/w1/devices/28-3c01e076877d/name", "28-3c01e076877d")
 	m.file("sys/bus/w1/devices/01-000000000001/name", "01-000000000001")
 	m.file("sys/bus/w1/devices/w1_bus_master1/name", "x")
@@ -265,7 +270,7 @@ func TestWhatTheKernelKnows(t *testing.T) {
 	m.o.Used = map[string]string{"28-3c01e076877d": "boiler"}
 	r, got := m.run()
 	want := []string{
-		"/dev/spidev0.1 chip select", "cpu_thermal 1 values hwmon", "dht11 1 values iio", "01-000000000001 family 01", "28-3c01e076877d DS18B20 w1_therm",
+		"/dev/spidev0.1 chip select", "cpu_thermal 1 value hwmon", "dht11 3 values iio", "01-000000000001 family 01", "28-3c01e076877d DS18B20 w1_therm",
 		"/dev/ttyUSB0 FT232R", "gpiochip0 pinctrl-bcm2835, 3 lines",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -301,8 +306,8 @@ func TestYAML(t *testing.T) {
 		const want = `devices:
   - {name: bme280_2, driver: bme280, bus: "1", address: 0x76}   # i2c-1 0x76 BME280
   - {name: bme280_3, driver: bme280, bus: "1", address: 0x77}   # i2c-1 0x77 BME280
-  - {name: cpu_thermal, driver: hwmon, match: {name: ["cpu_thermal"]}}   # cpu_thermal 1 values
-  - {name: dht11, driver: iio, match: {name: ["dht11"]}}   # dht11 1 values
+  - {name: cpu_thermal, driver: hwmon, match: {name: ["cpu_thermal"]}}   # cpu_thermal 1 value
+  - {name: dht11, driver: iio, match: {name: ["dht11"]}}   # dht11 3 values
   # - {name: bh1750, driver: bh1750, bus: "1", address: 0x23}   # i2c-1 0x23 BH1750 or an I/O expander?
   # - {name: ttyusb0, driver: DRIVER, port: {usb: {vid: "0403", pid: "6001", serial: "A50285BI"}}}   # /dev/ttyUSB0 FT232R
 `
