@@ -166,6 +166,7 @@ func (r *receiver) publish(ctx context.Context, in inbound, m mqtt.Message) (mqt
 	var refused *mqtt.Error
 	switch {
 	case again && err == nil:
+		r.twins.first(&in) // after a restart, its copies come yet
 		r.status.update(func(s *Stats) { s.Duplicate++ })
 		return mqtt.Success, nil
 	case err == nil:

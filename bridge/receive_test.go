@@ -187,3 +187,24 @@ func TestReceiverExactlyOnce(t *testing.T) {
 		release(7, mqtt.Success)
 	})
 }
+
+// The process ends between the copies of a message that two routes match.
+func TestReceiverLeavesOutCopiesAfterARestart(t *testing.T) {
+	local := &fakeLocal{}
+	routes, err := compileAll("in", []Route{{From: "a/+"}, {From: "+/b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, copy := range []inbound{{id: 7, subs: []uint32{1}}, {id: 7, subs: []uint32{1}}, {id: 8, subs: []uint32{2}}} {
+		r := newReceiver("bridge:x", routes, &preparer{mark: "me"}, local, newStatus(time.Now()))
+		r.begin("b@one", true)
+		if copy.id == 8 { // resent as well, ahead of its copy
+			if _, err := r.receive(t.Context(), inbound{topic: "a/b", qos: 2, id: 7, subs: []uint32{1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		copy.topic, copy.qos = "a/b", 2
+		code, err := r.receive(t.Context(), copy)
+		want(t, "published", fmt.Sprint(code, err, len(local.messages())), fmt.Sprint(mqtt.Success, nil, 1))
+	}
+}
