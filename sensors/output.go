@@ -199,36 +199,44 @@ func (u *output) timed(c *command) error {
 	return nil
 }
 
-// driven notes what a command has done, or may have done: where an error left
-// that open, the output counts as on.
+// driven notes what a command has done, or may have done:
+//
+//	it worked, and brings to rest    off, and on_for is over
+//	it worked                        on, until its on_for
+//	it may have worked               on, and what was to end still does
+//	it failed, and brings to rest    as before: it may be on yet
+//	it did not reach the output      as before
 func (u *output) driven(c *command, err error, now time.Time) {
-	var r *refusal
-	var f *Fault
-	if u == nil || errors.As(err, &r) {
-		return
-	}
-	rests := u.rests(c.payload)
-	if err != nil {
-		_, wrong := ParseSwitch(c.payload)
-		if maybe := errors.As(err, &f) || u.Timed && wrong == nil; rests || !maybe {
-			return
-		}
-	}
-	if err == nil && !c.fall.IsZero() {
-		u.safe = c.fall
-	}
-	if u.noted(!rests, now); rests {
-		u.end = time.Time{}
+	if u == nil {
 		return
 	}
 	end := time.Time{}
 	if c.limit > 0 {
 		end = now.Add(c.limit)
 	}
-	if err != nil { // what was to end still does
-		end = earlier(end, u.end)
+	switch rests := u.rests(c.payload); {
+	case err == nil && rests:
+		u.noted(false, now)
+		u.end = time.Time{}
+	case err == nil:
+		u.noted(true, now)
+		u.end = end
+	case !rests && u.reached(c, err):
+		u.noted(true, now)
+		u.end = earlier(end, u.end)
 	}
-	u.end = end
+	if err == nil && !c.fall.IsZero() {
+		u.safe = c.fall
+	}
+}
+
+// reached reports whether a command that failed may have been carried out: only
+// its answer may be lost.
+func (u *output) reached(c *command, err error) bool {
+	var refused *refusal
+	var fault *Fault
+	_, wrong := ParseSwitch(c.payload)
+	return !errors.As(err, &refused) && (errors.As(err, &fault) || u.Timed && wrong == nil)
 }
 
 // noted records whether the output is on.
