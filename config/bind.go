@@ -142,8 +142,9 @@ func (l *loader) bindNull(n *node, v reflect.Value, path string, f field) {
 func (l *loader) bindStruct(n *node, v reflect.Value, path string, f field) {
 	if n.kind == scalar {
 		if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+			mark := len(l.errs)
 			l.bindText(n, v, path, f)
-			l.validate(v, path, len(l.errs))
+			l.validate(v, path, mark)
 			return
 		}
 	}

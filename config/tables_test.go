@@ -122,7 +122,19 @@ func (m *fakeModbus) ValidateOn(bus string, report func(path, msg string)) {
 	}
 }
 
-func (l *fakeLine) UnmarshalText(b []byte) error { l.Name = string(b); return nil }
+func (l *fakeLine) UnmarshalText(b []byte) error {
+	if _, err := strconv.Atoi(string(b)); err == nil {
+		return fmt.Errorf("%q is not the name of a line", b)
+	}
+	l.Name = string(b)
+	return nil
+}
+
+func (l *fakeLine) Validate(report func(path, msg string)) {
+	if *l == (fakeLine{}) {
+		report("", "which line?")
+	}
+}
 
 func (o *fakeLines) Validate(report func(path, msg string)) {
 	if o.Port.Path == "" && o.Port.USB == (fakeUSB{}) {
