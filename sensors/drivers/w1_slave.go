@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,6 +43,12 @@ func parseW1(text, family string) (pad []byte, celsius float64, err error) {
 	case !strings.HasSuffix(strings.TrimSpace(verdict), "YES"), w1CRC(pad[:8]) != pad[8]:
 		return bad(sensors.CRC, "wrong checksum")
 	}
+	if isThermocouple(pad, family) {
+		if celsius, err = w1Thermocouple(pad); err != nil {
+			return nil, 0, err
+		}
+		return pad, celsius, nil
+	}
 	if family == "10" { // the DS18S20 counts otherwise; the kernel has done it
 		t, err := strconv.Atoi(strings.TrimSpace(thousandths))
 		if err != nil {
@@ -63,6 +70,29 @@ func parseW1(text, family string) (pad []byte, celsius float64, err error) {
 func w1Celsius(pad []byte) float64 {
 	raw := int16(pad[1])<<8 | int16(pad[0])
 	return float64(raw&^(1<<(12-w1Resolution(pad))-1)) / 16
+}
+
+// isThermocouple reports whether a scratchpad is that of a MAX31850 or MAX31851,
+// which share their family with the DS1825: bits 4 to 7 of its configuration are
+// ones (MAX31850 data sheet 19-6725, p. 13).
+func isThermocouple(pad []byte, family string) bool { return family == "3b" && pad[4]&0x80 != 0 }
+
+// w1Thermocouple is the temperature of a thermocouple: fourteen bits of a quarter
+// of a degree, of which the last two of the register are a reserved one and the
+// fault; what is wrong stands beside the cold junction (p. 13, Table 2). The
+// kernel does not look at the fault.
+func w1Thermocouple(pad []byte) (float64, error) {
+	raw := int16(pad[1])<<8 | int16(pad[0])
+	celsius := float64(raw&^3) / 16
+	switch {
+	case raw&1 == 0 && celsius >= -270 && celsius <= 1768:
+		return celsius, nil
+	case raw&1 == 0:
+		return 0, &sensors.Fault{Reason: sensors.OutOfRange, Err: fmt.Errorf("%v °C is no thermocouple's", celsius)}
+	case pad[2]&6 != 0:
+		return 0, &sensors.Fault{Reason: sensors.ShortCircuit, Err: errors.New("the thermocouple touches ground or the supply")}
+	}
+	return 0, &sensors.Fault{Reason: sensors.WireBreak, Err: errors.New("the thermocouple is open")}
 }
 
 // w1CRC is the checksum of 1-Wire: polynomial x^8 + x^5 + x^4 + 1, least bit

@@ -17,7 +17,7 @@ import (
 
 func init() {
 	register("w1_therm", sensors.DriverSpec{
-		Doc:     "1-Wire thermometers that the kernel's w1_therm driver reads: DS18B20, DS18S20, DS1822, DS1825, DS28EA00.",
+		Doc:     "1-Wire thermometers that the kernel's w1_therm driver reads: DS18B20, DS18S20, DS1822, DS1825, DS28EA00, and the thermocouples of MAX31850 and MAX31851.",
 		Options: func() any { return &w1Options{} },
 		Entity:  func() any { return &w1Entity{} },
 		New: func(options any, entities map[string]any) (sensors.Driver, error) {
@@ -208,8 +208,12 @@ func (d *w1Therm) read(s *w1Sensor) (float64, error) {
 		return 0, &sensors.Fault{Reason: sensors.Brownout, Err: fmt.Errorf("%s has its resolution back at %d bits", s.address, found)}
 	}
 	// 85 °C is what a sensor shows that lost its supply before it converted.
-	if v == 85 && !(math.Abs(s.last-v) <= 5) {
-		return 0, &sensors.Fault{Reason: sensors.Brownout, Err: fmt.Errorf("%s shows 85 °C, its value after a reset; the one before was %v", s.address, s.last)}
+	if v == 85 && !(math.Abs(s.last-v) <= 5) && !isThermocouple(pad, s.address[:2]) {
+		before := "there was none before"
+		if !math.IsNaN(s.last) {
+			before = fmt.Sprintf("the one before was %v", s.last)
+		}
+		return 0, &sensors.Fault{Reason: sensors.Brownout, Err: fmt.Errorf("%s shows 85 °C, its value after a reset; %s", s.address, before)}
 	}
 	return v, nil
 }

@@ -51,6 +51,37 @@ func TestW1Vectors(t *testing.T) {
 	}
 }
 
+// The thermocouples of the MAX31850 data sheet, Table 3, whose first sixteen bits
+// are these, and its faults, Table 2.
+func TestW1Thermocouples(t *testing.T) {
+	const oven = "3b-0000000000e1"
+	read := func(raw uint16, cold byte) (float64, error) {
+		pad := []byte{byte(raw), byte(raw >> 8), cold, 0x19, 0xf0, 0xff, 0xff, 0xff}
+		text := fmt.Sprintf("% x", append(pad, w1CRC(pad)))
+		_, v, err := parseW1(text+" : crc=00 YES\n"+text+" t=0", "3b")
+		return v, err
+	}
+	for raw, want := range map[uint16]float64{0x6400: 1600, 0x3e80: 1000, 0x064c: 100.75, 0x0190: 25, 0: 0, 0xfffc: -0.25, 0xfff0: -1, 0xf060: -250} {
+		if v, err := read(raw, 0); v != want || err != nil {
+			t.Errorf("%#x: %v, %v; want %v", raw, v, err, want)
+		}
+	}
+	for _, tc := range []struct {
+		raw  uint16
+		cold byte
+		want sensors.Reason
+	}{{0x0191, 1, sensors.WireBreak}, {0x0191, 2, sensors.ShortCircuit}, {0x0191, 4, sensors.ShortCircuit}, {0x7ff0, 0, sensors.OutOfRange}, {0xe000, 0, sensors.OutOfRange}} {
+		if v, err := read(tc.raw, tc.cold); sensors.ReasonOf(err) != tc.want {
+			t.Errorf("%#x, %d: %v, %v; want %s", tc.raw, tc.cold, v, err, tc.want)
+		}
+	}
+	// 85 °C is a value like others.
+	pad := []byte{0x50, 0x05, 0x00, 0x19, 0xf0, 0xff, 0xff, 0xff}
+	text := fmt.Sprintf("% x", append(pad, w1CRC(pad)))
+	h := w1Tree(t, map[string]string{oven: text + " : crc=00 YES\n" + text + " t=85000"})
+	wantShown(t, shows(t, open(t, mustBuild(t, "w1_therm", at(oven), nil), h)), "temperature=85 °C")
+}
+
 func TestW1Faults(t *testing.T) {
 	good := slave(0x0191, 12)
 	for name, tc := range map[string]struct {
@@ -68,7 +99,7 @@ func TestW1Faults(t *testing.T) {
 	} {
 		h := w1Tree(t, map[string]string{boiler: tc.text})
 		d := open(t, mustBuild(t, "w1_therm", at(boiler), nil), h)
-		if list, err := d.Read(t.Context()); sensors.ReasonOf(err) != tc.want {
+		if list, err := d.Read(t.Context()); sensors.ReasonOf(err) != tc.want || strings.Contains(err.Error(), "NaN") {
 			t.Errorf("%s: %v, %v, want %s", name, list, err, tc.want)
 		}
 	}

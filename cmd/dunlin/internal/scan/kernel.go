@@ -55,7 +55,7 @@ func channels(dir string, patterns []string) int {
 // w1 finds the thermometers of the one-wire buses, by the families that the
 // kernel's w1_therm knows.
 func (o *Options) w1(r *Report) {
-	families := map[string]string{"10": "DS18S20", "22": "DS1822", "28": "DS18B20", "3b": "DS1825", "42": "DS28EA00"}
+	families := map[string]string{"10": "DS18S20", "22": "DS1822", "28": "DS18B20", "3b": "DS1825 or MAX31850", "42": "DS28EA00"}
 	for _, dir := range o.glob("sys/bus/w1/devices/*-*") {
 		id := filepath.Base(dir)
 		family, _, _ := strings.Cut(id, "-")
