@@ -11,19 +11,23 @@ import (
 // identify gives Subscription Identifiers to subscriptions of which two may match
 // one topic: many servers send a message once for each of them [MQTT-3.3.4-5]. All
 // copies come with the highest QoS of them, since the first is the one that counts.
+// What a shared subscription brings is no copy: others of its group may have got
+// what another brought.
 func identify(subs []mqtt.Subscription) {
 	asked := slices.Clone(subs)
-	for i := range asked {
-		_, asked[i].Filter, _ = topic.Share(asked[i].Filter)
-	}
 	for i, s := range asked {
 		for j, o := range asked {
-			if i != j && topic.Overlap(s.Filter, o.Filter) {
+			if i != j && !shared(s) && !shared(o) && topic.Overlap(s.Filter, o.Filter) {
 				subs[i].Identifier = uint32(i + 1)
 				subs[i].QoS = max(subs[i].QoS, o.QoS)
 			}
 		}
 	}
+}
+
+func shared(s mqtt.Subscription) bool {
+	_, _, is := topic.Share(s.Filter)
+	return is
 }
 
 // twins find the copies of a message that several subscriptions have brought. A

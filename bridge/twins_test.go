@@ -56,5 +56,5 @@ func TestSubscriptionsThatOverlapInPartHaveIdentifiers(t *testing.T) {
 	}) {
 		got = append(got, fmt.Sprint(s.Filter, " ", s.QoS, " ", s.Identifier))
 	}
-	want(t, "subscriptions", got, []string{"a/+ 1 1", "+/b 2 2", "c/# 1 3", "d/x 2 0", "$share/g/e/# 2 5", "e/+ 2 6"})
+	want(t, "subscriptions", got, []string{"a/+ 1 1", "+/b 2 2", "c/# 1 3", "d/x 2 0", "$share/g/e/# 2 0", "e/+ 2 6"})
 }
