@@ -73,7 +73,7 @@ func New(o Options) (*Broker, error) {
 	b.serving.most = l.Connections
 	b.exchange(&b.opts)
 	if state != nil {
-		b.hub.restore(state, l, time.Now(), b.door)
+		b.hub.restore(state, b.widest(), time.Now(), b.door)
 	}
 	b.loops = conn.NewLoops(b.forget)
 	b.serving.conns = make(map[*conn.Conn]*listener)

@@ -108,7 +108,7 @@ func TestMessagesExpireOffline(t *testing.T) {
 	defer b.dir.Unlock()
 	cl := b.hub.registry.clients["c"]
 	b.hub.stop(cl.expiry)
-	cl.peer.Attach(session.Params{Version: mqtt.V5, ReceiveMaximum: 10, Expiry: time.Hour}, nil)
+	cl.peer.Attach(session.Params{Version: mqtt.V5, ReceiveMaximum: 10, Expiry: time.Hour}, b.widest(), nil)
 	for _, want := range []struct {
 		payload string
 		left    time.Duration

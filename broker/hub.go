@@ -212,7 +212,7 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 	if a.params.Expiry > 0 {
 		r.keeping.add(cl)
 	}
-	cl.peer.Attach(a.params, a.endpoint)
+	cl.peer.Attach(a.params, a.limits, a.endpoint)
 	h.tell(a.id, true)
 	ok.peer = cl.peer
 	return ok, nil, gone, nil

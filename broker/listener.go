@@ -94,6 +94,17 @@ func (b *Broker) door(name string) *listener {
 	return &listener{hub: b.hub, name: name, auth: b.hub.authority(b.opts.who(new(ListenerOptions)))}
 }
 
+// widest is what a session may hold of which nobody knows the listener: the
+// most of any, for what one has let it keep is not to be lost at a restart.
+func (b *Broker) widest() *session.Limits {
+	w := b.hub.session(&b.opts.Limits)
+	for _, g := range b.serving.gates {
+		l := g.now.Load().session
+		w.QueueMessages, w.QueueBytes = max(w.QueueMessages, l.QueueMessages), max(w.QueueBytes, l.QueueBytes)
+	}
+	return w
+}
+
 // ask words a CONNECT for the Authenticator.
 func (l *listener) ask(c *conn.Conn, r *conn.Request) *Connect {
 	t := c.Transport()

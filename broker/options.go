@@ -124,7 +124,7 @@ type Limits struct {
 	// the retained messages a zero.
 	Exact             bool
 	Connections       int           // network connections at a time; default 1000
-	PacketSize        uint32        // bytes, both ways; default 256 KiB
+	PacketSize        uint32        // bytes, of what clients send; default 256 KiB
 	ReceiveMaximum    uint16        // QoS 1 and 2 in flight, each way; default 20
 	TopicAliasMaximum uint16        // each way; default 10
 	KeepAliveMax      time.Duration // Server Keep Alive for 5.0 clients that ask for more or none; default 1 h

@@ -24,14 +24,14 @@ type inherited struct {
 
 // restore makes sessions and retained messages out of what the store has kept.
 // Queues wait in the registry until they are attached. It is called before
-// anybody else knows the hub; door finds a listener by its name.
-func (h *hub) restore(state *store.State, l *Limits, now time.Time, door func(string) *listener) {
+// anybody else knows the hub; door finds a listener by its name. Sessions are
+// under limits until their clients come to a listener.
+func (h *hub) restore(state *store.State, limits *session.Limits, now time.Time, door func(string) *listener) {
 	for _, r := range state.Retained {
 		if !r.Message.Expired(now) {
 			h.router.Restore(r.Message)
 		}
 	}
-	limits := h.session(l)
 	h.registry.lines = make(map[string]*store.Line)
 	h.registry.Lock() // timers begin before the last session is there
 	defer h.registry.Unlock()
@@ -53,7 +53,7 @@ func (h *hub) restore(state *store.State, l *Limits, now time.Time, door func(st
 		case strings.HasPrefix(name, "\x00"):
 			h.registry.lines[name] = line
 		case line.Kept && !ended(line, now):
-			cl := h.restoreSession(name, line, l, limits, now)
+			cl := h.restoreSession(name, line, limits, now)
 			if left.Will != nil {
 				h.setWill(cl, left.Will)
 				cl.door, cl.who = left.door, left.who
@@ -126,7 +126,7 @@ func ended(l *store.Line, now time.Time) bool {
 }
 
 // restoreSession makes a session that waits for its client.
-func (h *hub) restoreSession(id string, line *store.Line, l *Limits, limits *session.Limits, now time.Time) *client {
+func (h *hub) restoreSession(id string, line *store.Line, limits *session.Limits, now time.Time) *client {
 	k := session.Kept{
 		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(min(line.Sent, math.MaxInt32)),
 	}

@@ -69,7 +69,7 @@ type Barrier interface {
 
 // Limits are announced to and enforced on every connection.
 type Limits struct {
-	PacketSize        uint32 // bytes, both ways
+	PacketSize        uint32 // bytes, of what the client sends
 	ReceiveMaximum    uint16
 	TopicAliasMaximum uint16
 	TopicLevels       int

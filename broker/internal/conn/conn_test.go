@@ -24,8 +24,9 @@ type fakeBroker struct {
 }
 
 func (f *fakeBroker) Connect(c *Conn, r *Request) (Accepted, error) {
-	f.peer = NewPeer(r.ClientID, "", &session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1}, new(Home))
-	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, c)
+	limits := &session.Limits{QueueMessages: 100, QueueBytes: 1 << 20, Subscriptions: 1}
+	f.peer = NewPeer(r.ClientID, "", limits, new(Home))
+	f.peer.Attach(session.Params{Version: r.Version, ReceiveMaximum: 10}, limits, c)
 	return Accepted{Peer: f.peer, Identity: new(auth.Identity), ClientID: r.ClientID, KeepAlive: r.KeepAlive}, nil
 }
 func (f *fakeBroker) Exchange(*Conn, *Request) auth.Exchange { return nil }

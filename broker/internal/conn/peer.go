@@ -90,10 +90,11 @@ func (p *Peer) Unacknowledged() uint64 {
 // Online reports whether somebody is attached.
 func (p *Peer) Online() bool { return p.online.Load() }
 
-// Attach starts a Network Connection.
-func (p *Peer) Attach(params session.Params, w Waker) {
+// Attach starts a Network Connection; l are the limits of who accepted it.
+func (p *Peer) Attach(params session.Params, l *session.Limits, w Waker) {
 	p.state.Lock()
 	defer p.state.Unlock()
+	p.state.session.SetLimits(l)
 	p.state.session.Connect(params)
 	p.state.waker = w
 	p.online.Store(true)

@@ -111,6 +111,10 @@ func (s *Session) Disconnect() {
 	s.out.dropQoS0(&s.out.counts.Dropped.Left, s.out.queue.len())
 }
 
+// SetLimits puts the session under other limits. What it holds beyond them
+// stays until something has to give way.
+func (s *Session) SetLimits(l *Limits) { s.limits = l }
+
 // Online reports whether a Network Connection is attached.
 func (s *Session) Online() bool { return s.online }
 
