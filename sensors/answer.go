@@ -87,7 +87,7 @@ func (m *Manager) stray(msg mqtt.Message) {
 	if i < 0 || msg.Retain {
 		return
 	}
-	if o := owners[i]; o.mail.found(msg) {
+	if o := owners[i]; o.inbox.found(msg) {
 		o.nudge()
 	}
 }

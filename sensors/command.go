@@ -62,8 +62,8 @@ func (o *owner) listen(ctx context.Context, s Session) {
 		o.log().Error("no commands", "topic", o.topics.commands(), "err", err)
 		return
 	}
-	o.mail.open(s)
-	o.post.ring(o)
+	o.inbox.open(s)
+	o.dispatcher.notify(o)
 }
 
 // lose notices that the broker ended the session: another client took it over,

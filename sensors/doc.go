@@ -10,7 +10,7 @@
 // no hardware, only Buses; no configuration, only Options.
 //
 //	driver -> call -> take -> Pipeline -> settle -> Session.Publish
-//	Session.Next -> postman -> mailbox -> accept -> start -> Commander.Do -> settle, reply
+//	Session.Next -> dispatcher -> inbox -> accept -> start -> Commander.Do -> settle, reply
 //	describe -> ledger (on disk) -> Discovery.Describe -> Session.Publish
 //
 // Each device has one owner: not a goroutine but a turn that whoever brings
@@ -18,11 +18,11 @@
 // A driver method runs between turns (call.go), at most one at a time, so that
 // one that never returns holds up neither its device's truth nor another device;
 // when devices share a bus, at most one per bus. Close alone may run beside a
-// call that hangs. One goroutine, the postman, brings what arrives for all
+// call that hangs. One goroutine, the dispatcher, brings what arrives for all
 // devices with outputs (mail.go).
 //
 // Locks: one guards the list of owners, one the values that interlocks look at,
-// one each dead man's handle, one each mailbox, one the postman's list, one what
+// one each dead man's handle, one each inbox, one the dispatcher's list, one what
 // the ledger knows; all are leaves. The owner's state belongs to the turn; turns,
 // a bus, an output and the ledger's file are channels with one slot, Status is an
 // atomic snapshot.

@@ -16,13 +16,13 @@ import (
 // Manager runs devices: each has an owner, with its driver, its pipelines and
 // its session in the broker.
 type Manager struct {
-	opt    Options
-	out    *spokesman
-	ledger *ledger
-	values *valueTable
-	post   *postman
-	waiter *serial.Waiter
-	wires  map[string]*wire // by the id of the bus; kept, since a device may come back
+	opt        Options
+	out        *fallbackPublisher
+	ledger     *ledger
+	values     *valueTable
+	dispatcher *dispatcher
+	waiter     *serial.Waiter
+	wires      map[string]*wire // by the id of the bus; kept, since a device may come back
 
 	state struct {
 		sync.Mutex
@@ -70,7 +70,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &spokesman{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, values: newValueTable(), post: newPostman(), waiter: serial.NewWaiter()}
+	m := &Manager{opt: o, out: &fallbackPublisher{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, values: newValueTable(), dispatcher: newDispatcher(), waiter: serial.NewWaiter()}
 	var err error
 	m.state.owners, err = m.employ(o.Devices, nil)
 	m.opt.Devices = nil // the owners have them
@@ -94,7 +94,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
 		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.values, m.out)
-		w.ledger, w.post, w.waiter = m.ledger, m.post, m.waiter
+		w.ledger, w.dispatcher, w.waiter = m.ledger, m.dispatcher, m.waiter
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
 		}
@@ -137,7 +137,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.announceGateway(ctx)
 	rounds, rest := context.WithCancel(context.WithoutCancel(ctx))
 	var post sync.WaitGroup
-	post.Go(func() { m.post.run(rounds) })
+	post.Go(func() { m.dispatcher.run(rounds) })
 	post.Go(func() { m.waiter.Run(rounds) })
 	m.state.Lock()
 	m.state.ctx, m.state.own = ctx, s

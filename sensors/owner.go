@@ -26,16 +26,16 @@ const (
 // device that is not read just now costs no stack. Calls into the driver run
 // between turns, one at a time, and come back through call.done.
 type owner struct {
-	dev    Device
-	opt    *Options
-	topics topics
-	will   *mqtt.Will
-	out    Publisher // speaks for the device while it has no session
-	ledger *ledger
-	bus    *wire    // nil: no shared bus
-	post   *postman // brings commands
-	waiter *serial.Waiter
-	values *valueTable
+	dev        Device
+	opt        *Options
+	topics     topics
+	will       *mqtt.Will
+	out        Publisher // speaks for the device while it has no session
+	ledger     *ledger
+	bus        *wire       // nil: no shared bus
+	dispatcher *dispatcher // brings commands
+	waiter     *serial.Waiter
+	values     *valueTable
 
 	outputs []*output
 
@@ -53,7 +53,7 @@ type owner struct {
 	commander Commander     // nil: no outputs
 
 	session  Session // nil: ended, the will is pending or published
-	mail     mailbox // commands
+	inbox    inbox   // commands
 	waiting  []*command
 	entities []*entity // in order of appearance
 	health   tracker

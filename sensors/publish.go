@@ -14,7 +14,7 @@ import (
 func (o *owner) attach(ctx context.Context) bool {
 	var news func()
 	if o.obeys() {
-		news = func() { o.post.ring(o) }
+		news = func() { o.dispatcher.notify(o) }
 	}
 	s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, news)
 	if err != nil {
@@ -39,7 +39,7 @@ func (o *owner) leave(now time.Time) {
 	if err := o.session.Abort(); err != nil {
 		o.log().Warn("session not ended", "err", err)
 	}
-	o.mail.open(nil)
+	o.inbox.open(nil)
 	o.session = nil
 }
 

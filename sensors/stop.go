@@ -74,7 +74,7 @@ func (o *owner) goodbye(ctx context.Context) {
 	for _, e := range o.entities {
 		o.values.set(e.slot, nil, time.Time{})
 	}
-	o.mail.open(nil)
+	o.inbox.open(nil)
 	if o.session == nil && o.said && !o.aborted.IsZero() {
 		s, err := o.opt.Attach("dev:"+o.dev.Name, o.will, nil)
 		if err != nil {

@@ -43,7 +43,7 @@ func (o *owner) takeTurn() (begun *call) {
 	o.publishStatus()
 	now := time.Now()
 	o.alarm.Load().Reset(o.wake(now).Sub(now))
-	if !o.mail.empty() {
+	if !o.inbox.empty() {
 		o.nudge()
 	}
 	begun, o.begun = o.begun, nil
@@ -68,13 +68,13 @@ func (o *owner) handle(ctx context.Context) bool {
 	return true
 }
 
-// letter takes a message out of the mailbox; false when there was none.
+// letter takes a message out of the inbox; false when there was none.
 func (o *owner) letter(ctx context.Context) bool {
-	m, ok, full, lost := o.mail.take()
+	m, ok, full, lost := o.inbox.take()
 	switch {
 	case ok:
 		if full {
-			o.post.ring(o)
+			o.dispatcher.notify(o)
 		}
 		o.accept(ctx, m)
 	case lost:

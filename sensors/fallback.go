@@ -8,13 +8,13 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// spokesman publishes for devices whose own session has ended, through the
+// fallbackPublisher publishes for devices whose own session has ended, through the
 // manager's.
-type spokesman struct {
+type fallbackPublisher struct {
 	session atomic.Pointer[Session]
 }
 
-func (s *spokesman) set(session Session) {
+func (s *fallbackPublisher) set(session Session) {
 	if session == nil {
 		s.session.Store(nil)
 		return
@@ -23,7 +23,7 @@ func (s *spokesman) set(session Session) {
 }
 
 // Publish implements Publisher.
-func (s *spokesman) Publish(ctx context.Context, m mqtt.Message) error {
+func (s *fallbackPublisher) Publish(ctx context.Context, m mqtt.Message) error {
 	p := s.session.Load()
 	if p == nil {
 		return errors.New("the manager does not run")
