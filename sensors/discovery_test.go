@@ -443,6 +443,28 @@ func TestDamagedLineOfTheLedger(t *testing.T) {
 	})
 }
 
+// A list that could not be written is written when the disk takes it again.
+func TestLedgerIsWrittenLater(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
+		if err := os.Mkdir(o.Ledger+".new", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		life(t, b, o, func() {
+			if err := os.Remove(o.Ledger + ".new"); err != nil {
+				t.Fatal(err)
+			}
+			after(2 * time.Minute)
+		})
+		o.Devices = nil
+		life(t, b, o, nil)
+		if left := append(b.below(base+"/d"), b.below("ha/d")...); len(left) != 0 {
+			t.Errorf("left: %q", left)
+		}
+	})
+}
+
 func FuzzLedger(f *testing.F) {
 	f.Add("dunlin-devices 1\nclimate\tdunlin/b/climate\tha/device/x/config\tbme280\tsensor:t\tsensor!h\t:q\nstatus\tdunlin/b\tha/g\t\n")
 	f.Fuzz(func(t *testing.T, text string) {

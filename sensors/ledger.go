@@ -6,11 +6,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
@@ -53,7 +56,12 @@ type ledger struct {
 	// in the file.
 	writing chan struct{}
 	written uint64
+	failed  atomic.Int64 // when the last write failed, in seconds; 0: it did not
 }
+
+// retryWrite is how long after a write that failed the next one is made, though
+// there is nothing new: the disk was full, or read-only.
+const retryWrite = time.Minute
 
 const ledgerHead = "dunlin-devices 1"
 
@@ -140,19 +148,34 @@ func (l *ledger) put(device string, e entry) {
 	k.changes++
 	mine := k.changes
 	k.Unlock()
+	l.save(mine)
+}
+
+// mend writes the file once more if that failed some time ago.
+func (l *ledger) mend(now time.Time) {
+	then := l.failed.Load()
+	if then != 0 && now.Unix()-then >= int64(retryWrite/time.Second) && l.failed.CompareAndSwap(then, now.Unix()) {
+		l.save(math.MaxUint64)
+	}
+}
+
+// save writes the file unless it has as many changes as wanted.
+func (l *ledger) save(wanted uint64) {
 	if l.file == "" {
 		return
 	}
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
-	if l.written >= mine {
+	if l.written >= wanted {
 		return // somebody else's write had it
 	}
 	text, changes := l.text()
 	if err := l.write(text); err != nil {
+		l.failed.Store(time.Now().Unix())
 		l.log.Warn("list of published devices not written", "err", err)
 		return
 	}
+	l.failed.Store(0)
 	l.written = changes
 }
 

@@ -139,6 +139,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 // publishValues sends the values that changed, each with what is needed to
 // judge it.
 func (o *owner) publishValues(ctx context.Context, now time.Time) error {
+	o.ledger.mend(now)
 	if err := o.describe(ctx); err != nil {
 		return o.unpublished(ctx, err, now)
 	}
