@@ -52,6 +52,9 @@ func (c *clientConn) Read(b []byte) (int, error) {
 		deadline := c.read.deadline
 		c.read.Unlock()
 		packet, err := c.in.NextBefore(deadline)
+		if n, bad := packetSize(packet); len(packet) > 0 && (bad != nil || n != len(packet)) {
+			packet = nil // damaged, see FRAMES.md
+		}
 		switch {
 		case err != nil:
 			return 0, err

@@ -372,3 +372,29 @@ func TestDial(t *testing.T) {
 		t.Errorf("a connection that the server closes: %q, %v", rest, err)
 	}
 }
+
+// A delimiter that is damaged makes a packet longer by a byte, and its checksum
+// right again.
+func TestDialLongerPacket(t *testing.T) {
+	there := serialtest.Pty(t)
+	o := serial.ListenOptions{Port: serial.DefaultConfig(), Framing: "cobs"}
+	o.Port.Path = there.Path()
+	c, err := serial.Dial(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f := serial.Framing{Kind: "cobs", BigEndian: true, Max: 100}
+	f.Check, _ = serial.CheckNamed("crc16_ccitt_false")
+	good, _ := f.Append(nil, []byte(connack))
+	long, err := f.Append(good, []byte("\x30\x05\x00\x01aOK"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long[len(long)-1] = 1
+	there.Send(string(long) + "\x00")
+	c.SetReadDeadline(time.Now().Add(soon))
+	if got, err := io.ReadAll(c); !errors.Is(err, io.ErrUnexpectedEOF) || string(got) != connack {
+		t.Errorf("%q, %v", got, err)
+	}
+}

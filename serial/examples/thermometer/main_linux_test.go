@@ -13,6 +13,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/packet"
 	"github.com/dunlin-mqtt/dunlin/serial"
 	"github.com/dunlin-mqtt/dunlin/serial/serialtest"
 )
@@ -199,6 +200,23 @@ func TestArduino(t *testing.T) {
 		}
 	}
 	if got := g.next("board/echo"); got != "after" {
+		t.Errorf("echo %q", got)
+	}
+	// A damaged delimiter makes "OK" with its checksum "OK" and a byte of that, and
+	// the checksum is right again: nothing of the packet is believed.
+	longer := serial.Framing{Kind: "cobs", BigEndian: true, Max: 100}
+	longer.Check, _ = serial.CheckNamed("crc16_ccitt_false")
+	longest := packet.AppendPublish(nil, mqtt.V311, &mqtt.Message{Topic: "board/set", Payload: []byte("OK")}, &packet.PublishHeader{})
+	frame, err := longer.Append([]byte{0}, longest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame[len(frame)-1] = 1
+	far.Send(string(frame) + "\x00")
+	if err := g.in.Publish(t.Context(), mqtt.Message{Topic: "board/set", Payload: []byte("next"), QoS: mqtt.AtLeastOnce}); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.next("board/echo"); got != "next" {
 		t.Errorf("echo %q", got)
 	}
 	port.Send("\x05noise\x00") // a damaged frame costs the connection and nothing else

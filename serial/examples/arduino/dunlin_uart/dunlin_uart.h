@@ -184,6 +184,13 @@ static void dunlin_packet(struct dunlin *d, uint8_t *p, uint16_t n) {
   }
 }
 
+/* dunlin_whole: the length of the packet is n. A delimiter that is damaged may
+ * make the packet longer by a byte, and the checksum does not show it. */
+static bool dunlin_whole(const uint8_t *p, uint16_t n) {
+  if (!(p[1] & 0x80)) return n == 2 + p[1];
+  return n > 2 && !(p[2] & 0x80) && n == 3 + ((p[1] & 0x7F) | (uint16_t)p[2] << 7);
+}
+
 /* dunlin_skip acknowledges a message that is too large, of which the beginning
  * is there: it would come again after every reconnect. */
 static void dunlin_skip(struct dunlin *d, const uint8_t *p) {
@@ -222,7 +229,7 @@ static void dunlin_received(struct dunlin *d, uint8_t b) {
   d->broken = false;
   if (empty) return;
   if (good && large && d->online) dunlin_skip(d, d->in);
-  else if (good && n >= 4) dunlin_packet(d, d->in, n - 2);
+  else if (good && n >= 4 && dunlin_whole(d->in, n - 2)) dunlin_packet(d, d->in, n - 2);
   else if (d->online) dunlin_connect(d); /* damaged, or there is no connection */
 }
 
