@@ -130,6 +130,31 @@ func TestBatch(t *testing.T) {
 		r.stop()
 		want(t, "after", batches(t, r.s), "[a 1]")
 	})
+	bubble(t, "one whose lane has no budget left stays when an alarm's is due", func(t *testing.T) {
+		alarms := newQueue(t)
+		r := start(t, newServer(t, always(plan{})), func(o *Options) {
+			o.Out = []Route{{From: "alarm", To: "up/alarm", Lane: Alarm, Batch: Batch{Form: BatchJSON, Count: 10, Bytes: 1000, Wait: 20 * time.Second}}}
+			for i := range 8 {
+				o.Out = append(o.Out, Route{From: fmt.Sprint("out/", i), To: fmt.Sprint("up/", i), Batch: Batch{Form: BatchJSON, Count: 10, Bytes: 1000, Wait: 10 * time.Second}})
+			}
+			o.Out = append(o.Out, Route{From: "out/large"})
+			o.Queues[Alarm], o.Pace = alarms, Pace{Daily: 5000}
+		})
+		for i := range 8 {
+			r.put(fmt.Sprint("out/", i), "1", 1)
+		}
+		r.put("out/large", strings.Repeat("x", 6000), 1)
+		after(time.Second)
+		for range 3 {
+			alarms.add(mqtt.Message{Topic: "alarm", Payload: []byte("1"), QoS: 1})
+			after(time.Minute)
+		}
+		var topics []string
+		for _, p := range r.s.publishes() {
+			topics = append(topics, p.topic)
+		}
+		want(t, "sent", topics, []string{"out/large", "up/alarm", "up/alarm", "up/alarm"})
+	})
 	bubble(t, "a pause holds it back", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})), batching(ten))
 		r.put("out/a", "1", 1)

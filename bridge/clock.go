@@ -69,6 +69,14 @@ func (c *Clock) look(now time.Time) (wall time.Time, ahead time.Duration) {
 	return wall, ahead
 }
 
+// ahead is by how much the clock was set since the process began.
+func (c *Clock) ahead(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ahead := c.look(now)
+	return ahead
+}
+
 // correct returns what the clock would have shown at a time that it did show
 // since the process began, and whether that is different. now is of time.Now.
 func (c *Clock) correct(at, now time.Time) (time.Time, bool) {

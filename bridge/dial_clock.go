@@ -50,7 +50,8 @@ func (b *Bridge) rest(ctx context.Context, d time.Duration, class Class) error {
 	case <-b.reached: // before it was down
 	default:
 	}
-	for start := time.Now(); time.Since(start) < d; {
+	start := time.Now()
+	for ahead := b.o.Clock.ahead(start); time.Since(start) < d; {
 		select {
 		case <-b.reached:
 			clear(b.aside)
@@ -59,8 +60,8 @@ func (b *Bridge) rest(ctx context.Context, d time.Duration, class Class) error {
 			return ctx.Err()
 		case <-time.After(min(look, d-time.Since(start))):
 		}
-		now := time.Now()
-		if step := now.Round(0).Sub(start.Round(0)) - now.Sub(start); step.Abs() > time.Minute || class.slow() && !b.dialer.identity().same(files) {
+		set := b.o.Clock.ahead(time.Now()) - ahead
+		if set.Abs() > time.Minute || class.slow() && !b.dialer.identity().same(files) {
 			clear(b.aside)
 			return nil
 		}

@@ -171,6 +171,29 @@ func TestB04CertificatesAreReplaced(t *testing.T) {
 	})
 }
 
+// A password that was signed in 1970 is signed anew as soon as the clock is set.
+func TestB04ClockIsSetAfterARefusal(t *testing.T) {
+	bubble(t, "back and ahead", func(t *testing.T) {
+		start, set := time.Now(), new(atomic.Int64)
+		clock := newClock(func(now time.Time) (time.Time, time.Duration) {
+			return now.Round(0).Add(time.Duration(set.Load())), now.Sub(start)
+		})
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.BadUserNameOrPassword}}, func(o *Options) { o.Clock = clock })
+		after(time.Minute)
+		want(t, "attempts before", r.Stats().Attempts, 1)
+		for i, d := range []time.Duration{time.Hour, -24 * time.Hour} {
+			set.Store(int64(d))
+			after(cureLook + time.Second)
+			want(t, "attempts", r.Stats().Attempts, 2+i)
+		}
+		r.c.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.Success })
+		set.Store(0)
+		after(cureLook + time.Second)
+		want(t, "state", r.Stats().State, Up)
+		r.stop()
+	})
+}
+
 // A board without a clock reaches a server whose certificate began after its
 // 1970; what had ended when the program was built is refused.
 func TestB04WithoutAClock(t *testing.T) {
@@ -477,7 +500,16 @@ func TestB20AnotherServer(t *testing.T) {
 				f.Publish = func(cloudtest.Message) cloudtest.Verdict { return cloudtest.Verdict{Goodbye: mqtt.ServerMoved} }
 			})
 		}
-		r := against(t, second, func(o *Options) { o.Servers, o.Dial = []string{"mqtt://first", "mqtt://second"}, dial })
+		asked := 0
+		r := against(t, second, func(o *Options) {
+			o.Servers = []string{"mqtt://first", "mqtt://second"}
+			o.Dial = func(ctx context.Context, server string) (net.Conn, error) {
+				if asked++; asked > 1000 { // or the six hours never pass
+					return nil, errDead
+				}
+				return dial(ctx, server)
+			}
+		})
 		r.put("out/a", "x", 1)
 		after(6 * time.Hour)
 		if n := len(first.Connects()) + len(second.Connects()); n > 6*60 {
