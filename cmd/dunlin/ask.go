@@ -103,12 +103,14 @@ func (q *asker) ask(ctx context.Context, method, target string, body []byte) (*h
 func (q *asker) get(ctx context.Context, method, target string, doc any) (show bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, q.patience)
 	defer cancel()
+	var b []byte
 	r, err := q.ask(ctx, method, target, nil)
-	if err != nil {
-		return false, err
+	if err == nil {
+		b, err = io.ReadAll(r.Body)
 	}
-	b, err := io.ReadAll(r.Body)
 	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return false, fmt.Errorf("the gateway has not answered within %v", q.patience)
 	case err != nil:
 		return false, err
 	case q.json:

@@ -194,6 +194,9 @@ func (j *bridgeJob) tell(ctx context.Context) error {
 	if j.done == "" {
 		doc = nil
 	}
+	if j.words == "dead requeue" {
+		j.patience = longIn // each letter is on disk before the next
+	}
 	show, err := j.get(ctx, j.method, j.target, doc)
 	if err == nil && show && j.done != "" {
 		_, err = fmt.Fprintf(j.s.out, "%s %s\n", messages(c.Count), j.done)
@@ -341,7 +344,7 @@ var cures = [...]struct{ class, cure string }{
 	{"quota", "the server has too much to do, or a quota is used up"},
 }
 
-// longIn is how long a test, 45 s a server, and a purge may take.
+// longIn is how long a test, 45 s a server, a purge and a requeue may take.
 const longIn = 10 * time.Minute
 
 func (j *bridgeJob) test(ctx context.Context) error {
