@@ -65,21 +65,10 @@ func againstQueue(t *testing.T, c *cloudtest.Cloud, q *fakeQueue, change ...func
 		}
 		return dial(ctx, server)
 	}
-	b, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, stop := running(t, o)
 	r.Bridge = b
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	sampled := Sample(t, b, sampling)
 	r.stop = sync.OnceFunc(func() {
-		sampled()
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		stop()
 		c.Close()
 	})
 	t.Cleanup(r.stop)

@@ -32,27 +32,36 @@ func start(t *testing.T, s *fakeServer, change ...func(*Options)) *rig {
 	for _, f := range change {
 		f(&o)
 	}
-	b, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, stop := running(t, o)
 	r.Bridge = b
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	sampled := Sample(t, b, sampling)
 	r.stop = sync.OnceFunc(func() {
-		sampled()
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		stop()
 		s.kill()
 		s.wg.Wait()
 		r.balanced(t)
 	})
 	t.Cleanup(r.stop)
 	return r
+}
+
+// running makes a bridge and runs it until stop.
+func running(t *testing.T, o Options) (b *Bridge, stop func()) {
+	t.Helper()
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	sampled := Sample(t, b, sampling)
+	return b, func() {
+		sampled()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
 }
 
 // sampling is how often a bridge in a bubble is looked at: it meets no period of
