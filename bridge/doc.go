@@ -4,8 +4,9 @@
 // How a message goes up: the broker appends it to the Queue of its lane, where
 // thin.go may thin out what comes while the link is down; forward.go takes one
 // entry at a time from lanes.go when pace.go lets it, remap.go names its
-// upstream topic, envelope.go puts time (clock.go) and identity on it, batch.go
-// may join it with others and gzip.go compress them, window.go gives it a Packet
+// upstream topic, envelope.go puts time (clock.go) and identity on it and
+// envelope_json.go looks what of it is JSON to all, batch.go may join it with
+// others and gzip.go compress them, window.go gives it a Packet
 // Identifier and a place under the server's Receive Maximum, upstream_send.go
 // encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces
 // the bytes, progress.go and quiet_linux.go write them; loose.go takes what is of

@@ -140,7 +140,7 @@ func object(topic string, payload []byte, s *stamp) []byte {
 // passes for JSON in Go alone (RFC 8259, 8.1): nobody else could read what holds it.
 func jsonValue(payload []byte) (value []byte, key string) {
 	switch text := utf8.Valid(payload); {
-	case text && json.Valid(payload):
+	case text && json.Valid(payload) && readable(payload):
 		return bytes.TrimSpace(payload), "value"
 	case text:
 		return quoted(string(payload)), "value"

@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -55,11 +56,37 @@ func TestEnvelope(t *testing.T) {
 	}
 }
 
+// What some readers give up a whole text over is text in it, and comes out as it was.
+func TestEnvelopeIsReadableToAll(t *testing.T) {
+	deep := strings.Repeat("[", jsonLevels) + strings.Repeat("]", jsonLevels)
+	for payload, plain := range map[string]bool{
+		deep: true, "[" + deep + "]": false, `{"a":[1]}`: true, `"[[[` + strings.Repeat("[", 100) + `"`: true,
+		"1e308": true, "1e309": false, "[-1e400]": false, strings.Repeat("1", jsonNumber): true, strings.Repeat("1", jsonNumber+1): false, "-0.5e-3": true,
+		`"\ud83d\ude00"`: true, `"\ud83d"`: false, `"\ud83dx"`: false, `"\ud83d\n"`: false, `"\ude00"`: false, `{"\ude00":1}`: false, `"\ud83d\ud83d\ude00"`: false,
+		`"\\ud83d"`: true, `"\"\\"`: true, `"\u00e4 \/"`: true, "true": true, `["\ud83d\ude00\ud83d\ude00", 5]`: true,
+	} {
+		value, key := jsonValue([]byte(payload))
+		want := payload
+		if !plain {
+			b, err := json.Marshal(payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = string(b)
+		}
+		if string(value) != want || key != "value" {
+			t.Errorf("%.60s: %s %.60s, not %.60s", payload, key, value, want)
+		}
+	}
+}
+
 // Whatever is published, the envelope is JSON that holds it.
 func FuzzEnvelope(f *testing.F) {
 	f.Add("a/b", []byte(`{"x":1}`), "2026-01-01T00:00:00Z", "7")
 	f.Add("\"", []byte("\xff\""), "", "-1")
 	f.Add("state", []byte("  {}"), "x", "18446744073709551616")
+	f.Add("a", []byte(`["\\", "\ud83d\ude00", -1.5e3, "\ud83d`), "", "")
+	f.Add("a", []byte(`"\ud83d\u`), "", "")
 	f.Fuzz(func(t *testing.T, topic string, payload []byte, ts, seq string) {
 		e := queued2026
 		e.Message = mqtt.Message{Topic: topic, Payload: payload, Properties: &mqtt.Properties{User: []mqtt.UserProperty{{Name: "ts", Value: ts}, {Name: "seq", Value: seq}}}}
