@@ -9,7 +9,7 @@ import (
 const (
 	ofClient   = 20   // events that are kept of each client
 	inAll      = 4000 // events of all clients
-	strangers  = 64   // clients of which only refusals are known
+	maxUnknown = 64   // clients of which only refusals are known
 	eventBytes = 200  // of a text; longer ones are cut
 )
 
@@ -78,7 +78,7 @@ func (e *Events) Add(client, what, text string) {
 	if e.count++; e.count > inAll {
 		e.forget(h)
 	}
-	if e.unknown.n > strangers {
+	if e.unknown.n > maxUnknown {
 		e.drop(e.unknown.oldest)
 	}
 }

@@ -26,7 +26,7 @@ func TestEventsOfEachClient(t *testing.T) {
 }
 
 // Those who are never let in cannot make the gateway forget those who are.
-func TestEventsOfStrangersDriveOutNobody(t *testing.T) {
+func TestEventsOfUnknownClientsDriveOutNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var e Events
 		e.Add("sensor", "connected", "")
@@ -34,12 +34,12 @@ func TestEventsOfStrangersDriveOutNobody(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			e.Add(fmt.Sprint("guess ", i), "refused", "")
 		}
-		if len(e.Of("sensor")) != 1 || len(e.clients) != strangers+1 || len(e.Of("guess 9999")) != 1 {
+		if len(e.Of("sensor")) != 1 || len(e.clients) != maxUnknown+1 || len(e.Of("guess 9999")) != 1 {
 			t.Errorf("%d clients are known", len(e.clients))
 		}
 		e.Add("guess 9999", "connected", "")
-		if e.unknown.n != strangers-1 {
-			t.Errorf("%d strangers, one of %d was let in", e.unknown.n, strangers)
+		if e.unknown.n != maxUnknown-1 {
+			t.Errorf("%d unknown clients, one of %d was let in", e.unknown.n, maxUnknown)
 		}
 	})
 }
@@ -84,7 +84,7 @@ func TestEventsKeepTheirLimit(t *testing.T) {
 		if count > inAll {
 			oldest(id, func(*client) bool { return true })
 		}
-		if unknown > strangers {
+		if unknown > maxUnknown {
 			oldest(id, func(c *client) bool { return !c.in })
 		}
 	}
