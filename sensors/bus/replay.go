@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -121,7 +122,7 @@ func (p *tapePort) play(inner net.Conn, written <-chan []byte) {
 			}
 			if asked {
 				owed = append(owed, p.t.answer(p.where, request, p.number)...)
-				slices.SortStableFunc(owed, func(a, b recorded) int { return int(a.at - b.at) })
+				sort.SliceStable(owed, func(i, j int) bool { return owed[i].at < owed[j].at })
 			}
 		case <-due:
 			e := owed[0]
