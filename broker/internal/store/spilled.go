@@ -71,10 +71,7 @@ func (s *spilled) finish(n uint64) {
 	}
 	for i := range s.runs {
 		if r := &s.runs[i]; n <= r.Last {
-			if r.Messages > 0 {
-				r.Bytes -= r.Bytes / int64(r.Messages)
-				r.Messages--
-			}
+			r.lose(min(r.Messages, 1))
 			break
 		}
 	}
@@ -90,20 +87,57 @@ func (s *spilled) cut(from, to uint64, count int) {
 	if i, ok := s.search(from); ok && s.gone[i].to >= to {
 		return // applied before
 	}
-	count = min(count, int(to-from)+1)
+	var rest []*Run // of which nobody knows how many of them are in the range
 	for i := range s.runs {
 		r := &s.runs[i]
 		if r.Last < from || r.First > to {
 			continue
 		}
-		n := min(count, r.Messages)
-		if r.Messages > 0 {
-			r.Bytes -= r.Bytes / int64(r.Messages) * int64(n)
+		if n, exact := s.within(r, from, to); exact {
+			r.lose(n)
+			count -= n
+		} else {
+			rest = append(rest, r)
 		}
-		r.Messages -= n
+	}
+	for _, r := range rest {
+		n, _ := s.within(r, from, to)
+		n = max(min(n, count), 0)
+		r.lose(n)
 		count -= n
 	}
 	s.pass(from, to)
+}
+
+// within is how many entries of a run are in a range. It is exact if the run has
+// an entry for each Number, or is in the range as a whole; the most there can be
+// otherwise.
+func (s *spilled) within(r *Run, from, to uint64) (n int, exact bool) {
+	if from <= r.First && to >= r.Last {
+		return r.Messages, true
+	}
+	n = s.left(max(from, r.First), min(to, r.Last))
+	return min(n, r.Messages), s.left(r.First, r.Last) == r.Messages
+}
+
+// left is how many Numbers of a range are not gone.
+func (s *spilled) left(from, to uint64) int {
+	if from = max(from, s.floor+1); from > to {
+		return 0
+	}
+	n := to - from + 1
+	for i, _ := s.search(from); i < len(s.gone) && s.gone[i].from <= to; i++ {
+		n -= min(to, s.gone[i].to) - max(from, s.gone[i].from) + 1
+	}
+	return int(n)
+}
+
+// lose takes n entries off the account of a run.
+func (r *Run) lose(n int) {
+	if r.Messages > 0 {
+		r.Bytes -= r.Bytes / int64(r.Messages) * int64(n)
+	}
+	r.Messages -= n
 }
 
 // pass says that nothing is left in a range of Numbers.
