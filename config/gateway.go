@@ -12,7 +12,7 @@ type Gateway struct {
 	Defaults      DeviceDefaults `yaml:"defaults" doc:"what devices do not say themselves"`
 	HomeAssistant HomeAssistant  `yaml:"homeassistant" doc:"Home Assistant discovery"`
 	Sparkplug     Sparkplug      `yaml:"sparkplug" doc:"Sparkplug B of devices with payload: sparkplug"`
-	Record        Path           `yaml:"record" doc:"write all traffic of buses and serial ports to this new file, 64 MiB at most" ex:"/tmp/shed.rec"`
+	Record        Path           `yaml:"record" doc:"write all traffic of buses and serial ports to this file, 64 MiB at most; nothing is recorded if it is there already" ex:"/tmp/shed.rec"`
 	Replay        Path           `yaml:"replay" doc:"play a recording in place of buses and serial ports"`
 }
 
