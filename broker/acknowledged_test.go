@@ -9,20 +9,23 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
+// queueIn starts a broker on a data directory with a queue of all messages.
+func queueIn(t *testing.T, dir string) (*brokertest.Broker, *broker.Queue) {
+	t.Helper()
+	b := brokertest.New(t, onDisk(dir))
+	q, err := b.AttachQueue(broker.QueueOptions{Name: "q", Filters: []mqtt.Subscription{{Filter: "#", QoS: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, q
+}
+
 // What a destination acknowledged just before the process was killed may come
 // again, as a message that was sent before; what is older does not.
 func TestAcknowledgedAndKilled(t *testing.T) {
 	const messages, batch, most = 512, 32, 256 // all in memory; the second half waits for the record of the first
 	dir := t.TempDir()
-	open := func() (*brokertest.Broker, *broker.Queue) {
-		b := brokertest.New(t, onDisk(dir))
-		q, err := b.AttachQueue(broker.QueueOptions{Name: "q", Filters: []mqtt.Subscription{{Filter: "#", QoS: 1}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b, q
-	}
-	b, q := open()
+	b, q := queueIn(t, dir)
 	c := attach(t, b, broker.ClientOptions{ID: "c"})
 	put := func(n int) {
 		if err := c.Publish(t.Context(), mqtt.Message{Topic: "t", Payload: fmt.Append(nil, n), QoS: 1}); err != nil {
@@ -54,7 +57,7 @@ func TestAcknowledgedAndKilled(t *testing.T) {
 	b.Stop()
 
 	dir = at
-	b, q = open()
+	b, q = queueIn(t, dir)
 	left := 0
 	for e, ok, err := q.Take(t.Context()); ok; e, ok, err = q.Take(t.Context()) {
 		if err != nil {
@@ -71,7 +74,7 @@ func TestAcknowledgedAndKilled(t *testing.T) {
 	b.Stop()
 
 	dir = later
-	b, q = open()
+	b, q = queueIn(t, dir)
 	if n := q.Stats().Messages; n != 1 {
 		t.Errorf("%d messages wait, want the new one", n)
 	}

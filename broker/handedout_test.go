@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
-	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -23,15 +22,7 @@ func TestHandedOutBeforeTheProcessBegan(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
-			open := func() (*brokertest.Broker, *broker.Queue) {
-				b := brokertest.New(t, onDisk(dir))
-				q, err := b.AttachQueue(broker.QueueOptions{Name: "q", Filters: []mqtt.Subscription{{Filter: "#", QoS: 1}}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return b, q
-			}
-			b, q := open()
+			b, q := queueIn(t, dir)
 			c := attach(t, b, broker.ClientOptions{ID: "c"})
 			for n := range messages {
 				publish(t, c, mqtt.Message{Topic: "t", Payload: fmt.Append(nil, n), QoS: 1})
@@ -48,7 +39,7 @@ func TestHandedOutBeforeTheProcessBegan(t *testing.T) {
 			dir = kill(t, dir)
 			b.Stop()
 
-			b, q = open()
+			b, q = queueIn(t, dir)
 			if s := q.Stats(); s.InFlight != 0 || s.Messages != messages+1 {
 				t.Errorf("%+v", s)
 			}

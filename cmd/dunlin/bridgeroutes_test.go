@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,17 +61,7 @@ bridges:
 	w.nc.Close()
 	k.kill()
 
-	cloud, err := cloudtest.New(cloudtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() { cloud.Serve(ln); close(served) }()
-	defer func() { ln.Close(); <-served; cloud.Close() }()
+	cloud := cloudAt(t, address)
 	k.start()
 	const messages = 6
 	cloudtest.WaitFor(time.Minute, func() bool { return len(cloud.Messages()) >= messages })
