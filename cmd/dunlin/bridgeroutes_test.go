@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,4 +94,21 @@ bridges:
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+}
+
+// cloudAt lets a server upstream be at address from now on.
+func cloudAt(t *testing.T, address string) *cloudtest.Cloud {
+	t.Helper()
+	cloud, err := cloudtest.New(cloudtest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() { cloud.Serve(ln); close(served) }()
+	t.Cleanup(func() { ln.Close(); <-served; cloud.Close() })
+	return cloud
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -123,21 +122,4 @@ bridges: {cloud: {servers: ["mqtt://%s"], status_topic: "", out: [{from: "log/#"
 	if times["log/kept"] != 1 || times["log/late"] != 1 || times["log/gone"] != 1 {
 		t.Errorf("sent: %v", times)
 	}
-}
-
-// cloudAt lets a server upstream be at address from now on.
-func cloudAt(t *testing.T, address string) *cloudtest.Cloud {
-	t.Helper()
-	cloud, err := cloudtest.New(cloudtest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	go func() { cloud.Serve(ln); close(served) }()
-	t.Cleanup(func() { ln.Close(); <-served; cloud.Close() })
-	return cloud
 }
