@@ -180,7 +180,7 @@ func (h *history) judge(t *testing.T, d *disktest.Fake, ops int, harmed bool) {
 // field. Messages are their checksums.
 func portrait(s *State) string {
 	var lines []string
-	sum := func(m *mqtt.Message) uint32 { return crc32.ChecksumIEEE(appendMessage(nil, m)) }
+	sum := func(m *mqtt.Message) uint32 { return crc32.ChecksumIEEE(encodedMessage(m)) }
 	for topic, r := range s.Retained {
 		lines = append(lines, fmt.Sprintf("retained %s %x", topic, sum(r.Message)))
 	}

@@ -17,7 +17,7 @@ import (
 // picture is a state as text that is equal for equal states.
 func picture(s *State) (lines []string) {
 	for topic, r := range s.Retained {
-		lines = append(lines, fmt.Sprintf("retained %s %x", topic, appendMessage(nil, r.Message)))
+		lines = append(lines, fmt.Sprintf("retained %s %x", topic, encodedMessage(r.Message)))
 	}
 	for name, l := range s.Lines {
 		w := ""
@@ -27,7 +27,7 @@ func picture(s *State) (lines []string) {
 		lines = append(lines, fmt.Sprintf("%q kept %v owner %q expiry %d left %d will %q subscriptions %v received %v", name, l.Kept, l.Owner,
 			l.Expiry, l.Left.UnixMilli(), w, l.Subscriptions, slices.Sorted(maps.Keys(l.Received))))
 		for _, e := range l.Entries {
-			lines = append(lines, fmt.Sprintf("%q %d %x qos %d retain %v %v received %v", name, e.Number, appendMessage(nil, e.Message),
+			lines = append(lines, fmt.Sprintf("%q %d %x qos %d retain %v %v received %v", name, e.Number, encodedMessage(e.Message),
 				e.QoS, e.Retain, e.destination(name).Identifiers, e.Received))
 		}
 	}

@@ -22,12 +22,12 @@ func (r *Room) Clear() {
 func (r *Room) read(body []byte) (err error) {
 	var e Entry
 	if r.Lends {
-		f := fields{b: body, texts: &r.texts}
+		c := reader(body, &r.texts)
 		r.messages = append(r.messages, mqtt.Message{})
-		e, err = f.spilled(&r.messages[len(r.messages)-1])
+		e, err = c.spilled(&r.messages[len(r.messages)-1])
 	} else {
-		f := fields{b: body}
-		e, err = f.spilled(new(mqtt.Message))
+		c := reader(body, nil)
+		e, err = c.spilled(new(mqtt.Message))
 	}
 	r.entries = append(r.entries, e)
 	return err
