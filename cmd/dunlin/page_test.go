@@ -18,8 +18,9 @@ import (
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 )
 
-// startPage runs a gateway with users: alice may act, bob may look.
-func startPage(t *testing.T) (port *remote) {
+// startPage runs a gateway with users: alice may act, bob may look. rules are
+// what auth.rules has.
+func startPage(t *testing.T, rules ...string) (socket, port *remote) {
 	t.Helper()
 	users := filepath.Join(t.TempDir(), "users")
 	text := ""
@@ -33,8 +34,12 @@ func startPage(t *testing.T) (port *remote) {
 	if err := os.WriteFile(users, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ = startAPI(t, "node: barn\n", "node: barn\nhistory: {step: 1s}\nauth: {users_file: "+users+", admins: [alice]}\n")
-	return port
+	auth := "auth: {users_file: " + users + ", admins: [alice]"
+	if rules != nil {
+		auth += ", rules: [" + strings.Join(rules, ", ") + "]"
+	}
+	socket, port, _ = startAPI(t, "node: barn\n", "node: barn\nhistory: {step: 1s}\n"+auth+"}\n")
+	return socket, port
 }
 
 func logIn(port *remote, user, password string) (a answer, cookie string) {
@@ -45,7 +50,7 @@ func logIn(port *remote, user, password string) (a answer, cookie string) {
 }
 
 func TestPageLogin(t *testing.T) {
-	port := startPage(t)
+	_, port := startPage(t)
 	page := port.do("GET", "/", "")
 	if page.status != 200 || page.contentType != "text/html; charset=utf-8" || !strings.Contains(page.header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("the page: %d %s, %s", page.status, page.contentType, page.header.Get("Content-Security-Policy"))
@@ -100,7 +105,7 @@ func TestPageLogin(t *testing.T) {
 }
 
 func TestPageLooks(t *testing.T) {
-	port := startPage(t)
+	_, port := startPage(t)
 	_, cookie := logIn(port, "bob", "password of bob")
 	settings := port.do("GET", "/api/v1/config", "", "Cookie", cookie).body
 	for _, secret := range []string{"see-but-do-not-touch", "do-as-you-like"} {
@@ -173,16 +178,64 @@ func TestPageWatches(t *testing.T) {
 	}
 }
 
+// Who may not read a topic over MQTT reads nothing of it at the page; admins and
+// tokens, whose rules are others, do.
+func TestPageKeepsToTheRules(t *testing.T) {
+	socket, port := startPage(t, `{user: alice, subscribe: ["none"]}`, `{user: bob, subscribe: ["room/+"]}`, `{user: bob, deny: true, subscribe: ["room/b"]}`,
+		`{user: bob, subscribe: ["#"], receive: ["hall/a"]}`)
+	tell := func(topic string) {
+		t.Helper()
+		if got := socket.do("POST", "/api/v1/publish", `{"topic":"`+topic+`","payload":"x","retain":true}`); got.status != 204 {
+			t.Fatalf("%s: %d %s", topic, got.status, got.body)
+		}
+	}
+	for _, topic := range []string{"room/a", "hall/a", "hall/b", "secret"} {
+		tell(topic)
+	}
+	_, alice := logIn(port, "alice", "password of alice")
+	_, bob := logIn(port, "bob", "password of bob")
+	_, look := logIn(port, "", "see-but-do-not-touch")
+	for cookie, want := range map[string]string{alice: "200 200 200 200", bob: "200 200 403 403", look: "200 200 200 200"} {
+		got := ""
+		for _, topic := range []string{"room/a", "hall/a", "hall/b", "secret"} {
+			got += fmt.Sprint(" ", port.do("GET", "/api/v1/topic?topic="+topic, "", "Cookie", cookie).status)
+		}
+		if got = got[1:]; got != want {
+			t.Errorf("one topic: %s, want %s", got, want)
+		}
+	}
+	if got := port.do("GET", "/api/v1/topics", "", "Cookie", bob).body; strings.Contains(got, "secret") || !strings.Contains(got, `{"topic":"hall","retained":false,"below":1,`) {
+		t.Errorf("the tree shows what the rules do not: %s", got)
+	}
+	watched := port.stream("/api/v1/watch?filter=%23", "Cookie", bob)
+	for seen := map[string]bool{}; !seen["room/last"]; {
+		var got api.Watched
+		if err := json.Unmarshal([]byte(watched.event(t, "messages")), &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range got.Messages {
+			if seen[m.Topic] = true; m.Topic != "room/a" && m.Topic != "room/last" && m.Topic != "hall/a" {
+				t.Errorf("watched %s", m.Topic)
+			}
+		}
+		tell("secret")
+		tell("room/last")
+	}
+}
+
 // stream is an answer of server-sent events.
 type stream struct{ text *bufio.Scanner }
 
-func (r *remote) stream(target string) *stream {
+func (r *remote) stream(target string, fields ...string) *stream {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	r.t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", r.base+target, nil)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	for i := 0; i < len(fields); i += 2 {
+		req.Header.Set(fields[i], fields[i+1])
 	}
 	got, err := r.http.Do(req)
 	if err != nil || got.StatusCode != 200 {

@@ -261,6 +261,7 @@ func TestReloadOfUsers(t *testing.T) {
 	for _, user := range []string{"alice", "bob", "dave"} {
 		_, cookies[user] = logIn(page, user, backwards(user))
 	}
+	streams := []*stream{page.stream("/api/v1/events", "Cookie", cookies["bob"]), page.stream("/api/v1/watch?filter=%23", "Cookie", cookies["dave"])}
 	enter := func(user string) (net.Conn, byte) {
 		nc := dialTCP(t, f.address)
 		t.Cleanup(func() { nc.Close() })
@@ -293,6 +294,14 @@ func TestReloadOfUsers(t *testing.T) {
 	for user, want := range map[string]int{"alice": 200, "bob": 401, "dave": 401} {
 		if got := page.do("GET", "/api/v1/status", "", "Cookie", cookies[user]); got.status != want {
 			t.Errorf("the login of %s at the page: %d, want %d", user, got.status, want)
+		}
+	}
+	io.WriteString(alice, "\x30\x03\x00\x01a") // PUBLISH: what is watched ends when there is something to tell
+	for _, s := range streams {
+		for s.text.Scan() { // to its end
+		}
+		if err := s.text.Err(); err != nil {
+			t.Errorf("a stream of who may not look any more goes on: %v", err)
 		}
 	}
 	if _, code := enter("carol"); code != 0 {

@@ -101,13 +101,13 @@ func (a *API) server(who func(*call) *Problem) *http1.Server {
 // call is one request on its way through the table.
 type call struct {
 	*http1.Request
-	a    *API
-	ctx  context.Context // of the request; a call lives no longer
-	w    *http1.Writer
-	User string // for the audit log
-	role role
-	// login: a cookie says who it is
-	login bool
+	a     *API
+	ctx   context.Context // of the request; a call lives no longer
+	w     *http1.Writer
+	User  string // for the audit log
+	role  role
+	login bool   // a cookie says who it is
+	proof *login // of who is not on the socket, and is somebody; else nil
 	name  string // what stands for the * in the path
 	args  values
 	done  bool // answered already

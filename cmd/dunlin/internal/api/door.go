@@ -53,7 +53,7 @@ func (a *API) admit(c *call) *Problem {
 		return problem(429, "too many wrong tokens: wait %d s", int(wait.Seconds())+1)
 	}
 	if t := knownToken(a.Config(), strings.TrimSpace(token)); t != nil && strings.EqualFold(scheme, "bearer") {
-		c.User, c.role = "token "+t.Name, roleNamed(t.Role)
+		c.User, c.role, c.proof = "token "+t.Name, roleNamed(t.Role), &login{token: t.Name}
 		a.door.forget(from)
 		return nil
 	}

@@ -125,7 +125,18 @@ func (a *API) recognize(c *call) {
 	}
 	l.used = time.Now()
 	a.logins.open[key] = l
-	c.User, c.role, c.login = l.user, a.roleOf(&l), true
+	c.User, c.role, c.login, c.proof = l.user, a.roleOf(&l), true, &l
+}
+
+// stays reports whether the caller still has the role that it came with: a
+// stream of who lost it ends.
+func (c *call) stays() bool { return c.proof == nil || c.a.roleOf(c.proof) >= c.role }
+
+// mayRead reports whether the caller may see what is published on a topic:
+// users who are no admins read no more here than over MQTT.
+func (c *call) mayRead(topic string) bool {
+	return c.proof == nil || c.proof.token != "" || c.role == admin ||
+		c.a.Auth.Authorize(&broker.Access{Identity: &c.proof.who, Action: broker.Receive, Topic: topic}).Code == mqtt.Success
 }
 
 // roleOf is what a login may do by the configuration of now: open when its

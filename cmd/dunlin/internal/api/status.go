@@ -279,7 +279,7 @@ func events(c *call) (any, error) {
 	out := c.w.Stream("text/event-stream")
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	for c.stays() {
 		b, err := json.Marshal(c.a.Status())
 		if err != nil {
 			return nil, err
@@ -293,6 +293,7 @@ func events(c *call) (any, error) {
 		case <-tick.C:
 		}
 	}
+	return nil, nil
 }
 
 // Listen binds the socket at path; one that a process left behind is replaced.

@@ -71,8 +71,8 @@ func topics(c *call) (any, error) {
 	level := map[string]*Topic{}
 	for _, m := range found {
 		rest, ok := strings.CutPrefix(m.Topic, prefix)
-		if !ok {
-			continue // prefix itself, which prefix/# matches
+		if !ok || !c.mayRead(m.Topic) { // prefix/# also matches prefix itself
+			continue
 		}
 		name, _, deeper := strings.Cut(rest, "/")
 		t := level[name]
@@ -111,6 +111,9 @@ func oneTopic(c *call) (any, error) {
 	name := c.args["topic"]
 	if name == "" || strings.ContainsAny(name, "+#") {
 		return nil, problem(400, "topic is a Topic Name")
+	}
+	if !c.mayRead(name) {
+		return nil, problem(403, "the rules keep %s from this topic", c.User)
 	}
 	found, err := c.a.Broker.Retained(name)
 	if err != nil {

@@ -72,15 +72,15 @@ func trace(c *call) (any, error) {
 	if i, ok := c.a.Broker.Client(client); ok {
 		t.sent = i.Sent.Publishes
 	}
-	return nil, t.stream(c.ctx, c.w.Stream("text/event-stream"))
+	return nil, t.stream(c, c.w.Stream("text/event-stream"))
 }
 
 // stream tells each second what has happened, also when that is nothing: it
 // finds out that the reader has gone.
-func (t *tracer) stream(ctx context.Context, out io.Writer) error {
+func (t *tracer) stream(c *call, out io.Writer) error {
 	for end := time.Now().Add(traceFor); ; {
-		if err := t.second(ctx); err != nil {
-			return nil // the gateway stops
+		if err := t.second(c.ctx); err != nil || !c.stays() {
+			return nil // the gateway stops, or somebody lost the right to look
 		}
 		over := !time.Now().Before(end)
 		if over {

@@ -73,9 +73,9 @@ func watch(c *call) (any, error) {
 		limit = ofEach
 	}
 	for {
-		seen, err := collect(c.ctx, client, limit)
-		if err != nil {
-			return nil, nil // the gateway stops
+		seen, err := c.collect(client, limit)
+		if err != nil || !c.stays() {
+			return nil, nil // the gateway stops, or somebody lost the right to look
 		}
 		text := ": nothing\n\n"
 		if len(seen.Messages) > 0 {
@@ -92,13 +92,13 @@ func watch(c *call) (any, error) {
 }
 
 // collect waits for a message and takes what comes soon after it.
-func collect(ctx context.Context, client *broker.Client, limit int) (out Watched, err error) {
+func (c *call) collect(client *broker.Client, limit int) (out Watched, err error) {
 	at := map[string]int{}
 	for wait := heartbeat; ; wait = gather {
-		err := out.take(ctx, client, wait, limit, at)
+		err := out.take(c, client, wait, limit, at)
 		switch {
-		case ctx.Err() != nil:
-			return out, ctx.Err()
+		case c.ctx.Err() != nil:
+			return out, c.ctx.Err()
 		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			return out, err
 		case err != nil || wait == gather:
@@ -109,13 +109,16 @@ func collect(ctx context.Context, client *broker.Client, limit int) (out Watched
 
 // take takes messages: the first one that comes, or all of the time gather. at
 // says where each topic is.
-func (out *Watched) take(ctx context.Context, client *broker.Client, wait time.Duration, limit int, at map[string]int) error {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+func (out *Watched) take(c *call, client *broker.Client, wait time.Duration, limit int, at map[string]int) error {
+	ctx, cancel := context.WithTimeout(c.ctx, wait)
 	defer cancel()
 	for {
 		m, err := client.Next(ctx)
 		if err != nil {
 			return err
+		}
+		if !c.mayRead(m.Topic) {
+			continue
 		}
 		i, known := at[m.Topic]
 		switch {
