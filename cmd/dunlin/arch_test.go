@@ -53,6 +53,8 @@ var mayImport = map[string][]string{
 
 	"cmd/dunlin/internal/scan": {"broker/mqtt", "sensors", "sensors/bus", "sensors/chipsim", "serial", "serial/modbus", "serial/modbus/modbustest", "serial/serialtest"},
 
+	"cmd/dunlin/internal/flags": {"config"},
+
 	"cmd/dunlin/internal/bench": {"broker/mqtt", "broker/packet", "cmd/dunlin/internal/client"},
 
 	"bridge/cloudtest": {"bridge/freeport", "broker/mqtt", "broker/packet", "broker/topic", "broker/websocket"},

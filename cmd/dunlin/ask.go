@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,35 +53,47 @@ func (q *asker) usage(format string, args ...any) int {
 }
 
 // path finds the socket: the one that was named, that of the service, that in
-// the data_dir of the configuration.
-func (q *asker) path() (string, error) {
+// the data_dir of the configuration. A file with mistakes has a path as well: a
+// gateway that was started before they were made still runs.
+func (q *asker) path() (path string, mistakes config.Errors) {
 	if q.socket != "" {
 		return q.socket, nil
 	}
 	if _, err := os.Stat(serviceSocket); err == nil && q.config == "" {
 		return serviceSocket, nil
 	}
-	cfg := config.Default(tables())
-	if file, found := configPath(q.config); found {
-		loaded, errs := config.LoadFile(file, tables(), os.LookupEnv)
-		if loaded == nil {
-			return "", errs
-		}
-		cfg = loaded
+	file, found := configPath(q.config)
+	if !found {
+		return socketPath(config.Default(tables())), nil
+	}
+	cfg, errs := config.LoadFile(file, tables(), os.LookupEnv)
+	if cfg == nil {
+		return socketPath(onlyDataDir(file)), errs
 	}
 	return socketPath(cfg), nil
+}
+
+// onlyDataDir reads a configuration that has mistakes as if its line of
+// data_dir were all of it.
+func onlyDataDir(file string) *config.Config {
+	b, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(b)) {
+		if strings.HasPrefix(line, "data_dir:") {
+			if cfg, _ := config.Load(file, []byte(line), tables(), os.LookupEnv); cfg != nil {
+				return cfg
+			}
+		}
+	}
+	return config.Default(tables())
 }
 
 // ask sends a request; the caller ends ctx when it is done with the answer. An
 // error of the gateway is an *api.Problem.
 func (q *asker) ask(ctx context.Context, method, target string, body []byte) (*http1.Response, error) {
-	path, err := q.path()
-	if err != nil {
-		return nil, err
-	}
+	path, mistakes := q.path()
 	nc, err := api.Dial(ctx, path)
 	if err != nil {
-		return nil, &unreachable{path, err}
+		return nil, &unreachable{path, mistakes, err}
 	}
 	r, err := http1.Do(ctx, nc, method, target, "dunlin", nil, body)
 	if err != nil {
@@ -124,8 +137,9 @@ func (q *asker) get(ctx context.Context, method, target string, doc any) (show b
 
 // unreachable is a socket where nobody answers.
 type unreachable struct {
-	path string
-	err  error
+	path     string
+	mistakes config.Errors // of the configuration that was to say where it is
+	err      error
 }
 
 func (u *unreachable) Error() string {
@@ -133,7 +147,11 @@ func (u *unreachable) Error() string {
 	case errors.Is(u.err, fs.ErrPermission):
 		return "you may not use " + u.path + ": be root or in the group of the gateway ('sudo usermod -aG dunlin $USER', then log in again)"
 	case errors.Is(u.err, fs.ErrNotExist), errors.Is(u.err, syscall.ECONNREFUSED):
-		return "no gateway runs with its socket at " + u.path + ": start it ('systemctl start dunlin' or 'dunlin run'), or name its configuration with -c"
+		text := "no gateway runs with its socket at " + u.path + ": start it ('systemctl start dunlin' or 'dunlin run'), or name its configuration with -c or its socket with --socket"
+		if len(u.mistakes) > 0 {
+			text += "; " + u.mistakes[0].Error()
+		}
+		return text
 	}
 	var op *net.OpError
 	if errors.As(u.err, &op) {

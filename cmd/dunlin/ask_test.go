@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,5 +21,29 @@ func TestCommandSaysThatTheGatewayIsSilent(t *testing.T) {
 	q.socket, q.patience = socket, 50*time.Millisecond
 	if _, err := q.get(t.Context(), "GET", "/api/v1/status", nil); err == nil || !strings.Contains(err.Error(), "has not answered within 50ms") {
 		t.Error(err)
+	}
+}
+
+// A mistake that was made since the gateway started does not hide it.
+func TestCommandsFindTheGatewayOfAFileWithMistakes(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "dunlin.yaml")
+	for _, c := range []struct{ text, at string }{
+		{"data_dir: data # here\nlog: {levle: info}\n", "data"},
+		{"log:\n\tlevel: info\ndata_dir: \"d/a\"\n", "d/a"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		q := newAsker("status", "", streams{})
+		q.socket, q.config = "", file
+		path, mistakes := q.path()
+		if path != filepath.Join(dir, c.at, "dunlin.sock") || len(mistakes) != 1 {
+			t.Errorf("%q: %s, %v", c.text, path, mistakes)
+		}
+	}
+	t.Setenv("DUNLIN_SOCKET", "")
+	if r := dunlin(t, "", "status", "-c", file); r.code != exitUnreachable || !strings.Contains(r.err, "dunlin.yaml:2:1: error: a tab is used") {
+		t.Errorf("%+v", r)
 	}
 }

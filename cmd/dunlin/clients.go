@@ -132,6 +132,12 @@ func banClients(ctx context.Context, q *asker, in bool, who url.Values, long tim
 	if len(ids) == 1 {
 		who.Set("client", ids[0])
 	}
+	switch {
+	case who.Get("client")+who.Get("user")+who.Get("address") == "":
+		return q.usage("name a client, --user or --address")
+	case in && long == 0:
+		return q.usage("--for is how long, as 10m; 'dunlin clients unban' ends a ban")
+	}
 	method, done := "DELETE", "may come back"
 	if in {
 		method, done = "POST", "kept out for "+span(long.Seconds())

@@ -293,6 +293,11 @@ func TestTraceOfAClient(t *testing.T) {
 	if got := socket.do("GET", "/api/v1/trace", ""); got.status != 400 {
 		t.Errorf("a trace of nothing: %d", got.status)
 	}
+	for _, long := range []string{"0", "6m"} {
+		if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", long); r.code != exitUsage {
+			t.Errorf("a trace of %s: %+v", long, r)
+		}
+	}
 	if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", "200ms"); r.code != exitDone || r.err != "" {
 		t.Errorf("%+v", r)
 	}

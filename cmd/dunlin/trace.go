@@ -41,6 +41,9 @@ func runTrace(ctx context.Context, args []string, s streams) int {
 	if q.flags.NArg() > 1 || (q.flags.NArg() == 1) == (*filter != "") {
 		return q.usage("takes one client, or --topic")
 	}
+	if *span <= 0 || *span > 5*time.Minute {
+		return q.usage("--for is five minutes at most, as 30s")
+	}
 	ctx, cancel := context.WithTimeout(ctx, *span)
 	defer cancel()
 	err := q.trace(ctx, url.Values{"client": q.flags.Args(), "filter": {*filter}})

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/config"
 )
 
 // ErrHelp is what Parse returns for --help, and for -h where that is no other
@@ -199,7 +201,7 @@ func (f *Flag) set(text string) (err error) {
 	case *float64:
 		*v, err = strconv.ParseFloat(text, 64)
 	case *time.Duration:
-		*v, err = time.ParseDuration(text)
+		*v, err = config.ParseDuration(text)
 	case *[]string:
 		if !f.Changed {
 			*v = nil // the default goes

@@ -60,6 +60,7 @@ func TestParse(t *testing.T) {
 		"--host=":                            strings.Replace(none, "h=localhost", "h=", 1),
 		"a --host -d b":                      strings.Replace(none, "h=localhost", "h=-d", 1) + "a b",
 		"-drq1 --wait 1m -W2s":               "h=localhost d=true r=true n=true q=1 D=0.5 W=2s t=[#] l=[] | ",
+		"--wait 7d":                          strings.Replace(none, "W=0s", "W=168h0m0s", 1),
 		"-q=0x2 -t a --topic b -tc":          "h=localhost d=false r=false n=true q=2 D=0.5 W=0s t=[a b c] l=[] | ",
 		"--nodelay=false -d=true --debug=0":  strings.Replace(none, "n=true", "n=false", 1),
 		"-- -d --x -":                        none + "-d --x -",
@@ -96,7 +97,8 @@ func TestErrors(t *testing.T) {
 		"-q two":                  `invalid argument "two" for -q, --qos: invalid syntax`,
 		"-q 99999999999999999999": `invalid argument "99999999999999999999" for -q, --qos: value out of range`,
 		"--nodelay=x":             `invalid argument "x" for --nodelay: invalid syntax`,
-		"--wait 1":                `invalid argument "1" for -W, --wait: time: missing unit in duration "1"`,
+		"--wait 1":                `invalid argument "1" for -W, --wait: needs a unit`,
+		"--wait -1s":              `invalid argument "-1s" for -W, --wait: must be a duration such as 500ms, 30s, 10m, 24h or 7d, not "-1s"`,
 		"--level=":                `invalid argument "" for -l, --level: is empty`,
 		"a --help":                ErrHelp.Error(),
 	} {
