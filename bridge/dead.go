@@ -9,22 +9,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// Backlog is a queue that is looked at and edited, by who does not consume it.
-type Backlog interface {
-	// Put queues a message; durable when it returns nil. seq is 0 if there was
-	// no room.
-	Put(ctx context.Context, m mqtt.Message) (seq uint64, err error)
-	// Each calls f for the entries behind the Seq after, in order, until f
-	// returns false. f may call the queue, and what it is given may have gone
-	// meanwhile.
-	Each(after uint64, f func(*mqtt.Queued) bool)
-	// Remove takes out entries that have arrived, Drop one that is given up;
-	// durable when they return nil. One that is not there is no error.
-	Remove(ctx context.Context, seqs ...uint64) error
-	Drop(ctx context.Context, seq uint64, why mqtt.DropReason) error
-	Stats() mqtt.QueueStats
-}
-
 // DeadBytes is what the dead-letter queue of a bridge holds; the oldest give
 // way.
 const DeadBytes = 4 << 20

@@ -15,33 +15,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
-// Queue is the durable queue the bridge empties. *broker.Queue satisfies it.
-type Queue interface {
-	// Take returns the next entry not yet handed out since the last Rewind,
-	// in order; ok is false when there is none now.
-	Take(ctx context.Context) (e mqtt.Queued, ok bool, err error)
-	// Ready receives after Take had none and there may be one.
-	Ready() <-chan struct{}
-	// Received records the PUBREC of the entries; durable when it returns.
-	Received(ctx context.Context, seqs ...uint64) error
-	// Acknowledged takes out entries that have arrived. A killed process may
-	// have some hundred of them again.
-	Acknowledged(ctx context.Context, seqs ...uint64) error
-	// Refresh queues the retained message of a topic again; when there is
-	// none, the message that deletes it.
-	Refresh(topic string)
-	// Retained returns the topics that have a retained message, or had one
-	// while entries waited.
-	Retained() []string
-	// Rewind makes Take hand out all entries not yet removed again. It is called
-	// when a connection ends and when the next begins.
-	Rewind()
-	// Withdraw is Drop of an entry that was never handed out; it reports whether
-	// there was one.
-	Withdraw(ctx context.Context, seq uint64, why mqtt.DropReason) (gone bool, err error)
-	Backlog // Remove: the other side has the entry, or it is given up
-}
-
 // Publisher is where messages from upstream go. *broker.Client satisfies it.
 type Publisher interface {
 	// Publish returns nil when the message is routed and as durable as
