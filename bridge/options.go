@@ -101,9 +101,9 @@ type Options struct {
 	// Clock corrects times of before the clock was set; nil: one of its own.
 	Clock *Clock
 	Pace  Pace
-	// Ledger is the file that keeps the bytes of the day across the end of
+	// Registry is the file that keeps the bytes of the day across the end of
 	// the process, for Pace.Daily. Empty: they are forgotten.
-	Ledger string
+	Registry string
 
 	// Subscribed is the file that notes the filters of In, so that those which
 	// a later configuration does not have are taken back. Empty: they stay with

@@ -12,15 +12,15 @@ import (
 // pacer is the pace of a bridge with its lock: the sender asks, the server's
 // answers and operators tell.
 type pacer struct {
-	file string // of the ledger; empty: it is forgotten with the process
+	file string // of the registry; empty: it is forgotten with the process
 
 	mu struct {
 		sync.Mutex
 		pace    pace
 		paused  bool
 		changed signal // paused, or another pace
-		saved   ledger
-		next    time.Time // when the ledger is saved again
+		saved   registry
+		next    time.Time // when the registry is saved again
 	}
 }
 
@@ -65,7 +65,7 @@ func (p *pacer) wait(now time.Time, lane Lane, late bool) time.Duration {
 	return p.mu.pace.wait(now, lane, late)
 }
 
-// sent counts a PUBLISH packet. The ledger is saved once a minute, and when so much
+// sent counts a PUBLISH packet. The registry is saved once a minute, and when so much
 // of the budget is gone since that a process which is killed again and again
 // would have a second one.
 func (p *pacer) sent(now time.Time, size int, late bool) error {
@@ -129,14 +129,14 @@ func (p *pacer) used(now time.Time) int64 {
 	return p.mu.pace.today(now)
 }
 
-// close saves the ledger.
+// close saves the registry.
 func (p *pacer) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.save()
 }
 
-// load reads the ledger. A file that is not there or not one counts as none:
+// load reads the registry. A file that is not there or not one counts as none:
 // the day begins anew, which costs one day's budget at most.
 func (p *pacer) load() {
 	if p.file == "" {
@@ -147,12 +147,12 @@ func (p *pacer) load() {
 	d, err1 := strconv.ParseInt(first, 10, 64)
 	used, err2 := strconv.ParseInt(second, 10, 64)
 	if err == nil && err1 == nil && err2 == nil && used >= 0 {
-		p.mu.pace.day = ledger{d, used}
+		p.mu.pace.day = registry{d, used}
 		p.mu.saved = p.mu.pace.day
 	}
 }
 
-// save writes the ledger beside the old one and renames it: a power cut leaves
+// save writes the registry beside the old one and renames it: a power cut leaves
 // one of the two. The caller holds the lock; the file is 20 bytes.
 func (p *pacer) save() error {
 	l := p.mu.pace.day

@@ -22,7 +22,7 @@ type Discovery struct {
 	Listener string
 }
 
-// gatewayEntry is the ledger's name of the gateway: no device may have it.
+// gatewayEntry is the registry's name of the gateway: no device may have it.
 const gatewayEntry = "status"
 
 // describe records what the device is about to publish, and announces it when
@@ -42,7 +42,7 @@ func (o *owner) describe(ctx context.Context) error {
 		return err
 	}
 	p := o.profile()
-	old := o.ledger.get(o.dev.Name)
+	old := o.registry.get(o.dev.Name)
 	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.dev.Model, form: o.dev.Payload}
 	for _, f := range p.Features {
 		now.parts = append(now.parts, Part{Name: f.Name, Listed: f.Listed})
@@ -65,7 +65,7 @@ func (o *owner) describe(ctx context.Context) error {
 	if err := o.withdraw(ctx, &old, now, gone, p); err != nil {
 		return err
 	}
-	o.ledger.put(o.dev.Name, now)
+	o.registry.put(o.dev.Name, now)
 	if announce.Topic != "" {
 		if err := o.publish(ctx, announce); err != nil {
 			return err
@@ -123,7 +123,7 @@ func (o *owner) disabled(name string) bool {
 // base, under another prefix, or when there were announcements. The list forgets
 // that when it is gone, not before: the gateway may be killed in between.
 func (o *owner) reclaim(ctx context.Context, publish func(context.Context, mqtt.Message) error) error {
-	old := o.ledger.get(o.dev.Name)
+	old := o.registry.get(o.dev.Name)
 	var away entry
 	if old.topic != o.topics.device {
 		away.topic, away.parts = old.topic, old.parts
@@ -142,7 +142,7 @@ func (o *owner) reclaim(ctx context.Context, publish func(context.Context, mqtt.
 	if old.topic = o.topics.device; away.config != "" {
 		old.config = ""
 	}
-	o.ledger.put(o.dev.Name, old)
+	o.registry.put(o.dev.Name, old)
 	return nil
 }
 
@@ -155,7 +155,7 @@ func (o *owner) withdraw(ctx context.Context, old *entry, now entry, gone []Part
 		}
 	}
 	now.parts = slices.Concat(now.parts, gone)
-	o.ledger.put(o.dev.Name, now)
+	o.registry.put(o.dev.Name, now)
 	if len(gone) > 0 && now.config != "" && old.config == now.config {
 		m := retained("", nil)
 		m.Topic, m.Payload, _ = o.opt.Discovery.Describe(p, gone)
@@ -222,13 +222,13 @@ func (m *Manager) sweep(ctx context.Context, stay, come []*owner) {
 		_ = o.reclaim(ctx, m.say) // logged there; describe does it again
 	}
 	owners := slices.Concat(stay, come)
-	for _, name := range m.ledger.devices() {
+	for _, name := range m.registry.devices() {
 		if name == gatewayEntry || slices.ContainsFunc(owners, func(o *owner) bool { return o.dev.Name == name }) {
 			continue
 		}
-		old := m.ledger.get(name)
+		old := m.registry.get(name)
 		if err := clearEntry(ctx, m.say, &old); err == nil {
-			m.ledger.put(name, entry{})
+			m.registry.put(name, entry{})
 		}
 	}
 }
@@ -251,14 +251,14 @@ func (m *Manager) announceGateway(ctx context.Context) {
 	if m.opt.Discovery != nil {
 		g = m.opt.Discovery.Gateway
 	}
-	old := m.ledger.get(gatewayEntry)
+	old := m.registry.get(gatewayEntry)
 	if old.config != "" && old.config != g.Topic && m.say(ctx, retained(old.config, nil)) != nil {
 		return
 	}
 	if old.topic != "" && old.topic != m.opt.Base && m.say(ctx, retained(old.topic+"/status", nil)) != nil {
 		return
 	}
-	m.ledger.put(gatewayEntry, entry{device: gatewayEntry, topic: m.opt.Base, config: g.Topic})
+	m.registry.put(gatewayEntry, entry{device: gatewayEntry, topic: m.opt.Base, config: g.Topic})
 	if g.Topic != "" {
 		g.QoS, g.Retain = mqtt.AtLeastOnce, true
 		_ = m.say(ctx, g) // logged there; the next "online" says it again

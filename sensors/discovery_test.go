@@ -123,7 +123,7 @@ func (b *fakeBroker) published(topic string) (payloads []string) {
 func TestDisabled(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		o := sensors.Options{Devices: []sensors.Device{reads("climate", "bme280", "t", "h")}, Discovery: describer("ha"), Ledger: filepath.Join(t.TempDir(), "devices")}
+		o := sensors.Options{Devices: []sensors.Device{reads("climate", "bme280", "t", "h")}, Discovery: describer("ha"), Registry: filepath.Join(t.TempDir(), "devices")}
 		life(t, b, o, nil)
 		d := reads("climate", "bme280", "t", "h")
 		d.Entities = []sensors.Entity{{Name: "h", Disabled: true}}
@@ -202,7 +202,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
 		file := filepath.Join(t.TempDir(), "devices")
-		o := sensors.Options{Ledger: file, Discovery: describer("ha"), Payload: sensors.Both}
+		o := sensors.Options{Registry: file, Discovery: describer("ha"), Payload: sensors.Both}
 		o.Devices = []sensors.Device{reads("stays", "m", "t"), reads("goes", "m", "t", "h"), reads("goes soon", "m", "t")}
 		life(t, b, o, nil)
 		if got := len(b.below(base + "/goes/")); got != 5 {
@@ -268,7 +268,7 @@ func TestEntitiesThatAreGone(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				b := newFakeBroker()
-				o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{tc.first}}
+				o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{tc.first}}
 				life(t, b, o, nil)
 				before := len(b.published("ha/d"))
 				o.Devices = []sensors.Device{tc.second}
@@ -295,7 +295,7 @@ func TestEntitiesThatAreGone(t *testing.T) {
 func TestEntityThatBecomesAnotherKind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "position")}}
+		o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "position")}}
 		life(t, b, o, nil)
 		before := len(b.published("ha/d"))
 		describe := o.Discovery.Describe
@@ -323,7 +323,7 @@ func TestValuesOfAnEarlierLife(t *testing.T) {
 			t.Run(string(was+" "+is), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					b := newFakeBroker()
-					o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Payload: was, Devices: []sensors.Device{reads("d", "m", "t", "rare")}}
+					o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Payload: was, Devices: []sensors.Device{reads("d", "m", "t", "rare")}}
 					life(t, b, o, nil)
 					begin := len(b.log)
 					o.Payload, o.Devices = is, []sensors.Device{reads("d", "m", "t")}
@@ -353,7 +353,7 @@ func TestValuesOfAnEarlierLife(t *testing.T) {
 func TestRenamedAnnouncementsAreTakenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha")}
+		o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha")}
 		again := func() { o.Devices = []sensors.Device{reads("d", "m", "t")}; life(t, b, o, nil) }
 		again()
 		o.Discovery = describer("other")
@@ -403,7 +403,7 @@ func TestAnnouncementsAreRepeated(t *testing.T) {
 }
 
 // A list that is damaged costs nothing but what was on it.
-func TestDamagedLedger(t *testing.T) {
+func TestDamagedRegistry(t *testing.T) {
 	for _, text := range []string{"", "x", "dunlin-devices 2\n", "dunlin-devices 1\na\tb", "dunlin-devices 1\na\tb\tc\td\te\n", "dunlin-devices 1\n\n", "\xff\x00"} {
 		bubble(t, func(t *testing.T) {
 			b := newFakeBroker()
@@ -411,7 +411,7 @@ func TestDamagedLedger(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			o := sensors.Options{Ledger: file, Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
+			o := sensors.Options{Registry: file, Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
 			life(t, b, o, nil)
 			o.Devices = nil
 			life(t, b, o, nil)
@@ -423,16 +423,16 @@ func TestDamagedLedger(t *testing.T) {
 }
 
 // A line that is damaged costs its own device only.
-func TestDamagedLineOfTheLedger(t *testing.T) {
+func TestDamagedLineOfTheRegistry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("a", "m", "t"), reads("b", "m", "t"), reads("c", "m", "t")}}
+		o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("a", "m", "t"), reads("b", "m", "t"), reads("c", "m", "t")}}
 		life(t, b, o, nil)
-		text, err := os.ReadFile(o.Ledger)
+		text, err := os.ReadFile(o.Registry)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(o.Ledger, []byte(strings.Replace(string(text), "\t", " ", 2)), 0o600); err != nil {
+		if err := os.WriteFile(o.Registry, []byte(strings.Replace(string(text), "\t", " ", 2)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		o.Devices = nil
@@ -444,15 +444,15 @@ func TestDamagedLineOfTheLedger(t *testing.T) {
 }
 
 // A list that could not be written is written when the disk takes it again.
-func TestLedgerIsWrittenLater(t *testing.T) {
+func TestRegistryIsWrittenLater(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
-		if err := os.Mkdir(o.Ledger+".new", 0o700); err != nil {
+		o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
+		if err := os.Mkdir(o.Registry+".new", 0o700); err != nil {
 			t.Fatal(err)
 		}
 		life(t, b, o, func() {
-			if err := os.Remove(o.Ledger + ".new"); err != nil {
+			if err := os.Remove(o.Registry + ".new"); err != nil {
 				t.Fatal(err)
 			}
 			after(2 * time.Minute)
@@ -465,14 +465,14 @@ func TestLedgerIsWrittenLater(t *testing.T) {
 	})
 }
 
-func FuzzLedger(f *testing.F) {
+func FuzzRegistry(f *testing.F) {
 	f.Add("dunlin-devices 1\nclimate\tdunlin/b/climate\tha/device/x/config\tbme280\tsensor:t\tsensor!h\t:q\nstatus\tdunlin/b\tha/g\t\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file := filepath.Join(t.TempDir(), "devices")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Skip()
 		}
-		o := sensors.Options{Ledger: file, Base: base, Attach: newFakeBroker().attach}
+		o := sensors.Options{Registry: file, Base: base, Attach: newFakeBroker().attach}
 		if _, err := sensors.New(o); err != nil {
 			t.Fatal(err)
 		}
@@ -494,7 +494,7 @@ func TestCutShortLeavesNothing(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						b, next := newFakeBroker(), next
 						file := filepath.Join(t.TempDir(), "devices")
-						life(t, b, sensors.Options{Ledger: file, Discovery: describer("ha"), Devices: []sensors.Device{listed(reads("d", "m", "t", "h"), "t", "h"), reads("e", "m", "t")}}, nil)
+						life(t, b, sensors.Options{Registry: file, Discovery: describer("ha"), Devices: []sensors.Device{listed(reads("d", "m", "t", "h"), "t", "h"), reads("e", "m", "t")}}, nil)
 						var list []byte
 						count := 0
 						b.before = func(*mqtt.Message) error {
@@ -506,7 +506,7 @@ func TestCutShortLeavesNothing(t *testing.T) {
 							}
 							return errors.New("full")
 						}
-						next.Ledger = file
+						next.Registry = file
 						life(t, b, next, nil)
 						if b.before = nil; killed && list != nil {
 							if err := os.WriteFile(file, list, 0o600); err != nil {
@@ -539,7 +539,7 @@ func TestCutShortLeavesNothing(t *testing.T) {
 func TestSilentDeviceIsTakenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		o := sensors.Options{Ledger: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
+		o := sensors.Options{Registry: filepath.Join(t.TempDir(), "devices"), Discovery: describer("ha"), Devices: []sensors.Device{reads("d", "m", "t")}}
 		life(t, b, o, nil)
 		dead := sensors.Device{Name: "d", Model: "m", Interval: time.Second, Driver: &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) {
 			return nil, errors.New("dead")

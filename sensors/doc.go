@@ -11,7 +11,7 @@
 //
 //	driver -> call -> take -> Pipeline -> settle -> Session.Publish
 //	Session.Next -> dispatcher -> inbox -> accept -> start -> Commander.Do -> settle, reply
-//	describe -> ledger (on disk) -> Discovery.Describe -> Session.Publish
+//	describe -> registry (on disk) -> Discovery.Describe -> Session.Publish
 //
 // Each device has one owner: not a goroutine but a turn that whoever brings
 // news takes, one at a time (turn.go): the alarm, and every call that returns.
@@ -23,7 +23,7 @@
 //
 // Locks: one guards the list of owners, one the values that interlocks look at,
 // one each dead man's handle, one each inbox, one the dispatcher's list, one what
-// the ledger knows; all are leaves. The owner's state belongs to the turn; turns,
-// a bus, an output and the ledger's file are channels with one slot, Status is an
+// the registry knows; all are leaves. The owner's state belongs to the turn; turns,
+// a bus, an output and the registry's file are channels with one slot, Status is an
 // atomic snapshot.
 package sensors

@@ -18,7 +18,7 @@ import (
 type Manager struct {
 	opt        Options
 	out        *fallbackPublisher
-	ledger     *ledger
+	registry   *registry
 	values     *valueTable
 	dispatcher *dispatcher
 	waiter     *serial.Waiter
@@ -70,7 +70,7 @@ func New(o Options) (*Manager, error) {
 	if !o.Payload.valid() {
 		return nil, fmt.Errorf("sensors: payload %q does not exist", o.Payload)
 	}
-	m := &Manager{opt: o, out: &fallbackPublisher{}, ledger: openLedger(o.Ledger, o.Log), wires: map[string]*wire{}, values: newValueTable(), dispatcher: newDispatcher(), waiter: serial.NewWaiter()}
+	m := &Manager{opt: o, out: &fallbackPublisher{}, registry: openRegistry(o.Registry, o.Log), wires: map[string]*wire{}, values: newValueTable(), dispatcher: newDispatcher(), waiter: serial.NewWaiter()}
 	var err error
 	m.state.owners, err = m.employ(o.Devices, nil)
 	m.opt.Devices = nil // the owners have them
@@ -94,7 +94,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
 		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.values, m.out)
-		w.ledger, w.dispatcher, w.waiter = m.ledger, m.dispatcher, m.waiter
+		w.registry, w.dispatcher, w.waiter = m.registry, m.dispatcher, m.waiter
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
 		}

@@ -42,7 +42,7 @@ const (
 	JSON  Payload = "json"  // one object a device, on its state topic
 	Both  Payload = "both"
 	SenML Payload = "senml" // one SenML Pack a device, on its state topic
-	// Sparkplug leaves values to Options.Speaker.
+	// Sparkplug leaves values to Options.EdgeNode.
 	Sparkplug Payload = "sparkplug"
 )
 
@@ -82,13 +82,13 @@ type Options struct {
 	// ClockSynced tells whether the system clock can be believed; nil asks the
 	// kernel. It goes into the user property "clock".
 	ClockSynced func() bool
-	// Ledger is the file in which the manager keeps what it has published of
+	// Registry is the file in which the manager keeps what it has published of
 	// which device, so that nothing is left of one that is gone; "" keeps it in
 	// memory.
-	Ledger string
-	// Speaker speaks for devices with the payload Sparkplug; required when there
+	Registry string
+	// EdgeNode publishes for devices with the payload Sparkplug; required when there
 	// is one.
-	Speaker Speaker
+	EdgeNode EdgeNode
 	// Discovery announces the devices; nil announces none.
 	Discovery *Discovery
 	// Watch calls f now and whenever the client with this Client Identifier
@@ -183,7 +183,7 @@ func (d Device) withDefaults(o *Options) (Device, error) {
 	d.Timeout = cmp.Or(d.Timeout, min(max(d.Interval, time.Second), 10*time.Second))
 	d.Payload = cmp.Or(d.Payload, o.Payload, Plain)
 	d.Offline = cmp.Or(d.Offline, Keep)
-	if d.Payload == Sparkplug && o.Speaker == nil {
+	if d.Payload == Sparkplug && o.EdgeNode == nil {
 		return d, fmt.Errorf("device %q: nobody speaks Sparkplug", d.Name)
 	}
 	return d, nil

@@ -31,7 +31,7 @@ type owner struct {
 	topics     topics
 	will       *mqtt.Will
 	out        Publisher // speaks for the device while it has no session
-	ledger     *ledger
+	registry   *registry
 	bus        *wire       // nil: no shared bus
 	dispatcher *dispatcher // brings commands
 	waiter     *serial.Waiter
@@ -92,7 +92,7 @@ type owner struct {
 
 	again        atomic.Bool   // the announcement is wanted once more
 	announcement *mqtt.Message // nil: nobody announces the device
-	described    bool          // the ledger knows the device, and the announcement is out
+	described    bool          // the registry knows the device, and the announcement is out
 }
 
 // entity is one entity with its pipeline, which has its newest value.
@@ -113,7 +113,7 @@ type entity struct {
 
 	has       bool // value is of the running epoch: since the device was opened
 	dirty     bool // value is not published yet
-	described bool // the ledger and the announcement have it
+	described bool // the registry and the announcement have it
 }
 
 // value is the newest that is worth a message.

@@ -125,7 +125,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 	o.aborted = time.Time{}
 	o.health.become(Online, "", now)
 	o.publishHealth(ctx)
-	o.speakBorn(ctx)
+	o.tellBorn(ctx)
 	if !unseen {
 		if o.publish(ctx, retained(o.topics.availability(), []byte(online))) != nil {
 			o.health.become(Starting, "", now) // once more at the next reading
@@ -139,7 +139,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 // publishValues sends the values that changed, each with what is needed to
 // judge it.
 func (o *owner) publishValues(ctx context.Context, now time.Time) error {
-	o.ledger.mend(now)
+	o.registry.mend(now)
 	if err := o.describe(ctx); err != nil {
 		return o.unpublished(ctx, err, now)
 	}
@@ -164,7 +164,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 		e.dirty = false
 	}
 	if o.health.State == Online {
-		o.speakValues(ctx, spoken...)
+		o.tellValues(ctx, spoken...)
 	}
 	if newest == nil || !o.dev.Payload.document() {
 		return nil
@@ -263,7 +263,7 @@ func (o *owner) blank(ctx context.Context, e *entity, how ValuePolicy) error {
 
 // forget applies the value policy of a device that is offline for good.
 func (o *owner) forget(ctx context.Context) {
-	o.speakDied(ctx)
+	o.tellDied(ctx)
 	if o.dev.Offline == Keep {
 		return
 	}
@@ -295,7 +295,7 @@ func (o *owner) reviewEntities(ctx context.Context, now time.Time) {
 		if o.blank(ctx, e, how) == nil {
 			e.has, e.dirty, withdrawn = false, false, e
 			e.pipe.interrupt()
-			o.speakValues(ctx, e)
+			o.tellValues(ctx, e)
 		}
 	}
 	switch {

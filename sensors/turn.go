@@ -156,7 +156,7 @@ func (o *owner) survive() {
 	o.health.count(&Fault{Reason: Panic, Err: fmt.Errorf("%v", p)})
 	o.health.become(Offline, Panic, time.Now())
 	o.publishHealth(o.ctx)
-	o.speakDied(o.ctx)
+	o.tellDied(o.ctx)
 	o.leave(time.Now())
 	o.publishStatus()
 }

@@ -136,8 +136,8 @@ func (g *gateway) sparkplugNode(cfg *config.Config, d *deps) *sparkplug.Node {
 	return sparkplug.New(o)
 }
 
-// ledger is the file of what devices have published, "" when nothing is kept.
-func ledger(cfg *config.Config, d *deps) string {
+// registry is the file of what devices have published, "" when nothing is kept.
+func registry(cfg *config.Config, d *deps) string {
 	if d.volatile {
 		return ""
 	}
@@ -201,9 +201,9 @@ func (g *gateway) wireDevices(cfg *config.Config, d *deps) error {
 		Totals:  kept,
 		Log:     d.logger("sensors"),
 
-		Ledger:    ledger(cfg, d),
+		Registry:  registry(cfg, d),
 		Discovery: discovery(cfg),
-		Speaker:   node,
+		EdgeNode:  node,
 	})
 	if err != nil {
 		return err

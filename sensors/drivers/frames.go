@@ -226,7 +226,7 @@ func (d *frames) Open(ctx context.Context, b sensors.Buses) error {
 	return d.talking.Open(ctx, b)
 }
 
-// hear implements speaker: it takes one frame.
+// hear implements dialect: it takes one frame.
 func (d *frames) hear(ctx context.Context, c *command, want any) ([]sensors.Reading, bool, error) {
 	payload, err := d.piece(ctx)
 	if err != nil {

@@ -33,7 +33,7 @@ func (d *frames) compile(entity string, c *lineCommand) (*command, error) {
 	return out, out.obey(c)
 }
 
-// frame implements speaker.
+// frame implements dialect.
 func (d *frames) frame(c *command, text string) ([]byte, error) {
 	b, err := unhexed(text)
 	if err != nil || c.raw {

@@ -181,7 +181,7 @@ func (d *lines) cutting() serial.LineOptions {
 	return o
 }
 
-// hear implements speaker: it takes one line. A line that is ignored, or only
+// hear implements dialect: it takes one line. A line that is ignored, or only
 // counted, has no values.
 func (d *lines) hear(ctx context.Context, c *command, want any) ([]sensors.Reading, bool, error) {
 	line, err := d.line(ctx)
@@ -259,7 +259,7 @@ func (d *lines) Call(w *serial.Waiter, f func()) bool {
 	return d.o.OnSilence.After == 0 && d.talking.Call(w, f)
 }
 
-// frame implements speaker.
+// frame implements dialect.
 func (d *lines) frame(_ *command, text string) ([]byte, error) { return []byte(text), nil }
 
 // fields parses a line; nil for one that has nothing to say.

@@ -19,9 +19,9 @@ const talkLimit = 2 * time.Second
 // talking is what drivers of devices that talk have in common: the open port,
 // waiting for what the device says, and commands that it confirms.
 type talking struct {
-	self     speaker
+	self     dialect
 	conf     *serial.Config
-	in       cutter
+	in       framer
 	commands map[string]*command
 
 	called bool      // the newest Call was true: Read does not wait
@@ -37,8 +37,8 @@ type talking struct {
 	}
 }
 
-// speaker is what differs.
-type speaker interface {
+// dialect is what lines and frames differ in.
+type dialect interface {
 	// hear waits for what the device says next: its values, none when it is not
 	// meant, and whether it confirms c with the value want. c may be nil.
 	hear(ctx context.Context, c *command, want any) (list []sensors.Reading, confirmed bool, err error)
@@ -46,8 +46,8 @@ type speaker interface {
 	frame(c *command, text string) ([]byte, error)
 }
 
-// cutter is what cuts a port's stream: serial.Lines or serial.Frames.
-type cutter interface {
+// framer is what cuts a port's stream: serial.Lines or serial.Frames.
+type framer interface {
 	Reset(r serial.DeadlineReader)
 	Next(ctx context.Context) ([]byte, error)
 	Await(w *serial.Waiter, f func()) bool

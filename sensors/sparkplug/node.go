@@ -35,7 +35,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Node is an Edge Node. It implements sensors.Speaker.
+// Node is an Edge Node. It implements sensors.EdgeNode.
 type Node struct {
 	opt Options
 	// own is a lock of one slot, because messages are published under it: it
@@ -51,7 +51,7 @@ type Node struct {
 	wanted chan struct{} // holds one when the node has something to say
 }
 
-var _ sensors.Speaker = (*Node)(nil)
+var _ sensors.EdgeNode = (*Node)(nil)
 
 // New makes a Node; it does nothing before Run.
 func New(o Options) *Node {
@@ -195,7 +195,7 @@ func (n *Node) publish(ctx context.Context, topic string, metrics []metric) erro
 	return err
 }
 
-// Born implements sensors.Speaker.
+// Born implements sensors.EdgeNode.
 func (n *Node) Born(ctx context.Context, p *sensors.Profile) error {
 	n.lock()
 	defer n.unlock()
@@ -229,7 +229,7 @@ func (n *Node) alias() uint64 {
 	return n.aliases
 }
 
-// Changed implements sensors.Speaker.
+// Changed implements sensors.EdgeNode.
 func (n *Node) Changed(ctx context.Context, name string, features []sensors.Feature) error {
 	return n.changed(ctx, name, features, false)
 }
@@ -261,7 +261,7 @@ func (n *Node) changed(ctx context.Context, name string, features []sensors.Feat
 	return n.publish(ctx, n.topic("DDATA", name), data)
 }
 
-// Died implements sensors.Speaker.
+// Died implements sensors.EdgeNode.
 func (n *Node) Died(ctx context.Context, name string) error {
 	n.lock()
 	defer n.unlock()

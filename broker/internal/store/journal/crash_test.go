@@ -19,9 +19,9 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 )
 
-// ledger is a small store on a journal: numbered entries that are put and
+// registry is a small store on a journal: numbered entries that are put and
 // taken. It is applied from records and gives itself as a snapshot.
-type ledger struct {
+type registry struct {
 	entries map[uint64][]byte
 }
 
@@ -30,7 +30,7 @@ const (
 	take byte = 2
 )
 
-func (l *ledger) apply(r Record) error {
+func (l *registry) apply(r Record) error {
 	if len(r.Body) < 8 {
 		return fmt.Errorf("record %d has %d bytes", r.Sequence, len(r.Body))
 	}
@@ -46,7 +46,7 @@ func (l *ledger) apply(r Record) error {
 	return nil
 }
 
-func (l *ledger) snapshot(add func(byte, []byte) error) error {
+func (l *registry) snapshot(add func(byte, []byte) error) error {
 	for n, value := range l.entries {
 		if err := add(put, append(binary.LittleEndian.AppendUint64(nil, n), value...)); err != nil {
 			return err
@@ -94,7 +94,7 @@ type promise struct {
 // load drives a journal on a fake disk and returns what it promised.
 func load(t *testing.T, d *disktest.Fake, seed uint64, steps int) []promise {
 	t.Helper()
-	l := &ledger{map[uint64][]byte{}}
+	l := &registry{map[uint64][]byte{}}
 	j, _, err := Open(d, Options{SegmentSize: 8 * pageSize, Snapshot: l.snapshot}, l.apply)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func check(t *testing.T, c *disktest.Fake, ops int, said []promise) (records int
 		}
 	}
 	for round := range 2 { // opening twice finds the same
-		l := &ledger{map[uint64][]byte{}}
+		l := &registry{map[uint64][]byte{}}
 		_, report, err := Open(c, Options{SegmentSize: 8 * pageSize}, l.apply)
 		if err != nil {
 			t.Errorf("round %d: %v", round, err)

@@ -136,7 +136,7 @@ func TestCutFile(t *testing.T) {
 // A damaged checkpoint is not believed while an older one is there, is read as
 // far as it goes when it is the only one, and is kept for a person to look at.
 func TestDamagedCheckpoint(t *testing.T) {
-	l := &ledger{map[uint64][]byte{}}
+	l := &registry{map[uint64][]byte{}}
 	for n := range uint64(200) {
 		l.entries[n] = value(n)
 	}
@@ -150,14 +150,14 @@ func TestDamagedCheckpoint(t *testing.T) {
 	bad := slices.Clone(d.Files()[checkpointName(2)])
 	bad[3*pageSize+100] ^= 1
 	d.Put(checkpointName(2), bad)
-	got := &ledger{map[uint64][]byte{}}
+	got := &registry{map[uint64][]byte{}}
 	if _, r, err := Open(d, Options{}, got.apply); err != nil || len(got.entries) != 200 || !slices.Equal(r.Damaged, []string{checkpointName(2)}) {
 		t.Errorf("with an older one: %d entries, %v, %v", len(got.entries), r, err)
 	}
 	if err := d.Remove(checkpointName(1)); err != nil {
 		t.Fatal(err)
 	}
-	got = &ledger{map[uint64][]byte{}}
+	got = &registry{map[uint64][]byte{}}
 	j, r, err := Open(d, Options{Snapshot: l.snapshot}, got.apply)
 	if err != nil || len(got.entries) < 150 || len(got.entries) == 200 || r.BadPages == 0 {
 		t.Errorf("alone: %d entries, %v, %v", len(got.entries), r, err)
@@ -173,7 +173,7 @@ func TestDamagedCheckpoint(t *testing.T) {
 // A checkpoint whose first page is lost still says which segments it covers:
 // what is in older files is not taken for new.
 func TestCheckpointWithoutItsBeginning(t *testing.T) {
-	l := &ledger{map[uint64][]byte{}}
+	l := &registry{map[uint64][]byte{}}
 	for n := range uint64(200) {
 		l.entries[n] = value(n)
 	}
@@ -188,7 +188,7 @@ func TestCheckpointWithoutItsBeginning(t *testing.T) {
 	putGroup(old, numbered(300, 310), 5, 0) // covered, and not yet used again
 	d.Put(segmentName(5), old)
 	d.Put(segmentName(4), old[:5*pageSize]) // of no use any more
-	got := &ledger{map[uint64][]byte{}}
+	got := &registry{map[uint64][]byte{}}
 	j, r, err := Open(d, Options{SegmentSize: 8 * pageSize, Snapshot: got.snapshot}, got.apply)
 	if err != nil || len(got.entries) < 150 || got.entries[300] != nil || r.BadPages != 1 {
 		t.Fatalf("%d entries, %+v, %v", len(got.entries), r, err)
@@ -204,7 +204,7 @@ func TestCheckpointWithoutItsBeginning(t *testing.T) {
 // An older checkpoint whose segments were overwritten stands for nothing: what
 // can be read of the newest is better.
 func TestCheckpointFromLongAgo(t *testing.T) {
-	old, now := &ledger{map[uint64][]byte{1: value(1)}}, &ledger{map[uint64][]byte{}}
+	old, now := &registry{map[uint64][]byte{1: value(1)}}, &registry{map[uint64][]byte{}}
 	for n := range uint64(200) {
 		now.entries[n+2] = value(n + 2)
 	}
@@ -219,7 +219,7 @@ func TestCheckpointFromLongAgo(t *testing.T) {
 	bad := slices.Clone(d.Files()[checkpointName(9)])
 	bad[2*pageSize+100] ^= 1
 	d.Put(checkpointName(9), bad)
-	got := &ledger{map[uint64][]byte{}}
+	got := &registry{map[uint64][]byte{}}
 	j, _, err := Open(d, Options{Snapshot: got.snapshot}, got.apply)
 	if err != nil || len(got.entries) < 150 || got.entries[1] != nil {
 		t.Fatalf("%d entries, %v", len(got.entries), err)

@@ -38,7 +38,7 @@ func TestCrashStatesOfEqualCommits(t *testing.T) {
 // returns what was promised.
 func equalCommits(t *testing.T, d *disktest.Fake, steps uint64) (said []promise) {
 	t.Helper()
-	l := &ledger{map[uint64][]byte{}}
+	l := &registry{map[uint64][]byte{}}
 	j, _, err := Open(d, Options{SegmentSize: 9 * pageSize, Snapshot: l.snapshot}, l.apply)
 	if err != nil {
 		t.Fatal(err)
@@ -94,15 +94,15 @@ func TestCrashStatesDuringACheckpoint(t *testing.T) {
 	t.Logf("%d states of %d operations", n, total)
 }
 
-// busy is a ledger to which an entry is added for each that it gives to a
+// busy is a registry to which an entry is added for each that it gives to a
 // checkpoint.
 type busy struct {
-	ledger
+	registry
 	add func()
 }
 
 func (b *busy) snapshot(add func(byte, []byte) error) error {
-	return b.ledger.snapshot(func(kind byte, body []byte) error {
+	return b.registry.snapshot(func(kind byte, body []byte) error {
 		b.add()
 		return add(kind, body)
 	})
@@ -112,7 +112,7 @@ func (b *busy) snapshot(add func(byte, []byte) error) error {
 // promised. In a checkpoint of them the journal writes twice.
 func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise) {
 	t.Helper()
-	b := &busy{ledger: ledger{map[uint64][]byte{}}}
+	b := &busy{registry: registry{map[uint64][]byte{}}}
 	j, _, err := Open(d, Options{SegmentSize: 9 * pageSize, Snapshot: b.snapshot}, b.apply)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise)
 			delete(b.entries, oldest)
 			promised(j.Append(take, key(oldest), true), promise{n: oldest, taken: true, always: true, ops: -1})
 		}
-		j.Commit() // from now on the ledger is the journal's
+		j.Commit() // from now on the registry is the journal's
 		synctest.Wait()
 		for _, p := range waiting {
 			if p.ops < 0 {

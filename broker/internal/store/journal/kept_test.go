@@ -22,7 +22,7 @@ func TestKeptSegmentsGiveWay(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := disktest.New(1 << 30)
-				l := &ledger{map[uint64][]byte{}}
+				l := &registry{map[uint64][]byte{}}
 				j, _, err := Open(d, Options{SegmentSize: 4 * pageSize, MinFree: 1 << 20, Snapshot: l.snapshot}, l.apply)
 				if err != nil {
 					t.Fatal(err)
@@ -38,7 +38,7 @@ func TestKeptSegmentsGiveWay(t *testing.T) {
 					j.Append(put, append(binary.LittleEndian.AppendUint64(nil, n%5), value(5)...), true)
 					j.Commit()
 					time.Sleep(time.Second)
-					synctest.Wait() // nobody reads the ledger any more
+					synctest.Wait() // nobody reads the registry any more
 				}
 				if s := j.Stats(); s.Mode != OK || s.Failures > 0 {
 					t.Errorf("%+v", s)

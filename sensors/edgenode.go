@@ -2,10 +2,10 @@ package sensors
 
 import "context"
 
-// Speaker says what devices with the payload Sparkplug have to say. Its methods
+// EdgeNode publishes what devices with the payload Sparkplug have. Its methods
 // are called by the devices' owners, side by side; ctx has a deadline. An error
 // was logged.
-type Speaker interface {
+type EdgeNode interface {
 	// Born says that the device is online and what it has; again when it comes
 	// back, also unseen.
 	Born(ctx context.Context, p *Profile) error
@@ -16,29 +16,29 @@ type Speaker interface {
 	Died(ctx context.Context, device string) error
 }
 
-// speak hands what happened to the Speaker, for devices that have one.
-func (o *owner) speak(ctx context.Context, f func(context.Context, Speaker) error) {
+// tellNode hands what happened to the EdgeNode, for devices that have one.
+func (o *owner) tellNode(ctx context.Context, f func(context.Context, EdgeNode) error) {
 	if o.dev.Payload != Sparkplug {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
 	defer cancel()
-	if err := f(ctx, o.opt.Speaker); err != nil {
+	if err := f(ctx, o.opt.EdgeNode); err != nil {
 		o.unsent++
 	}
 }
 
-func (o *owner) speakBorn(ctx context.Context) {
-	o.speak(ctx, func(ctx context.Context, s Speaker) error { return s.Born(ctx, o.profile()) })
+func (o *owner) tellBorn(ctx context.Context) {
+	o.tellNode(ctx, func(ctx context.Context, n EdgeNode) error { return n.Born(ctx, o.profile()) })
 }
 
-func (o *owner) speakDied(ctx context.Context) {
-	o.speak(ctx, func(ctx context.Context, s Speaker) error { return s.Died(ctx, o.dev.Name) })
+func (o *owner) tellDied(ctx context.Context) {
+	o.tellNode(ctx, func(ctx context.Context, n EdgeNode) error { return n.Died(ctx, o.dev.Name) })
 }
 
-// speakValues tells of entities with new values, or, when one was withdrawn,
+// tellValues tells of entities with new values, or, when one was withdrawn,
 // of that.
-func (o *owner) speakValues(ctx context.Context, entities ...*entity) {
+func (o *owner) tellValues(ctx context.Context, entities ...*entity) {
 	var list []Feature
 	controls := o.controls()
 	for _, e := range entities {
@@ -49,6 +49,6 @@ func (o *owner) speakValues(ctx context.Context, entities ...*entity) {
 		list = append(list, f)
 	}
 	if len(list) > 0 {
-		o.speak(ctx, func(ctx context.Context, s Speaker) error { return s.Changed(ctx, o.dev.Name, list) })
+		o.tellNode(ctx, func(ctx context.Context, n EdgeNode) error { return n.Changed(ctx, o.dev.Name, list) })
 	}
 }

@@ -36,13 +36,13 @@ type entry struct {
 	parts  []Part
 }
 
-// ledger remembers on disk which retained messages each device has, so that a
+// registry remembers on disk which retained messages each device has, so that a
 // device that is gone leaves none, however long ago it was. A line a device:
 //
 //	device TAB topic TAB config TAB model [ SPACE form ] { TAB platform [ "!" | ":" ] name }
 //
 // with "!" before names that the configuration lists. Safe for concurrent use.
-type ledger struct {
+type registry struct {
 	file string // "": only in memory
 	log  *slog.Logger
 
@@ -63,37 +63,37 @@ type ledger struct {
 // there is nothing new: the disk was full, or read-only.
 const retryWrite = time.Minute
 
-const ledgerHead = "dunlin-devices 1"
+const registryHead = "dunlin-devices 1"
 
-// openLedger reads the file. What of it cannot be read is dropped: the worst
+// openRegistry reads the file. What of it cannot be read is dropped: the worst
 // that follows is a message of a device that nobody removes.
-func openLedger(file string, log *slog.Logger) *ledger {
-	l := &ledger{file: file, log: log, writing: make(chan struct{}, 1)}
-	l.known.entries = map[string]entry{}
+func openRegistry(file string, log *slog.Logger) *registry {
+	r := &registry{file: file, log: log, writing: make(chan struct{}, 1)}
+	r.known.entries = map[string]entry{}
 	if file == "" {
-		return l
+		return r
 	}
 	text, err := os.ReadFile(file)
 	if err == nil {
-		err = l.parse(string(text))
+		err = r.parse(string(text))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Warn("list of published devices not read", "err", err)
 	}
-	return l
+	return r
 }
 
-func (l *ledger) parse(text string) error {
+func (r *registry) parse(text string) error {
 	head, rest, _ := strings.Cut(text, "\n")
-	if head != ledgerHead {
-		return fmt.Errorf("%s: starts with %.20q", l.file, head)
+	if head != registryHead {
+		return fmt.Errorf("%s: starts with %.20q", r.file, head)
 	}
 	var bad []error
 	for line := range strings.Lines(rest) {
 		if e, ok := parseEntry(line); ok {
-			l.known.entries[e.device] = e
+			r.known.entries[e.device] = e
 		} else {
-			bad = append(bad, fmt.Errorf("%s: %.40q is no device", l.file, line))
+			bad = append(bad, fmt.Errorf("%s: %.40q is no device", r.file, line))
 		}
 	}
 	return errors.Join(bad...)
@@ -118,23 +118,23 @@ func parseEntry(line string) (e entry, ok bool) {
 }
 
 // get returns what is known of a device.
-func (l *ledger) get(device string) entry {
-	l.known.Lock()
-	defer l.known.Unlock()
-	return l.known.entries[device]
+func (r *registry) get(device string) entry {
+	r.known.Lock()
+	defer r.known.Unlock()
+	return r.known.entries[device]
 }
 
 // devices returns the names that are known, sorted.
-func (l *ledger) devices() []string {
-	l.known.Lock()
-	defer l.known.Unlock()
-	return slices.Sorted(maps.Keys(l.known.entries))
+func (r *registry) devices() []string {
+	r.known.Lock()
+	defer r.known.Unlock()
+	return slices.Sorted(maps.Keys(r.known.entries))
 }
 
 // put records what a device is about to publish, before it does. An entry
 // without a topic removes the device.
-func (l *ledger) put(device string, e entry) {
-	k := &l.known
+func (r *registry) put(device string, e entry) {
+	k := &r.known
 	k.Lock()
 	old := k.entries[device]
 	if old.line() == e.line() {
@@ -148,47 +148,47 @@ func (l *ledger) put(device string, e entry) {
 	k.changes++
 	mine := k.changes
 	k.Unlock()
-	l.save(mine)
+	r.save(mine)
 }
 
 // mend writes the file once more if that failed some time ago.
-func (l *ledger) mend(now time.Time) {
-	then := l.failed.Load()
-	if then != 0 && now.Unix()-then >= int64(retryWrite/time.Second) && l.failed.CompareAndSwap(then, now.Unix()) {
-		l.save(math.MaxUint64)
+func (r *registry) mend(now time.Time) {
+	then := r.failed.Load()
+	if then != 0 && now.Unix()-then >= int64(retryWrite/time.Second) && r.failed.CompareAndSwap(then, now.Unix()) {
+		r.save(math.MaxUint64)
 	}
 }
 
 // save writes the file unless it has as many changes as wanted.
-func (l *ledger) save(wanted uint64) {
-	if l.file == "" {
+func (r *registry) save(wanted uint64) {
+	if r.file == "" {
 		return
 	}
-	l.writing <- struct{}{}
-	defer func() { <-l.writing }()
-	if l.written >= wanted {
+	r.writing <- struct{}{}
+	defer func() { <-r.writing }()
+	if r.written >= wanted {
 		return // somebody else's write had it
 	}
-	text, changes := l.text()
-	if err := l.write(text); err != nil {
-		l.failed.Store(time.Now().Unix())
-		l.log.Warn("list of published devices not written", "err", err)
+	text, changes := r.text()
+	if err := r.write(text); err != nil {
+		r.failed.Store(time.Now().Unix())
+		r.log.Warn("list of published devices not written", "err", err)
 		return
 	}
-	l.failed.Store(0)
-	l.written = changes
+	r.failed.Store(0)
+	r.written = changes
 }
 
 // text is the whole file, with all changes so far.
-func (l *ledger) text() (text []byte, changes uint64) {
-	l.known.Lock()
-	defer l.known.Unlock()
-	text = append(text, ledgerHead+"\n"...)
-	for _, device := range slices.Sorted(maps.Keys(l.known.entries)) {
-		e := l.known.entries[device]
+func (r *registry) text() (text []byte, changes uint64) {
+	r.known.Lock()
+	defer r.known.Unlock()
+	text = append(text, registryHead+"\n"...)
+	for _, device := range slices.Sorted(maps.Keys(r.known.entries)) {
+		e := r.known.entries[device]
 		text = append(text, e.line()...)
 	}
-	return text, l.known.changes
+	return text, r.known.changes
 }
 
 func (e *entry) line() string {
@@ -208,8 +208,8 @@ func (e *entry) line() string {
 }
 
 // write replaces the file; after a power cut there is the old one or the new.
-func (l *ledger) write(text []byte) error {
-	next := l.file + ".new"
+func (r *registry) write(text []byte) error {
+	next := r.file + ".new"
 	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -224,10 +224,10 @@ func (l *ledger) write(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(next, l.file); err != nil {
+	if err := os.Rename(next, r.file); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(l.file))
+	dir, err := os.Open(filepath.Dir(r.file))
 	if err != nil {
 		return err
 	}
