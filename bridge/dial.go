@@ -113,6 +113,9 @@ func (d *dialer) connect(ctx context.Context, s server) (net.Conn, error) {
 	defer cancel()
 	c, err := d.open(ctx, s)
 	if err != nil {
+		if op := (*net.OpError)(nil); errors.As(err, &op) && op.Addr != nil && op.Addr.String() == s.address() {
+			err = op.Err // the address is said once
+		}
 		return nil, fmt.Errorf("connect to %s: %w", s.address(), err)
 	}
 	if s.tls {

@@ -48,7 +48,7 @@ func (m *meter) add(n int) {
 			text += ", " + span(float64(m.all-m.done)/per) + " left"
 		}
 	}
-	fmt.Fprint(m.w, text+"\x1b[K")
+	fmt.Fprint(m.w, oneLine+text+"\x1b[K"+manyLines)
 }
 
 // Write implements io.Writer: it counts bytes.

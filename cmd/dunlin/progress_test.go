@@ -28,14 +28,14 @@ func TestMeter(t *testing.T) {
 			m.Write(make([]byte, 1e6))
 		}
 		lines := strings.Split(out.String(), "\r")[1:]
-		if last := lines[len(lines)-1]; len(lines) != 5 || last != "9.0 MB of 40.0 MB, 10.0 MB/s, 3 s left\x1b[K" {
+		if last := lines[len(lines)-1]; len(lines) != 5 || last != "9.0 MB of 40.0 MB, 10.0 MB/s, 3 s left\x1b[K\x1b[?7h" {
 			t.Errorf("%q", lines)
 		}
 		m.all = 0
 		time.Sleep(time.Second)
 		m.add(1)
 		m.end()
-		if !strings.HasSuffix(out.String(), "\r10.0 MB, 5.0 MB/s\x1b[K\r\x1b[K") {
+		if !strings.HasSuffix(out.String(), "\r10.0 MB, 5.0 MB/s\x1b[K\x1b[?7h\r\x1b[K") {
 			t.Errorf("%q", out.String())
 		}
 	})

@@ -80,7 +80,6 @@ func (v *watchView) line(dst []byte, m *client.Message, now time.Time) []byte {
 		v.rows[m.Topic] = row
 	}
 	text := v.terminalView.line(nil, m, now)
-	const oneLine, manyLines = "\x1b[?7l", "\x1b[?7h" // whether long ones go on below
 	return fmt.Appendf(dst, "\x1b[%d;1H\x1b[2K"+oneLine+"%s"+manyLines+"\x1b[%d;1H", row, text[:len(text)-1], len(v.rows)+1)
 }
 

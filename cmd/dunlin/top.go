@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -24,12 +25,13 @@ Examples:
   dunlin top --view clients --times 2 --every 10s > busy.txt
 `
 
-// Escape sequences of terminals (ECMA-48): to the upper left, and erase what
-// is left of the screen.
+// Escape sequences of terminals (ECMA-48): erase what is left of the screen,
+// or all of it, and whether long lines go on below.
 const (
-	home      = "\x1b[H"
 	eraseRest = "\x1b[J"
 	clearAll  = "\x1b[2J"
+	oneLine   = "\x1b[?7l"
+	manyLines = "\x1b[?7h"
 )
 
 // views are the words of --view; their first letters are the keys.
@@ -66,15 +68,21 @@ func runTop(ctx context.Context, args []string, s streams) int {
 	tick := time.NewTicker(*every)
 	defer tick.Stop()
 	for n := 1; ; n++ {
-		if err := t.look(ctx); err != nil || n == *times {
-			return q.endTop(ctx, err)
+		err := t.look(ctx)
+		if err != nil && t.drawn && ctx.Err() == nil {
+			t.topics.stop()
+			t.topics, t.before = nil, nil
+			err = t.draw([]byte(err.Error() + "\n")) // the gateway may come back
+		}
+		if err != nil || n == *times {
+			return t.end(ctx, err)
 		}
 		select {
 		case <-ctx.Done():
-			return q.endTop(ctx, nil)
+			return t.end(ctx, nil)
 		case key := <-keys:
 			if key == 'q' {
-				return exitDone
+				return t.end(ctx, nil)
 			}
 			if strings.Contains(views, " "+string(key)) {
 				t.view = key
@@ -99,13 +107,14 @@ func typed(ctx context.Context, s streams) (keys <-chan byte, stop func()) {
 	return out, func() { cancel(); <-done }
 }
 
-// endTop tells why the looking ends: Ctrl-C is no error here.
-func (q *asker) endTop(ctx context.Context, err error) int {
-	if ctx.Err() == nil && err != nil {
-		return q.fail(err)
+// end leaves the line of the keys and tells why the looking ends: Ctrl-C is no
+// error here.
+func (t *top) end(ctx context.Context, err error) int {
+	if t.drawn || errors.Is(context.Cause(ctx), errInterrupted) {
+		fmt.Fprintln(t.q.s.out)
 	}
-	if errors.Is(context.Cause(ctx), errInterrupted) {
-		fmt.Fprintln(q.s.out)
+	if ctx.Err() == nil && err != nil {
+		return t.q.fail(err)
 	}
 	return exitDone
 }
@@ -130,20 +139,23 @@ func (t *top) look(ctx context.Context) error {
 }
 
 // draw draws over the look before; on what is no terminal the looks follow
-// each other.
+// each other. Each line goes to a row of its own: those that the terminal does
+// not have are its last one, where the keys are written over them.
 func (t *top) draw(text []byte) error {
-	if isTerminal(t.q.s.out) {
-		start := home
-		if !t.drawn {
-			start = clearAll + home
-		}
-		t.drawn = true
-		text = append(text, keyLine...)
-		text = append([]byte(start), bytes.ReplaceAll(text, []byte("\n"), []byte("\x1b[K\n"))...)
-		text = append(text, eraseRest...)
-	} else {
-		text = append(text, '\n')
+	if !isTerminal(t.q.s.out) {
+		_, err := t.q.s.out.Write(append(text, '\n'))
+		return err
 	}
-	_, err := t.q.s.out.Write(text)
+	page := oneLine
+	if !t.drawn {
+		page += clearAll
+	}
+	t.drawn = true
+	row := 0
+	for line := range strings.Lines(string(text) + keyLine) {
+		row++
+		page += fmt.Sprintf("\x1b[%dH%s\x1b[K", row, strings.TrimSuffix(line, "\n"))
+	}
+	_, err := io.WriteString(t.q.s.out, page+eraseRest+manyLines)
 	return err
 }

@@ -78,7 +78,8 @@ func TestTopViews(t *testing.T) {
 	}
 }
 
-// On a terminal keys choose the view; q ends it and leaves the terminal as it was.
+// On a terminal keys choose the view; q ends it and leaves the terminal as it
+// was. No line scrolls a small one, and a gateway that goes is waited for.
 func TestTopKeys(t *testing.T) {
 	startPretended(t)
 	pty := serialtest.Pty(t)
@@ -97,14 +98,20 @@ func TestTopKeys(t *testing.T) {
 	}()
 	shown := ""
 	b := make([]byte, 4096)
-	for _, step := range []struct{ key, want string }{{"", "q quit"}, {"x", "Broker 0 clients"}, {"c", "CLIENT "}, {"t", "Counting"}, {"t", "TOPIC"}, {"s", "READING"}, {"b", "EMPTY IN"}, {"a", "Broker 0"}} {
-		pty.Send(step.key)
+	for _, step := range []struct{ key, want string }{{"", "q quit"}, {"x", "Broker 0 clients"}, {"c", "CLIENT "}, {"t", "Counting"}, {"t", "TOPIC"}, {"s", "READING"}, {"b", "EMPTY IN"}, {"a", "Broker 0"}, {"gone", "no gateway runs"}} {
+		if step.key == "gone" {
+			os.Remove(os.Getenv("DUNLIN_SOCKET"))
+		}
+		pty.Send(step.key[:min(1, len(step.key))])
 		for shown = ""; !strings.Contains(shown, step.want) || !strings.Contains(shown, eraseRest); {
 			n, err := pty.Read(b)
 			if err != nil {
 				t.Fatalf("after %q: %v in %q", step.key, err, shown)
 			}
 			shown += string(b[:n])
+		}
+		if strings.Contains(shown, "\n") {
+			t.Errorf("after %q lines follow each other: %q", step.key, shown)
 		}
 	}
 	pty.Send("q")
