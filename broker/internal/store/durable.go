@@ -74,6 +74,8 @@ type Durable struct {
 		waits  []string // lines to be spilled
 		freed  bool     // a spill file may be idle
 		stale  bool     // times on disk are wrong until a checkpoint
+		// early is what was done before its message had a record, by line.
+		early map[string]uint64
 	}
 	flush chan struct{} // the first topic is dirty
 }
@@ -155,9 +157,17 @@ func (s *Durable) Run(ctx context.Context) error {
 // Append takes a change. It is written after the next Commit. The sequence is 0
 // for what is not written for itself.
 func (s *Durable) Append(r Record) (sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.append(r)
+}
+
+// append is Append; the caller holds mu.
+func (s *Durable) append(r Record) (sequence uint64) {
 	m := &s.mu
-	m.Lock()
-	defer m.Unlock()
+	if s.isEarly(&r) {
+		return 0
+	}
 	class, write := s.judge(&r)
 	if class == Never && r.Message != nil && len(r.Destinations) == 0 { // what is queued may have to be spilled, in its order
 		return 0
@@ -166,6 +176,9 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 	m.state.Apply(&r)
 	if r.Kind == MessageQueued || r.Kind == MessageFrom {
 		s.overflow(r.Destinations)
+		if len(m.early) > 0 {
+			defer s.catchUp(r.Destinations)
+		}
 	} else if l != nil {
 		s.settle(&r, l)
 	}
@@ -186,6 +199,41 @@ func (s *Durable) Append(r Record) (sequence uint64) {
 	return s.j.Append(byte(r.Kind), m.body, class == Always)
 }
 
+// isEarly notes the entry that is done although its message has no record yet: a
+// destination gets a message first, and may be quick. It reports whether the
+// record is about nothing else. The caller holds mu.
+func (s *Durable) isEarly(r *Record) bool {
+	l := s.mu.state.Lines[r.ClientID]
+	if r.Kind != DeliveryDone || l == nil || r.Number != l.Last+1 {
+		return false
+	}
+	if s.mu.early == nil {
+		s.mu.early = make(map[string]uint64)
+	}
+	s.mu.early[r.ClientID] = r.Number
+	if r.first() == r.Number {
+		return true
+	}
+	r.Number--
+	return false
+}
+
+// catchUp ends what was done before its record, which came now. The caller
+// holds mu.
+func (s *Durable) catchUp(to []Destination) {
+	for i := range to {
+		name := to[i].Name
+		n, ok := s.mu.early[name]
+		if !ok {
+			continue
+		}
+		delete(s.mu.early, name)
+		if n == to[i].Number {
+			s.append(Record{Kind: DeliveryDone, ClientID: name, Number: n})
+		}
+	}
+}
+
 // settle books what a record has changed about a line that is no message. The
 // caller holds mu.
 func (s *Durable) settle(r *Record, l *Line) {
@@ -195,6 +243,9 @@ func (s *Durable) settle(r *Record, l *Line) {
 		if l.disk.freed = false; ended {
 			l.disk = nil // somebody may hold it
 		}
+	}
+	if ended {
+		delete(s.mu.early, r.ClientID)
 	}
 	s.charge(l, ended)
 }

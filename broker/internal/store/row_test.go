@@ -2,6 +2,7 @@ package store
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -80,4 +81,28 @@ func (r *rig) counted() (n int) {
 		n += b.Messages
 	}
 	return n
+}
+
+// TestDoneBeforeItsMessage ends entries of which the last has no record yet.
+func TestDoneBeforeItsMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := QueueLimits{Messages: 1 << 20, Bytes: 1 << 30}
+		r := open(t, disktest.New(1<<30), limits, Interval)
+		for n := range uint64(3) {
+			r.push(n, 100)
+		}
+		r.s.Append(Record{Kind: DeliveryDone, ClientID: r.name, From: 2, Number: 4})
+		r.push(3, 100)
+		r.done(5)
+		r.push(4, 100)
+		r.push(5, 100)
+		r.commit()
+		for range 2 {
+			if got := r.held(); !slices.Equal(got, []uint64{1, 6}) {
+				t.Errorf("%d are left, want 1 and 6", got)
+			}
+			r = r.kill(limits)
+		}
+		r.stop()
+	})
 }
