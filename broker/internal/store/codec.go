@@ -21,7 +21,7 @@ func appendRecord(dst []byte, r *Record) []byte {
 func decodeRecord(kind Kind, body []byte) (Record, error) {
 	r, c := Record{Kind: kind}, reader(body, nil)
 	if !c.record(&r) {
-		return r, errors.New("unknown kind of record")
+		return r, errors.New("written by a newer version of dunlin")
 	}
 	return r, c.src.end()
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -99,6 +100,7 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	if s.spill, err = journal.OpenSpill(d, o.MinFree+reserve, o.MaxSpill); err != nil {
 		return nil, nil, journal.Report{}, err
 	}
+	before := s.spill.Last()
 	bodies := make(map[uint64]*mqtt.Message)
 	j, report, err := journal.Open(d, journal.Options{
 		SegmentSize: o.SegmentSize, Interval: o.Interval, MinFree: o.MinFree, Log: o.Log,
@@ -120,8 +122,8 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, nil, report, err
+	if err != nil { // the directory is left as it was
+		return nil, nil, report, errors.Join(err, s.spill.Release(func(file uint64) bool { return file <= before }))
 	}
 	s.j = j
 	s.adopt()

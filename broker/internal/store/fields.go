@@ -11,7 +11,7 @@ import (
 // that the checksum of its page did not see.
 var (
 	errShort = errors.New("record ends early")
-	errLong  = errors.New("record goes on after its end")
+	errLong  = errors.New("it goes on after its end: written by a newer version of dunlin, or damaged")
 )
 
 // appendText appends a string or bytes with their length in front.
