@@ -115,10 +115,25 @@ func (l *listener) mayPublish(id string, who *Identity, name string, qos mqtt.Qo
 	return nil
 }
 
-// Publish implements conn.Router.
-func (h *hub) Publish(now time.Time, p *packet.Publication) (matched, recorded bool) {
+// Publish implements conn.Router. That a message was routed but not retained
+// can be told with QoS 1 only: PUBREC with a failure would end what QoS 2 began.
+func (h *hub) Publish(now time.Time, p *packet.Publication) (code mqtt.ReasonCode, recorded bool) {
 	r := h.router.Publish(now, p)
-	return r.Matched, r.Recorded
+	m := p.Peek()
+	switch {
+	case r.NotRetained:
+		h.notRetained(m)
+		if m.QoS == mqtt.AtLeastOnce {
+			return mqtt.QuotaExceeded, r.Recorded
+		}
+	case !r.Matched:
+		return mqtt.NoMatchingSubscribers, r.Recorded
+	}
+	return mqtt.Success, r.Recorded
+}
+
+func (h *hub) notRetained(m *mqtt.Message) {
+	h.log.Warn("not retained: mqtt.limits or memory have no room", "client_id", m.Publisher, "topic", m.Topic)
 }
 
 // Subscribe implements conn.Router.

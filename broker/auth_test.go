@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -173,5 +174,21 @@ func TestLimitOfSessionsThatAreKept(t *testing.T) {
 	connect("cid=5 se=100 user=b", "CONNACK rc=0x00")
 	if n := b.Stats().SessionsRefused; n != 2 {
 		t.Errorf("SessionsRefused = %d, want 2", n)
+	}
+}
+
+// Who invents Client Identifiers leaves room for the sessions of others.
+func TestOneUserHasNotAllSessions(t *testing.T) {
+	b := brokertest.New(t, func(o *broker.Options) { o.Limits.Sessions = 8 })
+	for i := range 9 {
+		c, user, want := b.Client(mqtt.V5), "a", "0x00"
+		switch i {
+		case 7:
+			want = "0x97"
+		case 8:
+			user = "b"
+		}
+		c.Send(fmt.Sprintf("CONNECT cid=%d se=100 user=%s", i, user))
+		c.Expect("CONNACK rc=" + want + " ...")
 	}
 }

@@ -125,6 +125,9 @@ func (c *Client) route(m mqtt.Message) (recorded bool, err error) {
 	r := c.hub.router.Publish(time.Now(), p.Own(&m))
 	p.Own(&nothing) // what waits for the next message keeps none alive
 	publications.Put(p)
+	if r.NotRetained {
+		c.hub.notRetained(&m)
+	}
 	return r.Recorded, nil
 }
 

@@ -134,7 +134,7 @@ type Limits struct {
 	RetainedMessages  int           // default 20000
 	RetainedSize      int64         // bytes; default 4 MiB
 	Sessions          int           // that outlive their connections; default 5000
-	SessionsPerUser   int           // of these, of one user, or of all who are nobody in particular; default Sessions
+	SessionsPerUser   int           // of these, of one user, or of all who are nobody in particular; default seven eighths
 	Subscriptions     int           // per session; default 500
 	TopicLevels       int           // default 16
 	TopicLength       int           // bytes; default 1024
@@ -182,7 +182,7 @@ func (l *Limits) setDefaults() {
 		or(&l.RetainedSize, 4<<20)
 	}
 	or(&l.Sessions, 5000)
-	or(&l.SessionsPerUser, l.Sessions)
+	or(&l.SessionsPerUser, l.Sessions-l.Sessions/8)
 	or(&l.Subscriptions, 500)
 	or(&l.TopicLevels, 16)
 	or(&l.TopicLength, 1024)

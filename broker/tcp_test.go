@@ -167,11 +167,22 @@ func TestLimitsOfSessions(t *testing.T) {
 	}
 	p.Send("PINGREQ")
 	p.Expect("PINGRESP")
+	// It is routed, and whoever can be told learns that it is not retained.
+	p.Send("SUBSCRIBE id=10 f=r/+@0,rh2")
+	p.Expect("SUBACK id=10 rcs=0x00")
+	p.Send("PUBLISH topic=r/3 payload=live retain=1 qos=1 id=11")
+	p.Expect("PUBACK id=11 rc=0x97 reason=yes")
+	p.Expect("PUBLISH topic=r/3 payload=live qos=0")
+	old := b.Client(mqtt.V311)
+	old.Connect("cid=old")
+	old.Send("PUBLISH topic=r/4 payload=live retain=1 qos=1 id=12")
+	old.Expect("PUBACK id=12")
+	p.Expect("PUBLISH topic=r/4 payload=live qos=0")
 	c = b.Client(mqtt.V5)
 	c.Connect("cid=c clean=0")
 	c.Expect("PUBLISH topic=t payload=3 qos=1 id=3")
 	c.Expect("PUBLISH topic=t payload=4 qos=1 id=4")
-	if s := b.Stats(); s.Dropped != 2 || s.Retained != 1 || s.RetainedRefused != 1 {
+	if s := b.Stats(); s.Dropped != 2 || s.Retained != 1 || s.RetainedRefused != 3 {
 		t.Errorf("dropped %d, retained %d, refused %d", s.Dropped, s.Retained, s.RetainedRefused)
 	}
 }

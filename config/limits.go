@@ -17,7 +17,7 @@ type Limits struct {
 	Subscriptions     int           `yaml:"subscriptions" min:"1" doc:"subscriptions of a session"`
 	TopicLevels       int           `yaml:"topic_levels" min:"1" max:"65535" doc:"levels of a topic"`
 	TopicLength       int           `yaml:"topic_length" min:"1" max:"65535" doc:"bytes of a topic"`
-	Sessions          int           `yaml:"sessions" min:"1" doc:"sessions that outlive their connections"`
+	Sessions          int           `yaml:"sessions" min:"1" doc:"sessions that outlive their connections; one user has at most seven eighths of them"`
 	KeepAliveFactor   float64       `yaml:"keep_alive_factor" min:"1" max:"10" doc:"silence of so many keep alive intervals ends a connection; the standard says 1.5"`
 	MessageRate       Rate          `yaml:"message_rate" doc:"messages that a client may publish; it is read no faster; 0/s is no limit" ex:"100/s"`
 	ByteRate          ByteRate      `yaml:"byte_rate" doc:"bytes that a client may publish; it is read no faster; 0B/s is no limit" ex:"32KiB/s"`

@@ -46,7 +46,8 @@ type Server interface {
 type Router interface {
 	// Admit judges a PUBLISH before it changes any state.
 	Admit(c *Conn, topic string, qos mqtt.QoS, retain bool) *mqtt.Error
-	Publish(now time.Time, p *packet.Publication) (matched, recorded bool)
+	// Publish routes p; code is for its acknowledgement.
+	Publish(now time.Time, p *packet.Publication) (code mqtt.ReasonCode, recorded bool)
 	Subscribe(now time.Time, c *Conn, s mqtt.Subscription) mqtt.ReasonCode
 	Unsubscribe(c *Conn, filter string) mqtt.ReasonCode
 	// Resume delivers the next of the retained messages that wait for p to have

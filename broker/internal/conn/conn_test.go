@@ -41,9 +41,9 @@ func (f *fakeBroker) Admit(_ *Conn, topic string, _ mqtt.QoS, _ bool) *mqtt.Erro
 	}
 	return nil
 }
-func (f *fakeBroker) Publish(time.Time, *packet.Publication) (matched, recorded bool) {
+func (f *fakeBroker) Publish(time.Time, *packet.Publication) (code mqtt.ReasonCode, recorded bool) {
 	f.published++
-	return true, false
+	return mqtt.Success, false
 }
 func (f *fakeBroker) Subscribe(time.Time, *Conn, mqtt.Subscription) mqtt.ReasonCode {
 	return mqtt.Success

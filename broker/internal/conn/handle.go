@@ -93,17 +93,20 @@ func (c *Conn) step(now time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	matched := true
+	code := mqtt.Success
 	for i := range c.effects {
 		e := &c.effects[i]
 		switch e.Kind {
 		case session.Route:
 			var recorded bool
-			matched, recorded = c.cfg.Router.Publish(now, &c.publication)
+			code, recorded = c.cfg.Router.Publish(now, &c.publication)
 			c.recorded = c.recorded || recorded
+			if code.Failed() {
+				c.why = "routed, but not retained: there is no room"
+			}
 		case session.Acknowledge:
-			if !matched {
-				e.Reason = mqtt.NoMatchingSubscribers
+			if code != mqtt.Success {
+				e.Reason = code
 			}
 			if err := c.acknowledge(e.Type, e.ID, e.Reason, c.why); err != nil {
 				return err

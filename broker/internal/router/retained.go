@@ -12,12 +12,12 @@ import (
 // retain sets or clears the retained message of p's topic; the caller holds the
 // write lock. A message beyond the limits is still routed, but not retained:
 // losing the last value is better than losing the live one. It reports whether
-// a record was written.
-func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
+// a record was written, and whether the message was refused.
+func (r *Router) retain(now time.Time, p *packet.Publication) (recorded, refused bool) {
 	m := p.Message()
 	if own(m.Topic) {
 		r.retainOwn(m)
-		return false
+		return false, false
 	}
 	old, had := r.retained.Get(m.Topic)
 	if len(m.Payload) == 0 { // [MQTT-3.3.1-6], [MQTT-3.3.1-7]
@@ -25,7 +25,7 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
 			r.forget(old)
 			r.store.Append(store.Record{Kind: store.RetainedCleared, Message: m})
 		}
-		return had
+		return had, false
 	}
 	if !r.retainable(m, old) {
 		r.dropExpired(now)
@@ -36,7 +36,7 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
 				r.forget(old)
 				r.store.Append(store.Record{Kind: store.RetainedCleared, Message: m})
 			}
-			return had
+			return had, true
 		}
 	}
 	r.place(m)
@@ -44,7 +44,7 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded bool) {
 		r.nextExpiry = m.Expires
 	}
 	r.store.Append(store.Record{Kind: store.RetainedSet, Message: m})
-	return true
+	return true, false
 }
 
 func (r *Router) retainable(m, old *mqtt.Message) bool {

@@ -109,8 +109,9 @@ func (r *Router) Bound(messages int, bytes int64) {
 
 // Result is what became of one published message.
 type Result struct {
-	Matched  bool // somebody subscribed
-	Recorded bool // the store holds a record: Commit before acknowledging
+	Matched     bool // somebody subscribed
+	Recorded    bool // the store holds a record: Commit before acknowledging
+	NotRetained bool // it was to be retained, but a limit is reached
 }
 
 // Publish routes p, which is the caller's again when it returns. Messages of
@@ -134,10 +135,11 @@ func (r *Router) publish(now time.Time, p *packet.Publication, session string, i
 	}
 	d := deliveryOf(p)
 	defer d.release()
+	refused := false
 	if m.Retain {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		d.recorded = r.retain(now, p)
+		d.recorded, refused = r.retain(now, p)
 	} else {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
@@ -164,7 +166,7 @@ func (r *Router) publish(now time.Time, p *packet.Publication, session string, i
 	if len(d.hits) == 0 && !own(m.Topic) {
 		r.unmatched.Add(1)
 	}
-	return Result{Matched: len(d.hits) > 0, Recorded: d.recorded}
+	return Result{Matched: len(d.hits) > 0, Recorded: d.recorded, NotRetained: refused}
 }
 
 // Keeper tells of a sink that answers for messages of QoS 0, too, before its

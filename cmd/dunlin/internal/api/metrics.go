@@ -105,6 +105,7 @@ func (e *exposition) broker(a *API) {
 	e.sample(float64(d.Refused+s.ReceiveRefused), "reason", "not_authorized")
 	e.sample(float64(d.Left), "reason", "session_ended")
 	e.counter("dunlin_mqtt_refused_publishes_total", "Messages of clients that were not routed.", s.PublishRefused)
+	e.counter("dunlin_mqtt_retained_refused_total", "Messages that were routed but not retained, for want of room.", s.RetainedRefused)
 	e.counter("dunlin_mqtt_protocol_errors_total", "Connections ended for breaking the protocol.", s.ProtocolErrors)
 }
 
