@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -57,6 +58,7 @@ type API struct {
 	logins   logins
 	past     past
 	watchers watchers
+	crowded  atomic.Uint64 // connections that were closed because there were too many
 }
 
 // New makes an API; it serves nothing yet.
@@ -87,6 +89,7 @@ func (a *API) ServePort(ctx context.Context, ln net.Listener) error {
 func (a *API) server(who func(*call) *Problem) *http1.Server {
 	return &http1.Server{
 		Log:    a.Log,
+		Full:   func() { a.crowded.Add(1) },
 		Stream: func(r *http1.Request) bool { return r.Method == "POST" && r.Path == updatePath },
 		Refuse: func(w *http1.Writer, status int, why string) { reply(w, status, problem(status, "%s", why)) },
 		Handler: func(ctx context.Context, w *http1.Writer, r *http1.Request) {

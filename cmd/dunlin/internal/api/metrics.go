@@ -62,6 +62,7 @@ func metrics(c *call) (any, error) {
 	}
 	e.gauge("dunlin_config_last_reload_successful", "Whether the last reload succeeded.", one(last.OK))
 	e.gauge("dunlin_config_last_reload_timestamp_seconds", "Unix time of the last reload, or of the start.", unix(last.At))
+	e.counter("dunlin_http_connections_closed_total", "Connections to the page and the API that were closed because there were too many.", a.crowded.Load())
 	e.broker(a)
 	e.listeners(a)
 	e.bridges(a)

@@ -318,24 +318,52 @@ func TestPatience(t *testing.T) {
 }
 
 func TestConnectionsAreBounded(t *testing.T) {
-	s := &Server{Connections: 2}
-	inBubble(t, s, func(dial func() net.Conn) {
-		a, b := dial(), dial()
+	closed := 0
+	inBubble(t, &Server{Connections: 2, Full: func() { closed++ }}, func(dial func() net.Conn) {
+		for range 2 { // both are being served
+			io.WriteString(dial(), "GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+		}
+		synctest.Wait()
 		if took := endsAfter(dial()); took != 0 {
 			t.Errorf("the third connection ended after %v, want at once", took)
 		}
-		if n := s.Refused(); n != 1 {
-			t.Errorf("%d connections counted as refused, want 1", n)
+		if closed != 1 {
+			t.Errorf("%d connections counted, want 1", closed)
 		}
-		a.Close()
-		synctest.Wait()
-		c := dial()
-		go io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
-		if all, _ := io.ReadAll(c); !bytes.HasPrefix(all, []byte("HTTP/1.1 200 ")) {
-			t.Errorf("a place that was free again was not given away: %q", all)
-		}
-		b.Close()
 	})
+}
+
+// Those who do nothing, or do not take their answers, do not take all places.
+func TestWhoKeepsUsWaitingMakesRoom(t *testing.T) {
+	for name, text := range map[string]string{
+		"silence":                    "",
+		"half a head":                "GET / HT",
+		"half a body":                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabc",
+		"silence after a request":    "GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n",
+		"an answer that is not read": "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, &Server{Connections: 2}, func(dial func() net.Conn) {
+				var all [2]net.Conn
+				for i := range all {
+					all[i] = dial()
+					io.WriteString(all[i], text)
+					time.Sleep(time.Millisecond)
+				}
+				c := dial()
+				go io.WriteString(c, "GET / HTTP/1.0\r\n\r\n")
+				if got, _ := io.ReadAll(c); !bytes.HasPrefix(got, []byte("HTTP/1.1 200 ")) {
+					t.Errorf("who came later got %q", got)
+				}
+				for i, nc := range all {
+					nc.SetReadDeadline(time.Now().Add(time.Millisecond))
+					if _, err := io.Copy(io.Discard, nc); (err == nil) != (i == 0) {
+						t.Errorf("connection %d: %v", i, err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // What asks for another protocol can be taken over, with every byte of it.

@@ -83,7 +83,9 @@ func (c chunks) Write(p []byte) (int, error) {
 
 func (w *Writer) write(b []byte) error {
 	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.s.patience()))
+	w.c.wait(true)
 	_, err := w.c.nc.Write(b)
+	w.c.wait(false)
 	if err != nil {
 		w.failed = true
 	}

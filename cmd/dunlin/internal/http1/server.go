@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -22,9 +21,12 @@ type Server struct {
 	// Refuse answers what is no request, in the Handler's form; nil: a line of
 	// text.
 	Refuse func(w *Writer, status int, why string)
-	// Connections is how many there may be at a time; default 32. More are
-	// closed at once.
+	// Connections is how many there may be at a time; default 32. For one more
+	// the one is closed that has kept us waiting longest, for its request or to
+	// take its answer; if none does, the new one.
 	Connections int
+	// Full is called when a connection is closed because there are too many.
+	Full func()
 	// Body is the largest body in bytes; default 1 MiB.
 	Body int
 	// Stream reports whether a request's body, of any length, is for the Handler
@@ -40,16 +42,12 @@ type Server struct {
 	Patience time.Duration
 	Log      *slog.Logger // nil discards
 
-	refused atomic.Uint64
-	open    struct {
+	open struct {
 		sync.Mutex
 		conns map[*conn]struct{}
 		ended bool
 	}
 }
-
-// Refused counts the connections that were closed because there were too many.
-func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 func (s *Server) patience() time.Duration {
 	if s.Patience > 0 {
@@ -87,9 +85,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			continue
 		}
-		c := &conn{s: s, nc: nc}
+		c := &conn{s: s, nc: nc, waits: time.Now()}
 		if !s.enter(c) {
-			s.refused.Add(1)
 			nc.Close()
 			continue
 		}
@@ -107,13 +104,38 @@ func (s *Server) enter(c *conn) bool {
 	}
 	s.open.Lock()
 	defer s.open.Unlock()
-	if s.open.ended || len(s.open.conns) >= most {
+	if s.open.ended {
 		return false
+	}
+	if len(s.open.conns) >= most {
+		if s.Full != nil {
+			s.Full()
+		}
+		if !s.closeOne() {
+			return false
+		}
 	}
 	if s.open.conns == nil {
 		s.open.conns = make(map[*conn]struct{})
 	}
 	s.open.conns[c] = struct{}{}
+	return true
+}
+
+// closeOne closes who has kept us waiting longest, so that nobody takes all
+// places by doing nothing. The caller holds the lock of open.
+func (s *Server) closeOne() bool {
+	var slowest *conn
+	for c := range s.open.conns {
+		if !c.waits.IsZero() && (slowest == nil || c.waits.Before(slowest.waits)) {
+			slowest = c
+		}
+	}
+	if slowest == nil {
+		return false
+	}
+	slowest.nc.Close()
+	delete(s.open.conns, slowest)
 	return true
 }
 
@@ -141,11 +163,24 @@ type conn struct {
 	nc    net.Conn
 	buf   []byte // read and not used yet
 	taken bool   // by Upgrade
+	// waits is since when we wait for the client; zero: we do not. The lock of
+	// open guards it.
+	waits time.Time
+}
+
+// wait says whether we wait for the client from now on.
+func (c *conn) wait(on bool) {
+	c.s.open.Lock()
+	defer c.s.open.Unlock()
+	if c.waits = (time.Time{}); on {
+		c.waits = time.Now()
+	}
 }
 
 func (c *conn) serve(ctx context.Context) {
 	for ctx.Err() == nil {
 		r, wrong, err := c.next()
+		c.wait(false)
 		if err != nil {
 			return // nobody is there to be told
 		}
@@ -159,6 +194,7 @@ func (c *conn) serve(ctx context.Context) {
 			c.farewell()
 			return
 		}
+		c.wait(true)
 	}
 }
 
@@ -220,6 +256,7 @@ var errTaken = errors.New("upgraded")
 func (c *conn) upgrade(r *Request) bool {
 	if c.s.Upgrade != nil && r.Header.Get("upgrade") != "" {
 		c.nc.SetReadDeadline(time.Time{})
+		c.wait(false)
 		c.taken = c.s.Upgrade(r, c.buf)
 	}
 	return c.taken
@@ -313,6 +350,7 @@ func (c *conn) farewell() {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
+	c.wait(true)
 	c.nc.SetReadDeadline(time.Now().Add(time.Second))
 	var sink [512]byte
 	for range 64 {
