@@ -54,7 +54,7 @@ func (h *hub) publishWill(w bequest) {
 	m.Publisher = w.id
 	m.Shareable(new(atomic.Int32))
 	if w.ExpiryInterval > 0 {
-		m.Expires = now.Add(w.ExpiryInterval)
+		m.Expires = now.Add(w.ExpiryInterval - 1) // 1 ns is the 0 of a CONNECT
 	}
 	h.router.Publish(now, new(packet.Publication).Own(&m))
 	h.log.Debug("will published", "client_id", w.id, "topic", m.Topic)

@@ -10,8 +10,8 @@ type Limits struct {
 	TopicAliasMaximum int           `yaml:"topic_alias_maximum" min:"0" max:"65535" doc:"topic aliases of a client"`
 	KeepAliveMax      time.Duration `yaml:"keep_alive_max" min:"1s" max:"65535s" doc:"longest keep alive" ex:"1h"`
 	SessionExpiryMax  time.Duration `yaml:"session_expiry_max" also:"never" doc:"longest time that an offline session is kept, or never" ex:"7d"`
-	QueueMessages     int           `yaml:"queue_messages" min:"0" doc:"messages kept for an offline session"`
-	QueueSize         Size          `yaml:"queue_size" doc:"bytes kept for an offline session; at most 1 GiB on 32-bit boards" ex:"1MiB"`
+	QueueMessages     int           `yaml:"queue_messages" min:"0" doc:"messages kept for a session, waiting and in flight; 0 is receive_maximum"`
+	QueueSize         Size          `yaml:"queue_size" doc:"bytes kept for a session; 0 is packet_size; at most 1 GiB on 32-bit boards" ex:"1MiB"`
 	RetainedMessages  int           `yaml:"retained_messages" min:"0" doc:"retained messages in all"`
 	RetainedSize      Size          `yaml:"retained_size" doc:"bytes of retained messages in all" ex:"4MiB"`
 	Subscriptions     int           `yaml:"subscriptions" min:"1" doc:"subscriptions of a session"`
