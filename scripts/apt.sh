@@ -18,12 +18,14 @@ fi
 # Debian starts a service when its package is installed, unless policy-rc.d
 # says no. Ours says so only while this script runs, and only if there is none.
 policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+ours=("$log")
+trap '"${sudo[@]}" rm -f "${ours[@]}"' EXIT
 if [ ! -e $policy ]; then
+	ours+=($policy)
 	printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee $policy >/dev/null
 	"${sudo[@]}" chmod 755 $policy
-	trap '"${sudo[@]}" rm -f $policy' EXIT
 fi
-log=$(mktemp)
 install() { "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
 echo "installing ${missing[*]}"
 if ! install >"$log" 2>&1; then

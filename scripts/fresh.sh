@@ -5,6 +5,7 @@
 set -euo pipefail
 export PATH="$PATH:/usr/sbin"
 cd "$(dirname "$0")/.."
+scripts/test-deps.sh
 top=$PWD
 dir=$(mktemp -d)
 pids=()

@@ -29,9 +29,13 @@ once() { # target time dir package
 
 n=0
 top=$PWD
+for target in $strangers; do
+	git grep -qE "^func $target\(" -- '*_test.go' || { echo "there is no $target" >&2; exit 1; }
+done
 cache=$(go env GOCACHE)/fuzz # where go test -fuzz keeps what it found
 for module in . $(git ls-files '*/go.mod' | xargs -n 1 dirname); do
 	cd "$top/$module"
+	packages=$(go list -f '{{.Dir}} {{.ImportPath}}' ./...)
 	while read -r dir package; do
 		grep -qs '^func Fuzz' "$dir"/*_test.go || continue
 		go test -c -fuzz . -o "$tests" "$dir" # once for all targets of the package
@@ -43,6 +47,6 @@ for module in . $(git ls-files '*/go.mod' | xargs -n 1 dirname); do
 				once "$target" 2000x "$dir" "$package" || exit 1
 			n=$((n + 1))
 		done
-	done < <(go list -f '{{.Dir}} {{.ImportPath}}' ./...)
+	done <<<"$packages"
 done
 echo "$n fuzz targets, no failure"

@@ -13,7 +13,7 @@ scripts/compile.sh $out/offline
 GOOS=linux GOARCH=arm64 scripts/compile.sh $out/dunlin
 CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -ldflags '-s -w' -o $out/guest ./scripts/powercut/guest
 go build -o $out/powercut ./scripts/powercut
-$out/powercut -mutant ack-before-sync $out/mutant
+go run ./scripts/mutants -list crash.txt -only ack-before-sync -overlay $out/mutant
 CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -overlay $out/mutant/overlay.json -trimpath -ldflags '-s -w' -o $out/mutant/dunlin ./cmd/dunlin
 $out/powercut -states "${STATES:-300}" -seconds "${SECONDS_OF_LOAD:-10}" -dunlin $out/dunlin -offline $out/offline -guest $out/guest "$@"
 echo "and a dunlin that acknowledges before it syncs:"

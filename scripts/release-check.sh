@@ -36,7 +36,7 @@ serves() { # name command...
 		mosquitto_pub -V 5 -p "$port" -q $qos -r -t "smoke/$qos" -m "$name $qos" || { cat "$work/$name.log" >&2; die "$name: PUBLISH at QoS $qos"; }
 		[ "$(mosquitto_sub -V 5 -p "$port" -q $qos -t "smoke/$qos" -C 1 -W 60)" = "$name $qos" ] || die "$name: SUBSCRIBE at QoS $qos"
 	done
-	mosquitto_sub -p "$port" -t 'dunlin/+/host/load_1m' -C 1 -W 60 | grep -q '^[0-9.]*$' || die "$name: no value of its own"
+	mosquitto_sub -p "$port" -t 'dunlin/+/host/load_1m' -C 1 -W 60 | grep -qE '^[0-9.]+$' || die "$name: no value of its own"
 	kill -TERM $pid
 	wait $pid || { cat "$work/$name.log" >&2; die "$name ends with exit code $?"; }
 	running=

@@ -52,6 +52,7 @@ func launch(shop *workshop, b broker, upstream string) (*instance, error) {
 	i.cmd.Env = append(os.Environ(), "PORT="+port(i.plain), "TLSPORT="+port(i.secure), "DATA="+i.data, "UPSTREAM="+upstream, "CERTS="+shop.dir,
 		"DUNLIN="+shop.dunlin, "MOCHI="+shop.mochi, "PATH="+os.Getenv("PATH")+":/usr/sbin")
 	i.cmd.Stdout, i.cmd.Stderr = &i.log, &i.log
+	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := i.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -198,7 +198,7 @@ func (rs results) reportFaults(out io.Writer, brokers []broker, ran []scenario) 
 			}
 		}
 	}
-	if count == 0 && len(rs) > 0 {
+	if count == 0 && slices.ContainsFunc(rs, func(r record) bool { return r.Broker == subject }) {
 		fmt.Fprintf(out, "%s: nothing lost, doubled or out of order\n", subject)
 	}
 	return count

@@ -48,6 +48,15 @@ func TestReportNamesMissesAndLosses(t *testing.T) {
 	}
 }
 
+func TestReportPraisesNobodyWhoDidNotRun(t *testing.T) {
+	s, _ := scenarioNamed("fanin0")
+	var out strings.Builder
+	rs := results{{Round: 1, Scenario: s.name, Broker: reference, Metrics: load.Result{"cpu_us_per_msg": 4}}}
+	if rs.report(&out, []broker{{name: reference}}, []scenario{s}, true); strings.Contains(out.String(), subject) {
+		t.Errorf("%s did not run:\n%s", subject, &out)
+	}
+}
+
 func TestEveryLimitIsMeasured(t *testing.T) {
 	for _, l := range limits {
 		s, ok := scenarioNamed(l.scenario)

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -103,6 +105,13 @@ func (b *broker) values(topic string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.all[topic]...)
+}
+
+// topics are all that had a value.
+func (b *broker) topics() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.last))
 }
 
 // retained asks anew what a topic keeps.

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -24,18 +24,20 @@ type scenario struct {
 	play    func(w *world)
 }
 
-// patience is how long a value may take to arrive.
-var patience time.Duration
-
 var scenarios = []scenario{ast2600(), virt(), sabrelite()}
 
 func main() {
 	kernelDir := flag.String("kernel", "build/out/kernels/armhf", "an unpacked linux-image package with a file \"version\"")
 	program := flag.String("dunlin", "build/out/board/dunlin", "dunlin for ARMv7")
 	guest := flag.String("guest", "build/out/board/guest", "scripts/board/guest for ARMv7")
-	flag.DurationVar(&patience, "patience", 3*time.Minute, "how long a value may take")
+	patience := flag.Duration("patience", 3*time.Minute, "how long a value may take")
 	flag.Parse()
 	k, err := initramfs.OpenKernel(*kernelDir)
+	for _, name := range flag.Args() {
+		if !slices.ContainsFunc(scenarios, func(s scenario) bool { return s.name == name }) {
+			err = errors.Join(err, fmt.Errorf("there is no board %q", name))
+		}
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "board:", err)
 		os.Exit(1)
@@ -45,7 +47,7 @@ func main() {
 		if flag.NArg() > 0 && !slices.Contains(flag.Args(), s.name) {
 			continue
 		}
-		w := &world{scenario: s, begin: time.Now()}
+		w := &world{scenario: s, begin: time.Now(), patience: *patience}
 		if err := w.run(k, *program, *guest); err != nil {
 			w.check("the board can be played with", false, err.Error())
 		}
@@ -66,6 +68,7 @@ type world struct {
 	broker         *broker
 	dir            string
 	begin          time.Time
+	patience       time.Duration // how long a value may take to arrive
 	passed, failed int
 	start          func() error // the board's machine, anew
 }
@@ -100,7 +103,7 @@ func (w *world) run(k *initramfs.Kernel, program, guest string) error {
 	defer func() { w.m.Kill() }()
 	w.play(w)
 	if w.failed > 0 {
-		for _, topic := range slices.Sorted(maps.Keys(w.broker.last)) {
+		for _, topic := range w.broker.topics() {
 			fmt.Println("--- at the broker:", topic, w.broker.value(topic))
 		}
 		fmt.Println("--- what the board said:\n" + w.m.said())
@@ -136,7 +139,7 @@ func (w *world) check(what string, ok bool, detail string) bool {
 		fmt.Printf("ok %5.1f s  %s: %s\n", time.Since(w.begin).Seconds(), w.name, what)
 	} else {
 		w.failed++
-		patience = min(patience, 5*time.Second) // the rest may be the consequence
+		w.patience = min(w.patience, 5*time.Second) // the rest may be the consequence
 		fmt.Printf("FAILED %5.1f s  %s: %s: %s\n", time.Since(w.begin).Seconds(), w.name, what, detail)
 	}
 	return ok
@@ -157,7 +160,7 @@ func (w *world) becomes(what, topic, want string) bool {
 
 func (w *world) turns(what, topic string, good func(value string) bool) bool {
 	topic = "sites/board/" + topic
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(w.patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if good(w.broker.value(topic)) {
 			return w.check(what, true, "")
 		}

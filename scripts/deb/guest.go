@@ -25,10 +25,10 @@ type guest struct {
 	replies *bufio.Reader
 }
 
-// boot starts the machine of an image; the file luggage is its second disk, and
+// boot starts the machine of an image; the archive packages is its second disk, and
 // nothing of what the machine writes stays. It waits until the machine's
 // systemd has started everything.
-func boot(dir, image, luggage string) (*guest, error) {
+func boot(dir, image, packages string) (*guest, error) {
 	g := &guest{dir: dir}
 	socket := func(name string) string {
 		return "socket,id=" + name + ",server=on,wait=off,path=" + filepath.Join(dir, name)
@@ -38,7 +38,7 @@ func boot(dir, image, luggage string) (*guest, error) {
 		"-append", "console=ttyAMA0 root=/dev/vda rw quiet panic=-1 systemd.show_status=0",
 		"-serial", "file:"+filepath.Join(dir, "console.log"),
 		"-drive", "if=none,id=system,format=raw,cache=unsafe,snapshot=on,file="+filepath.Join(image, "disk.ext4"), "-device", "virtio-blk-pci,drive=system",
-		"-drive", "if=none,id=luggage,format=raw,read-only=on,file="+luggage, "-device", "virtio-blk-pci,drive=luggage",
+		"-drive", "if=none,id=packages,format=raw,read-only=on,file="+packages, "-device", "virtio-blk-pci,drive=packages",
 		"-netdev", "user,id=lan", "-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci",
 		"-device", "virtio-serial-pci", "-chardev", socket("hands"), "-device", "virtserialport,chardev=hands,name=hands",
 		"-chardev", socket("monitor"), "-mon", "chardev=monitor")

@@ -40,10 +40,10 @@ func (w *world) run(image, deb string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if w.version, err = packLuggage(dir, deb); err != nil {
+	if w.version, err = packPackages(dir, deb); err != nil {
 		return err
 	}
-	if w.g, err = boot(dir, image, filepath.Join(dir, "luggage.tar")); err != nil {
+	if w.g, err = boot(dir, image, filepath.Join(dir, "packages.tar")); err != nil {
 		console, _ := os.ReadFile(filepath.Join(dir, "console.log")) // better than nothing
 		return fmt.Errorf("%w\n%s", err, console)
 	}

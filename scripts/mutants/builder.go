@@ -102,13 +102,17 @@ func writeOverlay(root, dir string, texts map[string]string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
 	replace := make(map[string]string)
 	for file, text := range texts {
 		original, err := filepath.Abs(filepath.Join(root, file))
 		if err != nil {
 			return "", err
 		}
-		replace[original] = filepath.Join(dir, strings.ReplaceAll(file, "/", "-"))
+		replace[original] = filepath.Join(dir, strings.ReplaceAll(file, "/", "-")+".seeded") // no package of the module
 		if err := os.WriteFile(replace[original], []byte(text), 0o644); err != nil {
 			return "", err
 		}

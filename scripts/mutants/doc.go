@@ -9,7 +9,8 @@
 // scripts/spec finds them.
 //
 // crash.txt (-list crash.txt) holds the classic mistakes of a store: each is
-// seeded, and the enumerator of crashes must find it.
+// seeded, and the enumerator of crashes must find it. With -overlay and -only one
+// is made ready for go build, for programs that are judged as a whole.
 //
 // A mutant that survives, or whose piece is not there any more, is a failure.
 package main

@@ -21,19 +21,50 @@ func main() {
 	only := flag.String("only", "", "only mutants whose statement or description contains this")
 	workers := flag.Int("j", runtime.GOMAXPROCS(0), "mutants at a time")
 	times := flag.Int("times", 1, "runs of each mutant; it must be killed in all of them")
+	overlay := flag.String("overlay", "", "run nothing: write into this `folder` what go build -overlay needs for the mutant that -only names")
 	flag.Parse()
-	if err := run(*root, *list, *only, *workers, *times); err != nil {
+	all, err := chosenFrom(filepath.Join(*root, "scripts", "mutants", *list), *only)
+	switch {
+	case err != nil:
+	case *overlay != "":
+		err = overlayOf(*root, *overlay, all)
+	default:
+		err = run(*root, *list, all, *workers, *times)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, list, only string, workers, times int) error {
-	data := filepath.Join(root, "scripts", "mutants", list)
-	all, err := load(data)
+// chosenFrom loads the mutants of a list whose statement or description has a
+// text in it.
+func chosenFrom(list, only string) ([]mutant, error) {
+	all, err := load(list)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(m mutant) bool { return !strings.Contains(m.statement+" "+m.about, only) })
+	if len(all) == 0 {
+		return nil, errors.New("no mutant of that name")
+	}
+	return all, nil
+}
+
+// overlayOf writes the one mutant there is.
+func overlayOf(root, dir string, all []mutant) error {
+	if len(all) > 1 {
+		return fmt.Errorf("-only names %d mutants", len(all))
+	}
+	text, err := all[0].apply(root)
 	if err != nil {
 		return err
 	}
+	_, err = writeOverlay(root, dir, map[string]string{all[0].file: text})
+	return err
+}
+
+func run(root, list string, all []mutant, workers, times int) error {
 	s, err := survey(root, "broker", "cmd/dunlin")
 	if err != nil {
 		return err
@@ -43,10 +74,6 @@ func run(root, list, only string, workers, times int) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	all = slices.DeleteFunc(all, func(m mutant) bool { return !strings.Contains(m.statement+" "+m.about, only) })
-	if len(all) == 0 {
-		return errors.New("no mutant of that name")
-	}
 	b, err := newBuilder(root, dir, all)
 	if err != nil {
 		return err
@@ -65,7 +92,7 @@ func run(root, list, only string, workers, times int) error {
 				if verdicts[i] == nil {
 					fmt.Printf("killed   %-20s %s\n", m.statement, m.about)
 				} else {
-					fmt.Printf("SURVIVED %-20s %s\n  %s:%d: %v\n", m.statement, m.about, data, m.line, verdicts[i])
+					fmt.Printf("SURVIVED %-20s %s\n  %s:%d: %v\n", m.statement, m.about, list, m.line, verdicts[i])
 				}
 			}
 		})

@@ -2,7 +2,6 @@
 // are recorded, and cuts the power at many points of that record.
 //
 //	powercut [-states N] [-seconds N] [-seed N] [-keep DIR] [-bad] -dunlin FILE -offline FILE -guest FILE -kernel DIR
-//	powercut -mutant NAME DIR
 //
 // QEMU's driver blklogwrites notes each write and flush of the disk. A cut at
 // one of them leaves what was written before the last flush, and of what came
@@ -20,7 +19,6 @@
 // FILEs are dunlin and scripts/powercut/guest for the machine, and dunlin for
 // this one. The seeds of a run and the record (-keep) make it again.
 //
-// The second form writes into DIR what go build -overlay needs to build dunlin
-// with a bug of scripts/mutants/crash.txt. With -bad a run of that must find
+// With -bad dunlin has a bug of scripts/mutants/crash.txt, and the run must find
 // harm: so it is known that it can.
 package main

@@ -31,13 +31,8 @@ func main() {
 	flag.StringVar(&o.guest, "guest", "", "scripts/powercut/guest for ARM64")
 	flag.StringVar(&o.kernel, "kernel", "build/out/kernels/arm64", "an unpacked linux-image package with a file \"version\"")
 	flag.StringVar(&o.keep, "keep", "", "a directory where the record stays; if it holds one, that is judged")
-	mutant := flag.String("mutant", "", "a bug of scripts/mutants/crash.txt")
 	flag.Parse()
-	run := o.run
-	if *mutant != "" {
-		run = func() error { return overlay(*mutant, flag.Arg(0)) }
-	}
-	if err := run(); err != nil {
+	if err := o.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "powercut:", err)
 		os.Exit(1)
 	}

@@ -119,19 +119,21 @@ func writeLicences(w io.Writer, binary string, debian bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(w, "dunlin and the modules inside it, with their licences.\n")
+	var b strings.Builder
+	fmt.Fprint(&b, "dunlin and the modules inside it, with their licences.\n")
 	for _, m := range list {
 		name := strings.TrimSpace(m.Path + " " + m.Version)
 		if m.Path == "std" {
 			name = "the Go standard library " + m.Version
 		}
-		fmt.Fprintf(w, "\n%s\n%s (%s)\n%s\n\n", strings.Repeat("=", 78), name, m.Licence, strings.Repeat("=", 78))
+		fmt.Fprintf(&b, "\n%s\n%s (%s)\n%s\n\n", strings.Repeat("=", 78), name, m.Licence, strings.Repeat("=", 78))
 		for _, text := range m.Texts {
 			if debian && licenceName(text) == "Apache-2.0" {
 				text = apacheOnDebian
 			}
-			fmt.Fprintln(w, strings.TrimSpace(text))
+			fmt.Fprintln(&b, strings.TrimSpace(text))
 		}
 	}
-	return nil
+	_, err = io.WriteString(w, b.String())
+	return err
 }

@@ -63,6 +63,7 @@ func startServer(binary, dir, devices string) (*server, error) {
 	}
 	s.cmd = exec.Command(binary, "run", "-c", file)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, &s.log, &s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -143,6 +144,9 @@ func (s *server) look() (sample, error) {
 		return sample{}, err
 	}
 	now := sample{goroutines: s.value("dunlin/goroutines"), sessions: s.value("dunlin/sessions"), descriptors: len(fds)}
+	if now.goroutines < 0 || now.sessions < 0 {
+		return sample{}, errors.New("$SYS does not say how many goroutines and sessions there are")
+	}
 	for line := range strings.Lines(string(status)) {
 		fields := strings.Fields(line)
 		switch fields[0] {

@@ -56,7 +56,6 @@ func (s *sink) serve(c net.Conn, count uint64) error {
 	r := bufio.NewReaderSize(c, 64<<10)
 	w := bufio.NewWriterSize(c, 64<<10)
 	var buf []byte
-	v5 := false
 	for s.got.got < count {
 		if r.Buffered() == 0 {
 			if err := w.Flush(); err != nil {
@@ -71,26 +70,20 @@ func (s *sink) serve(c net.Conn, count uint64) error {
 		var answer []byte
 		switch first >> 4 {
 		case tConnect:
-			if len(body) < 7 {
-				return errMalformed
+			if len(body) < 7 || body[6] != 4 {
+				return errors.New("the bridge does not speak MQTT 3.1.1")
 			}
 			answer = []byte{tConnack << 4, 2, 0, 0}
-			if v5 = body[6]&0x7F == 5; v5 {
-				answer = []byte{tConnack << 4, 3, 0, 0, 0}
-			}
 		case tPublish:
-			topic := 2 + int(body[0])<<8 + int(body[1])
-			qos, rest := first>>1&3, body[topic:]
-			if qos > 0 {
-				answer = appendAck(nil, tPuback, uint16(rest[0])<<8|uint16(rest[1]))
-				rest = rest[2:]
+			p, err := parsePublish(4, first, body)
+			if err != nil {
+				return err
 			}
-			if v5 {
-				n, k := binaryUvarint(rest)
-				rest = rest[k+n:]
+			if p.qos > 0 {
+				answer = appendAck(nil, tPuback, p.pid)
 			}
-			if len(rest) >= payloadHeader {
-				s.got.mark(sequenceOf(rest))
+			if len(p.payload) >= payloadHeader {
+				s.got.mark(sequenceOf(p.payload))
 			}
 		case tSubscribe:
 			answer = []byte{tSuback << 4, 3, body[0], body[1], 1}
@@ -109,16 +102,4 @@ func (s *sink) serve(c net.Conn, count uint64) error {
 		}
 	}
 	return w.Flush()
-}
-
-// binaryUvarint reads a Variable Byte Integer: value and size.
-func binaryUvarint(b []byte) (v, n int) {
-	for n < len(b) {
-		v |= int(b[n]&0x7F) << (7 * n)
-		n++
-		if b[n-1] < 0x80 {
-			break
-		}
-	}
-	return v, n
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -133,6 +134,7 @@ func syncsOf(cfg Config) (n float64, err error) {
 		return 0, err
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(1200 * time.Millisecond)) // an error ends receive
+	err = errors.New("no $SYS/dunlin/store/syncs comes")
 	_ = c.receive(func(p publish) { n, err = strconv.ParseFloat(string(p.payload), 64) }, func() {})
 	return n, err
 }

@@ -39,8 +39,8 @@ func main() {
 
 type board struct {
 	terminals map[string]*os.File
-	process   *os.Process
-	stopped   bool
+	process   atomic.Pointer[os.Process] // dunlin's
+	stopped   atomic.Bool
 	watchdog  atomic.Pointer[os.File] // fed when dunlin says that it lives; nil while it is off
 }
 
@@ -131,7 +131,7 @@ func up(name, address string) error {
 
 // gateway keeps dunlin running, as a service manager would.
 func (b *board) gateway() {
-	for !b.stopped {
+	for !b.stopped.Load() {
 		cmd := exec.Command("/dunlin", "run", "-c", "/etc/dunlin.yaml")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notifySocket, "WATCHDOG_USEC=2000000")
@@ -139,7 +139,7 @@ func (b *board) gateway() {
 			fmt.Println("guest: error:", err)
 			return
 		}
-		b.process = cmd.Process
+		b.process.Store(cmd.Process)
 		fmt.Println("guest: dunlin ended:", cmd.Wait())
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -195,18 +195,26 @@ func (b *board) do(line string) error {
 	case "write":
 		return os.WriteFile(name, []byte(text), 0)
 	case "kill":
-		return b.process.Kill()
+		return b.signal(syscall.SIGKILL)
 	case "hang":
-		return b.process.Signal(syscall.SIGSTOP)
+		return b.signal(syscall.SIGSTOP)
 	case "watchdog":
 		f, err := os.OpenFile("/dev/watchdog", os.O_WRONLY, 0)
 		b.watchdog.Store(f)
 		return err
 	case "stop":
-		b.stopped = true
-		return b.process.Signal(syscall.SIGTERM)
+		b.stopped.Store(true)
+		return b.signal(syscall.SIGTERM)
 	}
 	return fmt.Errorf("what is %q?", verb)
+}
+
+func (b *board) signal(s os.Signal) error {
+	p := b.process.Load()
+	if p == nil {
+		return errors.New("dunlin has not started")
+	}
+	return p.Signal(s)
 }
 
 // open opens a terminal raw, and waits up to ten seconds for it to be there.

@@ -54,7 +54,7 @@ func (w *world) upgraded() {
 	w.is("which runs the new program", "readlink /proc/"+now+"/exe", "/usr/bin/dunlin")
 	w.is("what was changed in the configuration is kept", "grep -c 'name: hut,' /etc/dunlin/dunlin.yaml", "1")
 	w.is("a retained message too", "dunlin sub -t kept -C 1 -W 120", "before the upgrade")
-	w.becomes("the device of that configuration has values", "dunlin sub -t 'dunlin/+/hut/load_1m' -C 1 -W 120 | grep -q '^[0-9.]*$'")
+	w.becomes("the device of that configuration has values", "dunlin sub -t 'dunlin/+/hut/load_1m' -C 1 -W 120 | grep -q '^[0-9.][0-9.]*$'")
 
 	for _, deb := range []string{"failing", "cut"} {
 		_, code := w.sh("dpkg --force-unsafe-io -i /root/" + deb + ".deb </dev/null")

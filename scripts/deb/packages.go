@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// packLuggage packs what the machine gets to install: the package under test;
+// packPackages archives what the machine gets to install: the package under test;
 // one that is older; one whose installation fails; and one that is cut off. It
 // returns the version of the first.
-func packLuggage(dir, deb string) (version string, err error) {
+func packPackages(dir, deb string) (version string, err error) {
 	out, err := exec.Command("dpkg-deb", "-f", deb, "Version").Output()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", deb, err)
@@ -47,7 +47,7 @@ func packLuggage(dir, deb string) (version string, err error) {
 			return "", fmt.Errorf("%w: %s", err, out)
 		}
 	}
-	pack := exec.Command("tar", "-cf", "luggage.tar", "dunlin.deb", "older.deb", "failing.deb", "cut.deb")
+	pack := exec.Command("tar", "-cf", "packages.tar", "dunlin.deb", "older.deb", "failing.deb", "cut.deb")
 	pack.Dir = dir
 	if out, err := pack.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
