@@ -13,7 +13,8 @@ func startsAfter(n int) time.Duration { return time.Duration(n/16) * 10 * time.M
 
 // Change stops the devices that are named and then starts others, which may
 // have the same names; the rest is not touched. A device that is stopped
-// brings its outputs to their on_stop state and is offline. With an error,
+// is offline and brings its outputs to their on_stop state, unless the device of
+// its name that starts goes on with them. With an error,
 // nothing has changed. It waits for the devices to stop: each at most for the
 // deadline of its outputs. One Change runs at a time.
 func (m *Manager) Change(stop []string, start []Device) error {
@@ -40,6 +41,9 @@ func (m *Manager) Change(stop []string, start []Device) error {
 		return err
 	}
 	for _, o := range leave {
+		if i := slices.IndexFunc(come, func(c *owner) bool { return c.dev.Name == o.dev.Name }); i >= 0 {
+			o.heir = come[i]
+		}
 		o.ends()
 	}
 	if ctx != nil {

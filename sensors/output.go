@@ -331,6 +331,24 @@ func (o *owner) outputsWake(sooner func(time.Time)) {
 	}
 }
 
+// inherited hands the outputs over to the device that replaces this one, which
+// limits them as this one would have; false: they are to be stopped.
+func (o *owner) inherited() bool {
+	if o.heir == nil {
+		return false
+	}
+	h, ok := o.heir.dev.Driver.(Heir)
+	if !ok || !h.Inherit(o.dev.Driver) {
+		return false
+	}
+	for _, u := range o.heir.outputs {
+		if was := o.output(u.Entity); was != nil {
+			u.on, u.since, u.end = was.on, was.since, was.end
+		}
+	}
+	return true
+}
+
 // earlier is the first of two times of which zero is none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {

@@ -97,6 +97,23 @@ type immediateRelay struct{ *fakeRelay }
 
 func (immediateRelay) Immediate() {}
 
+// heirRelay is a fakeRelay that goes on with the outputs of another one on the
+// same wire, and is off when it is stopped.
+type heirRelay struct {
+	*fakeRelay
+	refuses bool
+}
+
+func (h heirRelay) Stop(ctx context.Context) error {
+	_, err := h.Do(ctx, "relay", []byte("OFF"))
+	return err
+}
+
+func (h heirRelay) Inherit(old sensors.Driver) bool {
+	was, ok := old.(heirRelay)
+	return ok && was.fakeRelay == h.fakeRelay && !h.refuses
+}
+
 // crowd is who is connected.
 type crowd struct {
 	f     func(bool)
@@ -119,6 +136,7 @@ type rig struct {
 	relay *fakeRelay
 	boss  crowd
 	level any // what the tank reads: a value, or an error
+	m     *sensors.Manager
 	stop  func()
 }
 
@@ -141,7 +159,7 @@ func onRigOf(t *testing.T, s sensors.Safety, immediate bool, before, f func(r *r
 			return []sensors.Reading{{Entity: "level", Value: r.level}}, nil
 		}}
 		before(r)
-		var driver sensors.Driver = r.relay
+		var driver sensors.Driver = heirRelay{fakeRelay: r.relay}
 		if immediate {
 			driver = immediateRelay{r.relay}
 		}
@@ -155,6 +173,7 @@ func onRigOf(t *testing.T, s sensors.Safety, immediate bool, before, f func(r *r
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.m = m
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- m.Run(ctx) }()
@@ -341,6 +360,38 @@ func TestMaxOnAndPulses(t *testing.T) {
 			after(time.Minute)
 			r.want("until it works", r.relay.saw(), "OFF")
 		})
+	})
+}
+
+func TestChangeHandsOutputsOver(t *testing.T) {
+	change := func(r *rig, h heirRelay) {
+		r.t.Helper()
+		if err := r.m.Change([]string{"heater"}, []sensors.Device{{Name: "heater", Driver: h, Interval: 20 * time.Second}}); err != nil {
+			r.t.Fatal(err)
+		}
+		after(100 * time.Millisecond)
+	}
+	onRig(t, sensors.Safety{Timed: true, MaxOn: time.Minute}, false, func(r *rig) {
+		r.command(`{"state":"ON","on_for":"30s"}`)
+		after(20 * time.Second)
+		change(r, heirRelay{fakeRelay: r.relay})
+		r.want("by the change", r.relay.saw(), "ON")
+		after(9 * time.Second)
+		r.want("before on_for ends", r.relay.saw(), "")
+		after(time.Second)
+		r.want("when it ends", r.relay.saw(), "OFF")
+
+		r.command("ON")
+		after(40 * time.Second)
+		change(r, heirRelay{fakeRelay: r.relay})
+		after(19 * time.Second)
+		r.want("before max_on ends", r.relay.saw(), "ON")
+		after(time.Second)
+		r.want("when it ends", r.relay.saw(), "OFF")
+
+		r.command("ON")
+		change(r, heirRelay{r.relay, true})
+		r.want("by a change to something else", r.relay.saw(), "ON OFF")
 	})
 }
 

@@ -38,6 +38,7 @@ type owner struct {
 	values     *valueTable
 
 	outputs []*output
+	heir    *owner // of the outputs; nil: nobody
 
 	ctx      context.Context            // from the start to the end
 	turnSlot chan struct{}              // one slot: whoever holds it takes a turn

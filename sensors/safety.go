@@ -51,6 +51,16 @@ type Immediate interface {
 	Immediate()
 }
 
+// Heir is a Commander that can go on with the outputs of another one as they
+// are, so that a change of the configuration switches nothing.
+type Heir interface {
+	Commander
+	// Inherit reports whether it goes on with the outputs of old, which are not
+	// stopped then. It waits for no device, and is called between the last call
+	// of old but Close and the first Open.
+	Inherit(old Driver) bool
+}
+
 // Check reports what no output can be. states are the words that
 // failsafe.state may be; none: any payload.
 func (s *Safety) Check(report func(path, msg string), states ...string) {

@@ -11,7 +11,7 @@ func (o *owner) stop(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	o.refuseWaiting(ctx, faultf(Shutdown, "the gateway stops"))
 	free := o.abandon()
-	if free && o.opened && o.commander != nil {
+	if free && o.opened && o.commander != nil && !o.inherited() {
 		c := newCall(ctx, commanding, stopLimit, o.bus, func(ctx context.Context) ([]Reading, error) {
 			return nil, o.commander.Stop(ctx)
 		})

@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ type gpioOut struct {
 	line  sensors.Line
 	on    bool
 	since time.Time   // when the line became active
+	pulse time.Time   // when on_for ends; zero: none
 	off   *time.Timer // runs while the line is active and limited
 	// news are levels that Read has not returned yet; one is enough, the
 	// newest is the truth.
@@ -78,6 +80,7 @@ type gpioOut struct {
 
 var (
 	_ sensors.Guarded   = (*gpioOut)(nil)
+	_ sensors.Heir      = (*gpioOut)(nil)
 	_ sensors.Immediate = (*gpioOut)(nil)
 	_ sensors.Pusher    = (*gpioOut)(nil)
 )
@@ -106,34 +109,82 @@ func (d *gpioOut) unlock() { <-d.own }
 func (d *gpioOut) Open(_ context.Context, b sensors.Buses) error {
 	d.lock()
 	defer d.unlock()
-	r := d.o.Line.request()
-	r.Output, r.ActiveLow, r.Initial = true, d.o.ActiveLow, d.o.Initial == "active"
-	r.Bias = biasOf(d.o.Bias)
-	if d.o.Drive != "push_pull" {
-		r.Drive = sensors.Drive(d.o.Drive)
+	if d.line != nil { // inherited
+		pulse := time.Duration(0)
+		if !d.pulse.IsZero() {
+			pulse = max(time.Until(d.pulse), time.Nanosecond)
+		}
+		d.changed(d.on, pulse)
+		return nil
 	}
+	r := d.request()
+	r.Initial = d.o.Initial == "active"
 	line, err := b.Line(r)
 	if err != nil {
 		return lineFault(d.o.Line, err)
 	}
 	d.line, d.failed = line, nil
-	d.changed(r.Initial, d.o.MaxOn)
+	d.changed(r.Initial, 0)
 	return nil
 }
 
-// changed notes the line's new level and when it ends: after limit, if limit
-// is not 0. The slot is held.
-func (d *gpioOut) changed(on bool, limit time.Duration) {
+// request is what the wire is to be, but for its level.
+func (d *gpioOut) request() sensors.LineOptions {
+	r := d.o.Line.request()
+	r.Output, r.ActiveLow, r.Bias = true, d.o.ActiveLow, biasOf(d.o.Bias)
+	if d.o.Drive != "push_pull" {
+		r.Drive = sensors.Drive(d.o.Drive)
+	}
+	return r
+}
+
+// Inherit implements sensors.Heir: a line that stays what it is stays open, with
+// its level and the times that limit it.
+func (d *gpioOut) Inherit(old sensors.Driver) bool {
+	was, ok := old.(*gpioOut)
+	if !ok || was.request() != d.request() {
+		return false
+	}
+	was.lock()
+	defer was.unlock()
+	if was.line == nil {
+		return false
+	}
+	if was.off != nil {
+		was.off.Stop()
+	}
+	d.line, d.on, d.since, d.pulse = was.line, was.on, was.since, was.pulse
+	was.line = nil
+	return true
+}
+
+// changed notes the line's new level and when it ends: after a pulse, if that is
+// not 0, and never past max_on after it became active. The slot is held.
+func (d *gpioOut) changed(on bool, pulse time.Duration) {
 	if d.off != nil {
 		d.off.Stop()
 		d.off = nil
 	}
+	now := time.Now()
 	if on && !d.on {
-		d.since = time.Now()
+		d.since = now
 	}
-	d.on = on
+	d.on, d.pulse = on, time.Time{}
 	d.tell()
-	if on && limit > 0 {
+	if !on {
+		return
+	}
+	limit := d.o.MaxOn
+	if limit > 0 {
+		limit = max(limit-now.Sub(d.since), time.Nanosecond)
+	}
+	if pulse > 0 {
+		d.pulse = now.Add(pulse)
+		if limit == 0 || pulse < limit {
+			limit = pulse
+		}
+	}
+	if limit > 0 {
 		var t *time.Timer
 		t = time.AfterFunc(limit, func() { d.expire(&t) })
 		d.off = t
@@ -176,7 +227,8 @@ func (d *gpioOut) expire(t **time.Timer) {
 const retryOff = time.Second
 
 // Read implements sensors.Driver: it returns the level after Open and whenever
-// the driver changed it by itself. It blocks for that until ctx ends.
+// the driver changed it by itself. It blocks for that until ctx ends, and looks
+// then whether the line is there.
 func (d *gpioOut) Read(ctx context.Context) ([]sensors.Reading, error) {
 	select {
 	case r := <-d.news:
@@ -189,8 +241,23 @@ func (d *gpioOut) Read(ctx context.Context) ([]sensors.Reading, error) {
 		}
 		return []sensors.Reading{r}, nil
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, cmp.Or(d.gone(), ctx.Err())
+		}
 		return nil, ctx.Err()
 	}
+}
+
+// gone is why the line cannot be driven any more, nil while it can: a controller
+// that was unplugged says nothing by itself.
+func (d *gpioOut) gone() error {
+	d.lock()
+	defer d.unlock()
+	if d.line == nil {
+		return nil
+	}
+	_, err := d.line.Read()
+	return lineFault(d.o.Line, err)
 }
 
 // OnSilence implements sensors.Pusher: an output that nobody switches is well.
@@ -227,15 +294,14 @@ func (d *gpioOut) Do(ctx context.Context, entity string, payload []byte) ([]sens
 	if c.Toggle {
 		on = !d.on
 	}
-	limit, err := d.limit(on, c.OnFor)
-	if err != nil {
-		return nil, err
+	if d.o.MaxOn > 0 && c.OnFor > d.o.MaxOn {
+		return nil, fmt.Errorf("on_for %v is longer than max_on %v", c.OnFor, d.o.MaxOn)
 	}
 	if err := d.line.Write(on); err != nil {
 		return nil, lineFault(d.o.Line, err)
 	}
 	d.failed = nil
-	d.changed(on, limit)
+	d.changed(on, c.OnFor)
 	select {
 	case <-d.news: // the caller publishes it
 	default:
@@ -259,29 +325,6 @@ func (d *gpioOut) verified(r sensors.Reading) ([]sensors.Reading, error) {
 	}
 	r.Value = is
 	return []sensors.Reading{r}, err
-}
-
-// limit is how long the line may be active from now on, 0 for without end:
-// the pulse, but never past max_on after it became active.
-func (d *gpioOut) limit(on bool, pulse time.Duration) (time.Duration, error) {
-	most := d.o.MaxOn
-	switch {
-	case !on && pulse > 0:
-		return 0, errors.New("on_for goes with ON")
-	case !on:
-		return 0, nil
-	case most > 0 && pulse > most:
-		return 0, fmt.Errorf("on_for %v is longer than max_on %v", pulse, most)
-	case most == 0:
-		return pulse, nil
-	}
-	if d.on {
-		most = max(most-time.Since(d.since), time.Nanosecond)
-	}
-	if pulse > 0 {
-		return min(pulse, most), nil
-	}
-	return most, nil
 }
 
 // Stop implements sensors.Commander: the line takes its on_stop level, until

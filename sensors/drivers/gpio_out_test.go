@@ -240,6 +240,64 @@ func TestGPIOOutStop(t *testing.T) {
 	}
 }
 
+// A change of the configuration that leaves the wire what it is switches nothing.
+func TestGPIOOutInherits(t *testing.T) {
+	change := func(r *relay, set func(*gpioOutOptions)) (inherits bool) {
+		next := mustBuild(t, "gpio_out", func(o any) {
+			o.(*gpioOutOptions).Line.Name = "GPIO27"
+			set(o.(*gpioOutOptions))
+		}, nil)
+		if inherits = next.(sensors.Heir).Inherit(r.d); !inherits {
+			return false
+		}
+		if err := errors.Join(r.d.Close(), next.Open(t.Context(), &fakeHardware{line: r.line.request})); err != nil {
+			t.Error(err)
+		}
+		r.d = next
+		return true
+	}
+	onRelay(t, func(o *gpioOutOptions) { o.MaxOn = time.Hour }, func(r *relay) {
+		r.do("ON")
+		start := time.Now()
+		time.Sleep(10 * time.Minute)
+		if !change(r, func(o *gpioOutOptions) { o.MaxOn, o.Initial, o.OnStop = 40*time.Minute, "active", "keep" }) {
+			t.Error("other limits open the line anew")
+		}
+		if got := r.next(time.Second); got != true {
+			t.Errorf("reported %v after the change", got)
+		}
+		if got := r.next(time.Hour); got != false || time.Since(start) != 40*time.Minute {
+			t.Errorf("reported %v after %v, want off after the new max_on", got, time.Since(start))
+		}
+		r.do(`{"state":"ON","on_for":"5s"}`)
+		start = time.Now()
+		change(r, func(o *gpioOutOptions) {})
+		r.next(time.Second)
+		if got := r.next(time.Hour); got != false || time.Since(start) != 5*time.Second {
+			t.Errorf("reported %v after %v, want off after on_for", got, time.Since(start))
+		}
+		for _, set := range []func(*gpioOutOptions){
+			func(o *gpioOutOptions) { o.Line.Name = "GPIO4" }, func(o *gpioOutOptions) { o.ActiveLow = true },
+			func(o *gpioOutOptions) { o.Drive = "open_drain" }, func(o *gpioOutOptions) { o.Bias = "pull_up" },
+		} {
+			if change(r, set) {
+				t.Error("another wire is taken for the same")
+			}
+		}
+		r.line.happened(t, "request out low", "write high", "write low", "write high", "write low")
+	})
+}
+
+func TestGPIOOutNoticesThatItsChipIsGone(t *testing.T) {
+	onRelay(t, nil, func(r *relay) {
+		r.next(time.Second)
+		r.line.setFail(&sensors.Fault{Reason: sensors.Unplugged, Err: errors.New("no such device")})
+		if err, _ := r.next(time.Hour).(error); sensors.ReasonOf(err) != sensors.Unplugged {
+			t.Errorf("reported %v", err)
+		}
+	})
+}
+
 func TestGPIOOutChecksWhatItObeys(t *testing.T) {
 	for path, set := range map[string]func(*gpioOutOptions){
 		"require": func(o *gpioOutOptions) { o.Require = "tank is full" },

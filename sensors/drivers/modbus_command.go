@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
@@ -113,6 +114,17 @@ func (d *modbusUnit) Stop(ctx context.Context) error {
 		}
 	}
 	return errors.Join(all...)
+}
+
+// Inherit implements sensors.Heir: a unit whose outputs with an on_stop are all
+// there still is left as it is.
+func (d *modbusUnit) Inherit(old sensors.Driver) bool {
+	was, ok := old.(*modbusUnit)
+	return ok && was.o.Bus == d.o.Bus && was.o.Unit == d.o.Unit && !slices.ContainsFunc(was.registers, func(r *modbusValue) bool {
+		return r.OnStop != "" && !slices.ContainsFunc(d.registers, func(n *modbusValue) bool {
+			return n.name == r.name && n.span == r.span && n.OnStop != "" && n.writable() != nil
+		})
+	})
 }
 
 // obeys is what the output obeys. Bits rest at OFF, numbers at on_stop.

@@ -109,6 +109,7 @@ type pwm struct {
 	entity string
 
 	own    chan struct{} // one slot, which guards the rest: its holder writes files
+	heir   bool          // the output runs as the device that this one replaces left it
 	kernel kernel
 	dir    string // of the channel; "" before it is open
 	chips  []kernelChip
@@ -116,6 +117,7 @@ type pwm struct {
 
 var (
 	_ sensors.Guarded    = (*pwm)(nil)
+	_ sensors.Heir       = (*pwm)(nil)
 	_ sensors.Immediate  = (*pwm)(nil)
 	_ sensors.Controller = (*pwm)(nil)
 )
@@ -179,19 +181,32 @@ func (d *pwm) Open(_ context.Context, b sensors.Buses) error {
 	if err != nil {
 		return d.fault("look at", err)
 	}
-	if d.o.Initial == "keep" && enabled != 0 {
-		return nil
+	percent, _ := percentage(d.o.Initial) // keep of an output that does not run is 0
+	if enabled != 0 && (d.heir || d.o.Initial == "keep") {
+		now, err := d.driven()
+		if err != nil {
+			return err
+		}
+		percent = now[0].Value.(float64)
 	}
-	if err := d.setUp(enabled != 0); err != nil {
+	d.heir = false
+	if err := d.setUp(enabled != 0, percent); err != nil {
 		return err
 	}
 	return d.write("/enable", 1)
 }
 
+// Inherit implements sensors.Heir: a channel runs on as it does.
+func (d *pwm) Inherit(old sensors.Driver) bool {
+	was, ok := old.(*pwm)
+	d.heir = ok && was.o.Chip == d.o.Chip && was.o.Channel == d.o.Channel && was.o.Polarity == d.o.Polarity
+	return d.heir
+}
+
 // setUp sets period, polarity and duty cycle. The kernel takes a polarity only
 // from an output that is off and has a period, which a new one has not, and a
 // period only when the duty cycle fits in.
-func (d *pwm) setUp(enabled bool) error {
+func (d *pwm) setUp(enabled bool, percent float64) error {
 	now, err := d.kernel.text(d.dir + "/polarity")
 	if err != nil { // this controller has but one
 		now = "normal"
@@ -202,7 +217,7 @@ func (d *pwm) setUp(enabled bool) error {
 		}
 	}
 	if duty, err := d.kernel.number(d.dir + "/duty_cycle"); err != nil || duty > float64(d.o.Period) {
-		if err := d.write("/duty_cycle", 0); err != nil {
+		if err := d.drive(percent); err != nil {
 			return err
 		}
 	}
@@ -216,8 +231,7 @@ func (d *pwm) setUp(enabled bool) error {
 			return d.fault("set the polarity of", err)
 		}
 	}
-	initial, _ := percentage(d.o.Initial) // keep of an output that does not run is 0
-	return d.drive(initial)
+	return d.drive(percent)
 }
 
 // chip finds the controller.

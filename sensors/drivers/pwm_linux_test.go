@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -117,13 +118,38 @@ func TestPWM(t *testing.T) {
 			t.Errorf("written: %v, want %v", order, want)
 		}
 	})
-	t.Run("initial keep leaves one that runs alone", func(t *testing.T) {
-		h := pwmTree(t, map[string]string{pwmDir + "enable": "1", pwmDir + "period": "100000", pwmDir + "duty_cycle": "90000"})
-		d := fan(t, func(o *pwmOptions) { o.Initial = "keep" })
-		if order := writes(t, filepath.Join(h.root, pwmDir), func() { open(t, d, h) }); order != nil {
-			t.Errorf("written: %v", order)
+	t.Run("initial keep leaves the percentage of one that runs", func(t *testing.T) {
+		for period, want := range map[string][]string{"40000": {"duty_cycle", "enable"}, "90000": {"duty_cycle", "period", "duty_cycle", "enable"}, "10000": {"period", "duty_cycle", "enable"}} {
+			n, _ := strconv.Atoi(period)
+			h := pwmTree(t, map[string]string{pwmDir + "enable": "1", pwmDir + "period": period, pwmDir + "duty_cycle": strconv.Itoa(n * 9 / 10)})
+			d := fan(t, func(o *pwmOptions) { o.Initial = "keep" })
+			if order := writes(t, filepath.Join(h.root, pwmDir), func() { open(t, d, h) }); !slices.Equal(order, want) {
+				t.Errorf("of a period of %s are written: %v, want %v", period, order, want)
+			}
+			if file(h, "period") != "40000" || file(h, "duty_cycle") != "36000" {
+				t.Errorf("period %s, duty %s", file(h, "period"), file(h, "duty_cycle"))
+			}
+			wantShown(t, shows(t, d), "output=90 %")
 		}
-		wantShown(t, shows(t, d), "output=90 %")
+	})
+	t.Run("a change of the configuration leaves the percentage", func(t *testing.T) {
+		h := pwmTree(t, nil)
+		d := open(t, fan(t, nil), h)
+		do(t, d, "30")
+		next := fan(t, func(o *pwmOptions) { o.Period, o.Initial = 80*time.Microsecond, "10" })
+		if !next.(sensors.Heir).Inherit(d) {
+			t.Fatal("another period stops the output")
+		}
+		open(t, next, h)
+		if file(h, "period") != "80000" || file(h, "duty_cycle") != "24000" {
+			t.Errorf("period %s, duty %s", file(h, "period"), file(h, "duty_cycle"))
+		}
+		if open(t, next, h); file(h, "duty_cycle") != "8000" {
+			t.Errorf("opened anew the duty cycle is %s", file(h, "duty_cycle"))
+		}
+		if fan(t, func(o *pwmOptions) { o.Channel = 0 }).(sensors.Heir).Inherit(d) {
+			t.Error("another channel is taken for the same")
+		}
 	})
 	t.Run("commands", func(t *testing.T) {
 		h := pwmTree(t, nil)
