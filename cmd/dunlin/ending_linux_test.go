@@ -30,3 +30,23 @@ func TestEndBehindTheLastBytesIsSeen(t *testing.T) {
 		t.Errorf("the will did not come: %s", got)
 	}
 }
+
+// A disk that takes nothing, full or at its end, is no reason not to serve: a
+// gateway that ended for it would be started again and again.
+func TestServesOnAFullDisk(t *testing.T) {
+	for _, durability := range []string{"interval", "always"} {
+		s := startVictim(t, victimOptions{self: true, budget: 512 << 20, shell: "ulimit -f 0", config: open + `
+store: {durability: ` + durability + `}
+node: full
+devices: [{name: host, driver: system, interval: 1s}]
+`})
+		w := s.dial(mqtt.V5)
+		w.connect("cid=w")
+		w.send("SUBSCRIBE id=1 f=dunlin/full/status@0")
+		w.expect("SUBACK id=1 ...")
+		w.patient = 20 * time.Second
+		if got := w.receive(); !strings.Contains(got, "payload=online") {
+			t.Errorf("%s: %s", durability, got)
+		}
+	}
+}

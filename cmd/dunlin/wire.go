@@ -178,7 +178,13 @@ func (g *gateway) wireStatus(cfg *config.Config) {
 		if err != nil {
 			return fmt.Errorf("attach gateway: %w", err)
 		}
-		if err := c.Publish(ctx, online); err != nil && !errors.Is(err, context.Canceled) {
+		err = c.Publish(ctx, online)
+		if e := (*mqtt.Error)(nil); errors.As(err, &e) && e.Code == mqtt.ImplementationSpecificError {
+			// A disk that is full or has failed is no reason not to serve: who listens is told, and nothing is kept.
+			online.QoS, err = mqtt.AtMostOnce, nil
+			c.Publish(ctx, online) // fails as before, behind telling
+		}
+		if err != nil && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("publish %s: %w", status.Topic, err)
 		}
 		<-ctx.Done()
