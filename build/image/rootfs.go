@@ -33,13 +33,13 @@ func (b *build) programs() error {
 // rootfs packs the first file system, which stays the only one beside /data.
 func (b *build) rootfs() error {
 	a, there := &initramfs.Archive{}, map[string]bool{}
-	for _, dir := range []string{"boot/card", "data", "dev", "etc", "lib/modules", "proc", "run", "sys", "tmp"} {
+	for _, dir := range []string{"boot/card", "data", "dev", "etc", "lib/modules", "proc", "run", "sys", "tmp", "var/lib"} {
 		addDirs(a, there, dir+"/.")
 	}
 	contents := map[string]string{
 		"etc/passwd": passwd, "etc/group": groups, "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
 		"etc/update-keys": b.trusted,
-		"etc/image":       "board=" + b.board + "\nversion=" + b.version + "\n",
+		"etc/image":       "board=" + b.board + "\nversion=" + b.version + "\ndate=" + b.epoch + "\n",
 	}
 	for name, from := range map[string]string{
 		"init": b.temporary("init"), "usr/bin/dunlin": b.temporary("dunlin"),
@@ -52,6 +52,7 @@ func (b *build) rootfs() error {
 		contents[name] = string(content)
 	}
 	a.Link("etc/resolv.conf", "/run/resolv.conf")
+	a.Link("var/lib/dunlin", "/data/dunlin") // a configuration of elsewhere names it
 	files, err := b.kernel(b)
 	if err != nil {
 		return err

@@ -8,8 +8,18 @@ import (
 	"github.com/dunlin-mqtt/dunlin/build/image/emulator"
 )
 
-// playRaspi0 is the way of a user who puts nothing on the card.
+const portsConfig = `
+mqtt: {listeners: [{bind: ":1883"}]}
+auth: {users_file: users, admins: [admin], rules: [{user: admin, publish: ["#"], subscribe: ["#"]}]}
+http: {bind: ":80"}
+devices: [{name: board, driver: system}]
+`
+
+// playRaspi0 is the way of a user who gives a configuration and no password.
 func playRaspi0(c *card) {
+	if !c.check("a configuration is put on the card", c.put("dunlin.yaml", portsConfig)) {
+		return
+	}
 	if !c.power(emulator.Raspi0) {
 		return
 	}
@@ -26,6 +36,6 @@ func playRaspi0(c *card) {
 		return err
 	})
 	c.becomes("admin is let in with it", func() error { return lets(address, "admin", password) })
-	_, err := retained(address, "admin", password, "dunlin/+/host/uptime")
-	c.check("values of the board are there", err)
+	_, err := retained(address, "admin", password, "dunlin/+/board/uptime")
+	c.check("values of the device of the configuration are there", err)
 }

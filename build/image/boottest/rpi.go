@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 const usersConfig = `
 node: barn
+data_dir: /var/lib/dunlin
 mqtt: {listeners: [{bind: ":1883"}]}
 auth:
   users_file: users
@@ -92,8 +94,16 @@ func playRaspi3(c *card) {
 	c.check("the card says what is wrong with it", err)
 	c.cut()
 
+	c.check("the data partition is harmed", c.harmData())
+	if !c.power(emulator.Raspi3) {
+		return
+	}
+	address = c.m.Address(1883)
+	c.becomes("with a /data that can only be read the user is let in", func() error { return lets(address, "carol", secret) })
+	c.cut()
+
 	c.check("the data partition is destroyed", c.destroyData())
-	c.check("a password is put on the card", c.put("password.txt", secret))
+	c.check("a password is put on the card, as an old editor saves it", c.put("password.txt", "\xff\xfe"+strings.Join(strings.Split(secret, ""), "\x00")+"\x00"))
 	if !c.power(emulator.Raspi3) {
 		return
 	}
@@ -125,6 +135,26 @@ func (c *card) erased() error {
 	}
 	return nil
 }
+
+// harmData overwrites the first map of free blocks, so that nothing can be
+// written.
+func (c *card) harmData() error {
+	f, err := os.OpenFile(c.file(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	// The superblock, then the descriptors of the groups, each with where its map is.
+	var at [4]byte
+	if _, err := f.ReadAt(at[:], slots.Data.Offset()+blockSize); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0x5a}, blockSize), slots.Data.Offset()+blockSize*int64(binary.LittleEndian.Uint32(at[:]))); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+const blockSize = 4096 // of /data's file system
 
 // destroyData overwrites the beginning of /data's file system.
 func (c *card) destroyData() error {

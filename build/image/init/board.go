@@ -26,16 +26,17 @@ const (
 
 // board is the machine that init runs, as its start found it.
 type board struct {
-	log      *ring
-	options  map[string]string              // of the kernel's command line
-	disk     string                         // the card: mmcblk0; empty when there is none
-	slot     int                            // the partition that was started: 2 or 3; 0 when unknown
-	name     string                         // host name
-	card     chan struct{}                  // held by who works on the drive DUNLIN; before reports
-	life     *life                          // dunlin's
-	volatile bool                           // /data is in memory
-	updater  atomic.Pointer[update.Updater] // nil before it runs, and without a card
-	reports  struct {                       // what a user without a screen should know, by part
+	log       *ring
+	options   map[string]string              // of the kernel's command line
+	disk      string                         // the card: mmcblk0; empty when there is none
+	slot      int                            // the partition that was started: 2 or 3; 0 when unknown
+	name      string                         // host name
+	card      chan struct{}                  // held by who works on the drive DUNLIN; before reports
+	life      *life                          // dunlin's
+	volatile  atomic.Bool                    // /data is in memory
+	emergency atomic.Bool                    // dunlin refused its configuration, and runs with the one it came with
+	updater   atomic.Pointer[update.Updater] // nil before it runs, and without a card
+	reports   struct {                       // what a user without a screen should know, by part
 		sync.Mutex
 		text map[string]string
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +31,12 @@ func (b *board) onCard(do func(dir string) error) (err error) {
 		return errors.New("there is no card")
 	}
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME
-	if err := unix.Mount(b.partition(slots.Selector.Number), cardDir, "vfat", flags, "fmask=0077,dmask=0077,flush"); err != nil {
+	const options = "fmask=0077,dmask=0077,flush"
+	err = unix.Mount(b.partition(slots.Selector.Number), cardDir, "vfat", flags, options)
+	if errors.Is(err, unix.EROFS) { // a card that takes nothing any more can still be read
+		err = unix.Mount(b.partition(slots.Selector.Number), cardDir, "vfat", flags|unix.MS_RDONLY, options)
+	}
+	if err != nil {
 		return fmt.Errorf("mount the drive %s: %w", slots.Selector.Label, err)
 	}
 	defer func() { err = errors.Join(err, unix.Unmount(cardDir, 0)) }()
@@ -102,10 +109,28 @@ func readSmall(name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("%s is longer than %d bytes", filepath.Base(name), limit)
+		err = fmt.Errorf("%s is longer than %d bytes: it is not read", filepath.Base(name), limit)
 	}
-	// What editors on Windows put in front of a text.
-	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), err
+	return plain(b), err
+}
+
+// plain is a text as UTF-8 without a mark in front: editors on Windows put one
+// there, and save as UTF-16 if they are let.
+func plain(b []byte) []byte {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(b, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(b, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	}
+	var units []uint16
+	for pair := range slices.Chunk(b[2:len(b)&^1], 2) {
+		units = append(units, order.Uint16(pair))
+	}
+	return []byte(string(utf16.Decode(units)))
 }
 
 // writeFile writes a file so that it outlives a power cut, once its

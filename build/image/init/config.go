@@ -38,6 +38,9 @@ func configFiles(dir string) (map[string][]byte, error) {
 	if err != nil || main == nil {
 		return nil, err
 	}
+	if len(bytes.TrimSpace(main)) == 0 { // it would do nothing, and be reachable by nobody
+		return nil, errors.New("is empty and not taken over: write a configuration, or take the file away")
+	}
 	files := map[string][]byte{configFile: main}
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -20,13 +21,69 @@ import (
 // always starts. The kernel replays the journal of ext4 by itself.
 func (b *board) mountData() {
 	if err := b.mountCardData(); err != nil {
-		b.volatile = true
-		b.logf("THE CARD'S /data CANNOT BE USED: %v. Everything is kept in memory only, and lost with the power.", err)
-		b.note("data", fmt.Sprintf("The card's data partition cannot be used (%v): values, users and settings are kept in memory only. Flash the card again, or take another one.", err))
-		if err := unix.Mount("tmpfs", dataDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=25%"); err != nil {
-			b.logf("tmpfs on /data: %v", err)
+		b.inMemory(err)
+	}
+	b.dataDirs()
+}
+
+// inMemory gives the machine a /data that is lost with the power, and in it the
+// settings of the card's, if that can be read at least: a card at the end of its
+// life takes nothing any more.
+func (b *board) inMemory(why error) {
+	b.volatile.Store(true)
+	b.logf("THE CARD'S /data CANNOT BE USED: %v. Everything is kept in memory only, and lost with the power.", why)
+	b.note("data", fmt.Sprintf("The card's data partition cannot be used (%s): values, users and settings are kept in memory only. Flash the card again, or take another one.", strings.ReplaceAll(why.Error(), "\n", ", ")))
+	settings := map[string][]byte{}
+	if b.disk != "" {
+		if err := unix.Mount(b.partition(slots.Data.Number), dataDir, "ext4", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "norecovery"); err == nil {
+			settings = readSettings(keptDir, etcDir)
+			unix.Unmount(dataDir, unix.MNT_DETACH)
 		}
 	}
+	if err := unix.Mount("tmpfs", dataDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=25%"); err != nil {
+		b.logf("tmpfs on /data: %v", err)
+	}
+	b.dataDirs()
+	for name, content := range settings {
+		owner := 0
+		if filepath.Dir(name) == etcDir {
+			owner = gatewayUser
+		}
+		if err := replaceFile(name, content, 0o600, owner); err != nil {
+			b.logf("%v", err)
+		}
+	}
+}
+
+// readSettings reads the files of directories, those that can be read.
+func readSettings(dirs ...string) map[string][]byte {
+	files := map[string][]byte{}
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir) // of a damaged one, what there is
+		for _, e := range entries {
+			name := filepath.Join(dir, e.Name())
+			if text, err := readSmall(name, fileLimit); err == nil && e.Type().IsRegular() {
+				files[name] = text
+			}
+		}
+	}
+	return files
+}
+
+// keepData goes on in memory once the kernel has found damage in /data, and lets
+// nobody write there: a dunlin that ended would not start again.
+func (b *board) keepData(ctx context.Context) {
+	if b.volatile.Load() {
+		return
+	}
+	if err := writable(dataDir); err != nil {
+		unix.Unmount(dataDir, unix.MNT_DETACH)
+		b.inMemory(err)
+		b.takeUsersFiles(ctx)
+	}
+}
+
+func (b *board) dataDirs() {
 	for _, dir := range []struct {
 		name  string
 		mode  os.FileMode
@@ -64,7 +121,7 @@ func (b *board) mountCardData() error {
 	if err := unix.Mount("/dev/"+name, dataDir, "ext4", unix.MS_NOATIME|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, dataOptions); err != nil {
 		return fmt.Errorf("mount %s: %w", name, err)
 	}
-	if err := writable(); err != nil {
+	if err := writable(dataDir); err != nil {
 		return errors.Join(err, unix.Unmount(dataDir, unix.MNT_DETACH))
 	}
 	if err := growFilesystem(name); err != nil {
@@ -73,20 +130,26 @@ func (b *board) mountCardData() error {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dataDir, &st); err == nil {
 		b.logf("/data: %d MiB, %d MiB free", st.Blocks*uint64(st.Bsize)>>20, st.Bavail*uint64(st.Bsize)>>20)
+		if st.Bavail == 0 {
+			b.note("data", "The card's data partition is full: what comes is kept in memory only until there is room.")
+		}
 	}
 	return nil
 }
 
 // writable finds out by writing: a card at the end of its life turns
-// read-only without saying so.
-func writable() error {
-	name := filepath.Join(dataDir, ".writable")
+// read-only without saying so. A full one is written to again once there is room.
+func writable(dir string) error {
+	name := filepath.Join(dir, ".writable")
 	f, err := os.Create(name)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = f.WriteString("yes\n")
+		err = errors.Join(err, f.Sync(), f.Close(), os.Remove(name))
 	}
-	_, err = f.WriteString("yes\n")
-	return errors.Join(err, f.Sync(), f.Close(), os.Remove(name))
+	if errors.Is(err, unix.ENOSPC) {
+		return nil
+	}
+	return err
 }
 
 // growPartition lets /data's partition reach to the card's end: in the table

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ const (
 const (
 	stopTime     = 20 * time.Second // how long dunlin may take to stop
 	badConfig    = 3                // its exit code for a configuration with faults
+	vainStarts   = 5                // it takes until the card says so: half a minute, a network may have come by then
 	emergencyDir = "/run/emergency"
 )
 
@@ -36,17 +38,20 @@ func gatewayRights() *syscall.Credential {
 // refuses is not the end: the one that the image came with takes its place,
 // so that there is a page to look at, and the card says why.
 func (b *board) gateway(ctx context.Context) error {
-	err := b.runGateway(ctx, etcDir)
+	b.keepData(ctx)
+	b.emergency.Store(false)
+	said, err := b.runGateway(ctx, etcDir)
 	var exit *exec.ExitError
 	if ctx.Err() != nil || !errors.As(err, &exit) || exit.ExitCode() != badConfig {
 		return err
 	}
-	lines := strings.Split(strings.TrimSpace(string(b.log.text())), "\n")
-	b.report("gateway", "The configuration is refused, so the gateway runs with the one it came with:\n"+strings.Join(lines[max(0, len(lines)-10):], "\n"))
+	b.emergency.Store(true)
+	b.report("configuration", "It is refused, so the gateway runs with the one it came with:\n"+said)
 	if err := emergencyConfig(); err != nil {
 		return err
 	}
-	return b.runGateway(ctx, emergencyDir)
+	_, err = b.runGateway(ctx, emergencyDir)
+	return err
 }
 
 func emergencyConfig() error {
@@ -61,7 +66,8 @@ func emergencyConfig() error {
 	return replaceFile(filepath.Join(emergencyDir, configFile), []byte(defaultConfig), 0o600, gatewayUser)
 }
 
-func (b *board) runGateway(ctx context.Context, etc string) error {
+// runGateway runs dunlin once; said is what it said at last.
+func (b *board) runGateway(ctx context.Context, etc string) (said string, err error) {
 	cmd := asGateway(ctx, "run", "-c", filepath.Join(etc, configFile))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTime
@@ -69,17 +75,21 @@ func (b *board) runGateway(ctx context.Context, etc string) error {
 	cmd.Env = append(cmd.Env, "STATE_DIRECTORY="+homeDir, "RUNTIME_DIRECTORY=/run/dunlin", "NOTIFY_SOCKET="+notifySocket, "WATCHDOG_USEC=20000000")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return "", err
 	}
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Start(); err != nil {
-		return err
+		return "", err
 	}
 	b.logf("the gateway is process %d, running as user %s", cmd.Process.Pid, userOf(cmd.Process.Pid))
 	b.life.started(cmd.Process, time.Now())
-	defer b.life.ended()
-	b.log.copyFrom(out)
-	return cmd.Wait()
+	last := newRing(2 << 10)
+	b.log.copyFrom(io.TeeReader(out, last))
+	err, said = cmd.Wait(), string(last.text())
+	if b.life.ended() == vainStarts && ctx.Err() == nil {
+		b.report("gateway", "It does not start, and is tried again and again:\n"+said)
+	}
+	return said, err
 }
 
 // userOf is the effective user that the kernel says a process has.

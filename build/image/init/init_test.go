@@ -109,7 +109,7 @@ func TestWriteLengthChangesOneEntry(t *testing.T) {
 func TestTheRingKeepsTheLastLines(t *testing.T) {
 	r := newRing(100)
 	for range 50 {
-		r.write([]byte("0123456789\n"))
+		r.Write([]byte("0123456789\n"))
 	}
 	text := string(r.text())
 	if len(text) < 90 || len(text) > 125 || strings.Trim(strings.ReplaceAll(text, "0123456789\n", ""), "") != "" {
@@ -123,5 +123,37 @@ func TestTheRingTakesWholeLines(t *testing.T) {
 	r.copyFrom(strings.NewReader("one\ntwo\n" + long + "\nend without a newline"))
 	if got, want := strings.ReplaceAll(string(r.text()), "\n", ""), "onetwo"+long+"end without a newline"; got != want {
 		t.Errorf("%d bytes, want %d", len(got), len(want))
+	}
+}
+
+func TestDateOfTheImage(t *testing.T) {
+	for text, want := range map[string]int64{"board=rpi\nversion=1\ndate=1795000000\n": 1795000000, "board=rpi\n": 0, "date=today\n": 0} {
+		if got := builtAt(text); got.IsZero() != (want == 0) || want != 0 && got.Unix() != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// What can be read of a card that takes nothing any more.
+func TestSettingsOfADamagedCard(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "etc", "users"), "carol")
+	write(t, filepath.Join(dir, "etc", "large"), strings.Repeat("x", fileLimit+1))
+	if err := os.Mkdir(filepath.Join(dir, "etc", "dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files := readSettings(filepath.Join(dir, "etc"), filepath.Join(dir, "gone"))
+	if len(files) != 1 || string(files[filepath.Join(dir, "etc", "users")]) != "carol" {
+		t.Errorf("%q", files)
+	}
+}
+
+// A full /data is used, one that cannot be written is not.
+func TestWritable(t *testing.T) {
+	if err := writable(t.TempDir()); err != nil {
+		t.Error(err)
+	}
+	if err := writable("/proc"); err == nil {
+		t.Error("what nobody can write to is used")
 	}
 }

@@ -23,6 +23,7 @@ type life struct {
 	sync.Mutex
 	process *os.Process
 	ready   bool // it said so in this run
+	vain    int  // runs, one after the other, that ended before they said so
 	silent  time.Time
 	sign    time.Time // of any run; at first when init began
 	status  string
@@ -36,10 +37,16 @@ func (l *life) started(p *os.Process, now time.Time) {
 	l.process, l.ready, l.silent, l.status = p, false, now, "starting"
 }
 
-func (l *life) ended() {
+// ended tells how many runs, one after the other, have ended before dunlin
+// served.
+func (l *life) ended() int {
 	l.Lock()
 	defer l.Unlock()
+	if l.vain++; l.ready {
+		l.vain = 0
+	}
 	l.process, l.ready, l.status = nil, false, "not running"
+	return l.vain
 }
 
 // told takes a datagram of dunlin, as sd_notify(3) describes them, and tells
@@ -105,6 +112,7 @@ func (b *board) notifications(ctx context.Context) error {
 		if err == nil {
 			if b.life.told(string(buf[:n]), time.Now()) {
 				b.logf("the gateway serves")
+				b.report("gateway", "")
 				if u := b.updater.Load(); u != nil {
 					u.Tell()
 				}

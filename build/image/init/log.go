@@ -33,10 +33,11 @@ func (r *ring) to(console *os.File) {
 // line adds one line of a speaker.
 func (r *ring) line(who, text string) {
 	up := time.Since(r.start).Truncate(time.Millisecond)
-	r.write([]byte(who + " " + up.String() + ": " + text + "\n"))
+	r.Write([]byte(who + " " + up.String() + ": " + text + "\n"))
 }
 
-func (r *ring) write(b []byte) {
+// Write never fails.
+func (r *ring) Write(b []byte) (int, error) {
 	r.state.Lock()
 	defer r.state.Unlock()
 	if r.state.out != nil {
@@ -47,6 +48,7 @@ func (r *ring) write(b []byte) {
 		cut := over + bytes.IndexByte(r.state.b[over:], '\n') + 1
 		r.state.b = append(r.state.b[:0], r.state.b[cut:]...)
 	}
+	return len(b), nil
 }
 
 // text is a copy of what is kept, the oldest first.
@@ -68,12 +70,12 @@ func (r *ring) copyFrom(pipe io.Reader) {
 			end = n
 		}
 		if end > 0 {
-			r.write(buf[:end])
+			r.Write(buf[:end])
 			n = copy(buf, buf[end:n])
 		}
 		if err != nil {
 			if n > 0 {
-				r.write(append(buf[:n], '\n'))
+				r.Write(append(buf[:n], '\n'))
 			}
 			return
 		}

@@ -28,9 +28,13 @@ func main() {
 	if err := loopback(); err != nil {
 		b.logf("loopback: %v", err)
 	}
+	if err := os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0); err != nil {
+		b.logf("ports below 1024: %v", err)
+	}
 	b.loadModules()
 	b.readBoot()
 	b.mountData()
+	b.restoreTime()
 	b.takeUsersFiles(ctx)
 	b.takeName()
 	b.run(ctx)

@@ -15,6 +15,7 @@ import (
 // mountKernel mounts what the kernel itself shows. It has no console yet: a
 // failure shows in what comes after.
 func (b *board) mountKernel() {
+	os.Chmod("/", 0o755) // the kernel's own, in memory, lets everybody write
 	const plain = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	for _, m := range []struct {
 		where, kind, options string

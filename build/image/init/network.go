@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -14,11 +18,6 @@ import (
 
 // network keeps the links' addresses and name servers, and the clock.
 func (b *board) network(ctx context.Context) error {
-	if behind, err := sntp.Restore(sntp.System{}, network.TimeFile(keptDir)); err != nil {
-		b.logf("restore the time: %v", err)
-	} else if behind > 0 {
-		b.logf("the clock was %v behind the time kept", behind)
-	}
 	return network.Run(ctx, network.Options{
 		Name:     b.name,
 		Static:   b.static(),
@@ -30,6 +29,31 @@ func (b *board) network(ctx context.Context) error {
 		Problem:  b.report,
 		Services: []mdns.Service{{Type: "_mqtt._tcp", Port: 1883}, {Type: "_http._tcp", Port: 8083}}, // of defaultConfig
 	})
+}
+
+// restoreTime sets a clock that knows nothing to the last time that was known:
+// when time servers were asked last, or when the image was made.
+func (b *board) restoreTime() {
+	text, _ := os.ReadFile("/etc/image")
+	behind, err := sntp.Restore(sntp.System{}, network.TimeFile(keptDir), builtAt(string(text)))
+	if err != nil {
+		b.logf("restore the time: %v", err)
+	}
+	if behind > 0 {
+		b.logf("the clock was behind by %v", behind)
+	}
+}
+
+// builtAt is the date in /etc/image; the zero time without one.
+func builtAt(image string) (at time.Time) {
+	for line := range strings.Lines(image) {
+		if seconds, ok := strings.CutPrefix(strings.TrimSpace(line), "date="); ok {
+			if n, err := strconv.ParseInt(seconds, 10, 64); err == nil {
+				at = time.Unix(n, 0)
+			}
+		}
+	}
+	return at
 }
 
 // static is what the user's network.txt says; with a mistake in it, DHCP is

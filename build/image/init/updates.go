@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 	"github.com/dunlin-mqtt/dunlin/build/image/update"
@@ -39,11 +40,25 @@ func (b *board) updates(ctx context.Context) error {
 		return err
 	}
 	u := update.New(&update.Updater{
-		Card: card, Slot: b.slot, Keys: keys, Volatile: b.volatile,
+		Card: card, Slot: b.slot, Keys: keys, Volatile: b.volatile.Load,
 		Record: filepath.Join(keptDir, "update.json"), Socket: update.Socket, Users: []uint32{gatewayUser},
-		Gateway: update.Local{API: "/run/dunlin/dunlin.sock", MQTT: "127.0.0.1:1883"},
+		Gateway: trusted{update.Local{API: "/run/dunlin/dunlin.sock", MQTT: "127.0.0.1:1883"}, &b.emergency},
 		Restart: b.restart, Logf: b.logf,
 	})
 	b.updater.Store(u)
 	return u.Run(ctx)
+}
+
+// trusted is the gateway with the configuration it should have: a version that
+// refuses that does not pass its trial by what init runs in its place.
+type trusted struct {
+	update.Gateway
+	emergency *atomic.Bool
+}
+
+func (t trusted) Health(ctx context.Context) (update.Health, error) {
+	if t.emergency.Load() {
+		return update.Health{}, errors.New("the configuration is refused")
+	}
+	return t.Gateway.Health(ctx)
 }

@@ -54,16 +54,17 @@ func (b *board) takeUsersFiles(ctx context.Context) {
 			what string
 			do   func(context.Context, string) error
 		}{
-			{hostnameFile, b.takeHostname}, {networkFile, b.takeNetwork}, {passwordFile, b.takePassword}, {configFile, b.takeConfig},
+			{hostnameFile, b.takeHostname}, {networkFile, b.takeNetwork}, {passwordFile, b.takePassword},
+			{"password", b.makeUpPassword}, // before the configuration, which may name the users
+			{configFile, b.takeConfig},
 		} {
+			b.news(step.what, "") // of an attempt on a /data that could not be used
 			if err := step.do(ctx, dir); err != nil {
 				b.note(step.what, err.Error())
 			}
 		}
-		if _, err := os.Stat(filepath.Join(etcDir, "users")); err != nil {
-			if err := b.makeUpPassword(ctx, dir); err != nil {
-				b.note("password", err.Error())
-			}
+		for name, right := range misnamed(dir) {
+			b.note(name, "is not read: its name must be "+right)
 		}
 		return b.writeReports(dir)
 	})
@@ -76,6 +77,25 @@ func (b *board) takeUsersFiles(ctx context.Context) {
 			b.logf("%v", err)
 		}
 	}
+}
+
+// misnamed are files that somebody meant for init, and what they should be
+// called: computers that hide endings add one, or leave it out.
+func misnamed(dir string) map[string]string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // every file of its own says so
+	}
+	found := map[string]string{}
+	for _, e := range entries {
+		name := strings.ToLower(e.Name())
+		for _, right := range []string{configFile, passwordFile, hostnameFile, networkFile, wifiFile} {
+			if name == right+".txt" || name == strings.TrimSuffix(right, filepath.Ext(right)) || name == "dunlin.yml" && right == configFile {
+				found[e.Name()] = right
+			}
+		}
+	}
+	return found
 }
 
 // note is report for who is writing to the card already.
@@ -124,16 +144,21 @@ func replaceIfOther(name string, content []byte, mode os.FileMode, owner int) er
 func (b *board) takePassword(ctx context.Context, dir string) error {
 	name := filepath.Join(dir, passwordFile)
 	text, err := readSmall(name, 4096)
-	if err != nil || text == nil {
-		return err
+	if err == nil && text == nil {
+		return nil
 	}
-	user, password, err := parsePassword(string(text))
+	var user, password string
+	if err == nil {
+		user, password, err = parsePassword(string(text))
+	}
 	if err == nil {
 		err = setPassword(ctx, user, password)
 	}
 	if err == nil {
 		b.logf("the password of %s is set", user)
 		os.Remove(filepath.Join(dir, madeUpFile)) // it is not valid any more, or of another user: written down or not, it goes
+	} else {
+		err = fmt.Errorf("%w. No password is set, and the file is erased", err)
 	}
 	return errors.Join(err, erase(name))
 }
@@ -142,14 +167,14 @@ func (b *board) takePassword(ctx context.Context, dir string) error {
 func parsePassword(text string) (user, password string, err error) {
 	line := strings.TrimRight(text, "\r\n \t")
 	if strings.ContainsAny(line, "\r\n\x00") {
-		return "", "", errors.New("has more than one line: write PASSWORD or NAME:PASSWORD, it is erased now")
+		return "", "", errors.New("has more than one line: write PASSWORD or NAME:PASSWORD")
 	}
 	user, password, found := strings.Cut(line, ":")
 	if !found {
 		user, password = "admin", line
 	}
 	if user == "" || len(password) < 8 {
-		return "", "", errors.New("wants a password of at least 8 characters: write PASSWORD or NAME:PASSWORD, it is erased now")
+		return "", "", errors.New("wants a password of at least 8 characters: write PASSWORD or NAME:PASSWORD")
 	}
 	return user, password, nil
 }
@@ -157,6 +182,9 @@ func parsePassword(text string) (user, password string, err error) {
 // makeUpPassword gives a machine that has no users one, and writes the
 // password to the card, where only who holds it can read it.
 func (b *board) makeUpPassword(ctx context.Context, dir string) error {
+	if _, err := os.Stat(filepath.Join(etcDir, "users")); err == nil {
+		return nil
+	}
 	password := newPassword()
 	text := "user      admin\r\npassword  " + password + "\r\n\r\nKeep it somewhere else and delete this file. For another one put password.txt here.\r\n"
 	if err := writeFile(filepath.Join(dir, madeUpFile), []byte(text), 0o600); err != nil {

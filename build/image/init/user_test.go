@@ -3,12 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/update"
 )
 
 // t0 is a moment.
@@ -226,4 +230,94 @@ func TestReportsDoNotWaitForTheCard(t *testing.T) {
 	if len(b.reports.text) != 2 {
 		t.Errorf("reports: %v", b.reports.text)
 	}
+}
+
+// A file is read as every editor saves it.
+func TestTextsOfEditors(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "password.txt")
+	for how, text := range map[string]string{
+		"UTF-8":         "Café 🐦",
+		"UTF-8, marked": "\xef\xbb\xbfCafé 🐦",
+		"UTF-16LE":      "\xff\xfeC\x00a\x00f\x00\xe9\x00 \x00\x3d\xd8\x26\xdc",
+		"UTF-16BE":      "\xfe\xff\x00C\x00a\x00f\x00\xe9\x00 \xd8\x3d\xdc\x26",
+		"cut off":       "\xff\xfeC\x00a\x00f\x00\xe9\x00 \x00\x3d\xd8\x26\xdc!",
+	} {
+		write(t, name, text)
+		if b, err := readSmall(name, 100); err != nil || string(b) != "Café 🐦" {
+			t.Errorf("%s: %q, %v", how, b, err)
+		}
+	}
+	for _, text := range []string{"", "\xff\xfe", "\xff\xfe!"} {
+		write(t, name, text)
+		if b, err := readSmall(name, 100); err != nil || b == nil || len(b) > 0 {
+			t.Errorf("%q: %q, %v", text, b, err)
+		}
+	}
+}
+
+func TestMisnamedFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"dunlin.yaml", "dunlin.key", "README.txt", "wifi.txt", "dunlin-log.txt", "password.old", "Dunlin.yaml.TXT", "dunlin.yml", "password.txt.txt", "hostname", "network.txt~"} {
+		write(t, filepath.Join(dir, name), "x")
+	}
+	want := map[string]string{"Dunlin.yaml.TXT": "dunlin.yaml", "dunlin.yml": "dunlin.yaml", "password.txt.txt": "password.txt", "hostname": "hostname.txt"}
+	if got := misnamed(dir); !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// A password is not left lying about, whatever is wrong with the file.
+func TestPasswordFilesAreErased(t *testing.T) {
+	for what, text := range map[string]string{"empty": "", "short": "x", "too long": strings.Repeat("x", 5000)} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, passwordFile), text)
+		if err := newBoard().takePassword(t.Context(), dir); err == nil {
+			t.Errorf("%s: it is taken", what)
+		}
+		if _, err := os.Stat(filepath.Join(dir, passwordFile)); err == nil {
+			t.Errorf("%s: it is still there", what)
+		}
+	}
+}
+
+func TestEmptyConfigurationIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, configFile), "\xef\xbb\xbf\r\n")
+	if files, err := configFiles(dir); err == nil || files != nil {
+		t.Errorf("%q", files)
+	}
+}
+
+// A gateway that does not start is counted, until one has served.
+func TestVainStarts(t *testing.T) {
+	l := newLife()
+	for run, serves := range []bool{false, false, true, false} {
+		l.started(nil, t0)
+		if serves {
+			l.told("READY=1", t0)
+		}
+		if got, want := l.ended(), []int{1, 2, 0, 1}[run]; got != want {
+			t.Errorf("after run %d: %d, want %d", run+1, got, want)
+		}
+	}
+}
+
+// What init runs in place of a configuration that a new version refuses does
+// not count as that version.
+func TestTrialWantsTheConfiguration(t *testing.T) {
+	var emergency atomic.Bool
+	g := trusted{healthy{}, &emergency}
+	if h, err := g.Health(t.Context()); err != nil || h.Devices != 1 {
+		t.Errorf("%v, %v", h, err)
+	}
+	emergency.Store(true)
+	if _, err := g.Health(t.Context()); err == nil {
+		t.Error("the configuration that the image came with passes a trial")
+	}
+}
+
+type healthy struct{ update.Gateway }
+
+func (healthy) Health(context.Context) (update.Health, error) {
+	return update.Health{MQTT: true, Devices: 1}, nil
 }

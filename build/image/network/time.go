@@ -13,7 +13,8 @@ var pool = []string{"0.pool.ntp.org", "1.pool.ntp.org", "2.pool.ntp.org", "3.poo
 func TimeFile(state string) string { return filepath.Join(state, "time") }
 
 func (n *network) timekeeper() *sntp.Client {
-	return &sntp.Client{Clock: n.Clock, Servers: n.timeServers, Wake: n.servers, File: TimeFile(n.State), Logf: n.Logf}
+	return &sntp.Client{Clock: n.Clock, Servers: n.timeServers, Wake: n.servers, File: TimeFile(n.State), Logf: n.Logf,
+		Problem: func(text string) { n.Problem("time", text) }}
 }
 
 // timeServers are the user's, else those that DHCP servers named, else the

@@ -94,7 +94,7 @@ func newBench(t *testing.T) *bench {
 	b.gateway.health = Health{MQTT: true, Devices: 2}
 	dir := t.TempDir()
 	b.Updater = New(&Updater{
-		Card: slotstest.Open(t, b.disk), Slot: 2, Keys: []PublicKey{key.Public()},
+		Card: slotstest.Open(t, b.disk), Slot: 2, Volatile: func() bool { return false }, Keys: []PublicKey{key.Public()},
 		Record: filepath.Join(dir, "update"), Socket: filepath.Join(dir, "sock"), Gateway: b.gateway,
 		Restart: func(argument string) { b.restarts <- argument },
 		Logf: func(format string, args ...any) {

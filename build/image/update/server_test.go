@@ -188,7 +188,7 @@ func TestRefusals(t *testing.T) {
 func TestWhereNoUpdateGoes(t *testing.T) {
 	for want, prepare := range map[string]func(*bench){
 		"this card has one slot":        func(b *bench) { b.Card.OneSlot = true },
-		"everything is kept in memory":  func(b *bench) { b.Volatile = true },
+		"everything is kept in memory":  func(b *bench) { b.Volatile = func() bool { return true } },
 		"did not say which slot runs":   func(b *bench) { b.Slot = 0 },
 		"slot 3 is the one that starts": func(b *bench) { b.Card.Choose(3) },
 	} {

@@ -43,7 +43,7 @@ func (u *Updater) trial(ctx context.Context) {
 	if rec.Phase != Written || rec.Slot != u.Slot {
 		rec = Record{} // of another update than the one that brought this version
 	}
-	if err = errVolatile; !u.Volatile {
+	if err = errVolatile; !u.Volatile() {
 		err = u.prove(ctx, deadline, rec.Before)
 	}
 	switch {

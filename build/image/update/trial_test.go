@@ -94,7 +94,7 @@ func TestTheGatewayIsTold(t *testing.T) {
 func TestNoTrialInMemoryPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := written(t)
-		b.Slot, b.Volatile = 3, true
+		b.Slot, b.Volatile = 3, func() bool { return true }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { b.trial(ctx); close(done) }()

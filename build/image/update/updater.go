@@ -29,7 +29,7 @@ type Updater struct {
 	Gateway Gateway
 	// Volatile says that the card gives no /data and everything is kept in
 	// memory: no update is taken, and no trial passed.
-	Volatile bool
+	Volatile func() bool
 	// Deadline is how long a trial may take; default 3 minutes.
 	Deadline time.Duration
 	// Restart ends the machine, with reboot(2)'s argument: TryBoot or "". It
@@ -91,7 +91,7 @@ func (u *Updater) idle() (slot int, running *slots.Manifest, err error) {
 	if u.Card.OneSlot {
 		return 0, nil, errors.New("this card has one slot, and cannot be updated while it runs: write the new image to the card, and keep a backup of it ('dunlin backup') to restore")
 	}
-	if u.Volatile {
+	if u.Volatile() {
 		return 0, nil, errVolatile
 	}
 	choice, err := u.Card.Choice()

@@ -17,6 +17,7 @@ type Client struct {
 	Wake    <-chan struct{} // a round at once: the servers have changed
 	File    string          // where the time is kept; empty: nowhere
 	Logf    func(format string, args ...any)
+	Problem func(text string) // that the time is not known, and what helps; an empty text: it is known
 
 	// Ask asks one server; nil: by UDP, with Query.
 	Ask func(ctx context.Context, server string) (Sample, error)
@@ -32,6 +33,7 @@ const (
 	keepEvery  = time.Hour        // what a board without a clock chip may be behind
 	banFor     = 24 * time.Hour   // after a kiss of death
 	stepAbove  = 500 * time.Millisecond
+	tellAfter  = time.Minute // of pause: the rounds before it took as long
 )
 
 // Run keeps the clock until ctx ends, and then keeps the time in the file.
@@ -68,10 +70,13 @@ func (c *Client) Run(ctx context.Context) {
 				c.keep()
 			}
 			right, pause = true, lastPause
+			c.Problem("")
 		case right:
 			pause = lastPause // it runs on for a while by itself
 		default:
-			pause = min(2*pause, lastPause)
+			if pause = min(2*pause, lastPause); pause > tellAfter && !errors.Is(err, errNone) {
+				c.Problem("No time server answers: the clock may be wrong, so that servers with TLS are refused and values have a wrong time. Name one that is reached in network.txt: ntp = ADDRESS")
+			}
 		}
 		if err != nil && !errors.Is(err, errNone) && ctx.Err() == nil {
 			c.Logf("time: %v; again in %v", err, pause)

@@ -10,25 +10,24 @@ import (
 	"time"
 )
 
-// Restore sets the clock forward to the time kept in the file, if it is
-// behind: a board without a clock chip starts in 1970. It says how far it was
-// behind. A file that is not there is no error.
-func Restore(c Clock, file string) (behind time.Duration, err error) {
+// Restore sets the clock forward to the time kept in the file, or to another
+// that has passed for certain, if it is behind: a board without a clock chip
+// starts in 1970. It says how far it was behind. A file that is not there is no
+// error.
+func Restore(c Clock, file string, passed time.Time) (behind time.Duration, err error) {
 	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+	if err == nil {
+		var kept time.Time
+		if kept, err = time.Parse(time.RFC3339, strings.TrimSpace(string(bytes.Trim(b, "\x00")))); kept.After(passed) {
+			passed = kept
+		}
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
-	if err != nil {
+	if behind = passed.Sub(c.Now()); behind <= 0 {
 		return 0, err
 	}
-	kept, err := time.Parse(time.RFC3339, strings.TrimSpace(string(bytes.Trim(b, "\x00"))))
-	if err != nil {
-		return 0, err
-	}
-	if behind = kept.Sub(c.Now()); behind <= 0 {
-		return 0, nil
-	}
-	return behind, c.Step(behind)
+	return behind, errors.Join(err, c.Step(behind))
 }
 
 // Keep writes the time into the file: a new one, flushed, in the old one's

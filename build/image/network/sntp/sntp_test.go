@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -174,18 +175,25 @@ func TestClient(t *testing.T) {
 		clock := &wrong{by: -time.Hour}
 		n := &network{clock: clock, asked: map[string]int{}}
 		wake := make(chan struct{})
-		c := &Client{Clock: clock, File: file, Logf: t.Logf, Wake: wake, Ask: n.ask, Servers: func() []string { return []string{"a", "b", "c", "liar", "deny"} }}
+		problem := ""
+		c := &Client{Clock: clock, File: file, Problem: func(text string) { problem = text }, Logf: t.Logf, Wake: wake, Ask: n.ask, Servers: func() []string { return []string{"a", "b", "c", "liar", "deny"} }}
 		done := make(chan struct{})
 		go func() { defer close(done); c.Run(ctx) }()
 		time.Sleep(time.Minute)
 		if n := n.times("a"); n < 3 || n > 6 {
 			t.Errorf("without a network: asked %d times in a minute", n)
 		}
+		if time.Sleep(2 * time.Minute); !strings.Contains(problem, "ntp = ") {
+			t.Errorf("without a network nobody is told: %q", problem)
+		}
 		n.raise()
 		wake <- struct{}{}
 		synctest.Wait()
 		if by, stepped, _ := clock.is(); by != 0 || stepped != time.Hour {
 			t.Errorf("stepped by %v, still wrong by %v", stepped, by)
+		}
+		if problem != "" {
+			t.Errorf("the time is known, and %q stays", problem)
 		}
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
@@ -202,11 +210,11 @@ func TestClient(t *testing.T) {
 		cancel()
 		<-done
 		fresh := &wrong{by: -365 * 24 * time.Hour}
-		if behind, err := Restore(fresh, file); err != nil || behind < 364*24*time.Hour || fresh.Now().Sub(clock.Now()).Abs() > 2*time.Second {
+		if behind, err := Restore(fresh, file, time.Time{}); err != nil || behind < 364*24*time.Hour || fresh.Now().Sub(clock.Now()).Abs() > 2*time.Second {
 			t.Errorf("restored by %v: %v", behind, err)
 		}
 		ahead := &wrong{by: time.Hour}
-		if behind, err := Restore(ahead, file); err != nil || behind != 0 || ahead.stepped != 0 {
+		if behind, err := Restore(ahead, file, time.Now()); err != nil || behind != 0 || ahead.stepped != 0 {
 			t.Errorf("a clock that is ahead was set by %v: %v", ahead.stepped, err)
 		}
 	})
@@ -214,12 +222,20 @@ func TestClient(t *testing.T) {
 
 func TestRestoreWithoutFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "clock")
-	if behind, err := Restore(&wrong{}, file); behind != 0 || err != nil {
+	if behind, err := Restore(&wrong{}, file, time.Time{}); behind != 0 || err != nil {
 		t.Errorf("%v, %v", behind, err)
 	}
-	os.WriteFile(file, []byte("half a li"), 0o644)
-	if _, err := Restore(&wrong{}, file); err == nil {
-		t.Error("a broken file was believed")
+	// It is not earlier than when the image was made, whatever the file says.
+	for _, text := range []string{"", "half a li", "2001-01-01T00:00:00Z\n"} {
+		if text != "" {
+			os.WriteFile(file, []byte(text), 0o644)
+		}
+		c := &wrong{by: -20 * 365 * 24 * time.Hour}
+		built := time.Now().Add(-time.Hour)
+		behind, err := Restore(c, file, built)
+		if (err != nil) != (text == "half a li") || behind <= 0 || c.Now().Sub(built).Abs() > time.Minute {
+			t.Errorf("%q: behind by %v, %v; the clock is at %v", text, behind, err, c.Now())
+		}
 	}
 }
 
