@@ -85,7 +85,11 @@ func (l *listener) Disconnect(c *conn.Conn, e conn.End) {
 func (l *listener) Admit(c *conn.Conn, name string, qos mqtt.QoS, retain bool) *mqtt.Error {
 	err := l.mayPublish(c.Peer().ClientID(), c.Identity(), name, qos, retain)
 	if err != nil {
-		l.events.denied(c.Peer().ClientID(), "publish to", name)
+		how := name + " with QoS " + string(rune('0'+qos))
+		if retain {
+			how += ", retained"
+		}
+		l.events.denied(c.Peer().ClientID(), "publish to", how)
 	}
 	return err
 }

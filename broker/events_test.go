@@ -171,13 +171,14 @@ func TestOnClient(t *testing.T) {
 		c.Connect("cid=c user=alice pass=a")
 		c.Send("SUBSCRIBE id=1 f=yes/a@1 f=no/a@1")
 		c.Send("PUBLISH topic=no/b payload=x")
+		c.Send("PUBLISH id=9 topic=no/b payload=x qos=1 retain=1")
 		c.Send("UNSUBSCRIBE id=2 f=yes/a")
 		c.Send("DISCONNECT")
 		synctest.Wait()
 		b.Client(mqtt.V5).Send("CONNECT cid=stranger user=alice pass=wrong")
 		synctest.Wait()
 		want := []string{
-			"c connected: MQTT 5 from pipe as alice", "c subscribed: yes/a with QoS 1", "c denied: subscribe to no/a", "c denied: publish to no/b",
+			"c connected: MQTT 5 from pipe as alice", "c subscribed: yes/a with QoS 1", "c denied: subscribe to no/a", "c denied: publish to no/b with QoS 0", "c denied: publish to no/b with QoS 1, retained",
 			"c unsubscribed: yes/a", "c disconnected: Normal disconnection", "stranger refused: Bad User Name or Password from pipe",
 		}
 		lock.Lock()

@@ -320,6 +320,11 @@ func TestDoctorInvents(t *testing.T) {
 	if len(d.found) > 0 {
 		t.Errorf("%+v", d.found)
 	}
+	d.status.Broker.PublishRefused, d.status.Broker.RetainedRefused = 5, 1400
+	d.gateway(t.Context())
+	if len(d.found) != 2 || d.found[0].What != "5 messages of clients were refused" || d.found[1].What != "1,400 messages were not retained" {
+		t.Errorf("messages that did not arrive: %+v", d.found)
+	}
 }
 
 func TestDoctorCommand(t *testing.T) {

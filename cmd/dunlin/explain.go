@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -82,7 +83,8 @@ func explainACL(w io.Writer, cfg *config.Config, args []string, client, listener
 	if len(errs) > 0 {
 		return errs
 	}
-	ask := broker.Access{Identity: &broker.Identity{User: user}, ClientID: client, Listener: listener, Action: action, Topic: args[2]}
+	_, filter, _ := topic.Share(args[2]) // rules are about what is behind $share/GROUP/
+	ask := broker.Access{Identity: &broker.Identity{User: user}, ClientID: client, Listener: listener, Action: action, Topic: filter}
 	d := a.Authorize(&ask)
 	place, rule := decisive(cfg, ask)
 	switch {
@@ -152,6 +154,11 @@ func explainRoute(w io.Writer, cfg *config.Config, name string) error {
 	}
 	if !taken {
 		fmt.Fprintf(w, "no bridge carries %s: it stays on this gateway\n", name)
+	}
+	if strings.HasSuffix(name, "/set") && !slices.ContainsFunc(cfg.Devices, func(d config.Device) bool {
+		return strings.HasPrefix(name, cfg.Gateway.Base+"/"+d.Name+"/")
+	}) {
+		fmt.Fprintf(w, "no device takes it as a command: those of this gateway are at %s/DEVICE/ENTITY/set\n", cfg.Gateway.Base)
 	}
 	return nil
 }

@@ -293,6 +293,12 @@ func TestTraceOfAClient(t *testing.T) {
 	if got := socket.do("GET", "/api/v1/trace", ""); got.status != 400 {
 		t.Errorf("a trace of nothing: %d", got.status)
 	}
+	if r := dunlin(t, "", "trace", "esp-9", "--for", "200ms"); r.code != exitDone || !strings.Contains(r.out, "  connected    MQTT 3.1.1 from 127.0.0.1:") || !strings.HasSuffix(r.out, "  disconnected Normal disconnection\n") {
+		t.Errorf("of a client that has gone: %+v", r)
+	}
+	if r := dunlin(t, "", "trace", "esp-8", "--for", "200ms"); r.code != exitDone || r.out != "" || r.err != "No client esp-8 is known yet\n" {
+		t.Errorf("of a client that never came: %+v", r)
+	}
 	for _, long := range []string{"0", "6m"} {
 		if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", long); r.code != exitUsage {
 			t.Errorf("a trace of %s: %+v", long, r)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -18,7 +19,8 @@ const traceHelp = `Usage: dunlin trace CLIENT [--json]
 
 Follows one client of the running gateway for five minutes: when it comes and
 goes and why, what it subscribes to, what it may not do, the messages it
-publishes, how many are delivered to it. With --topic it follows the messages
+publishes, how many are delivered to it; first what the gateway still knows of
+before, even if the client is gone. With --topic it follows the messages
 on topics that a filter matches. Payloads are not shown: that is 'dunlin sub'.
 Ctrl-C ends it earlier.
 
@@ -46,7 +48,10 @@ func runTrace(ctx context.Context, args []string, s streams) int {
 	}
 	ctx, cancel := context.WithTimeout(ctx, *span)
 	defer cancel()
-	err := q.trace(ctx, url.Values{"client": q.flags.Args(), "filter": {*filter}})
+	err := q.known(ctx)
+	if err == nil {
+		err = q.trace(ctx, url.Values{"client": q.flags.Args(), "filter": {*filter}})
+	}
 	if ctx.Err() != nil {
 		err = nil
 	}
@@ -54,6 +59,32 @@ func runTrace(ctx context.Context, args []string, s streams) int {
 		return q.fail(err)
 	}
 	return exitDone
+}
+
+// known prints what happened to the client before.
+func (q *asker) known(ctx context.Context) error {
+	if q.flags.NArg() == 0 {
+		return nil
+	}
+	asked, c, id := *q, api.Client{}, q.flags.Arg(0)
+	asked.json = false
+	_, err := asked.get(ctx, "GET", "/api/v1/clients/"+url.PathEscape(id), &c)
+	var p *api.Problem
+	if errors.As(err, &p) && p.Status == 404 {
+		fmt.Fprintf(q.s.err, "No client %s is known yet\n", printable(id))
+		return nil
+	}
+	for i := 0; i < len(c.Events) && err == nil; i++ {
+		e := &c.Events[i]
+		if e.Count > 1 {
+			e.Text += fmt.Sprintf(", %d times", e.Count)
+		}
+		var b []byte
+		if b, err = json.Marshal(api.Traced{What: e.What, Text: e.Text, Time: float64(e.Time.UnixMilli()) / 1000}); err == nil {
+			err = q.printTraced(b)
+		}
+	}
+	return err
 }
 
 // trace prints the stream until ctx or the stream ends.
@@ -108,7 +139,10 @@ func (q *asker) printTraced(one json.RawMessage) error {
 			text += ", retained"
 		}
 	}
-	at := time.UnixMilli(int64(t.Time * 1000)).Format("15:04:05.000")
-	_, err := fmt.Fprintf(q.s.out, "%s  %-12s %s\n", at, t.What, strings.TrimSpace(printable(text)))
+	at, layout := time.UnixMilli(int64(t.Time*1000)), "15:04:05.000"
+	if time.Since(at) > 12*time.Hour {
+		layout = "Jan 02 15:04"
+	}
+	_, err := fmt.Fprintf(q.s.out, "%s  %-12s %s\n", at.Format(layout), t.What, strings.TrimSpace(printable(text)))
 	return err
 }

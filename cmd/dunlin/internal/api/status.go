@@ -63,7 +63,11 @@ type Broker struct {
 	Sent          uint64 `json:"sent"`
 	Published     uint64 `json:"published"` // messages routed, those of devices and bridges included
 	Dropped       uint64 `json:"dropped"`
-	Refused       uint64 `json:"refused"`
+	Refused       uint64 `json:"refused"` // connections
+	// PublishRefused are messages that were not routed: no right, a wrong
+	// topic, a limit; RetainedRefused those that were, but not retained.
+	PublishRefused  uint64 `json:"publish_refused"`
+	RetainedRefused uint64 `json:"retained_refused"`
 	// Rates are a minute's average of PUBLISH packets a second.
 	ReceivedRate float64 `json:"received_rate"`
 	SentRate     float64 `json:"sent_rate"`
@@ -164,6 +168,7 @@ func (a *API) Status() *Status {
 			Connections: s.Connections, Clients: s.ClientsConnected, Sessions: s.Clients, Subscriptions: s.Subscriptions,
 			Retained: s.Retained, Waiting: s.Waiting, Received: s.Received.Publishes, Sent: s.Sent.Publishes,
 			Published: s.Published, Dropped: s.Dropped, Refused: s.ConnectionsRefused,
+			PublishRefused: s.PublishRefused, RetainedRefused: s.RetainedRefused,
 			ReceivedRate: a.load("received"), SentRate: a.load("sent"),
 		},
 	}
