@@ -20,7 +20,7 @@ type Auth struct {
 
 // JWT says whose tokens are accepted.
 type JWT struct {
-	Keys      Path   `yaml:"keys" req:"1" ex:"jwks.json" doc:"JSON Web Key Set or PEM file with the issuer's public keys, or a file with the secret of HS256"`
+	Keys      Path   `yaml:"keys" req:"1" ex:"jwks.json" doc:"JSON Web Key Set or PEM file with the issuer's public keys, or a file with the secret of HS256, one word"`
 	UserClaim string `yaml:"user_claim" doc:"claim that is the user name"`
 	Audience  string `yaml:"audience" ex:"dunlin" doc:"what tokens have in the claim aud; without it, tokens with that claim are refused"`
 }

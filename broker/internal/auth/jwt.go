@@ -15,7 +15,9 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // JWT says whose JSON Web Tokens (RFC 7519) are accepted as passwords. They
@@ -23,7 +25,7 @@ import (
 // iat are checked where they are there.
 type JWT struct {
 	// Keys is a file: a JSON Web Key Set, PEM public keys or certificates, or
-	// the secret of HS256 alone, of at least 32 bytes.
+	// the secret of HS256 alone, one word of at least 32 characters.
 	Keys      string
 	UserClaim string // "" is sub
 	// Audience must be in aud. With "" aud must be absent: a token that names
@@ -133,9 +135,11 @@ func (k *keys) signed(header map[string]json.RawMessage, text, signature []byte)
 	return nil, errors.New("wrong signature")
 }
 
-// plain reads a JSON text; ok is false for everything else.
+// plain reads a JSON text; ok is false for everything else. What is not UTF-8
+// would be read as U+FFFD, and make one name of two.
 func plain(raw json.RawMessage) (s string, ok bool) {
-	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+	ok = len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+	return s, ok && !strings.ContainsRune(s, utf8.RuneError)
 }
 
 // has reports whether a key is still among these, under whatever id.

@@ -50,6 +50,8 @@ func parseKeys(b []byte) (list []key, err error) {
 		list, err = parseJWKS(trimmed)
 	case bytes.Contains(trimmed, []byte("-----BEGIN ")):
 		list, err = parsePEM(trimmed)
+	case !isSecret(trimmed):
+		err = errors.New("no key set, no PEM, and no secret: one word of ASCII; one of other bytes is a key of kty oct in a set")
 	default:
 		list = []key{{algorithm: "HS256", secret: trimmed}}
 	}
@@ -65,6 +67,13 @@ func parseKeys(b []byte) (list []key, err error) {
 		}
 	}
 	return list, nil
+}
+
+// isSecret reports whether a file that is nothing else may be a secret. What
+// others know must not become one by mistake: the page of an error that was
+// saved as the key set, the set's address, a public key in another format.
+func isSecret(b []byte) bool {
+	return !bytes.Contains(b, []byte("://")) && !bytes.ContainsFunc(b, func(r rune) bool { return r <= ' ' || r == '<' || r > '~' })
 }
 
 func (k *key) validate() error {
