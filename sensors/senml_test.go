@@ -62,7 +62,7 @@ func runSenML(t *testing.T, synced bool, read func(time.Time) []sensors.Reading)
 	t.Helper()
 	bubble(t, func(t *testing.T) {
 		b := newFakeBroker()
-		time.Sleep(time.Unix(1_795_300_000, 123e6).Sub(time.Now())) // a time of today, to the millisecond
+		time.Sleep(time.Until(time.Unix(1_795_300_000, 123e6))) // a time of today, to the millisecond
 		d := &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) { return read(time.Now()), nil }}
 		m, err := sensors.New(sensors.Options{
 			Devices: []sensors.Device{{Name: "über", Driver: d}}, Payload: sensors.SenML,

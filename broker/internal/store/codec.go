@@ -150,12 +150,20 @@ func (c *codec) will(w **Will) {
 
 func (c *codec) step(s **step) {
 	if c.reads {
-		f := &c.src
-		*s = &step{time.UnixMilli(int64(f.number())), time.UnixMilli(int64(f.number())), time.Duration(f.number()), f.number()}
-		return
+		*s = new(step)
 	}
-	for _, n := range [...]uint64{millis((*s).from), millis((*s).to), uint64((*s).offset), (*s).files} {
-		number(c, &n)
+	step := *s
+	c.instant(&step.from)
+	c.instant(&step.to)
+	number(c, &step.offset)
+	number(c, &step.files)
+}
+
+// instant is a time that is always there.
+func (c *codec) instant(t *time.Time) {
+	ms := millis(*t)
+	if number(c, &ms); c.reads {
+		*t = time.UnixMilli(int64(ms))
 	}
 }
 
@@ -325,7 +333,7 @@ func (c *codec) count(n, size int) int {
 	return n
 }
 
-func number[T uint16 | uint32 | uint64 | int | int64](c *codec, n *T) {
+func number[T uint16 | uint32 | uint64 | int | ~int64](c *codec, n *T) {
 	if c.reads {
 		*n = T(c.src.number())
 	} else {

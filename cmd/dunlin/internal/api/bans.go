@@ -1,9 +1,8 @@
 package api
 
 import (
-	"cmp"
 	"net/netip"
-	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -27,7 +26,7 @@ func bans(c *call) (any, error) {
 		}
 		out = append(out, d)
 	}
-	slices.SortFunc(out, func(a, b Ban) int { return cmp.Compare(a.For, b.For) })
+	sort.Slice(out, func(i, j int) bool { return out[i].For < out[j].For })
 	return out, nil
 }
 

@@ -2,6 +2,7 @@ package mosquittoconf
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -115,16 +116,28 @@ func (c *converter) perListener() bool {
 // setting is what a name means: a function that reads it, a place where it is
 // put as it is, or why there is nothing.
 type setting struct {
-	key  string
-	read func(c *converter, s *settings)
-	why  string
+	name   string
+	key    string
+	number *whole // of a value that is one; nil: any text
+	read   func(c *converter, s *settings)
+	why    string
+}
+
+// whole is a whole number from least on, which gets a unit.
+type whole struct {
+	unit  string
+	least int
 }
 
 // into reads the line if the table has it. Settings of users are for a listener
 // only where mosquitto is told so.
-func (c *converter) into(table map[string]setting, s *settings, users bool) bool {
-	row, ok := table[c.line.Name]
-	if !ok || s == nil && row.why == "" && c.line.Name != "connection" || !users && userSettings[c.line.Name] {
+func (c *converter) into(table []setting, s *settings, users bool) bool {
+	i := slices.IndexFunc(table, func(row setting) bool { return row.name == c.line.Name })
+	if i < 0 {
+		return false
+	}
+	row := &table[i]
+	if s == nil && row.why == "" && c.line.Name != "connection" || !users && userSettings[c.line.Name] {
 		return false
 	}
 	switch {
@@ -132,6 +145,10 @@ func (c *converter) into(table map[string]setting, s *settings, users bool) bool
 		c.note("%s: %s", c.line.Name, row.why)
 	case row.read != nil:
 		row.read(c, s)
+	case row.number != nil:
+		if n, ok := c.number(row.number.least); ok {
+			s.set(row.key, n+row.number.unit)
+		}
 	default:
 		s.set(row.key, c.line.Value)
 	}
@@ -183,15 +200,6 @@ func (c *converter) number(least int) (string, bool) {
 		return "", false
 	}
 	return strconv.Itoa(n), true
-}
-
-// numeric puts a number with a unit behind it.
-func numeric(key, unit string, least int) setting {
-	return setting{read: func(c *converter, s *settings) {
-		if n, ok := c.number(least); ok {
-			s.set(key, n+unit)
-		}
-	}}
 }
 
 func (c *converter) yaml() string {

@@ -76,9 +76,9 @@ func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
 func TestNoSettingIsLost(t *testing.T) {
 	values := []string{"true", "false", "5", "/f", "mqttv50", "error", "1d", "1884 127.0.0.1", "x"}
 	settings := []string{"auth_opt_x", "auth_plugin_deny_special_chars", "frobnicate"}
-	for _, table := range []map[string]setting{globalSettings, listenerSettings, bridgeSettings} {
-		for name := range table {
-			settings = append(settings, name)
+	for _, table := range [][]setting{globalSettings, listenerSettings, bridgeSettings} {
+		for _, row := range table {
+			settings = append(settings, row.name)
 		}
 	}
 	for _, name := range settings {
