@@ -10,6 +10,9 @@ import (
 // A1, 5.3 to 6.2).
 type AHT20 struct {
 	climate
+	// Later is a chip of later years: it comes up calibrated, and does not
+	// acknowledge the command to be.
+	Later            bool
 	calibrated, busy bool
 	done             time.Time
 	data             [5]byte
@@ -25,7 +28,7 @@ func (c *AHT20) BrownOut() {
 	c.reset()
 }
 
-func (c *AHT20) reset() { c.calibrated, c.busy, c.data = false, false, [5]byte{} }
+func (c *AHT20) reset() { c.calibrated, c.busy, c.data = c.Later, false, [5]byte{} }
 
 // Tx implements Chip.
 func (c *AHT20) Tx(now time.Time, w, r []byte) error {
@@ -56,7 +59,7 @@ func (c *AHT20) command(now time.Time, w []byte) bool {
 	switch {
 	case w[0] == 0xBA && len(w) == 1:
 		c.reset()
-	case w[0] == 0xBE && len(w) == 3 && w[1] == 0x08:
+	case w[0] == 0xBE && len(w) == 3 && w[1] == 0x08 && !c.Later:
 		c.calibrated = true
 	case w[0] == 0xAC && len(w) == 3 && w[1] == 0x33:
 		c.busy, c.done = true, c.after(now, 75)

@@ -63,8 +63,14 @@ func (d *aht20) Open(ctx context.Context, b sensors.Buses) error {
 	return d.setUp(ctx)
 }
 
-// setUp loads the calibration; 10 ms are the manual's.
+// setUp loads the calibration where it is missing (5.4, 1): chips of later years
+// come up with it, and some of them do not acknowledge the command. 10 ms are
+// the manual's.
 func (d *aht20) setUp(ctx context.Context) error {
+	var status [1]byte
+	if err := d.tx(ctx, nil, status[:]); err != nil || status[0]&aht20Calibrated != 0 {
+		return err
+	}
 	return d.send(ctx, aht20Init, 10*time.Millisecond)
 }
 

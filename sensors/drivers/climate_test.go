@@ -88,6 +88,20 @@ func TestSCD4xSettingsAreWrittenAgainAfterABrownOut(t *testing.T) {
 	}
 }
 
+func TestAHT20OfLaterYears(t *testing.T) {
+	later := func() model {
+		c := chipsim.NewAHT20()
+		c.Later = true
+		c.BrownOut()
+		return c
+	}
+	onSuite(t, suiteRow{driver: "aht20", addr: 0x38, chip: later}, func(t *testing.T, b *suiteBench) {
+		if _, err := b.read(t, map[string]expected{"temperature": {20, 0.001}, "humidity": {50, 0.001}}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestClimateChipsReject(t *testing.T) {
 	for driver, tc := range map[string]struct {
 		chip func() model
