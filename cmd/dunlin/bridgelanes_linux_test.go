@@ -162,4 +162,9 @@ bridges:
 			t.Errorf("%s: exit code %d:\n%s", args, code, out)
 		}
 	}
+	_, out, _ = f.reload("lane: alarm", "lane: history")
+	const told = "~ bridges.cloud.spool 2 messages waiting in another lane than their topic's → may change places with what comes live"
+	if !strings.Contains(strings.Join(strings.Fields(out), " "), told) {
+		t.Errorf("another lane:\n%s", out)
+	}
 }

@@ -118,7 +118,7 @@ func (g *gateway) plan(next *config.Config) []api.Change {
 		return differences(now, next, restart, func(string) bool { return true })
 	}
 	isLive := func(path string) bool { return g.isLive(path, next) }
-	changes := append(differences(now, next, "live", isLive), g.unwanted(now, next)...)
+	changes := append(differences(now, next, "live", isLive), g.spools(now, next)...)
 	return append(changes, differences(g.started, next, restart, func(path string) bool { return !isLive(path) })...)
 }
 
@@ -126,13 +126,17 @@ func (g *gateway) plan(next *config.Config) []api.Change {
 // card reads in that time.
 const countFor = 5 * time.Second
 
-// givenUp is what a plan says becomes of such messages.
-const givenUp = "given up"
+// What a plan says becomes of messages that wait.
+const (
+	givenUp    = "given up"
+	outOfOrder = "may change places with what comes"
+)
 
-// unwanted says of each bridge whose routes change how many of the messages that
-// wait for it none of the routes of next takes: they go with the reload. A bridge
-// that goes, or has no routes any more, leaves its spool as it is.
-func (g *gateway) unwanted(now, next *config.Config) (changes []api.Change) {
+// spools says of each bridge whose routes change what that means for the messages
+// that wait for it: how many none of the routes of next takes, which go with the
+// reload, and how many wait in another lane than those of their topic will. A
+// bridge that goes, or has no routes any more, leaves its spool as it is.
+func (g *gateway) spools(now, next *config.Config) (changes []api.Change) {
 	until := time.Now().Add(countFor)
 	for _, b := range g.bridgeList() {
 		named := func(c config.Bridge) bool { return c.Name == b.Name() }
@@ -140,24 +144,31 @@ func (g *gateway) unwanted(now, next *config.Config) (changes []api.Change) {
 		if i < 0 || j < 0 || len(next.Bridges[j].Out) == 0 {
 			continue
 		}
-		same := func(a, b config.OutRoute) bool { return a.From == b.From }
-		if slices.EqualFunc(now.Bridges[i].Out, next.Bridges[j].Out, same) {
+		out := next.Bridges[j].Out
+		same := func(a, b config.OutRoute) bool { return a.From == b.From && a.Lane == b.Lane }
+		if slices.EqualFunc(now.Bridges[i].Out, out, same) {
 			continue
 		}
-		n, atLeast := 0, ""
+		unwanted, moved, atLeast := 0, 0, ""
 		b.Spool(0, func(l bridge.Letter) bool {
-			if !slices.ContainsFunc(next.Bridges[j].Out, func(r config.OutRoute) bool { return topic.Match(string(r.From), l.Message.Topic) }) {
-				n++
+			r := slices.IndexFunc(out, func(r config.OutRoute) bool { return topic.Match(string(r.From), l.Message.Topic) })
+			if r < 0 {
+				unwanted++
+			} else if out[r].Lane != l.Lane.String() {
+				moved++
 			}
 			if time.Now().After(until) {
 				atLeast = "at least "
 			}
 			return atLeast == ""
 		})
-		if n > 0 {
-			changes = append(changes, api.Change{Path: "bridges." + b.Name() + ".spool", Effect: "live",
-				Old: fmt.Sprintf("%s%s waiting that no route takes any more", atLeast, messages(n)), New: givenUp})
+		tell := func(n int, what, becomes string) {
+			if n > 0 {
+				changes = append(changes, api.Change{Path: "bridges." + b.Name() + ".spool", Effect: "live", Old: atLeast + messages(n) + what, New: becomes})
+			}
 		}
+		tell(unwanted, " waiting that no route takes any more", givenUp)
+		tell(moved, " waiting in another lane than their topic's", outOfOrder)
 	}
 	return changes
 }
