@@ -191,7 +191,7 @@ func TestCheckReadsTheFilesOfAuth(t *testing.T) {
 		{"users_file: open", "others may read or change it (mode 0644)", "chmod 600"},
 		{"users_file: none", "no such file", ""},
 		{"users_file: good, acl_file: acl", "it holds no rule", "topic readwrite"},
-		{"jwt: {keys: acl}", "32 bytes", ""},
+		{"jwt: {keys: acl}", "no key set, no PEM, and no secret", ""},
 	} {
 		file := write("dunlin.yaml", "auth: {"+c.auth+"}\n", 0o644)
 		r := dunlin(t, "", "check", file)
