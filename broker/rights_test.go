@@ -9,6 +9,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/listen"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -243,5 +244,40 @@ func TestLostProofsEndConnections(t *testing.T) {
 		if n := b.Stats().ClientsConnected; n != 0 {
 			t.Errorf("%d are connected", n)
 		}
+	})
+}
+
+// withRevoked gives connections whose client's certificate was revoked while
+// their CONNECT was judged.
+type withRevoked struct{ *listen.Memory }
+
+type revokedConn struct{ net.Conn }
+
+func (revokedConn) Revoked() bool { return true }
+
+func (l withRevoked) Accept() (net.Conn, error) {
+	nc, err := l.Memory.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return revokedConn{nc}, nil
+}
+
+// Who looks for connections of revoked certificates finds sessions, and may
+// have looked before this one had its own.
+func TestRevokedBeforeTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := listen.NewMemory()
+		brokertest.New(t, func(o *broker.Options) {
+			o.Listeners = []broker.ListenerOptions{{Name: "tls", Listener: withRevoked{m}}}
+		})
+		nc, err := m.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := brokertest.NewClient(t, nc, mqtt.V5)
+		c.Send("CONNECT cid=a")
+		c.Expect("CONNACK sp=0 rc=0x86 ...")
+		c.ExpectClosed()
 	})
 }

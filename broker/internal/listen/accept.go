@@ -19,11 +19,17 @@ const (
 // returns. handle must not wait. An error of accept, such as no file
 // descriptor left, is logged once per run of failures and tried again.
 func Accept(ctx context.Context, ln net.Listener, log *slog.Logger, handle func(net.Conn)) {
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	closed := make(chan struct{})
+	closing := func() {
+		ln.Close()
+		close(closed)
+	}
+	stop := context.AfterFunc(ctx, closing)
 	defer func() {
 		if stop() {
-			ln.Close()
+			closing()
 		}
+		<-closed // who comes back finds the address free
 	}()
 	var spare reserve
 	spare.fill()
