@@ -2,9 +2,12 @@ package broker
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
 func TestConnectRateOfLoopbackIsItsOwn(t *testing.T) {
@@ -186,9 +189,40 @@ func TestGuardBans(t *testing.T) {
 	if g.ban(now, Ban{ClientID: "one more", For: time.Minute}) == nil {
 		t.Error("bans have no bound")
 	}
+	if err := g.ban(now, Ban{ClientID: "1", For: time.Minute}); err != nil {
+		t.Error("one that is there is not renewed:", err)
+	}
 	if err := g.ban(now.Add(time.Minute), Ban{ClientID: "one more", For: time.Minute}); err != nil {
 		t.Error("bans that are over take room:", err)
 	}
+}
+
+// from is a connection of an address.
+type from struct {
+	net.Conn
+	net.TCPAddr
+}
+
+func (f *from) RemoteAddr() net.Addr { return &f.TCPAddr }
+
+func TestWhoMayEnter(t *testing.T) {
+	l := listener{hub: new(hub), limits: Limits{ConnectRate: 0.1}} // one at once
+	here, there := &from{TCPAddr: net.TCPAddr{IP: net.IPv4(192, 0, 2, 1)}}, &from{TCPAddr: net.TCPAddr{IP: net.IPv4(192, 0, 2, 2)}}
+	enters := func(nc net.Conn, want mqtt.ReasonCode) {
+		t.Helper()
+		if got := l.mayEnter(nc); got != want {
+			t.Errorf("%v: %v, want %v", nc.RemoteAddr(), got, want)
+		}
+	}
+	enters(here, mqtt.Success)
+	enters(here, mqtt.ConnectionRateExceeded)
+	if err := l.guard.ban(time.Now(), Ban{Address: netip.MustParseAddr("192.0.2.2"), For: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	enters(there, mqtt.Banned)
+	l.proxied = true // whoever comes, the proxy will say
+	enters(here, mqtt.Success)
+	enters(there, mqtt.Success)
 }
 
 func TestGuardFlapping(t *testing.T) {

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -151,6 +152,49 @@ func TestBannedClients(t *testing.T) {
 	c = dial(mqtt.V5)
 	c.Send("CONNECT cid=c user=u")
 	c.Expect("CONNACK sp=0 rc=0x8a reason=yes")
+	c = dial(mqtt.V5)
+	c.Connect("cid=d user=v")
+	here := netip.MustParseAddr("127.0.0.1")
+	for _, ban := range []broker.Ban{{Address: netip.MustParseAddr("192.0.2.1"), For: time.Minute}, {Address: here, ClientID: "c", For: time.Minute}} {
+		if err := b.Ban(ban); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // neither is it; the first answer may leave with a DISCONNECT
+		c.Send("PINGREQ")
+		c.Expect("PINGRESP")
+	}
+	if err := b.Ban(broker.Ban{Address: netip.AddrFrom16(here.As16()), For: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	c.Expect("DISCONNECT rc=0x98 reason=yes")
+	c.ExpectClosed()
+	dial(mqtt.V5).ExpectClosed()
+	if !b.Unban(broker.Ban{Address: netip.AddrFrom16(here.As16()), For: time.Minute}) {
+		t.Error("the ban of an address does not end")
+	}
+	dial(mqtt.V5).Connect("cid=d user=v")
+}
+
+func TestBansEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := brokertest.New(t)
+		ban := broker.Ban{ClientID: "c", For: time.Minute}
+		if err := b.Ban(ban); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if all := b.Bans(); len(all) > 0 || b.Unban(ban) {
+			t.Errorf("bans that are over: %+v, or ended again", all)
+		}
+		b.Client(mqtt.V5).Connect("cid=c")
+		if err := b.Ban(broker.Ban{Address: netip.MustParseAddr("2001:db8::1"), For: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		if !b.Unban(broker.Ban{Address: netip.MustParseAddr("2001:db8::2")}) {
+			t.Error("a ban is not that of the whole /64")
+		}
+	})
 }
 
 // busy has no time for anybody.
