@@ -199,9 +199,9 @@ func (f *subFlags) printer(terminal bool, problems io.Writer) (printer, error) {
 	case f.output == "hex":
 		text = "%x"
 	case f.output == "topic":
-		return f.withTopic, nil
+		return f.plain(f.withTopic, terminal), nil
 	case f.output == "payload":
-		return f.payloadOnly, nil
+		return f.plain(f.payloadOnly, terminal), nil
 	case f.output != "auto":
 		return nil, fmt.Errorf("--output %s: auto, payload, topic, json or hex", f.output)
 	}
@@ -211,13 +211,26 @@ func (f *subFlags) printer(terminal bool, problems io.Writer) (printer, error) {
 		if err != nil {
 			return nil, err
 		}
+		parsed.Terminal = terminal
 		return f.formatted(parsed, problems), nil
 	case f.verbose:
-		return f.withTopic, nil
+		return f.plain(f.withTopic, terminal), nil
 	case (terminal || forceColor()) && !f.noEOL:
 		return newTerminalView().line, nil
 	}
-	return f.payloadOnly, nil
+	return f.plain(f.payloadOnly, terminal), nil
+}
+
+// plain is p, whose messages a terminal shows but does not obey.
+func (f *subFlags) plain(p printer, terminal bool) printer {
+	if !terminal {
+		return p
+	}
+	return func(dst []byte, m *client.Message, now time.Time) []byte {
+		shown := *m
+		shown.Topic, shown.Payload = printable(m.Topic), []byte(format.Visible(string(m.Payload), true))
+		return p(dst, &shown, now)
+	}
 }
 
 func (f *subFlags) formatted(parsed *format.Format, problems io.Writer) printer {

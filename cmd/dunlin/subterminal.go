@@ -3,12 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/client"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/format"
 )
 
 // terminalView prints time, topic and value for people. Topics and payloads
@@ -122,14 +121,4 @@ func rest(payload, shown []byte) string {
 }
 
 // printable replaces control characters and the ones that reorder text.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\r', r == '\t':
-			return ' '
-		case unicode.IsPrint(r):
-			return r
-		}
-		return utf8.RuneError
-	}, s)
-}
+func printable(s string) string { return format.Visible(s, false) }

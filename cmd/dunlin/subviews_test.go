@@ -104,6 +104,36 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+// Whatever of a message goes to a terminal is shown, not obeyed; a pipe gets
+// it as it is. What a format says itself stays.
+func TestTerminalsObeyNoMessage(t *testing.T) {
+	m := client.Message{Topic: "a\x1b[2J\n0", Payload: []byte("x\x1b]0;y\a\n\u202e\u009bz\xff")}
+	for args, want := range map[string]string{
+		"-v":                  "a\ufffd[2J 0 x\ufffd]0;y\ufffd\n\ufffd\ufffdz\ufffd\n",
+		"-N":                  "x\ufffd]0;y\ufffd\n\ufffd\ufffdz\ufffd",
+		"-o topic":            "a\ufffd[2J 0 x\ufffd]0;y\ufffd\n\ufffd\ufffdz\ufffd\n",
+		"-o payload":          "x\ufffd]0;y\ufffd\n\ufffd\ufffdz\ufffd\n",
+		"-F \x1b[1m%t\x1b[0m": "\x1b[1ma\ufffd[2J 0\x1b[0m\n",
+		"-F %p":               "x\ufffd]0;y\ufffd\n\ufffd\ufffdz\ufffd\n",
+		"-o hex":              "781b5d303b79070ae280aec29b7aff\n",
+	} {
+		sub, _, done := parseSub(append(strings.Fields(args), "#"), streams{nil, io.Discard, t.Output()})
+		if done {
+			t.Fatal(args)
+		}
+		p, err := sub.flags.printer(true, t.Output())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(p(nil, &m, time.Now())); got != want {
+			t.Errorf("%s on a terminal: %q, want %q", args, got, want)
+		}
+		if got := string(sub.print(nil, &m, time.Now())); strings.HasPrefix(args, "-v") && got != "a\x1b[2J\n0 "+string(m.Payload)+"\n" {
+			t.Errorf("%s to a pipe: %q", args, got)
+		}
+	}
+}
+
 // --since shows the numbers of the gateway's history as messages, at their
 // times, where they changed.
 func TestPast(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 type Format struct {
 	pieces []piece
 	pretty bool
+	// Terminal: what a terminal would obey in a message is replaced.
+	Terminal bool
 }
 
 // piece is literal text, or one sequence: '%' with a specifier or '@' with a
@@ -51,7 +53,7 @@ func Parse(s string, pretty bool) (*Format, error) {
 		}
 	}
 	p.flush()
-	return &Format{p.pieces, pretty}, nil
+	return &Format{pieces: p.pieces, pretty: pretty}, nil
 }
 
 type parser struct {

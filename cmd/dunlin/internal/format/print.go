@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -34,12 +36,31 @@ func (f *Format) Append(dst []byte, m *Message, now time.Time) ([]byte, error) {
 			dst = Strftime(dst, x.verb, now)
 		default:
 			var err error
+			start := len(dst)
 			if dst, err = f.sequence(dst, x, m, now); err != nil {
 				failed = err
+			}
+			if f.Terminal {
+				lines := x.verb == 'p' || x.verb == 'j' || x.verb == 'J'
+				dst = append(dst[:start], Visible(string(dst[start:]), lines)...)
 			}
 		}
 	}
 	return dst, failed
+}
+
+// Visible replaces what a terminal would obey instead of show, in a text of
+// one line or, if lines, of several.
+func Visible(s string, lines bool) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case lines && (r == '\n' || r == '\t'), unicode.IsPrint(r):
+			return r
+		case r == '\n', r == '\r', r == '\t':
+			return ' '
+		}
+		return utf8.RuneError
+	}, s)
 }
 
 func (f *Format) sequence(dst []byte, x *piece, m *Message, now time.Time) ([]byte, error) {
