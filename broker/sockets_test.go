@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,41 @@ func connectPacket(id string) []byte {
 	return packet.Append(nil, mqtt.V311, &packet.View{Type: packet.CONNECT, Connect: packet.Connect{
 		Version: mqtt.V311, CleanStart: true, ClientID: []byte(id), KeepAlive: 60,
 	}})
+}
+
+// Who was refused is waited for a moment; what it asked for is not kept, or
+// memory that nobody counts would be for the taking, without a password.
+func TestRefusedClientsHoldNothing(t *testing.T) {
+	const clients, will = 100, 60_000
+	_, address := listenTCP(t)
+	connect := packet.Append(nil, mqtt.V5, &packet.View{Type: packet.CONNECT, Connect: packet.Connect{
+		Version: mqtt.V5, CleanStart: true, HasWill: true, WillTopic: []byte("$SYS/forged"), WillPayload: make([]byte, will),
+	}})
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	for range clients {
+		nc, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(time.Minute))
+		var answer [4]byte
+		if _, err := nc.Write(connect); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(nc, answer[:]); err != nil || answer[3] != byte(mqtt.NotAuthorized) {
+			t.Fatal(answer, err)
+		}
+	}
+	if grown := heap() - before; grown > clients*will/4 {
+		t.Errorf("%d refused clients hold %d bytes", clients, grown)
+	}
 }
 
 func TestThousandsConnectAndLeave(t *testing.T) {

@@ -280,6 +280,14 @@ func aboutIdentity(code mqtt.ReasonCode) bool {
 	return false
 }
 
+// unask lets go of what the client asked for when nothing is done for it any
+// more: its will may be as large as a packet, and nobody counts it.
+func (c *Conn) unask() {
+	if c.request != nil {
+		c.request.Will, c.request.Password = nil, nil
+	}
+}
+
 // linger lets the last packet arrive: closing a TCP socket with unread input
 // resets it, and the peer may lose what was sent just before.
 func (c *Conn) linger() {
@@ -288,6 +296,8 @@ func (c *Conn) linger() {
 	if !ok || !errors.As(c.w.cause, &e) || s.CloseWrite() != nil {
 		return
 	}
+	c.unask()
+	c.view = packet.View{} // it lies in the buffer of what was read
 	if c.nc.SetReadDeadline(time.Now().Add(closeTimeout)) != nil {
 		return
 	}

@@ -172,6 +172,7 @@ func (l *loop) end(c *Conn, err error) {
 	// Closing a socket with unread input resets it, and the client may lose
 	// what was sent just before.
 	s.lingers, s.off = true, 0
+	c.unask()
 	l.watch(c, 0)
 	l.watch(c, syscall.EPOLLIN) // anew: what was not read is reported
 	l.deadlines.set(c, l.since(time.Now())+int64(closeTimeout))
