@@ -92,6 +92,9 @@ func (v *verdict) read(s *state, export *bytes.Buffer) error {
 			v.messages++
 		}
 	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("dunlin store export: %w", err)
+	}
 	for i := range oracle.Publishers {
 		v.missing(s, i, there[i]+1, s.last.Acked[i], "")
 		if oracle.Publishers[i].Retain {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"debug/gosym"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -37,7 +38,9 @@ func (p *program) lines(in io.Reader, out io.Writer) error {
 	}
 	var frames []string // names and their places, from an inlined call to the function that it is in
 	w := bufio.NewWriter(out)
-	for scanner := bufio.NewScanner(in); scanner.Scan(); {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, 16<<20) // a log around the trace may have long lines
+	for scanner.Scan() {
 		line := scanner.Text()
 		if _, pc, ok := strings.Cut(line, " pc=0x"); ok && strings.HasPrefix(line, "[signal ") {
 			t.fault, _ = strconv.ParseUint(strings.TrimSuffix(pc, "]"), 16, 64)
@@ -60,7 +63,7 @@ func (p *program) lines(in io.Reader, out io.Writer) error {
 	for _, line := range frames {
 		fmt.Fprintln(w, line)
 	}
-	return w.Flush()
+	return errors.Join(scanner.Err(), w.Flush())
 }
 
 // called is the function that a line of a trace names: "main.run(0x1, ...)" or

@@ -103,6 +103,17 @@ func TestLinesAreFoundAgain(t *testing.T) {
 	}
 }
 
+func TestATraceIsFoundInALogWithLongLines(t *testing.T) {
+	log := strings.Repeat("x", 100_000) + "\nlast\n"
+	var out bytes.Buffer
+	if err := run([]string{"-lines", full}, strings.NewReader(log), &out); err != nil || out.String() != log {
+		t.Errorf("%v, %d bytes of %d", err, out.Len(), len(log))
+	}
+	if err := run([]string{"-lines", full}, strings.NewReader(strings.Repeat(log[:100_000], 200)), &out); err == nil {
+		t.Error("a line that is not read is not told of")
+	}
+}
+
 func TestWhatIsNotKnownIsRefused(t *testing.T) {
 	file, err := os.ReadFile(full)
 	if err != nil {
