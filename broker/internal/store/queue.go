@@ -45,33 +45,46 @@ const (
 // An entry that was handed out is never dropped by overflow, so that the bounds
 // can be exceeded by at most the entries in flight.
 type Queue struct {
-	limits   QueueLimits
-	entries  []mqtt.Queued // the head, in order of Seq; entries[:next] were handed out since the last Rewind
-	array    []mqtt.Queued // for entries to be loaded into, while there is something behind the head
-	next     int
-	bytes    int64   // of all, about while something is behind the head
-	here     int64   // of entries
-	blocks   []Block // behind the head
-	behind   int     // messages in them
-	loaded   uint64  // nothing up to this Seq is behind the head
-	last     uint64
+	limits QueueLimits
+	last   uint64 // the last Seq given away
+	bytes  int64  // of all, about while something is behind the head
+
+	// The head.
+	entries []mqtt.Queued // in order of Seq; entries[:next] were handed out since the last Rewind
+	next    int
+	here    int64         // bytes of entries
+	array   []mqtt.Queued // for entries to be loaded into, while there is something behind the head
+
+	// What is behind it.
+	blocks []Block
+	behind int    // messages in them
+	loaded uint64 // nothing up to this Seq is behind the head
+
+	// Who may have what. Of entries from before the process began, up to the Seq
+	// restored, the consumer had those up to before; where that is not known, it may
+	// have had the next ones that are loaded, as many as suspect.
+	handed   uint64 // the last Seq handed out by this process
 	inFlight int
+	restored uint64
+	before   uint64
+	suspect  int
+
 	accepted uint64
 	removed  uint64
 	drops    mqtt.Drops
 	gone     []uint64 // Seqs dropped since Gone
-	cuts     []Cut
-	restored uint64 // the last Seq from before the process began
-	suspect  int    // how many of those, the next to be loaded, may have been handed out by then
-	before   uint64 // up to this Seq they were
-	handed   uint64 // the last Seq handed out since
-	tight    bool
-	crowd    int64 // bytes queued while it is tight
-	newest   map[stream]uint64
-	skipped  uint32 // see downsample
-	owed     int    // of messages that nobody else holds: what Bill has not said
-	booked   int    // of entries themselves: what it has
-	released bool   // by Release
+	cuts     []Cut    // ranges of them
+
+	// For overflow.go.
+	tight   bool
+	crowd   int64 // bytes queued while it is tight
+	newest  map[stream]uint64
+	skipped uint32 // see downsample
+
+	// For bill.go.
+	owed     int  // of messages that nobody else holds: what Bill has not said
+	booked   int  // of entries themselves: what it has
+	released bool // by Release
 }
 
 // Cut is a range of Seqs that were dropped together.

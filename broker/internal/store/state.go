@@ -105,38 +105,16 @@ func (s *State) line(name string) *Line {
 func (s *State) Apply(r *Record) {
 	switch r.Kind {
 	case MessageQueued, MessageFrom:
-		if l := s.Lines[r.Message.Publisher]; r.Kind == MessageFrom {
-			s.line(r.ClientID).Received[r.Origin] = r.class
-		} else if r.Origin != 0 && l != nil && l.Kept {
-			l.Received[r.Origin] = r.class
-		}
-		for i := range r.Destinations {
-			d := &r.Destinations[i]
-			s.line(d.Name).add(r.entry(d))
-		}
+		s.queue(r)
 	case RetainedSet:
-		e := s.Retained[r.Message.Topic]
-		e.Message = r.Message
-		s.Retained[r.Message.Topic] = e
-		if delete(s.came, r.Message.Topic); !r.At.IsZero() {
-			if s.came == nil {
-				s.came = make(map[string]time.Time)
-			}
-			s.came[r.Message.Topic] = r.At
-		}
+		s.retain(r)
 	case RetainedCleared:
 		delete(s.Retained, r.Message.Topic)
 	case SessionKept:
 		l := s.line(r.ClientID)
 		l.Kept, l.Owner, l.Prefix, l.Expiry, l.Left, l.Sent = true, r.Owner, r.Prefix, r.Expiry, r.At, r.Sent
 	case SessionEnded:
-		if l := s.Lines[r.ClientID]; l != nil {
-			for i := range l.Entries {
-				l.leave(l.Entries[i].Message)
-			}
-			l.Entries = nil // somebody may hold it
-		}
-		delete(s.Lines, r.ClientID)
+		s.end(r.ClientID)
 	case WillSet:
 		s.setWill(r.ClientID, r.Will)
 	case Subscribed:
@@ -167,6 +145,43 @@ func (s *State) Apply(r *Record) {
 			l.cut(r.From, r.Number, int(r.Count))
 		}
 	}
+}
+
+// queue adds a message to the lines of its destinations, and with it the Packet
+// Identifier that it came with.
+func (s *State) queue(r *Record) {
+	if l := s.Lines[r.Message.Publisher]; r.Kind == MessageFrom {
+		s.line(r.ClientID).Received[r.Origin] = r.class
+	} else if r.Origin != 0 && l != nil && l.Kept {
+		l.Received[r.Origin] = r.class
+	}
+	for i := range r.Destinations {
+		d := &r.Destinations[i]
+		s.line(d.Name).add(r.entry(d))
+	}
+}
+
+func (s *State) retain(r *Record) {
+	e := s.Retained[r.Message.Topic]
+	e.Message = r.Message
+	s.Retained[r.Message.Topic] = e
+	if delete(s.came, r.Message.Topic); !r.At.IsZero() {
+		if s.came == nil {
+			s.came = make(map[string]time.Time)
+		}
+		s.came[r.Message.Topic] = r.At
+	}
+}
+
+// end removes a line with everything it held.
+func (s *State) end(name string) {
+	if l := s.Lines[name]; l != nil {
+		for i := range l.Entries {
+			l.leave(l.Entries[i].Message)
+		}
+		l.Entries = nil // somebody may hold it
+	}
+	delete(s.Lines, name)
 }
 
 // known reports whether a line has an entry that a record is about and that is
@@ -343,32 +358,14 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 	switch r.Kind {
 	case bodyKept:
 		bodies[r.Number] = r.Message
-	case entryKept, entrySpilled:
-		m, d := bodies[r.body], &r.Destinations[0]
-		if r.Kind == entrySpilled {
-			m = r.Message
+	case entryKept:
+		if m := bodies[r.body]; m != nil { // else its page was damaged
+			s.line(r.ClientID).keep(r, m)
 		}
-		if m == nil {
-			return // its page was damaged
-		}
-		l := s.line(r.ClientID)
-		l.take(m)
-		e := r.entry(d)
-		e.Number, e.Message, e.never = r.Number, m, false
-		l.Entries = append(l.Entries, e)
-		l.Last = max(l.Last, r.Number)
+	case entrySpilled:
+		s.line(r.ClientID).keep(r, r.Message)
 	case runKept:
-		l := s.line(r.ClientID)
-		if l.disk == nil {
-			l.disk = new(spilled)
-		}
-		i := sort.Search(len(l.disk.runs), func(i int) bool { return l.disk.runs[i].First >= r.run.First })
-		if i == len(l.disk.runs) || l.disk.runs[i].First != r.run.First { // it comes twice
-			l.disk.runs = append(l.disk.runs, Run{})
-			copy(l.disk.runs[i+1:], l.disk.runs[i:])
-			l.disk.runs[i] = *r.run
-		}
-		l.Last = max(l.Last, r.run.Last)
+		s.line(r.ClientID).keepRun(r.run)
 	case spansKept:
 		if l := s.line(r.ClientID); l.disk != nil {
 			l.disk.floor, l.disk.gone = r.Number, r.spans
@@ -378,4 +375,28 @@ func (s *State) applyKept(r *Record, bodies map[uint64]*mqtt.Message) {
 	case lastKept:
 		s.line(r.ClientID).Last = r.Number
 	}
+}
+
+// keep puts an entry of a checkpoint or a backup into its place.
+func (l *Line) keep(r *Record, m *mqtt.Message) {
+	e := r.entry(&r.Destinations[0])
+	e.Number, e.Message, e.never = r.Number, m, false
+	l.take(m)
+	l.Entries = append(l.Entries, e)
+	l.Last = max(l.Last, r.Number)
+}
+
+// keepRun puts a part that is in a spill file into its place. It comes twice.
+func (l *Line) keepRun(run *Run) {
+	if l.disk == nil {
+		l.disk = new(spilled)
+	}
+	runs := l.disk.runs
+	i := sort.Search(len(runs), func(i int) bool { return runs[i].First >= run.First })
+	if i == len(runs) || runs[i].First != run.First {
+		runs = append(runs, Run{})
+		copy(runs[i+1:], runs[i:])
+		runs[i], l.disk.runs = *run, runs
+	}
+	l.Last = max(l.Last, run.Last)
 }
