@@ -2,13 +2,19 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
 
 // Lock keeps other processes from the directory until Unlock or the end of the
-// process. It writes nothing, so that it works on a full or read-only disk.
+// process. It writes nothing, so that it works on a full or read-only disk; a
+// directory that is not this user's is no disk that has failed, and an error.
 func (d *Dir) Lock() error {
+	const write = 2 // W_OK
+	if syscall.Access(d.path, write) == syscall.EACCES {
+		return fmt.Errorf("user %d may not write there", os.Getuid())
+	}
 	f, err := os.Open(d.path)
 	if err != nil {
 		return err
