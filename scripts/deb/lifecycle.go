@@ -14,7 +14,12 @@ const connack = `exec 3<>/dev/tcp/127.0.0.1/1883; printf '\x10\x0c\0\4MQTT\4\2\0
 // installed installs the older version, and looks at all that a package does.
 func (w *world) installed() {
 	w.is("nothing of dunlin is on the machine", traces+"; getent passwd dunlin", "")
-	w.must("dpkg --force-unsafe-io -i /root/older.deb")
+	w.must("systemd-run -q --unit other busybox nc -lk -s 127.0.0.1 -p 1883 -e true")
+	said := w.must("dpkg --force-unsafe-io -i /root/older.deb </dev/null 2>&1")
+	w.check("beside another server on its port it says that it does not start", strings.Contains(said, "dunlin does not start: 'dunlin doctor' says why"), said)
+	w.check("and doctor says why", strings.Contains(w.say("dunlin doctor"), "127.0.0.1:1883 is taken"), "")
+	w.must("systemctl stop other")
+	w.becomes("without that server it does", "systemctl -q is-active dunlin")
 	w.is("the service is active", "systemctl is-active dunlin", "active")
 	w.is("and enabled", "systemctl is-enabled dunlin", "enabled")
 	w.is("systemd knows how it is", "systemctl show -p StatusText --value dunlin | grep -o '^0 clients'", "0 clients")

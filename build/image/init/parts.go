@@ -23,19 +23,25 @@ func (b *board) parts() []part {
 		{"gateway", b.gateway},
 		{"network", b.network},
 		{"notifications", b.notifications},
-		{"watchdog", b.watchdog},
 		{"updates", b.updates},
 		{"log file", b.logFile},
 	}
 }
 
-// run keeps the parts running until ctx ends, and waits for them.
+// run keeps the parts running until ctx ends, and waits for them; the watchdog
+// watches over that, too.
 func (b *board) run(ctx context.Context) {
-	var all sync.WaitGroup
+	ended := make(chan struct{})
+	var all, last sync.WaitGroup
+	last.Go(func() {
+		b.keep(ctx, part{"watchdog", func(ctx context.Context) error { return b.watchdog(ctx, ended) }})
+	})
 	for _, p := range b.parts() {
 		all.Go(func() { b.keep(ctx, p) })
 	}
 	all.Wait()
+	close(ended)
+	last.Wait()
 }
 
 func (b *board) keep(ctx context.Context, p part) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/update"
@@ -164,6 +165,37 @@ func TestLife(t *testing.T) {
 	l.started(p, at(2*time.Minute)) // a start is no sign of life
 	if !l.lives(at(time.Minute+longSilence)) || l.lives(at(time.Minute+longSilence+1)) {
 		t.Error("the machine's own end comes at the wrong time")
+	}
+}
+
+// The hardware waits 15 s, and a gateway with much to end may take longer.
+func TestTheWatchdogIsFedWhileTheMachineEnds(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBoard()
+			ctx, stop := context.WithCancel(t.Context())
+			ended, done := make(chan struct{}), make(chan struct{})
+			var fed time.Time
+			go func() {
+				defer close(done)
+				b.feed(ctx, ended, func() error { fed = time.Now(); return nil })
+			}()
+			time.Sleep(time.Minute)
+			stop()
+			begin := time.Now()
+			time.Sleep(stopTime)
+			synctest.Wait()
+			if time.Since(fed) > watchdogEvery {
+				t.Errorf("last fed %v before the gateway ended", time.Since(fed))
+			}
+			if !hangs {
+				close(ended)
+			}
+			<-done
+			if took := time.Since(begin); !hangs && took != stopTime || hangs && took != endTime {
+				t.Errorf("hangs %v: fed for %v", hangs, took)
+			}
+		})
 	}
 }
 
