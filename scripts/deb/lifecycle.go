@@ -14,7 +14,7 @@ const connack = `exec 3<>/dev/tcp/127.0.0.1/1883; printf '\x10\x0c\0\4MQTT\4\2\0
 // installed installs the older version, and looks at all that a package does.
 func (w *world) installed() {
 	w.is("nothing of dunlin is on the machine", traces+"; getent passwd dunlin", "")
-	w.must("systemd-run -q --unit other busybox nc -lk -s 127.0.0.1 -p 1883 -e true")
+	w.must(`systemd-run -q --unit other perl -MIO::Socket -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1:1883", Listen => 5) or die $!; sleep' && until grep -q 0100007F:075B /proc/net/tcp; do sleep 0.1; done`)
 	said := w.must("dpkg --force-unsafe-io -i /root/older.deb </dev/null 2>&1")
 	w.check("beside another server on its port it says that it does not start", strings.Contains(said, "dunlin does not start: 'dunlin doctor' says why"), said)
 	w.check("and doctor says why", strings.Contains(w.say("dunlin doctor"), "127.0.0.1:1883 is taken"), "")
