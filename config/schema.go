@@ -3,7 +3,6 @@ package config
 import (
 	"encoding"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"reflect"
@@ -116,59 +115,57 @@ func WriteReference(w io.Writer, t Tables) error {
 		}
 	}
 	page := "# dunlin.yaml\n\nMade by 'dunlin config reference'.\n"
-	section(&page, "", reflect.TypeFor[Config](), defaults, 0)
+	section(&page, "", reflect.TypeFor[Config](), defaults, 0, "")
+	tell := func(path, doc string, options any) {
+		f, defaults := &flattener{}, map[string]string{}
+		f.add(reflect.ValueOf(options), path, "")
+		for _, s := range f.all {
+			if !slices.Contains([]string{"0", "0s", "false", "-Inf", "+Inf"}, s.Value) && !strings.HasSuffix(s.Path, ".address") { // which is written 0x76
+				defaults[s.Path] = s.Value
+			}
+		}
+		section(&page, path, reflect.TypeOf(options), defaults, 0, doc)
+	}
+	tell("devices[].entities.NAME", "", Entity{})
+	for _, name := range busTypeNames() {
+		tell("bus "+name, "", newBusOptions(name))
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.Drivers)) {
-		page += fmt.Sprintf("\n## driver %s\n\n%s\n\n", name, t.Drivers[name].Doc)
-		keys(&page, "", reflect.TypeOf(t.Drivers[name].Options()), nil)
+		d := t.Drivers[name]
+		tell("driver "+name, d.Doc, d.Options())
+		if e := entityOptions(d); e != nil {
+			path := ".entities.NAME"
+			if d.EntityList != "" {
+				path = "." + d.EntityList + "[]"
+			}
+			tell("driver "+name+path, "", e)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Filters)) {
-		page += fmt.Sprintf("\n## filter %s\n\n%s\n\n", name, t.Filters[name].Doc)
-		keys(&page, "", reflect.TypeOf(t.Filters[name].Options()), nil)
+		tell("filter "+name, t.Filters[name].Doc, t.Filters[name].Options())
 	}
 	_, err := io.WriteString(w, page)
 	return err
 }
 
-// section writes the keys of a struct, then the sections of those below it.
-func section(page *string, path string, t reflect.Type, defaults map[string]string, depth int) {
-	below := keys(page, path, t, defaults)
-	if depth > 6 {
+// section writes what a struct is for and its keys, then the sections of those
+// below it.
+func section(page *string, path string, t reflect.Type, defaults map[string]string, depth int, doc string) {
+	t = within(t)
+	heading := ""
+	if path != "" {
+		heading = "\n## " + path + "\n\n"
+		if doc != "" {
+			heading += doc + "\n\n"
+		}
+	}
+	if t.Kind() != reflect.Struct || depth > 6 {
+		*page += heading
 		return
 	}
-	for _, f := range below {
-		p := join(path, f.key)
-		switch t := f.typ; {
-		case f.named != "":
-			*page += "\n## " + p + ".NAME\n\n"
-			section(page, p+".NAME", t.Elem(), defaults, depth+1)
-		case t.Kind() == reflect.Slice:
-			*page += "\n## " + p + "[]\n\n"
-			section(page, p+"[]", t.Elem(), defaults, depth+1)
-		default:
-			if t.Kind() == reflect.Pointer {
-				t = t.Elem()
-			}
-			*page += "\n## " + p + "\n\n"
-			section(page, p, t, defaults, depth+1)
-		}
-	}
-}
-
-// keys writes the keys of a struct that hold a value and returns those that
-// hold more keys.
-func keys(page *string, path string, t reflect.Type, defaults map[string]string) (below []field) {
-	for t != nil && t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t == nil || t.Kind() != reflect.Struct {
-		return nil
-	}
+	var below []field
 	for _, f := range fieldsOf(t) {
-		inner := f.typ
-		if k := inner.Kind(); k == reflect.Pointer || k == reflect.Slice {
-			inner = inner.Elem()
-		}
-		if inner.Kind() == reflect.Struct && !isText(inner) && len(fieldsOf(inner)) > 0 && defaults != nil {
+		if in := within(f.typ); in.Kind() == reflect.Struct && !isText(in) && len(fieldsOf(in)) > 0 {
 			below = append(below, f)
 			continue
 		}
@@ -179,7 +176,25 @@ func keys(page *string, path string, t reflect.Type, defaults map[string]string)
 		if d := defaults[join(path, f.key)]; d != "" && d != "[]" {
 			line += "; default `" + d + "`"
 		}
-		*page += line + "\n"
+		*page += heading + line + "\n"
+		heading = ""
 	}
-	return below
+	for _, f := range below {
+		p := join(path, f.key)
+		switch {
+		case f.named != "", f.typ.Kind() == reflect.Map:
+			p += ".NAME"
+		case f.typ.Kind() == reflect.Slice:
+			p += "[]"
+		}
+		section(page, p, f.typ, defaults, depth+1, t.FieldByIndex(f.index).Tag.Get("doc"))
+	}
+}
+
+// within is the type of what a value holds in the end.
+func within(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	return t
 }

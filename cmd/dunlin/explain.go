@@ -208,23 +208,33 @@ func lookUp(reference string, wanted []string) (text, keys string, near []string
 			continue
 		}
 		rest, is := strings.CutPrefix(line, "- `")
-		name, doc, _ := strings.Cut(rest, "`: ")
-		if !is || strings.Contains(section, " ") {
-			continue // not a key, or one of a driver
+		if !is {
+			continue
 		}
-		known := levels(section + name)
+		name, doc, _ := strings.Cut(rest, "`: ")
+		path := section
+		kind, of, lent := strings.Cut(section, " ") // of a driver or bus, whose keys stand among the device's
+		if lent {
+			_, below, _ := strings.Cut(of, ".")
+			path = lenders[kind] + below
+		}
+		known := levels(path + name)
 		switch {
 		case len(known) == len(wanted) && covered(known, wanted):
-			text = section + name + "\n  " + doc + "\n"
-		case len(known) > len(wanted) && covered(known[:len(wanted)], wanted):
+			text += section + name + "\n  " + doc + "\n"
+		case !lent && len(known) > len(wanted) && covered(known[:len(wanted)], wanted):
 			keys += section + name + ": " + doc + "\n"
 		}
 		if known[len(known)-1] == wanted[len(wanted)-1] {
 			near = append(near, section+name)
 		}
 	}
-	return text, keys, near
+	return text, keys, near[:min(len(near), 8)]
 }
+
+// lenders are where the keys of a kind of section stand; a filter's stand below
+// its name only.
+var lenders = map[string]string{"driver": "devices[].", "bus": "buses[]."}
 
 // levels takes a path apart; list indexes and [] are levels of their own.
 func levels(path string) []string {

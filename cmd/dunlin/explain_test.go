@@ -51,6 +51,9 @@ func TestExplain(t *testing.T) {
 		{"key mqtt.limits", []string{"mqtt.limits.connections: ", "mqtt.limits.packet_size: "}},
 		{"key bridges.cloud.spool", []string{"bridges.NAME.spool.max_size: bytes that may wait"}},
 		{"key mqtt.limits.connections", []string{"connections", "(by default)"}},
+		{"key devices.meter.registers[0].scale", []string{"driver modbus.registers[].scale\n", "registers x scale"}},
+		{"key devices.water.line", []string{"driver gpio_out.line\n", "driver pulse.line\n"}},
+		{"key buses.rs485.timeout", []string{"bus modbus_rtu.timeout\n"}},
 		{"key auth.rules[0].max_qos", []string{"highest QoS", "auth.rules.0.max_qos: 1"}},
 	} {
 		r := dunlin(t, "", append(append([]string{"explain"}, strings.Fields(c.args)...), "-c", file)...)

@@ -198,8 +198,17 @@ func TestConfigCommand(t *testing.T) {
 	if strings.Contains(out, "hidden") {
 		t.Error("show shows a secret")
 	}
-	if code, out, _ := runTool(t, "config", "reference"); code != exitDone || !strings.Contains(out, "\n## mqtt.limits\n") || !strings.Contains(out, "- `connections`: ") || !strings.Contains(out, "\n## driver bme280\n") || !strings.Contains(out, "## bridges.NAME.spool\n") {
-		t.Errorf("reference: %d\n%.2000s", code, out)
+	code, out, _ = runTool(t, "config", "reference")
+	for _, want := range []string{
+		"\n## mqtt.limits\n", "- `connections`: ", "\n## driver bme280\n", "## bridges.NAME.spool\n", "\n## devices[].entities.NAME\n", "\n## bus modbus_rtu.port.usb\n", "\n## driver lines.commands.NAME.expect\n",
+		"\n## driver modbus.registers[]\n\n- `address`: ", "\n## driver pulse.entities.NAME.persist\n\ntotals: how soon", "- `zero_after`: rates: time without a pulse after which the rate is 0; default `30s`\n",
+	} {
+		if code != exitDone || !strings.Contains(out, want) {
+			t.Errorf("reference: %d, no %q", code, want)
+		}
+	}
+	if bad := regexp.MustCompile("(?m)^.*default `( |\\{|.Inf).*$").FindString(out); bad != "" {
+		t.Errorf("reference: %s", bad)
 	}
 }
 

@@ -93,12 +93,12 @@ func (a *altitude) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// MarshalText writes the height with its unit.
-func (a altitude) MarshalText() ([]byte, error) {
+// String is the height with its unit, "" when there is none.
+func (a altitude) String() string {
 	if !a.set {
-		return nil, nil
+		return ""
 	}
-	return fmt.Appendf(nil, "%gm", a.m), nil
+	return fmt.Sprintf("%gm", a.m)
 }
 
 // Validate reports what the chip cannot be set to.

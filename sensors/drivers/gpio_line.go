@@ -43,7 +43,7 @@ func (l *lineRef) Validate(report func(path, msg string)) {
 
 // String is how a person calls the line.
 func (l lineRef) String() string {
-	if l.Name != "" {
+	if l.Chip == "" {
 		return l.Name
 	}
 	return fmt.Sprintf("%s offset %d", l.Chip, l.Offset)
