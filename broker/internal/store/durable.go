@@ -61,6 +61,7 @@ type Durable struct {
 	spill   *journal.Spill
 	used    map[uint64]struct{} // spill files that the last checkpoint names; the journal's own
 	tight   atomic.Bool         // spilling fails
+	told    time.Time           // when that was said; the journal's own
 	spilled atomic.Uint64       // bytes written to spill files
 	size    atomic.Int64        // bytes of spill files
 	bad     atomic.Uint64       // pages of them that could not be read

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
 )
@@ -15,6 +16,10 @@ const (
 	spillBatch = 64 << 10
 	batchMost  = 1024 // entries: small ones take more memory than their bytes say
 )
+
+// retell is how long nothing is said of a full disk again: where the oldest gives
+// way, each file that goes makes room for one.
+const retell = time.Hour
 
 func isQueue(name string) bool { return strings.HasPrefix(name, "\x00") }
 
@@ -73,7 +78,8 @@ func (s *Durable) beside() (checkpoint bool) {
 	m.Unlock()
 	for i, name := range names {
 		if err := s.spillLine(name); err != nil {
-			if s.tight.CompareAndSwap(false, true) {
+			if s.tight.CompareAndSwap(false, true) && time.Since(s.told) > retell {
+				s.told = time.Now()
 				s.opts.Log.Warn("store: what waits cannot be put on disk, it stays in memory", "err", err)
 			}
 			m.Lock()

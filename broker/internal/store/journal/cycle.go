@@ -128,13 +128,15 @@ func (j *Journal) degrade(err error) {
 	m.stats.Failures += 2
 	m.failed.from, m.failed.to = j.durable(), m.last
 	m.err, m.writing = err, 0
-	j.degraded.Store(true)
+	again := j.degraded.Swap(true) // a try to recover that failed
 	m.written, m.synced, m.always = m.last, m.last, 0
 	m.bytes, m.entries = m.bytes[:0], m.entries[:0]
 	wake := j.decided()
 	m.Unlock()
 	j.retryCheckpoint = time.Now().Add(j.opts.Retry)
-	j.log.Error("store: nothing is kept until the disk works again", "err", err)
+	if !again {
+		j.log.Error("store: nothing is kept until the disk works again", "err", err)
+	}
 	for _, f := range wake {
 		f()
 	}

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// A disk on which there is room now and then is said to be full once an hour,
+// not each time: the log may be on the same card.
+func TestFullDiskIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d := disktest.New(1 << 30)
+		s, _, _, err := Open(d, Options{SegmentSize: 32 << 10, Spills: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		full := 0
+		for n := range uint64(6000) { // 100 minutes
+			d.SetFree(1 << 30 * int64(n/200%2)) // full, and not, in turns
+			m := &mqtt.Message{Topic: "t", Payload: make([]byte, 1000), QoS: 1}
+			s.Append(Record{Kind: MessageQueued, At: time.Now(), Message: m, Destinations: []Destination{{Name: "\x00q", Number: n + 1, QoS: 1}}})
+			s.Commit()
+			tight := s.Tight()
+			time.Sleep(time.Second)
+			if synctest.Wait(); s.Tight() && !tight {
+				full++
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "cannot be put on disk"); full < 10 || n != 2 {
+			t.Errorf("the disk was full %d times, said %d times, want twice:\n%.500s", full, n, log.String())
+		}
+		if down, up := strings.Count(log.String(), "nothing is kept"), strings.Count(log.String(), "works again\"\n"); down != up {
+			t.Errorf("said that nothing is kept %d times, that the disk works %d times", down, up)
+		}
+	})
+}
