@@ -324,21 +324,25 @@ func (c *Conn) takesPacket(size int) bool {
 func (c *Conn) appendPublish(dst []byte, now time.Time, m *mqtt.Message, p *packet.Publication, h *packet.PublishHeader) (_ []byte, sent bool) {
 	h.Expiry, h.HasExpiry = m.ExpirySeconds(now)
 	added := c.alias(m.Topic, h)
-	n := len(dst)
-	if p != nil {
-		dst = p.Append(dst, c.request.Version, h)
-	} else {
-		dst = packet.AppendPublish(dst, c.request.Version, m, h)
-	}
-	if limit := c.request.MaximumPacketSize; limit > 0 && len(dst)-n > int(limit) {
-		if added {
+	limit := int(c.request.MaximumPacketSize)
+	for n := len(dst); ; dst = dst[:n] {
+		if p != nil {
+			dst = p.Append(dst, c.request.Version, h)
+		} else {
+			dst = packet.AppendPublish(dst, c.request.Version, m, h)
+		}
+		switch {
+		case limit == 0 || len(dst)-n <= limit:
+			return dst, true
+		case h.TopicAlias == 0:
+			c.cfg.Counters.TooLarge.Add(1)
+			return dst[:n], false
+		case added:
 			delete(c.sentAliases, m.Topic)
 			c.holdNames(-aliasSize - len(m.Topic))
 		}
-		c.cfg.Counters.TooLarge.Add(1)
-		return dst[:n], false
+		h.TopicAlias, h.OmitTopic = 0, false // which may be all that is too much
 	}
-	return dst, true
 }
 
 // alias uses a Topic Alias for the first topics of the connection, as many as
