@@ -135,6 +135,7 @@ func startTLSUpstream(t *testing.T, cert tls.Certificate) *tlsUpstream {
 }
 
 func noDescriptors(t *testing.T) {
+	t.Run("the store has some", descriptorsOfTheStore)
 	s := attackOn(t, victimOptions{config: open, shell: "ulimit -n 48"})
 	stuck := s.dial(mqtt.V5)
 	stuck.connect("cid=before")
@@ -161,6 +162,22 @@ func noDescriptors(t *testing.T) {
 			t.Errorf("the first client after it got %s", got)
 		}
 	}
+}
+
+// What clients may not have is there for the store: it has not opened a file
+// before the first message.
+func descriptorsOfTheStore(t *testing.T) {
+	s := attackOn(t, victimOptions{config: open + "store: {durability: always}\n", shell: "ulimit -n 128"})
+	a := s.dial(mqtt.V5)
+	a.connect("cid=a")
+	for range 200 {
+		if nc, err := net.DialTimeout("tcp", s.addresses[0], time.Second); err == nil {
+			defer nc.Close()
+			io.WriteString(nc, "\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00") // CONNECT
+		}
+	}
+	a.send("PUBLISH id=1 qos=1 retain=1 topic=kept payload=x")
+	a.expect("PUBACK id=1 rc=0x10")
 }
 
 func signalStorms(t *testing.T) {

@@ -141,7 +141,7 @@ func (d *doctor) files(context.Context) {
 }
 
 func (d *doctor) filesWith(limit uint64) {
-	if need := uint64(d.cfg.MQTT.Limits.Connections) + 64; limit < need {
+	if need := uint64(d.cfg.MQTT.Limits.Connections) + ownFiles; limit < need {
 		d.add("files", "clients beyond that are not let in", "LimitNOFILE=16384 in the unit, or lower mqtt.limits.connections", "%d files may be open, %d connections need %d", limit, d.cfg.MQTT.Limits.Connections, need)
 	}
 }

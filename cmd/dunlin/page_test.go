@@ -5,6 +5,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/pbkdf2"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -101,6 +104,38 @@ func TestPageLogin(t *testing.T) {
 	}
 	if got, _ := logIn(port, "bob", "password of bob"); got.status != 429 {
 		t.Errorf("after five wrong passwords: %d", got.status)
+	}
+}
+
+// Who finds the line of password checks full did not say a wrong password.
+func TestPageLoginWhileManyLogIn(t *testing.T) {
+	const people = 24 // 17 fit
+	text, salt := "", "saltsaltsalt"
+	sum, err := pbkdf2.Key(sha512.New, "right", []byte(salt), 200_000, sha512.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range people {
+		text += fmt.Sprintf("user%d:$7$200000$%s$%s\n", i, base64.StdEncoding.EncodeToString([]byte(salt)), base64.StdEncoding.EncodeToString(sum))
+	}
+	users := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(users, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := startAPI(t, "node: barn\n", "node: barn\nauth: {users_file: "+users+"}\n")
+	answers := make(chan int, people)
+	for i := range people {
+		go func() {
+			a, _ := logIn(port, fmt.Sprint("user", i), "right")
+			answers <- a.status
+		}()
+	}
+	got := map[int]int{}
+	for range people {
+		got[<-answers]++
+	}
+	if got[503] == 0 || got[200]+got[503] != people {
+		t.Errorf("answers by status: %v, want 200 and 503", got)
 	}
 }
 

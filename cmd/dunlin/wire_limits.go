@@ -1,7 +1,9 @@
 package main
 
 import (
+	"math"
 	"net"
+	"syscall"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -24,7 +26,7 @@ func limits(cfg *config.Config, l *config.Limits, places ...string) *broker.Limi
 	}
 	return &broker.Limits{
 		Exact:             true,
-		Connections:       l.Connections,
+		Connections:       min(l.Connections, connectionsAtMost()),
 		PacketSize:        uint32(l.PacketSize),
 		ReceiveMaximum:    uint16(l.ReceiveMaximum),
 		TopicAliasMaximum: uint16(l.TopicAliasMaximum),
@@ -46,6 +48,21 @@ func limits(cfg *config.Config, l *config.Limits, places ...string) *broker.Limi
 		ConnectRate:       l.ConnectRate.PerSecond(),
 		LocalConnectRate:  local,
 	}
+}
+
+// ownFiles is how many descriptors are left to the store, bridges, devices and
+// the API when clients have all that they may have.
+const ownFiles = 64
+
+// connectionsAtMost is how many connections there are descriptors for: clients
+// that took all would keep the store from opening its next file.
+func connectionsAtMost() int {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return math.MaxInt
+	}
+	n := int(min(limit.Cur, math.MaxInt32))
+	return n - min(ownFiles, n/2)
 }
 
 func features(f *config.Features) *broker.Features {

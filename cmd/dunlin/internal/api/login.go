@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -59,8 +60,11 @@ func enter(c *call) (any, error) {
 	} else {
 		id, err := a.Auth.Authenticate(c.ctx, &broker.Connect{
 			Username: in.User, HasUsername: true, Password: []byte(in.Password), HasPassword: true,
-			Version: mqtt.V5, Remote: c.Conn.RemoteAddr().String(),
+			Version: mqtt.V5, Remote: c.Conn.RemoteAddr().String(), MemoryShort: a.Broker.Stats().Memory.Level >= 2,
 		})
+		if e := (*mqtt.Error)(nil); errors.As(err, &e) && e.Code == mqtt.ServerBusy {
+			return nil, problem(503, "too busy to check a password: %s", e.Msg)
+		}
 		if err != nil || id.User == "" {
 			a.door.fail(from, time.Now())
 			a.Log.Warn("a wrong password at the page", "user", in.User, "remote", from.String())
