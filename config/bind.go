@@ -175,6 +175,7 @@ type shared struct {
 func (l *loader) bindMapping(n *node, path string, s shared, parts ...reflect.Value) {
 	mark := len(l.errs)
 	names := slices.Clone(s.handled)
+	var missing []string
 	for _, v := range parts {
 		for _, f := range l.fieldsOf(v.Type()) {
 			if f.list {
@@ -182,16 +183,24 @@ func (l *loader) bindMapping(n *node, path string, s shared, parts ...reflect.Va
 			}
 			names = append(names, f.key)
 			e, ok := n.get(f.key)
-			switch {
-			case ok:
-				l.bind(e.value, v.FieldByIndex(f.index), join(path, f.key), f)
-			case f.req:
-				l.fail(n, join(path, f.key), f.example(), "missing key %q%s", f.key, in(path))
+			at, value := join(path, f.key), v.FieldByIndex(f.index)
+			if ok {
+				l.bind(e.value, value, at, f)
+			} else if f.req {
+				missing = append(missing, f.key)
+				l.fail(n, at, f.example(), "missing key %q%s", f.key, in(path))
+			}
+			if ok && f.req && value.Kind() == reflect.String && value.Len() == 0 && !l.failed(mark, at) {
+				l.fail(e.value, at, f.example(), "%s is empty", f.key)
 			}
 		}
 	}
 	for _, e := range n.entries {
-		if key := e.key.text; !s.lenient && !slices.Contains(names, key) && !(path == "" && strings.HasPrefix(key, "x-")) {
+		key := e.key.text
+		if s.lenient && ours(key, missing) == "" && nearest(key, missing, (len(key)+1)/3) == "" {
+			continue
+		}
+		if !slices.Contains(names, key) && !(path == "" && strings.HasPrefix(key, "x-")) {
 			l.fail(e.key, join(path, key), l.suggest(path, key, names), "unknown key %q%s", shorten(key), in(path))
 		}
 	}

@@ -61,6 +61,7 @@ var otherwise = [][2]string{
 	{"max_line", "max_length"}, {"unit", "unit_of_measurement"}, {"update_interval", "interval"}, {"scan_interval", "interval"},
 	{"poll_interval", "interval"}, {"inverted", "active_low"}, {"pin", "line"}, {"slave", "unit"}, {"slave_id", "unit"},
 	{"baudrate", "baud"}, {"baud_rate", "baud"}, {"expire_after", "stale_after"}, {"id", "name"},
+	{"type", "driver"},
 }
 
 // elsewhere is what to write in place of a key that some part of the file does

@@ -5,6 +5,15 @@ import (
 	"testing"
 )
 
+// A device whose driver is misspelt is told so, and nothing about the keys of
+// a driver that is not known.
+func TestMisspeltDriver(t *testing.T) {
+	_, errs := Load("a.yaml", []byte("devices: [{name: a, diver: system, line: 4}]"), testTables(), environment())
+	if len(errs) != 2 || errs[0].Msg != `missing key "driver" in devices[0]` || errs[1].Hint != "did you mean driver?" {
+		t.Error(errs)
+	}
+}
+
 // Who has the words of another gateway in the file is told ours, where they
 // can be.
 func TestWordsOfOthers(t *testing.T) {

@@ -158,7 +158,7 @@ func (d *doctor) gateway(context.Context) {
 			if v.Reason == string(sensors.Permission) {
 				cure = "'usermod -aG i2c,spi,gpio,dialout dunlin' with those of the groups that there are, then restart the gateway"
 			}
-			d.add("gateway", "it has no value", cure, "device %s is %s: %s %s", v.Name, v.State, v.Reason, v.Error)
+			d.add("gateway", "it has no value", cure, "device %s is %s: %s", v.Name, v.State, reasonOf(&v))
 		}
 	}
 	for _, c := range []struct {

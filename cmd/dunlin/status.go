@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,16 +158,22 @@ func deviceRow(d *api.Device) []string {
 		}
 	}
 	state := d.State
-	if d.Reason != "" {
-		state += ": " + d.Reason
-	}
-	if d.Error != "" {
-		state += ", " + d.Error
+	if why := reasonOf(d); why != "" {
+		state += ": " + why
 	}
 	if text == "" {
 		text = "-"
 	}
 	return []string{d.Name, d.Driver, strings.TrimSpace(text), span(d.Age), printable(state)}
+}
+
+// reasonOf is why a device is not online; its error begins with the reason as
+// a rule.
+func reasonOf(d *api.Device) string {
+	if d.Error == "" || strings.HasPrefix(d.Error, d.Reason) {
+		return cmp.Or(d.Error, d.Reason)
+	}
+	return d.Reason + ": " + d.Error
 }
 
 // reading words a value as JSON brought it.
