@@ -41,7 +41,7 @@ function Path({ s, rates, bridge }) {
   const good = s.devices.filter(d => d.state === "online").length, bad = s.devices.filter(d => deviceWords(d)[0] === "bad");
   const [kind, words] = bridge ? bridgeWords(bridge) : ["idle", "No bridge"];
   const own = bridge && rates.bridge[bridge.name];
-  const others = s.bridges.length - 1;
+  const others = s.bridges.length - 1, cut = s.bridges.filter(b => b !== bridge && bridgeWords(b)[0] === "bad").length;
   return (
     <section class="c12 path" aria-label="Where the data flows">
       <a class={"stop " + (bad.length ? "warn" : "")} href="#/devices">
@@ -62,7 +62,7 @@ function Path({ s, rates, bridge }) {
         <Wire text={rate(own && own.acked) + " msg/s"} cut={kind === "bad"} idle={!own || !own.acked} />
         <a class={"stop " + (kind === "ok" || kind === "idle" ? "" : kind)} href={"#/bridges/" + encodeURIComponent(bridge.name)}>
           <b>{bridge.server || "Upstream"}</b><strong data-test="link">{words}{kind === "bad" || kind === "ok" ? " " + age(bridge.since) : ""}</strong>
-          <em>{kind === "bad" ? bridge.reason || "trying again" : bridge.rtt ? num(bridge.rtt * 1000) + " ms" : "connected"}{others > 0 ? ` · ${plural(others, "other bridge")}` : ""}</em>
+          <em>{kind === "bad" ? bridge.reason || "trying again" : bridge.rtt ? num(bridge.rtt * 1000) + " ms" : "connected"}{others > 0 ? ` · ${plural(others, "other bridge")}${cut ? `, ${cut} down` : ""}` : ""}</em>
         </a>
       </> : <>
         <Wire text="no bridge" idle />
@@ -129,13 +129,14 @@ function Spool({ live, past, bridge }) {
   );
 }
 
-// outages are the spans in which the page saw a link down.
+// outages are the spans in which a link was down: those that the page saw, the
+// first one from its beginning.
 export function outages(samples, name) {
   const out = [];
   let from = null;
   for (const s of samples) {
     const down = s.bridges[name] && bridgeWords(s.bridges[name])[0] === "bad";
-    if (down && from == null) from = s.t;
+    if (down && from == null) from = s.t - s.bridges[name].since;
     if (!down && from != null) (out.push([from, s.t]), (from = null));
   }
   if (from != null) out.push([from, Infinity].map((x, i) => (i ? samples[samples.length - 1].t : x)));

@@ -1,5 +1,5 @@
 // Pieces that pages are made of.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import { get, query } from "./api.js";
 import { num } from "./format.js";
@@ -137,10 +137,13 @@ export function useAsk(path, every = 0) {
 // the prefixes.
 export function useHistory(series, span, points = 300) {
   const [doc] = useAsk(series && "history" + query({ series, span, points }), 10);
+  // A gateway that does not know the time, or a phone that does not, has its
+  // history beside what the page sees, not years away.
+  const end = useMemo(() => doc && (Math.abs(Date.now() / 1000 - doc.end) > 30 + doc.step ? Date.now() / 1000 : doc.end), [doc]);
   if (!doc) return { times: [], series: {} };
   const out = { times: [], series: {}, step: doc.step, ready: true };
   const n = doc.series.length ? doc.series[0].values.length : 0;
-  for (let i = 0; i < n; i++) out.times.push(doc.end - (n - 1 - i) * doc.step);
+  for (let i = 0; i < n; i++) out.times.push(end - (n - 1 - i) * doc.step);
   doc.series.forEach(s => (out.series[s.name] = s.values));
   return out;
 }

@@ -17,8 +17,9 @@ let world, browser;
 const errors = [];
 
 // open makes a window of its own, logged in unless password is null.
-async function open({ width = 1280, scheme = "light", user = "alice", password = "correct horse" } = {}) {
+async function open({ width = 1280, scheme = "light", user = "alice", password = "correct horse", ahead = 0 } = {}) {
   const context = await browser.newContext({ viewport: { width, height: width < 600 ? 844 : 900 }, colorScheme: scheme, reducedMotion: "reduce", hasTouch: width < 600 });
+  if (ahead) await context.addInitScript(s => { const now = Date.now; Date.now = () => now() + s * 1000; }, ahead);
   const page = await context.newPage();
   page.on("console", m => m.type() === "error" && !/Failed to load resource/.test(m.text()) && errors.push(`${page.url()}: ${m.text()}`));
   page.on("pageerror", e => errors.push(`${page.url()}: ${e}`));
@@ -188,6 +189,14 @@ async function outage() {
     await p.screenshot({ path: path.join(process.env.SHOTS, `outage-${scheme}-${width}.png`), fullPage: true });
     await p.context().close();
   }
+  // A clock that is wrong here or there does not tear a plot apart.
+  const ahead = await open({ ahead: 5 * 3600 });
+  await show(ahead, "bridges");
+  await ahead.locator(".plot button:text-is('Table')").first().click();
+  await until("the history is in the table", 20, () => ahead.locator(".plot tbody tr").count().then(n => n > 10));
+  const hours = await ahead.evaluate(() => [...document.querySelectorAll(".plot tbody td:first-child")].map(td => (new Date(Date.now()).getHours() - parseInt(td.textContent) + 24) % 24));
+  assert.ok(hours.every(h => h < 2), `times of a plot are ${Math.max(...hours)} hours old`);
+  await ahead.context().close();
   // What the page shows is what the API says: between two answers of it.
   await until("the page's number lies between two of the API", 10, async () => {
     const waiting = async () => (await world.api("GET", "status")).doc.bridges[0].waiting;
