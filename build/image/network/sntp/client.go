@@ -36,7 +36,8 @@ const (
 	tellAfter  = time.Minute // of pause: the rounds before it took as long
 )
 
-// Run keeps the clock until ctx ends, and then keeps the time in the file.
+// Run keeps the clock until ctx ends, and then keeps the time in the file, of a
+// clock that nobody has set too.
 func (c *Client) Run(ctx context.Context) {
 	if c.Ask == nil {
 		c.Ask = func(ctx context.Context, server string) (Sample, error) { return Query(ctx, c.Clock, server) }
@@ -50,14 +51,10 @@ func (c *Client) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if right {
-				c.keep()
-			}
+			c.keep()
 			return
 		case <-keep.C:
-			if right {
-				c.keep()
-			}
+			c.keep() // a clock that nobody set is behind, but goes on from there after a restart
 			continue
 		case <-c.Wake:
 			pause = firstPause

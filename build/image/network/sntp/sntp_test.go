@@ -220,6 +220,25 @@ func TestClient(t *testing.T) {
 	})
 }
 
+// Without a time server the clock goes on after a restart where it was.
+func TestTimeThatNobodyKnowsIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clock := &wrong{by: -1000 * time.Hour}
+		file := filepath.Join(t.TempDir(), "clock")
+		c := &Client{Clock: clock, File: file, Problem: func(string) {}, Logf: t.Logf, Servers: func() []string { return nil }}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); c.Run(ctx) }()
+		time.Sleep(10 * time.Hour)
+		next := &wrong{by: -1010 * time.Hour} // the power was cut
+		if _, err := Restore(next, file, time.Time{}); err != nil || clock.Now().Sub(next.Now()) > time.Hour {
+			t.Errorf("the next start is at %v, this one was at %v: %v", next.Now(), clock.Now(), err)
+		}
+		cancel()
+		<-done
+	})
+}
+
 func TestRestoreWithoutFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "clock")
 	if behind, err := Restore(&wrong{}, file, time.Time{}); behind != 0 || err != nil {
