@@ -114,12 +114,11 @@ func (s *Stored) Repair() error { return s.store.Repair() }
 type StoredPart = store.Part
 
 // The parts: retained messages; sessions of clients, with what waits for them;
-// spools of bridges. StoredEverything is all of them.
+// spools of bridges.
 const (
-	StoredRetained   = store.PartRetained
-	StoredSessions   = store.PartSessions
-	StoredSpools     = store.PartSpools
-	StoredEverything = store.Everything
+	StoredRetained = store.PartRetained
+	StoredSessions = store.PartSessions
+	StoredSpools   = store.PartSpools
 )
 
 // RestoreData makes what a backup of size bytes holds of these parts the state

@@ -26,7 +26,7 @@ if ! arch-test $arch >/dev/null; then
 	update-binfmts --enable qemu-aarch64
 	arch-test $arch >&2
 fi
-mirror=$(cat /etc/apt/sources.list.d/*.sources /etc/apt/sources.list 2>/dev/null | sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' | head -1 || true)
+. scripts/debian.sh
 root=$work/root
 mmdebstrap --quiet --architectures=$arch --variant=minbase --include=systemd,systemd-sysv,udev,dbus,busybox-static \
 	--aptopt='Acquire::Languages "none"' --aptopt='Acquire::Retries "3"' \

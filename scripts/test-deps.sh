@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and what is not there yet; with "interop",
-# "browser", "release", "board", "image", "image-net" or
-# "guest", also what these targets need.
+# "browser", "release", "board", "powercut", "image", "image-net" or "guest", also
+# what these targets need.
 set -euo pipefail
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()

@@ -15,7 +15,7 @@ type Span struct {
 // end is the address after the last entry.
 func (s Span) end() int { return int(s.Address) + s.Count }
 
-// contains reports whether all entries of t are among those of s.
+// Contains reports whether all entries of t are among those of s.
 func (s Span) Contains(t Span) bool {
 	return s.Table == t.Table && s.Address <= t.Address && t.end() <= s.end()
 }

@@ -178,7 +178,7 @@ func (s *Durable) append(r Record) (sequence uint64) {
 	l := m.state.Lines[r.ClientID]
 	m.state.Apply(&r)
 	if r.Kind == MessageQueued || r.Kind == MessageFrom {
-		s.overflow(r.Destinations)
+		s.mark(r.Destinations)
 		if len(m.early) > 0 {
 			defer s.catchUp(r.Destinations)
 		}

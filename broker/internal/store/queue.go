@@ -75,7 +75,7 @@ type Queue struct {
 	gone     []uint64 // Seqs dropped since Gone
 	cuts     []Cut    // ranges of them
 
-	// For overflow.go.
+	// For quota.go.
 	tight   bool
 	crowd   int64 // bytes queued while it is tight
 	newest  map[stream]uint64

@@ -48,9 +48,9 @@ func (s *Durable) Relieve() {
 // weight is what the entries in memory take.
 func (l *Line) weight() int64 { return l.bytes + int64(len(l.Entries))*entryCost }
 
-// overflow notes the lines that a message made too long for memory. The
+// mark notes the lines that a message made too long for memory. The
 // caller holds mu.
-func (s *Durable) overflow(to []Destination) {
+func (s *Durable) mark(to []Destination) {
 	for i := range to {
 		l := s.mu.state.Lines[to[i].Name]
 		if l == nil {
