@@ -332,21 +332,19 @@ func (o *owner) outputsWake(sooner func(time.Time)) {
 }
 
 // inherited hands the outputs over to the device that replaces this one, which
-// limits them as this one would have; false: they are to be stopped.
+// limits them as this one would have, and reports whether it goes on with them;
+// else they are to be stopped.
 func (o *owner) inherited() bool {
 	if o.heir == nil {
 		return false
 	}
-	h, ok := o.heir.dev.Driver.(Heir)
-	if !ok || !h.Inherit(o.dev.Driver) {
-		return false
-	}
-	for _, u := range o.heir.outputs {
+	for _, u := range o.heir.outputs { // one without an on_stop is not off when it was stopped
 		if was := o.output(u.Entity); was != nil {
 			u.on, u.since, u.end = was.on, was.since, was.end
 		}
 	}
-	return true
+	h, ok := o.heir.dev.Driver.(Heir)
+	return ok && h.Inherit(o.dev.Driver)
 }
 
 // earlier is the first of two times of which zero is none.

@@ -364,9 +364,9 @@ func TestMaxOnAndPulses(t *testing.T) {
 }
 
 func TestChangeHandsOutputsOver(t *testing.T) {
-	change := func(r *rig, h heirRelay) {
+	change := func(r *rig, d sensors.Driver) {
 		r.t.Helper()
-		if err := r.m.Change([]string{"heater"}, []sensors.Device{{Name: "heater", Driver: h, Interval: 20 * time.Second}}); err != nil {
+		if err := r.m.Change([]string{"heater"}, []sensors.Device{{Name: "heater", Driver: d, Interval: 20 * time.Second}}); err != nil {
 			r.t.Fatal(err)
 		}
 		after(100 * time.Millisecond)
@@ -392,6 +392,13 @@ func TestChangeHandsOutputsOver(t *testing.T) {
 		r.command("ON")
 		change(r, heirRelay{r.relay, true})
 		r.want("by a change to something else", r.relay.saw(), "ON OFF")
+
+		change(r, r.relay)
+		r.relay.saw()
+		r.command(`{"state":"ON","on_for":"30s"}`)
+		change(r, r.relay)
+		after(30 * time.Second)
+		r.want("without on_stop, when on_for ends", r.relay.saw(), "ON OFF")
 	})
 }
 

@@ -449,6 +449,46 @@ func TestLinesOnStop(t *testing.T) {
 	}
 }
 
+func TestInherit(t *testing.T) {
+	line := func(baud int, commands map[string]lineCommand) sensors.Driver {
+		return mustBuild(t, "lines", func(o any) {
+			l := o.(*linesOptions)
+			l.Format, l.Port.Path, l.Port.Baud, l.Commands = "json", "/dev/ttyUSB0", baud, commands
+		}, map[string]any{"soil": &lineEntity{}})
+	}
+	valve := map[string]lineCommand{"valve": {Send: "V{{1|0}}\n", OnStop: "OFF"}}
+	more := map[string]lineCommand{"valve": valve["valve"], "beep": {Send: "B\n"}}
+	beep := map[string]lineCommand{"beep": more["beep"]}
+	unit := func(bus string, registers ...string) sensors.Driver {
+		entities := map[string]any{}
+		for _, name := range registers {
+			r := &modbusRegister{Table: "coil", Scale: 1, Write: "single", Verify: "readback"}
+			if name == "valve" {
+				r.Writable, r.OnStop = &modbusWritable{}, "OFF"
+			}
+			entities[name] = r
+		}
+		return mustBuild(t, "modbus", func(o any) { o.(*modbusOptions).Bus = bus }, entities)
+	}
+	for name, tc := range map[string]struct {
+		old, next sensors.Driver
+		want      bool
+	}{
+		"another command":        {line(9600, valve), line(9600, more), true},
+		"the valve is gone":      {line(9600, more), line(9600, beep), false},
+		"nothing was to be off":  {line(9600, beep), line(9600, nil), true},
+		"another speed":          {line(9600, valve), line(19200, valve), false},
+		"another register":       {unit("a", "valve"), unit("a", "valve", "level"), true},
+		"another bus":            {unit("a", "valve"), unit("b", "valve"), false},
+		"the register is gone":   {unit("a", "valve", "level"), unit("a", "level"), false},
+		"another kind of device": {unit("a", "level"), line(9600, valve), false},
+	} {
+		if got := tc.next.(sensors.Heir).Inherit(tc.old); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestLinesWriteIsBounded(t *testing.T) {
 	k := newTalker(t, func(o *linesOptions) {
 		o.Commands = map[string]lineCommand{"say": {Send: strings.Repeat("x", 60000) + "\n"}}

@@ -265,6 +265,24 @@ func (k *talking) Stop(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
+// Inherit implements sensors.Heir: a device at the same port whose outputs with an
+// on_stop are all there still is left as it is. A program ends, and says nothing
+// of what it drove.
+func (k *talking) Inherit(old sensors.Driver) bool {
+	t, ok := old.(interface{ talks() *talking })
+	if !ok || *t.talks().conf != *k.conf || k.conf.Baud == 0 {
+		return false
+	}
+	for name, c := range t.talks().commands {
+		if now := k.commands[name]; c.onStop != "" && (now == nil || now.onStop == "") {
+			return false
+		}
+	}
+	return true
+}
+
+func (k *talking) talks() *talking { return k }
+
 // Outputs implements sensors.Guarded, in the order of their names.
 func (k *talking) Outputs() (all []sensors.Safety) {
 	for _, c := range k.commands {
