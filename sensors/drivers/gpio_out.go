@@ -249,15 +249,18 @@ func (d *gpioOut) Read(ctx context.Context) ([]sensors.Reading, error) {
 }
 
 // gone is why the line cannot be driven any more, nil while it can: a controller
-// that was unplugged says nothing by itself.
+// that was unplugged says nothing by itself. One that drives outputs only, as a
+// shift register does, cannot be read and is there all the same.
 func (d *gpioOut) gone() error {
 	d.lock()
 	defer d.unlock()
 	if d.line == nil {
 		return nil
 	}
-	_, err := d.line.Read()
-	return lineFault(d.o.Line, err)
+	if _, err := d.line.Read(); sensors.ReasonOf(err) == sensors.Unplugged {
+		return err
+	}
+	return nil
 }
 
 // OnSilence implements sensors.Pusher: an output that nobody switches is well.

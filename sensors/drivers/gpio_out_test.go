@@ -291,6 +291,10 @@ func TestGPIOOutInherits(t *testing.T) {
 func TestGPIOOutNoticesThatItsChipIsGone(t *testing.T) {
 	onRelay(t, nil, func(r *relay) {
 		r.next(time.Second)
+		r.line.setFail(&sensors.Fault{Reason: sensors.IO, Err: errors.New("input/output error")})
+		if got := r.next(time.Hour); got != nil {
+			t.Errorf("a controller that cannot be read reports %v", got)
+		}
 		r.line.setFail(&sensors.Fault{Reason: sensors.Unplugged, Err: errors.New("no such device")})
 		if err, _ := r.next(time.Hour).(error); sensors.ReasonOf(err) != sensors.Unplugged {
 			t.Errorf("reported %v", err)
