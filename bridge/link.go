@@ -170,6 +170,7 @@ func (l *link) begin(lim limits) {
 	l.lim = lim
 	l.win = newWindow(n, l.b.o.InFlightBytes)
 	l.b.receiver.begin(l.b.o.Name+"@"+l.server, lim.sessionPresent)
+	l.b.receiver.anew, l.b.receiver.v3 = !lim.sessionPresent || l.asksAnew(), l.b.o.Protocol != mqtt.V5
 	if !lim.sessionPresent {
 		l.b.cuts.lost()
 	}

@@ -35,6 +35,8 @@ type receiver struct {
 	status  *status
 
 	again   time.Time // until then the server sends what it holds, as answer to SUBSCRIBE
+	anew    bool      // it was not asked before, or has forgotten that
+	v3      bool      // RETAIN says that it held a message
 	session string    // names the session of the present connection
 	lost    bool      // the server has lost it, and its identifiers are not forgotten yet
 	// refused are the Packet Identifiers of QoS 2 messages that were left out, until
@@ -100,6 +102,9 @@ func (r *receiver) receive(ctx context.Context, in inbound) (mqtt.ReasonCode, er
 		r.leaveOut(&in)
 		return mqtt.Success, nil
 	}
+	if in.retain && r.stale(to, rt) {
+		m.Properties = asHeld(in.props)
+	}
 	if in.hasExp {
 		m.Expires = time.Now().Add(time.Duration(in.expiry) * time.Second)
 	}
@@ -135,11 +140,33 @@ func (r *receiver) known(m *mqtt.Message, expires bool) bool {
 	return held != nil && held.Expires.IsZero() && bytes.Equal(held.Payload, m.Payload) && slices.Equal(userProperties(held), userProperties(m))
 }
 
+// stale reports whether a retained message is a command to a device of this
+// gateway that may be of any age: whoever set a relay last week does not mean it
+// today. What was retained while the link was down is not.
+func (r *receiver) stale(to string, rt *route) bool {
+	return (r.anew || r.v3 && rt.strip) && !time.Now().After(r.again) &&
+		r.base != "" && strings.HasPrefix(to, r.base+"/") && strings.HasSuffix(to, "/set")
+}
+
+// asHeld adds the property that devices know such commands by.
+func asHeld(p *mqtt.Properties) *mqtt.Properties {
+	var marked mqtt.Properties
+	if p != nil {
+		marked = *p
+	}
+	marked.User = append(slices.Clip(marked.User), mqtt.UserProperty{Name: mqtt.HeldProperty, Value: "1"})
+	return &marked
+}
+
 func userProperties(m *mqtt.Message) []mqtt.UserProperty {
 	if m.Properties == nil {
 		return nil
 	}
-	return m.Properties.User
+	user := m.Properties.User
+	if m.Held() { // it is the last
+		user = user[:len(user)-1]
+	}
+	return user
 }
 
 // stormy reports whether a message is part of a loop that has stopped its route.

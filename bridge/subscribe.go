@@ -84,6 +84,16 @@ func (l *link) notSubscribed(filter, reason string) string {
 // filtersEnd separates filters in the file; none holds it [MQTT-1.5.4-2].
 const filtersEnd = "\x00"
 
+// asksAnew reports whether a filter is wanted that the file does not have.
+func (l *link) asksAnew() bool {
+	if l.b.o.Subscribed == "" {
+		return false
+	}
+	b, _ := os.ReadFile(l.b.o.Subscribed)
+	before := strings.Split(string(b), filtersEnd)
+	return slices.ContainsFunc(l.filters(), func(s mqtt.Subscription) bool { return !slices.Contains(before, s.Filter) })
+}
+
 // unsubscribe takes back what the file says and nobody wants, and notes in it
 // what will be asked for.
 func (l *link) unsubscribe(ctx context.Context, wanted []mqtt.Subscription) error {

@@ -88,7 +88,7 @@ func (o *owner) accept(ctx context.Context, m mqtt.Message) {
 	if p := m.Properties; p != nil {
 		c.response, c.data = p.ResponseTopic, p.CorrelationData
 	}
-	if m.Retain && !o.acceptsRetained(name) {
+	if (m.Retain || m.Held()) && !o.acceptsRetained(name) {
 		o.log().Info("retained command ignored", "topic", m.Topic)
 		return
 	}

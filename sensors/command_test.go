@@ -135,6 +135,10 @@ func TestCommands(t *testing.T) {
 			m.Retain = true
 			b.send("dev:heater", m)
 			after(time.Second)
+			held := set("relay", "ON")
+			held.Properties = &mqtt.Properties{User: []mqtt.UserProperty{{Name: mqtt.HeldProperty, Value: "1"}}}
+			b.send("dev:heater", held)
+			after(time.Second)
 			if o.on || b.last("heater/relay/result") != "" {
 				t.Error("a retained command was carried out")
 			}

@@ -1,8 +1,14 @@
 package mqtt
 
+import "slices"
+
 // UserProperty is one User Property: a pair of UTF-8 strings, in order, not
 // unique [MQTT-3.3.2-17], [MQTT-3.3.2-18].
 type UserProperty struct{ Name, Value string }
+
+// HeldProperty names the User Property of a message that another server held
+// before it was asked for it, nobody knows since when.
+const HeldProperty = "dunlin-held"
 
 // Properties are the properties that travel with an Application Message from
 // publisher to subscriber unaltered. The Message Expiry Interval is
@@ -51,4 +57,9 @@ func (p *Properties) size() int {
 		n += len(u.Name) + len(u.Value)
 	}
 	return n
+}
+
+// Held reports whether the message has HeldProperty.
+func (m *Message) Held() bool {
+	return m.Properties != nil && slices.ContainsFunc(m.Properties.User, func(u UserProperty) bool { return u.Name == HeldProperty })
 }
