@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"hash/maphash"
 	"net"
 	"net/netip"
 	"sync"
@@ -38,8 +39,9 @@ var (
 type guard struct {
 	sync.Mutex
 	addresses map[netip.Addr]*visitor
-	logins    map[login]*visitor
-	flapping  map[string]*visitor // by Client Identifier
+	logins    map[loginKey]*visitor
+	flapping  map[uint64]*visitor // by Client Identifier
+	seed      maphash.Seed        // of names: strangers choose them, and they may be long
 	bans      map[Ban]time.Time   // until when; For is zero in the key
 }
 
@@ -49,6 +51,24 @@ type login struct {
 	address netip.Addr
 	name    string // User Name, or the Client Identifier where there is none
 	client  string // Client Identifier; empty for all that are not known
+}
+
+// loginKey is what is kept of a login.
+type loginKey struct {
+	address      netip.Addr
+	name, client uint64
+}
+
+// short is what is kept of a name. The caller holds the lock.
+func (g *guard) short(name string) uint64 {
+	if g.seed == (maphash.Seed{}) {
+		g.seed = maphash.MakeSeed()
+	}
+	return maphash.String(g.seed, name)
+}
+
+func (g *guard) key(who login) loginKey {
+	return loginKey{who.address, g.short(who.name), g.short(who.client)}
 }
 
 // visitor is what is known about one address, login or Client Identifier.
@@ -77,11 +97,11 @@ func (g *guard) mayConnect(now time.Time, a netip.Addr, perSecond float64) bool 
 func (g *guard) mayTry(now time.Time, who login) bool {
 	g.Lock()
 	defer g.Unlock()
-	if v := g.logins[who]; v != nil && who.client != "" {
+	if v := g.logins[g.key(who)]; v != nil && who.client != "" {
 		return !now.Before(v.until)
 	}
 	who.client = ""
-	for _, v := range [...]*visitor{g.logins[who], g.addresses[who.address]} {
+	for _, v := range [...]*visitor{g.logins[g.key(who)], g.addresses[who.address]} {
 		if v != nil && now.Before(v.until) {
 			return false
 		}
@@ -99,7 +119,7 @@ func (g *guard) failed(now time.Time, who login, free int) {
 	}
 	g.Lock()
 	defer g.Unlock()
-	if v := g.logins[who]; v != nil && who.client != "" {
+	if v := g.logins[g.key(who)]; v != nil && who.client != "" {
 		v.fail(now, free, penaltyMax)
 		return
 	}
@@ -108,7 +128,7 @@ func (g *guard) failed(now time.Time, who login, free int) {
 	if loopback(who.address) {
 		longest = localPenalty
 	}
-	if !visit(&g.logins, who, now).fail(now, free, penaltyMax) {
+	if !visit(&g.logins, g.key(who), now).fail(now, free, penaltyMax) {
 		visit(&g.addresses, who.address, now).fail(now, free*namesPerAddress, longest)
 	}
 }
@@ -120,7 +140,7 @@ func (g *guard) proved(now time.Time, who login) {
 	}
 	g.Lock()
 	defer g.Unlock()
-	v := visit(&g.logins, who, now)
+	v := visit(&g.logins, g.key(who), now)
 	v.failures, v.since = 0, now
 }
 
@@ -146,14 +166,15 @@ func (g *guard) flap(now time.Time, id string, l *Limits) (banned bool) {
 		return false
 	}
 	g.Lock()
-	v := visit(&g.flapping, id, now)
+	k := g.short(id)
+	v := visit(&g.flapping, k, now)
 	if now.Sub(v.since) > l.FlappingWindow {
 		v.failures, v.since = 0, now
 	}
 	v.failures++
 	banned = v.failures > l.Flapping
 	if banned {
-		delete(g.flapping, id)
+		delete(g.flapping, k)
 	}
 	g.Unlock()
 	return banned && g.ban(now, Ban{ClientID: id, For: l.FlappingWindow}) == nil

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -243,4 +245,27 @@ func TestGuardFlapping(t *testing.T) {
 	if !g.banned(now.Add(time.Minute+3), netip.Addr{}, "c", "") || g.banned(now, netip.Addr{}, "d", "") {
 		t.Error("the ban is not that of the client")
 	}
+}
+
+// Strangers choose their names: what is remembered of them does not grow with
+// their length.
+func TestGuardRemembersLongNamesInLittle(t *testing.T) {
+	var g guard
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before, now, long := heap(), time.Unix(1000, 0), strings.Repeat("n", 250)
+	limits := &Limits{Flapping: 5, FlappingWindow: time.Minute}
+	for i := range maxVisitors {
+		name := long + fmt.Sprint(i)
+		g.failed(now, login{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), name, ""}, 10)
+		g.flap(now, name, limits)
+	}
+	if grown := heap() - before; grown > 2*maxVisitors*400 {
+		t.Errorf("%d bytes for %d names", grown, maxVisitors)
+	}
+	runtime.KeepAlive(&g)
 }

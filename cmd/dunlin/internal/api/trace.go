@@ -48,15 +48,16 @@ func trace(c *call) (any, error) {
 		return nil, problem(400, "trace a client or a filter")
 	}
 	w := &c.a.watchers
-	defer w.open.Add(-1)
-	if w.open.Add(1) > mostWatchers {
-		return nil, problem(503, "%d already watch messages", mostWatchers)
+	place, err := w.enter()
+	if err != nil {
+		return nil, err
 	}
+	defer w.leave(place)
 	if client != "" {
 		filter = "#"
 	}
 	in, err := c.a.Broker.Attach(broker.ClientOptions{
-		ID: "trace-" + strconv.FormatUint(w.number.Add(1), 10), CleanStart: true, QueueMessages: 10 * traceLines,
+		ID: "trace-" + strconv.Itoa(place), CleanStart: true, QueueMessages: 10 * traceLines,
 	})
 	if err != nil {
 		return nil, err

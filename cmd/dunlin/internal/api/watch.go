@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -23,10 +24,28 @@ const (
 	ofEach       = 1 << 10                // bytes of a payload when a filter is watched
 )
 
-// watchers counts those who watch, and names their sessions.
+// watchers are the places of those who watch. A place names its session: the
+// broker remembers each name that a client of this process had.
 type watchers struct {
-	open   atomic.Int32
-	number atomic.Uint64
+	sync.Mutex
+	taken [mostWatchers]bool
+}
+
+// enter takes a place, which leave gives back; without one the error says so.
+func (w *watchers) enter() (place int, err error) {
+	w.Lock()
+	defer w.Unlock()
+	if place = slices.Index(w.taken[:], false); place < 0 {
+		return 0, problem(503, "%d already watch messages", mostWatchers)
+	}
+	w.taken[place] = true
+	return place, nil
+}
+
+func (w *watchers) leave(place int) {
+	w.Lock()
+	defer w.Unlock()
+	w.taken[place] = false
 }
 
 // Watched is what was published within a moment: of each topic the newest
@@ -47,12 +66,13 @@ type Seen struct {
 // with what is retained there, while somebody reads it.
 func watch(c *call) (any, error) {
 	w := &c.a.watchers
-	defer w.open.Add(-1)
-	if w.open.Add(1) > mostWatchers {
-		return nil, problem(503, "%d already watch messages", mostWatchers)
+	place, err := w.enter()
+	if err != nil {
+		return nil, err
 	}
+	defer w.leave(place)
 	client, err := c.a.Broker.Attach(broker.ClientOptions{
-		ID: "page-" + strconv.FormatUint(w.number.Add(1), 10), CleanStart: true, QueueMessages: 10 * mostTopics,
+		ID: "page-" + strconv.Itoa(place), CleanStart: true, QueueMessages: 10 * mostTopics,
 	})
 	if err != nil {
 		return nil, err
