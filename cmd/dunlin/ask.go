@@ -160,6 +160,8 @@ func (u *unreachable) Error() string {
 	return u.path + ": " + u.err.Error()
 }
 
+func (u *unreachable) Unwrap() error { return u.err }
+
 // fail reports an error and returns its exit code.
 func (q *asker) fail(err error) int {
 	var gone *unreachable
@@ -169,6 +171,8 @@ func (q *asker) fail(err error) int {
 	}
 	fmt.Fprintf(q.s.err, "dunlin %s: %v\n", q.flags.Name(), err)
 	switch {
+	case errors.As(err, &gone) && errors.Is(err, fs.ErrPermission):
+		return exitRefused
 	case errors.As(err, &gone):
 		return exitUnreachable
 	case errors.As(err, &p) && (p.Status == 401 || p.Status == 403):

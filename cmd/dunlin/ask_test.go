@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,5 +46,25 @@ func TestCommandsFindTheGatewayOfAFileWithMistakes(t *testing.T) {
 	t.Setenv("DUNLIN_SOCKET", "")
 	if r := dunlin(t, "", "status", "-c", file); r.code != exitUnreachable || !strings.Contains(r.err, "dunlin.yaml:2:1: error: a tab is used") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Who may not use the socket is not told that the gateway is gone.
+func TestNoRightToTheSocket(t *testing.T) {
+	denied := &unreachable{"/s", nil, &net.OpError{Op: "dial", Err: os.ErrPermission}}
+	q := newAsker("status", "", streams{err: io.Discard})
+	if code := q.fail(denied); code != exitRefused {
+		t.Errorf("code %d", code)
+	}
+	if code := q.fail(&unreachable{"/s", nil, os.ErrNotExist}); code != exitUnreachable {
+		t.Errorf("code %d without a gateway", code)
+	}
+	var said strings.Builder
+	if code := checkStatus(streams{out: &said}, nil, denied); code != 3 || !strings.HasPrefix(said.String(), "UNKNOWN: you may not use /s") {
+		t.Errorf("--check: code %d, %q", code, &said)
+	}
+	d := &doctor{silent: denied}
+	if d.gateway(t.Context()); len(d.found) != 1 || d.found[0].What != "you may not use its socket" {
+		t.Errorf("doctor: %+v", d.found)
 	}
 }

@@ -39,6 +39,7 @@ type doctor struct {
 	root   string // "/" but in tests: where /proc, /sys, /dev and /etc are
 	cfg    *config.Config
 	status *api.Status // nil: no gateway answers
+	silent error       // why not
 	found  []finding
 }
 
@@ -75,7 +76,7 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 	asked := *q
 	asked.json = false
 	st := new(api.Status)
-	if _, err := asked.get(ctx, "GET", "/api/v1/status", st); err == nil {
+	if _, d.silent = asked.get(ctx, "GET", "/api/v1/status", st); d.silent == nil {
 		d.status = st
 	}
 	if d.cfg != nil {

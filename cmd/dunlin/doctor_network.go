@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -20,7 +21,7 @@ import (
 
 // ports tries the listeners of a gateway that does not run.
 func (d *doctor) ports(context.Context) {
-	if d.status != nil {
+	if d.status != nil || errors.Is(d.silent, fs.ErrPermission) {
 		return // it has them
 	}
 	var binds []string
@@ -145,6 +146,10 @@ func (d *doctor) unreachable(name string, u *url.URL, err error) {
 
 // gateway asks the running gateway.
 func (d *doctor) gateway(context.Context) {
+	if errors.Is(d.silent, fs.ErrPermission) {
+		d.add("gateway", "what it knows is missing here", "'sudo dunlin doctor', or be in its group ('sudo usermod -aG dunlin $USER', then log in again)", "you may not use its socket")
+		return
+	}
 	if d.status == nil {
 		d.add("gateway", "nothing is served", "'systemctl status dunlin' and 'journalctl -u dunlin' say why; 'dunlin run' starts it by hand", "no gateway answers on its socket")
 		return

@@ -219,7 +219,10 @@ func TestCompletion(t *testing.T) {
 	}
 	for _, tc := range []struct{ line, word, want string }{
 		{"dunlin sta", "sta", "status\n"}, {"dunlin help topi", "topi", "topics\n"}, {"dunlin sub -t fi", "fi", "field\nfield/\n"},
-		{"dunlin sub -t field/", "field/", "field/north\nfield/north/\n"}, {"dunlin bridge status ", "c", "cloud\n"}, {"dunlin xyz ", "", ""},
+		{"dunlin sub -t field/", "field/", "field/north\nfield/north/\n"}, {"dunlin bridge status c", "c", "cloud\n"}, {"dunlin xyz ", "", ""},
+		{"dunlin bridge s", "s", "spool\nstatus\n"}, {"dunlin bridge spool ", "", "drain\nexport\nlist\npurge\n"}, {"dunlin bridge spool list ", "", "cloud\n"},
+		{"dunlin explain acl me ", "", "publish\nreceive\nsubscribe\n"}, {"dunlin completion z", "z", "zsh\n"}, {"dunlin clients --o", "--o", "--offline\n"},
+		{"dunlin clients br", "br", "bridge:cloud\n"}, {"dunlin trace br", "br", "bridge:cloud\n"}, {"dunlin check dun", "dun", ""}, {"dunlin top --", "--t", "--times\n"}, {"dunlin top --view b", "b", "bridges\n"},
 	} {
 		t.Setenv("COMP_LINE", tc.line)
 		if code, out, _ := runTool(t, "__complete", "dunlin", tc.word, ""); code != exitDone || out != tc.want {

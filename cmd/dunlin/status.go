@@ -57,7 +57,7 @@ func checkStatus(s streams, st *api.Status, err error) int {
 	const warning, critical, unknown = 1, 2, 3
 	var gone *unreachable
 	switch {
-	case errors.As(err, &gone) && !errors.Is(gone.err, fs.ErrPermission):
+	case errors.As(err, &gone) && !errors.Is(err, fs.ErrPermission):
 		fmt.Fprintln(s.out, "CRITICAL:", err)
 		return critical
 	case err != nil:
