@@ -126,7 +126,7 @@ func (d *doctor) disk(context.Context) {
 	case errors.Is(err, syscall.ENOSPC):
 		d.add("disk", "nothing can be kept", "delete what is not needed", "%s is full", at)
 	}
-	if d.status == nil && broker.DataInUse(dir) {
+	if d.status == nil && !errors.Is(d.silent, fs.ErrPermission) && broker.DataInUse(dir) {
 		d.add("disk", "the gateway cannot start", "'fuser -v "+dir+"' names it: stop it", "another dunlin uses %s", dir)
 	}
 }

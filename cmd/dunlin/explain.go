@@ -171,7 +171,7 @@ func explainKey(w io.Writer, cfg *config.Config, key string) error {
 		return err
 	}
 	wanted := levels(key)
-	text, keys, near := lookUp(page.String(), wanted)
+	text, keys, hint := lookUp(page.String(), wanted)
 	switch {
 	case text != "":
 		fmt.Fprint(w, text)
@@ -179,10 +179,6 @@ func explainKey(w io.Writer, cfg *config.Config, key string) error {
 		_, err := io.WriteString(w, keys)
 		return err
 	default:
-		hint := ""
-		if len(near) > 0 {
-			hint = "; there is " + strings.Join(near, ", ")
-		}
 		return fmt.Errorf("there is no key %s%s ('dunlin config reference' has all)", key, hint)
 	}
 	for _, s := range cfg.Flat() {
@@ -199,12 +195,14 @@ func explainKey(w io.Writer, cfg *config.Config, key string) error {
 
 // lookUp finds a key in the reference, whose headings name the section of the
 // keys below them: what it says of the key itself and of the keys below it, and
-// those that have its last name elsewhere.
-func lookUp(reference string, wanted []string) (text, keys string, near []string) {
+// a hint at those that have its last name elsewhere, or nearly its name.
+func lookUp(reference string, wanted []string) (text, keys, hint string) {
 	section := ""
+	var near, all []string
 	for line := range strings.SplitSeq(reference, "\n") {
 		if name, is := strings.CutPrefix(line, "## "); is {
 			section = name + "."
+			all = append(all, name)
 			continue
 		}
 		rest, is := strings.CutPrefix(line, "- `")
@@ -219,6 +217,9 @@ func lookUp(reference string, wanted []string) (text, keys string, near []string
 			path = lenders[kind] + below
 		}
 		known := levels(path + name)
+		if !lent {
+			all = append(all, section+name)
+		}
 		switch {
 		case len(known) == len(wanted) && covered(known, wanted):
 			text += section + name + "\n  " + doc + "\n"
@@ -229,7 +230,10 @@ func lookUp(reference string, wanted []string) (text, keys string, near []string
 			near = append(near, section+name)
 		}
 	}
-	return text, keys, near[:min(len(near), 8)]
+	if len(near) > 0 {
+		return text, keys, "; there is " + strings.Join(near[:min(len(near), 8)], ", ")
+	}
+	return text, keys, didYouMean(strings.Join(wanted, "."), all, "")
 }
 
 // lenders are where the keys of a kind of section stand; a filter's stand below

@@ -63,6 +63,11 @@ func TestExplain(t *testing.T) {
 			}
 		}
 	}
+	for key, want := range map[string]string{"mqtt.limts": "did you mean mqtt.limits?", "bridges.cloud.spool.max_sise": "did you mean bridges.NAME.spool.max_size?"} {
+		if r := dunlin(t, "", "explain", "key", key, "-c", file); r.code != exitFailed || !strings.Contains(r.err, want) {
+			t.Errorf("%s: %+v", key, r)
+		}
+	}
 	for _, args := range []string{"key max_size", "key no.such", "acl a fly b", "route a/#", "acl a publish"} {
 		r := dunlin(t, "", append(append([]string{"explain"}, strings.Fields(args)...), "-c", file)...)
 		if r.code == exitDone || r.err == "" || r.out != "" {
