@@ -42,6 +42,10 @@ const encodingProperty = "content-encoding"
 // batchSlack is what a packet may need besides topic and payload.
 const batchSlack = 512
 
+// regather is how long a batch that the pace has held back gathers what came
+// meanwhile.
+const regather = 50 * time.Millisecond
+
 // part is the form that a message has in a batch.
 func (f BatchForm) part(topic string, payload []byte, s *stamp) []byte {
 	if f == BatchJSON {
@@ -62,6 +66,8 @@ type gathered struct {
 	dup  bool
 	due  time.Time
 	last uint64 // the batch was sent before, and ended with this entry; 0: it is new
+
+	held, regathered bool // by the pace; once it no longer is, that is made up for
 }
 
 func (g *gathered) add(seq uint64, o *outgoing) {
@@ -130,7 +136,14 @@ func (l *link) batchDue(now time.Time) time.Duration {
 		if l.hurry.Load() {
 			d = 0
 		}
-		if d = max(d, l.b.pacer.wait(now, g.r.lane, l.late(g.r.lane))); soonest < 0 || d < soonest {
+		wait := l.b.pacer.wait(now, g.r.lane, l.late(g.r.lane))
+		switch {
+		case wait > d:
+			g.held = true
+		case wait == 0 && g.held && !g.regathered:
+			g.regathered, g.due, d = true, now.Add(regather), regather
+		}
+		if d = max(d, wait); soonest < 0 || d < soonest {
 			soonest = d
 		}
 	}

@@ -155,6 +155,23 @@ func TestBatch(t *testing.T) {
 		}
 		want(t, "sent", topics, []string{"out/large", "up/alarm", "up/alarm", "up/alarm"})
 	})
+	bubble(t, "one that the pace has held back leaves with what came meanwhile", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{})), batching(Batch{Form: BatchJSON, Count: 100, Bytes: 4 << 10, Wait: time.Second}),
+			func(o *Options) { o.Pace = Pace{Bytes: 1 << 10} })
+		for i := range 80 {
+			r.put("out/a", fmt.Sprint(i, strings.Repeat("x", 200)), 1)
+		}
+		after(time.Hour)
+		n := 0
+		for _, p := range r.s.publishes() {
+			if len(p.payload) < 2<<10 {
+				n++
+			}
+		}
+		if len(r.s.publishes()) < 4 || n > 1 {
+			t.Errorf("%d of %d batches are small", n, len(r.s.publishes()))
+		}
+	})
 	bubble(t, "a pause holds it back", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})), batching(ten))
 		r.put("out/a", "1", 1)
