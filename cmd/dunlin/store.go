@@ -41,7 +41,11 @@ type storeJob struct {
 
 func runStore(_ context.Context, args []string, s streams) int {
 	fs := flags.New("store")
-	j := &storeJob{out: s.out, lines: json.NewEncoder(s.out), tell: func(string) {}}
+	out := s.out
+	if isTerminal(out) {
+		out = shown{out}
+	}
+	j := &storeJob{out: out, lines: json.NewEncoder(out), tell: func(string) {}}
 	fs.BoolVar(&j.json, "json", false, "print JSON Lines")
 	fs.BoolVar(&j.repair, "repair", false, "check: write what can be read anew, keep damaged files as *.bad")
 	if code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, storeHelp, fs) }); done {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"time"
 	"unicode/utf8"
@@ -118,6 +119,17 @@ func rest(payload, shown []byte) string {
 		return ""
 	}
 	return fmt.Sprintf(" ... (%d of %d bytes)", len(shown), len(payload))
+}
+
+// shown writes whole lines to a terminal, of which it obeys nothing but their
+// ends: JSON leaves some that it would.
+type shown struct{ io.Writer }
+
+func (w shown) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, format.Visible(string(p), true)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // printable replaces control characters and the ones that reorder text.

@@ -38,6 +38,14 @@ func TestTerminalView(t *testing.T) {
 	}
 }
 
+func TestShownLinesAreNotObeyed(t *testing.T) {
+	var out strings.Builder
+	line := "{\"topic\":\"a\u009b2J\u202eb\x1b\"}\n"
+	if n, err := (shown{&out}).Write([]byte(line)); n != len(line) || err != nil || out.String() != "{\"topic\":\"a\ufffd2J\ufffdb\ufffd\"}\n" {
+		t.Errorf("%d, %v, %q", n, err, &out)
+	}
+}
+
 // Each topic keeps its line, and the cursor is below the last one.
 func TestWatchView(t *testing.T) {
 	v := &watchView{&terminalView{width: minTopicColumn}, map[string]int{}}
