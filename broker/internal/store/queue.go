@@ -76,10 +76,10 @@ type Queue struct {
 	cuts     []Cut    // ranges of them
 
 	// For quota.go.
-	tight   bool
-	crowd   int64 // bytes queued while it is tight
-	newest  map[stream]uint64
-	skipped uint32 // see downsample
+	tight  bool
+	crowd  int64 // bytes queued while it is tight
+	newest map[stream]uint64
+	random uint32 // for sampled
 
 	// For bill.go.
 	owed     int  // of messages that nobody else holds: what Bill has not said

@@ -100,8 +100,8 @@ func (q *Queue) sampled() bool {
 		return false
 	}
 	k := min(bits.Len(uint(1/max(left, 1e-3)))-1, 10)
-	q.skipped = q.skipped*1664525 + 1013904223 // a random sequence (Numerical Recipes)
-	return q.skipped>>(32-k) != 0
+	q.random = q.random*1664525 + 1013904223 // a random sequence (Numerical Recipes)
+	return q.random>>(32-k) != 0
 }
 
 // stream is what of a topic gives way to its next, for LastValue. A retained
