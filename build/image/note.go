@@ -5,7 +5,8 @@ const cardNote = "dunlin, an MQTT gateway\r\n\r\n" +
 	"Files that you may put here before the card goes into the board, or later;\r\n" +
 	"they are read at every start:\r\n\r\n" +
 	"  dunlin.yaml    the configuration, with the certificates it names beside it\r\n" +
-	"                 (.pem, .crt, .key, .json). A wrong one is not taken.\r\n" +
+	"                 (.pem, .crt, .key, .json), and what it includes (.yaml,\r\n" +
+	"                 in conf.d too). A wrong one is not taken.\r\n" +
 	"  password.txt   a password for the user admin, or NAME:PASSWORD in a line.\r\n" +
 	"                 It is erased from the card when it was read.\r\n" +
 	"  wifi.txt       ssid=NAME, passphrase=WORDS, country=DE, a line each\r\n" +

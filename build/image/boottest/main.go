@@ -130,6 +130,14 @@ func (c *card) put(name, text string) error {
 	return nil
 }
 
+// folder makes one on the drive DUNLIN.
+func (c *card) folder(name string) error {
+	if out, err := exec.Command("mmd", "-i", c.drive(), "::"+name).CombinedOutput(); err != nil {
+		return fmt.Errorf("mmd: %w: %s", err, out)
+	}
+	return nil
+}
+
 // get reads a file on it.
 func (c *card) get(name string) (string, error) {
 	out, err := exec.Command("mtype", "-i", c.drive(), "::"+name).Output()

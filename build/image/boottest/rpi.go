@@ -15,6 +15,7 @@ import (
 
 const usersConfig = `
 node: barn
+include: [conf.d/*.yaml]
 data_dir: /var/lib/dunlin
 mqtt: {listeners: [{bind: ":1883"}]}
 auth:
@@ -22,7 +23,6 @@ auth:
   rules: [{user: carol, publish: ["#"], subscribe: ["#"]}]
 store: {durability: always}
 gateway: {defaults: {interval: 1s}}
-devices: [{name: host, driver: system}]
 bridges:
   here:
     servers: ["mqtt://10.0.2.2:%d"]
@@ -40,8 +40,13 @@ func playRaspi3(c *card) {
 		return
 	}
 	defer host.stop()
+	if err := c.folder("conf.d"); err != nil {
+		c.check("a folder is made on the card", err)
+		return
+	}
 	for name, text := range map[string]string{
-		"dunlin.yaml": fmt.Sprintf(usersConfig, host.port), "password.txt": "carol:" + secret + "\r\n", "hostname.txt": "Barn\n", "network.txt": "adress = 10.0.2.77/24\n",
+		"conf.d/host.yaml": "devices: [{name: host, driver: system}]\n",
+		"dunlin.yaml":      fmt.Sprintf(usersConfig, host.port), "password.txt": "carol:" + secret + "\r\n", "hostname.txt": "Barn\n", "network.txt": "adress = 10.0.2.77/24\n",
 	} {
 		if err := c.put(name, text); err != nil {
 			c.check("the user's files are put on the card", err)

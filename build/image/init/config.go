@@ -31,8 +31,8 @@ func (b *board) takeConfig(ctx context.Context, dir string) error {
 	return swap(etcDir)
 }
 
-// configFiles reads the configuration and its certificates: nil without a
-// configuration.
+// configFiles reads the configuration, what it may include, and its
+// certificates: nil without a configuration.
 func configFiles(dir string) (map[string][]byte, error) {
 	main, err := readSmall(filepath.Join(dir, configFile), fileLimit)
 	if err != nil || main == nil {
@@ -42,30 +42,42 @@ func configFiles(dir string) (map[string][]byte, error) {
 		return nil, errors.New("is empty and not taken over: write a configuration, or take the file away")
 	}
 	files := map[string][]byte{configFile: main}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		ending := strings.ToLower(filepath.Ext(e.Name()))
-		if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || !slices.Contains([]string{".pem", ".crt", ".key", ".json"}, ending) {
-			continue
-		}
-		if len(files) == filesLimit {
-			return nil, fmt.Errorf("more than %d files lie beside it", filesLimit)
-		}
-		if files[e.Name()], err = readSmall(filepath.Join(dir, e.Name()), fileLimit); err != nil {
+	for _, sub := range []string{".", includeDir} {
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		if err != nil && sub == "." {
 			return nil, err
+		}
+		for _, e := range entries {
+			name := filepath.Join(sub, e.Name())
+			ending := strings.ToLower(filepath.Ext(name))
+			if !e.Type().IsRegular() || strings.HasPrefix(e.Name(), ".") || strings.EqualFold(name, configFile) || !slices.Contains([]string{".yaml", ".pem", ".crt", ".key", ".json"}, ending) {
+				continue
+			}
+			if len(files) == filesLimit {
+				return nil, fmt.Errorf("more than %d files lie beside it", filesLimit)
+			}
+			if files[name], err = readSmall(filepath.Join(dir, name), fileLimit); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return files, nil
 }
 
-// sameFiles tells whether a directory has these files already.
+// sameFiles tells whether a directory has these files already, and includes no
+// other. A key that is gone from the card stays in force.
 func sameFiles(dir string, files map[string][]byte) bool {
 	for name, content := range files {
 		if old, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(old, content) {
 			return false
+		}
+	}
+	for _, sub := range []string{".", includeDir} {
+		old, _ := filepath.Glob(filepath.Join(dir, sub, "*.yaml")) // the pattern is a good one
+		for _, name := range old {
+			if name, err := filepath.Rel(dir, name); err == nil && files[name] == nil {
+				return false
+			}
 		}
 	}
 	return true
@@ -84,6 +96,12 @@ func stage(next, old string, files map[string][]byte) error {
 	}
 	if users, err := os.ReadFile(filepath.Join(old, "users")); err == nil {
 		files["users"] = users
+	}
+	if err := os.Mkdir(filepath.Join(next, includeDir), 0o750); err != nil {
+		return err
+	}
+	if err := os.Chown(filepath.Join(next, includeDir), 0, gatewayUser); err != nil {
+		return err
 	}
 	for name, content := range files {
 		if err := replaceFile(filepath.Join(next, name), content, 0o600, gatewayUser); err != nil {

@@ -36,7 +36,7 @@ func (b *board) inMemory(why error) {
 	settings := map[string][]byte{}
 	if b.disk != "" {
 		if err := unix.Mount(b.partition(slots.Data.Number), dataDir, "ext4", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "norecovery"); err == nil {
-			settings = readSettings(keptDir, etcDir)
+			settings = readSettings(keptDir, etcDir, filepath.Join(etcDir, includeDir))
 			unix.Unmount(dataDir, unix.MNT_DETACH)
 		}
 	}
@@ -45,14 +45,24 @@ func (b *board) inMemory(why error) {
 	}
 	b.dataDirs()
 	for name, content := range settings {
-		owner := 0
-		if filepath.Dir(name) == etcDir {
-			owner = gatewayUser
-		}
-		if err := replaceFile(name, content, 0o600, owner); err != nil {
+		if err := restoreSetting(name, content); err != nil {
 			b.logf("%v", err)
 		}
 	}
+}
+
+func restoreSetting(name string, content []byte) error {
+	owner, dir := 0, filepath.Dir(name)
+	if strings.HasPrefix(name, etcDir+"/") {
+		owner = gatewayUser
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	if err := os.Chown(dir, 0, gatewayUser); err != nil {
+		return err
+	}
+	return replaceFile(name, content, 0o600, owner)
 }
 
 // readSettings reads the files of directories, those that can be read.

@@ -18,6 +18,7 @@ import (
 // The user's files on the drive DUNLIN, and how long they may be, in bytes.
 const (
 	configFile   = "dunlin.yaml"
+	includeDir   = "conf.d"
 	passwordFile = "password.txt"
 	madeUpFile   = "dunlin-password.txt"
 	hostnameFile = "hostname.txt"

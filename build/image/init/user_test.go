@@ -91,6 +91,30 @@ func TestConfigFiles(t *testing.T) {
 	}
 }
 
+// What a configuration includes comes with it, and goes with it.
+func TestIncludedFiles(t *testing.T) {
+	card, etc := t.TempDir(), t.TempDir()
+	for _, name := range []string{"dunlin.yaml", "more.yaml", "conf.d/Pump.YAML", "conf.d/notes.txt", "else/other.yaml"} {
+		write(t, filepath.Join(card, name), name)
+	}
+	files, err := configFiles(card)
+	if err != nil || len(files) != 3 || string(files["conf.d/Pump.YAML"]) != "conf.d/Pump.YAML" || files["more.yaml"] == nil {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for name, text := range files {
+		write(t, filepath.Join(etc, name), string(text))
+	}
+	write(t, filepath.Join(etc, "users"), "carol")
+	write(t, filepath.Join(etc, "gone.key"), "a key that is not left on the card")
+	if !sameFiles(etc, files) {
+		t.Error("the same files are others")
+	}
+	write(t, filepath.Join(etc, "conf.d/old.yaml"), "devices: []")
+	if sameFiles(etc, files) {
+		t.Error("a file that is gone from the card stays included")
+	}
+}
+
 // Whatever moment the power goes at, there is a whole configuration after it.
 func TestSwapIsWholeAtEveryMoment(t *testing.T) {
 	begin := func() string {
