@@ -131,7 +131,7 @@ func (h *hub) restoreSession(id string, line *store.Line, limits *session.Limits
 		Expiry: line.Expiry, Subscriptions: line.Subscriptions, Last: line.Last, MaybeSent: int(min(line.Sent, math.MaxInt32)),
 	}
 	if line.Left.IsZero() { // its client was there: acknowledgements may be lost, so that more was sent than is in flight
-		k.MaybeSent = math.MaxInt
+		k.MaybeSent = session.MaybeSentAll
 	}
 	for packetID := range line.Received {
 		k.Received = append(k.Received, packetID)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -16,9 +17,14 @@ type Kept struct {
 	Blocks        []Block // what the store has instead of Deliveries, if that is much
 	Last          uint64  // the last place in line given away
 	// MaybeSent is how many of the deliveries that were not received may have
-	// been sent before the process ended: the store does not say.
+	// been sent before the process ended: the store does not say. MaybeSentAll
+	// if nobody counted.
 	MaybeSent int
 }
+
+// MaybeSentAll is MaybeSent of a session whose client was there when the process
+// was killed.
+const MaybeSentAll = math.MaxInt
 
 // KeptDelivery is one message towards the client.
 type KeptDelivery struct {
@@ -45,7 +51,7 @@ func Restore(l *Limits, k *Kept) *Session {
 		s.out.owed += receivedSize
 	}
 	o := &s.out
-	o.last, o.cleared = k.Last, k.Last
+	o.last, o.cleared, o.unsure = k.Last, k.Last, k.MaybeSent == MaybeSentAll
 	for i := range k.Deliveries {
 		r := &k.Deliveries[i]
 		d := r.delivery()
