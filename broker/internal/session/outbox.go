@@ -43,7 +43,6 @@ type outbox struct {
 	onWire   int32
 	quota    int32
 	skipped  uint32 // see sampled
-	unsure   bool   // of those that wait only some were sent before a restart: the others may expire
 	bytes    int    // of inflight and queue
 	owed     int    // see Session.Bill
 	last     uint64 // the last place in line given away
@@ -181,7 +180,7 @@ func (s *Session) Next(now time.Time) (Send, bool) {
 	}
 	for o.queue.len() > 0 {
 		d := o.queue.at(0)
-		if d.message.Expired(now) && (!d.sent || o.unsure) {
+		if d.message.Expired(now) && (!d.sent || s.unsure) {
 			o.drop(&o.counts.Dropped.Expired)
 			continue
 		}

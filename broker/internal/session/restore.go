@@ -51,7 +51,8 @@ func Restore(l *Limits, k *Kept) *Session {
 		s.out.owed += receivedSize
 	}
 	o := &s.out
-	o.last, o.cleared, o.unsure = k.Last, k.Last, k.MaybeSent == MaybeSentAll
+	s.unsure = k.MaybeSent == MaybeSentAll
+	o.last, o.cleared = k.Last, k.Last
 	for i := range k.Deliveries {
 		r := &k.Deliveries[i]
 		d := r.delivery()

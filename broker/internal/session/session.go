@@ -86,6 +86,7 @@ type Session struct {
 	params   Params
 	online   bool
 	full     bool // see Crowded
+	unsure   bool // of what waits only some was sent before a restart: the rest may expire
 	received map[ReceivedID]struct{}
 	subs     subscriptions
 	out      outbox
