@@ -53,8 +53,12 @@ func (h *hub) publishWill(w bequest) {
 	m := w.Message
 	m.Publisher = w.id
 	m.Shareable(new(atomic.Int32))
-	if w.ExpiryInterval > 0 {
-		m.Expires = now.Add(w.ExpiryInterval - 1) // 1 ns is the 0 of a CONNECT
+	switch w.ExpiryInterval {
+	case 0:
+	case 1: // the 0 of a CONNECT: it has expired also for a loop that read the clock before
+		m.Expires = now.Add(-time.Second)
+	default:
+		m.Expires = now.Add(w.ExpiryInterval)
 	}
 	h.router.Publish(now, new(packet.Publication).Own(&m))
 	h.log.Debug("will published", "client_id", w.id, "topic", m.Topic)
