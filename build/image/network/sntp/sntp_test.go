@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,16 +176,19 @@ func TestClient(t *testing.T) {
 		clock := &wrong{by: -time.Hour}
 		n := &network{clock: clock, asked: map[string]int{}}
 		wake := make(chan struct{})
-		problem := ""
-		c := &Client{Clock: clock, File: file, Problem: func(text string) { problem = text }, Logf: t.Logf, Wake: wake, Ask: n.ask, Servers: func() []string { return []string{"a", "b", "c", "liar", "deny"} }}
+		var problem atomic.Value
+		problem.Store("")
+		c := &Client{Clock: clock, File: file, Problem: func(text string) { problem.Store(text) }, Logf: t.Logf, Wake: wake, Ask: n.ask, Servers: func() []string { return []string{"a", "b", "c", "liar", "deny"} }}
 		done := make(chan struct{})
 		go func() { defer close(done); c.Run(ctx) }()
 		time.Sleep(time.Minute)
 		if n := n.times("a"); n < 3 || n > 6 {
 			t.Errorf("without a network: asked %d times in a minute", n)
 		}
-		if time.Sleep(2 * time.Minute); !strings.Contains(problem, "ntp = ") {
-			t.Errorf("without a network nobody is told: %q", problem)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if told := problem.Load().(string); !strings.Contains(told, "ntp = ") {
+			t.Errorf("without a network nobody is told: %q", told)
 		}
 		n.raise()
 		wake <- struct{}{}
@@ -192,8 +196,8 @@ func TestClient(t *testing.T) {
 		if by, stepped, _ := clock.is(); by != 0 || stepped != time.Hour {
 			t.Errorf("stepped by %v, still wrong by %v", stepped, by)
 		}
-		if problem != "" {
-			t.Errorf("the time is known, and %q stays", problem)
+		if told := problem.Load(); told != "" {
+			t.Errorf("the time is known, and %q stays", told)
 		}
 		if _, err := os.Stat(file); err != nil {
 			t.Error(err)
