@@ -83,7 +83,7 @@ func New(o Options) (*Bridge, error) {
 		b.queue = &lanes{queues: o.Queues}
 		b.owed.resumed(b.queue, &o.Intakes)
 	}
-	b.pacer = newPacer(o.Pace, o.Registry)
+	b.pacer = newPacer(o.Pace, o.Usage)
 	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced, clock: o.Clock}
 	b.prep.sentBatch = b.cuts.holds
 	b.receiver = newReceiver(b.self, in, &b.prep, o.Local, b.status)

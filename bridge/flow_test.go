@@ -122,7 +122,7 @@ func TestDailyBudget(t *testing.T) {
 		change := func(o *Options) {
 			o.Out = append(o.Out, Route{From: "alarm/#", Lane: Alarm})
 			o.Queues[Alarm] = alarms
-			o.Pace, o.Registry = Pace{Daily: 10_000}, file
+			o.Pace, o.Usage = Pace{Daily: 10_000}, file
 		}
 		r := start(t, s, change)
 		for range 200 {

@@ -101,9 +101,9 @@ type Options struct {
 	// Clock corrects times of before the clock was set; nil: one of its own.
 	Clock *Clock
 	Pace  Pace
-	// Registry is the file that keeps the bytes of the day across the end of
+	// Usage is the file that keeps the bytes of the day across the end of
 	// the process, for Pace.Daily. Empty: they are forgotten.
-	Registry string
+	Usage string
 
 	// Subscribed is the file that notes the filters of In, so that those which
 	// a later configuration does not have are taken back. Empty: they stay with

@@ -20,7 +20,7 @@ type pace struct {
 	catchup         throttle
 	forced          bucket // of an operator, in place of catchup
 	daily           int64
-	day             registry
+	day             usage
 	seen            int64 // the day that the clock showed last, of day; negative: none yet
 }
 
@@ -189,10 +189,10 @@ func (t *throttle) recover(now time.Time) {
 	}
 }
 
-// registry counts the bytes of one day in UTC. A clock that is behind, as after the
+// usage is how many bytes were sent on one day in UTC. A clock that is behind, as after the
 // start of a board without a battery, begins no day: what is sent belongs to the
 // last one until the clock is there again, or goes through a midnight.
-type registry struct {
+type usage struct {
 	Day  int64 // days since 1970
 	Used int64 // bytes
 }
@@ -201,14 +201,14 @@ const day = 24 * time.Hour
 
 func dayOf(now time.Time) int64 { return int64(math.Floor(float64(now.Unix()) / day.Seconds())) }
 
-// on returns the registry of the day that now is in; seen is the day that the clock
+// on returns the usage of the day that now is in; seen is the day that the clock
 // showed before, negative for none.
-func (l registry) on(now time.Time, seen int64) registry {
+func (u usage) on(now time.Time, seen int64) usage {
 	d := dayOf(now)
-	if d > l.Day || d < l.Day && seen >= 0 && d > seen {
-		return registry{Day: d}
+	if d > u.Day || d < u.Day && seen >= 0 && d > seen {
+		return usage{Day: d}
 	}
-	return l
+	return u
 }
 
 func untilMidnight(now time.Time) time.Duration {

@@ -107,7 +107,7 @@ func TestPaceBudgetOfAKilledProcess(t *testing.T) {
 			now = now.Add(time.Millisecond)
 		}
 	}
-	if total > 100_000+20*(100_000/ledgerParts+100) {
+	if total > 100_000+20*(100_000/usageParts+100) {
 		t.Errorf("%d bytes of a budget of 100000 in 20 processes", total)
 	}
 }

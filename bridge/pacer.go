@@ -12,21 +12,21 @@ import (
 // pacer is the pace of a bridge with its lock: the sender asks, the server's
 // answers and operators tell.
 type pacer struct {
-	file string // of the registry; empty: it is forgotten with the process
+	file string // of the usage; empty: it is forgotten with the process
 
 	mu struct {
 		sync.Mutex
 		pace    pace
 		paused  bool
 		changed signal // paused, or another pace
-		saved   registry
-		next    time.Time // when the registry is saved again
+		saved   usage
+		next    time.Time // when the usage is saved again
 	}
 }
 
-// ledgerParts is in how many parts a budget is saved, at least: what a kill gives
+// usageParts is in how many parts a budget is saved, at least: what a kill gives
 // away of it.
-const ledgerParts = 64
+const usageParts = 64
 
 func newPacer(o Pace, file string) *pacer {
 	p := &pacer{file: file}
@@ -65,7 +65,7 @@ func (p *pacer) wait(now time.Time, lane Lane, late bool) time.Duration {
 	return p.mu.pace.wait(now, lane, late)
 }
 
-// sent counts a PUBLISH packet. The registry is saved once a minute, and when so much
+// sent counts a PUBLISH packet. The usage is saved once a minute, and when so much
 // of the budget is gone since that a process which is killed again and again
 // would have a second one.
 func (p *pacer) sent(now time.Time, size int, late bool) error {
@@ -73,7 +73,7 @@ func (p *pacer) sent(now time.Time, size int, late bool) error {
 	defer p.mu.Unlock()
 	p.mu.pace.sent(now, size, late)
 	l := &p.mu.pace.day
-	most := p.mu.pace.daily / ledgerParts
+	most := p.mu.pace.daily / usageParts
 	if p.file == "" || now.Before(p.mu.next) && l.Day == p.mu.saved.Day && l.Used-p.mu.saved.Used <= most {
 		return nil
 	}
@@ -129,14 +129,14 @@ func (p *pacer) used(now time.Time) int64 {
 	return p.mu.pace.today(now)
 }
 
-// close saves the registry.
+// close saves the usage.
 func (p *pacer) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.save()
 }
 
-// load reads the registry. A file that is not there or not one counts as none:
+// load reads the usage. A file that is not there or not one counts as none:
 // the day begins anew, which costs one day's budget at most.
 func (p *pacer) load() {
 	if p.file == "" {
@@ -147,12 +147,12 @@ func (p *pacer) load() {
 	d, err1 := strconv.ParseInt(first, 10, 64)
 	used, err2 := strconv.ParseInt(second, 10, 64)
 	if err == nil && err1 == nil && err2 == nil && used >= 0 {
-		p.mu.pace.day = registry{d, used}
+		p.mu.pace.day = usage{d, used}
 		p.mu.saved = p.mu.pace.day
 	}
 }
 
-// save writes the registry beside the old one and renames it: a power cut leaves
+// save writes the usage beside the old one and renames it: a power cut leaves
 // one of the two. The caller holds the lock; the file is 20 bytes.
 func (p *pacer) save() error {
 	l := p.mu.pace.day

@@ -180,9 +180,11 @@ func (g *gateway) wireStatus(cfg *config.Config) {
 		}
 		err = c.Publish(ctx, online)
 		if e := (*mqtt.Error)(nil); errors.As(err, &e) && e.Code == mqtt.ImplementationSpecificError {
-			// A disk that is full or has failed is no reason not to serve: who listens is told, and nothing is kept.
+			// A disk that is full or has failed is no reason not to serve. The
+			// message cannot be retained, which is the error again, but those who
+			// are there get it.
 			online.QoS, err = mqtt.AtMostOnce, nil
-			c.Publish(ctx, online) // fails as before, behind telling
+			c.Publish(ctx, online)
 		}
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("publish %s: %w", status.Topic, err)

@@ -65,7 +65,7 @@ func (g *gateway) wireBridge(cfg *config.Config, bc config.Bridge, paused bool, 
 		return err
 	}
 	if !d.volatile {
-		o.Registry = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".day")
+		o.Usage = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".day")
 		o.Subscribed = filepath.Join(string(cfg.DataDir), "bridge-"+bc.Name+".in")
 	}
 	if bc.Envelope == "sparkplug" {

@@ -30,7 +30,7 @@ func (r *ring) to(console *os.File) {
 	console.Write(r.state.b) // a console that is gone has nobody to tell
 }
 
-// line adds one line of a speaker.
+// line adds one line; who is the part of init that says it.
 func (r *ring) line(who, text string) {
 	up := time.Since(r.start).Truncate(time.Millisecond)
 	r.Write([]byte(who + " " + up.String() + ": " + text + "\n"))
