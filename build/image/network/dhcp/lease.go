@@ -55,10 +55,10 @@ func newLease(m *Message) (Lease, error) {
 	}
 	l.Renew, l.Rebind = seconds(m.Options[optT1]), seconds(m.Options[optT2])
 	if l.Rebind <= 0 || l.Rebind >= l.Expire {
-		l.Rebind = l.Expire * 7 / 8 // RFC 2131, 4.4.5
+		l.Rebind = l.Expire / 8 * 7 // RFC 2131, 4.4.5; divided first, as 136 years times 7 is no Duration
 	}
 	if l.Renew <= 0 || l.Renew >= l.Rebind {
-		l.Renew = min(l.Expire/2, l.Rebind*4/7)
+		l.Renew = min(l.Expire/2, l.Rebind/7*4)
 	}
 	return l, nil
 }

@@ -52,6 +52,10 @@ func TestLease(t *testing.T) {
 	if l, err := newLease(ack(map[byte][]byte{optT1: {0, 1, 0, 0}, optT2: {0, 0, 0, 1}})); err != nil || l.Renew >= l.Rebind || l.Rebind >= l.Expire {
 		t.Errorf("times out of order: %+v, %v", l, err)
 	}
+	// The longest lease that ends: 136 years, which times 7 is no time.Duration.
+	if l, err := newLease(ack(map[byte][]byte{optLeaseTime: {255, 255, 255, 254}})); err != nil || l.Renew <= 0 || l.Renew >= l.Rebind || l.Rebind >= l.Expire {
+		t.Errorf("136 years: %+v, %v", l, err)
+	}
 	for _, evil := range []string{"lan\nnameserver 6.6.6.6", "a b", ""} {
 		if got := searchList(ack(map[byte][]byte{optDomain: []byte(evil)})); len(got) != 0 {
 			t.Errorf("domain %q gives %q", evil, got)
@@ -106,6 +110,7 @@ func TestFrames(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(ack(nil).Append(nil))
 	f.Add(ack(map[byte][]byte{optSearch: []byte("\x03eng\x05apple\x03com\x00\x09marketing\xc0\x04")}).Append(nil))
+	f.Add(ack(map[byte][]byte{optLeaseTime: {255, 255, 255, 254}}).Append(nil))
 	f.Add(appendUDP(nil, netip.IPv4Unspecified(), ack(nil).Append(nil)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		udpBody(b)
