@@ -12,8 +12,9 @@
 // Slim keeps the tables and data that the runtime works with (stack sizes, stack
 // maps, stack objects, unsafe points, deferred calls, bounds), lets the records'
 // pcfile and pcln be 0, which the runtime reads as "?:0", ends a record after
-// its last table and list, and shortens names: module path and type arguments,
-// which a trace leaves out anyway.
+// its last table and list, and shortens names to those that Go code has for
+// them: no directory of the package, and no type arguments, which a trace leaves
+// out anyway.
 //
 // Not only traces read the tree of calls that were inlined in a function:
 //

@@ -207,17 +207,26 @@ func (t *table) slim() (*table, error) {
 	return s, nil
 }
 
-// short is a function's name as a slim program has it. The runtime itself
-// leaves type arguments out when it prints a name.
+// short is a function's name as a slim program has it: as Go code calls it,
+// without the directory of its package, and without type arguments, which the
+// runtime itself leaves out when it prints a name.
 func short(name string) string {
-	name = strings.TrimPrefix(name, "github.com/dunlin-mqtt/dunlin/")
 	if rest, ok := strings.CutPrefix(name, "type:.eq."); ok && rest != "" {
 		return "type:.eq"
 	}
-	if open, end := strings.IndexByte(name, '['), strings.LastIndexByte(name, ']'); open > 0 && end > open {
-		return name[:open] + "[...]" + name[end+1:]
+	s := name
+	if open, end := strings.IndexByte(s, '['), strings.LastIndexByte(s, ']'); open > 0 && end > open {
+		s = s[:open] + "[...]" + s[end+1:]
 	}
-	return name
+	path := s
+	if receiver := strings.IndexByte(s, '('); receiver >= 0 {
+		path = s[:receiver]
+	}
+	s = s[strings.LastIndexByte(path, '/')+1:]
+	if refused(s) != refused(name) {
+		return name
+	}
+	return s
 }
 
 // same compares what the runtime works with in both tables.

@@ -211,7 +211,12 @@ func TestShort(t *testing.T) {
 		"slices.Index[go.shape.[]int,go.shape.int]":                     "slices.Index[...]",
 		"main.(*list[go.shape.string]).third":                           "main.(*list[...]).third",
 		"type:.eq.[16]sync/atomic.Pointer[internal/sync.node[int,int]]": "type:.eq",
-		"golang.org/x/sys/unix.Open":                                    "golang.org/x/sys/unix.Open",
+		"golang.org/x/sys/unix.Open":                                    "unix.Open",
+		"github.com/dunlin-mqtt/dunlin/sensors.main.func1":              "sensors.main.func1",
+		"sync/atomic.(*Pointer[go.shape.struct { a/b.c int }]).Load":    "atomic.(*Pointer[...]).Load",
+		"main.(*struct { sync.Locker; a/b.C }).Lock":                    "main.(*struct { sync.Locker; a/b.C }).Lock",
+		"internal/runtime/maps.newTable":                                "internal/runtime/maps.newTable", // not interrupted: its name says so
+		"example.com/runtime.Gosched":                                   "example.com/runtime.Gosched",    // may be interrupted
 	} {
 		if got := short(name); got != want {
 			t.Errorf("%q is short for %q, not %q", got, name, want)
