@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -294,7 +295,7 @@ func (c *Conn) leave() {
 
 // Kick ends the connection with a reason; it does not wait.
 func (c *Conn) Kick(code mqtt.ReasonCode) {
-	c.shut(mqtt.Errorf(code, "", "ended by the server"))
+	c.shut(&mqtt.Error{Code: code, Msg: strings.ToLower(code.String())})
 }
 
 // Wake tells the connection that its session may have something to send.
