@@ -318,12 +318,14 @@ func TestAPIRoles(t *testing.T) {
 	if a := port.do("POST", "/api/v1/publish", `{"topic":"a"}`, origin...); a.status != 204 {
 		t.Errorf("a POST of the same origin: %+v", a)
 	}
-	// Guessing is slowed down, also for the right token after it.
-	for range 5 {
-		port.do("GET", "/api/v1/status", "", bearer("guess")...)
+	// Guessing is slowed down; a token that was right before is heard.
+	for i, want := range []int{401, 401, 401, 401, 401, 429, 429} {
+		if a := port.do("GET", "/api/v1/status", "", bearer("guess")...); a.status != want {
+			t.Errorf("guess %d: %d %s", i, a.status, a.body)
+		}
 	}
-	if a := port.do("GET", "/api/v1/status", "", bearer("do-as-you-like")...); a.status != 429 {
-		t.Errorf("after five guesses: %d %s", a.status, a.body)
+	if a := port.do("GET", "/api/v1/status", "", bearer("do-as-you-like")...); a.status != 200 {
+		t.Errorf("the right token after the guesses: %d %s", a.status, a.body)
 	}
 }
 

@@ -102,8 +102,13 @@ func TestPageLogin(t *testing.T) {
 	for range 5 {
 		logIn(port, "bob", "a guess")
 	}
-	if got, _ := logIn(port, "bob", "password of bob"); got.status != 429 {
-		t.Errorf("after five wrong passwords: %d", got.status)
+	for _, c := range []struct {
+		user, password string
+		want           int
+	}{{"bob", "a guess", 429}, {"bob", "password of bob", 200}, {"alice", "a guess", 401}} {
+		if got, _ := logIn(port, c.user, c.password); got.status != c.want {
+			t.Errorf("after five wrong passwords, %s with %s: %d, want %d", c.user, c.password, got.status, c.want)
+		}
 	}
 }
 

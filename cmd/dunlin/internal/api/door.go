@@ -1,6 +1,8 @@
 package api
 
 import (
+	"hash/maphash"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -20,17 +22,28 @@ const (
 
 func (r role) String() string { return [...]string{"open", "viewer", "admin"}[r] }
 
-// Who guesses tokens is slowed down.
+// Who guesses is slowed down.
 const (
-	freeFailures = 5                // of an address
-	waitAfter    = 30 * time.Second // for each attempt after these
-	addresses    = 256              // that are remembered; more share one account
+	freeFailures    = 5                // of a user name, or of tokens, from an address
+	namesPerAddress = 5                // that may use these up before the address waits, whatever the name
+	waitAfter       = 30 * time.Second // for each attempt after these
+	localWait       = time.Second      // of loopback as a whole: behind it may be a proxy with all callers
+	forgiveness     = 10 * time.Minute // after which a failure is the first one again
+	attempts        = 1024             // that are remembered
 )
 
 // door keeps account of callers on the port who could not prove who they are.
 type door struct {
 	sync.Mutex
-	failed map[netip.Addr]failures
+	seed   maphash.Seed
+	failed map[attempt]failures
+}
+
+// attempt is an address, a name there, or with a secret one that was right
+// there: it does not wait for others who fail.
+type attempt struct {
+	from         netip.Addr
+	name, secret uint64
 }
 
 type failures struct {
@@ -48,16 +61,16 @@ func (a *API) admit(c *call) *Problem {
 		a.recognize(c)
 		return nil
 	}
-	from := address(c.Conn.RemoteAddr())
-	if wait := a.door.wait(from, time.Now()); wait > 0 {
+	from, token := address(c.Conn.RemoteAddr()), strings.TrimSpace(token)
+	if wait := a.door.wait(from, "", token, time.Now()); wait > 0 {
 		return problem(429, "too many wrong tokens: wait %d s", int(wait.Seconds())+1)
 	}
-	if t := knownToken(a.Config(), strings.TrimSpace(token)); t != nil && strings.EqualFold(scheme, "bearer") {
+	if t := knownToken(a.Config(), token); t != nil && strings.EqualFold(scheme, "bearer") {
 		c.User, c.role, c.proof = "token "+t.Name, roleNamed(t.Role), &login{token: t.Name}
-		a.door.forget(from)
+		a.door.proved(from, "", token, time.Now())
 		return nil
 	}
-	a.door.fail(from, time.Now())
+	a.door.fail(from, "", token, time.Now())
 	a.Log.Warn("a wrong token over the API", "remote", from.String())
 	return &Problem{401, "the token is not known", "tokens are in http.tokens of the configuration"}
 }
@@ -100,38 +113,70 @@ func address(a net.Addr) netip.Addr {
 	return ip
 }
 
-// wait is how long an address has to wait before its next attempt.
-func (d *door) wait(from netip.Addr, now time.Time) time.Duration {
+// key is what is remembered of a secret; without the secret that of its name,
+// without both that of the address. The caller holds the lock.
+func (d *door) key(from netip.Addr, name, secret string) attempt {
+	if d.failed == nil {
+		d.seed, d.failed = maphash.MakeSeed(), make(map[attempt]failures)
+	}
+	return attempt{from, maphash.String(d.seed, name), maphash.String(d.seed, secret)}
+}
+
+// wait is how long the next attempt has to wait.
+func (d *door) wait(from netip.Addr, name, secret string, now time.Time) time.Duration {
 	d.Lock()
 	defer d.Unlock()
-	f := d.failed[d.account(from)]
-	if f.count < freeFailures {
+	at := d.key(from, name, secret)
+	if _, known := d.failed[at]; known {
 		return 0
 	}
-	return f.last.Add(waitAfter).Sub(now)
+	longest := waitAfter
+	if from.IsLoopback() {
+		longest = localWait
+	}
+	at.secret = 0
+	return max(d.failed[at].wait(freeFailures, waitAfter, now), d.failed[attempt{from: from}].wait(freeFailures*namesPerAddress, longest, now))
 }
 
-func (d *door) fail(from netip.Addr, now time.Time) {
+func (f failures) wait(free int, longest time.Duration, now time.Time) time.Duration {
+	if f.count < free {
+		return 0
+	}
+	return f.last.Add(longest).Sub(now)
+}
+
+func (d *door) fail(from netip.Addr, name, secret string, now time.Time) {
 	d.Lock()
 	defer d.Unlock()
-	if d.failed == nil {
-		d.failed = make(map[netip.Addr]failures)
+	at := d.key(from, name, secret)
+	delete(d.failed, at) // it was right once
+	at.secret = 0
+	for _, at := range [...]attempt{at, {from: from}} {
+		f := d.failed[at]
+		if now.Sub(f.last) > forgiveness {
+			f.count = 0
+		}
+		d.remember(at, failures{f.count + 1, now})
 	}
-	at := d.account(from)
-	d.failed[at] = failures{d.failed[at].count + 1, now}
 }
 
-func (d *door) forget(from netip.Addr) {
+// proved lets the secret in from there while others fail.
+func (d *door) proved(from netip.Addr, name, secret string, now time.Time) {
 	d.Lock()
-	delete(d.failed, from)
-	d.Unlock()
+	defer d.Unlock()
+	d.remember(d.key(from, name, secret), failures{last: now})
 }
 
-// account is under which address failures are counted: once very many
-// addresses have failed, the others share one.
-func (d *door) account(from netip.Addr) netip.Addr {
-	if _, known := d.failed[from]; !known && len(d.failed) >= addresses {
-		return netip.Addr{}
+// remember makes room: first what is forgiven, then whatever comes.
+func (d *door) remember(at attempt, f failures) {
+	if _, there := d.failed[at]; !there && len(d.failed) >= attempts {
+		maps.DeleteFunc(d.failed, func(_ attempt, was failures) bool { return f.last.Sub(was.last) > forgiveness })
+		for old := range d.failed {
+			if len(d.failed) < attempts {
+				break
+			}
+			delete(d.failed, old)
+		}
 	}
-	return from
+	d.failed[at] = f
 }

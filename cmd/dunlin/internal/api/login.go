@@ -51,7 +51,7 @@ func enter(c *call) (any, error) {
 		return nil, problem(400, "the body is no JSON object with user and password")
 	}
 	a, from := c.a, address(c.Conn.RemoteAddr())
-	if wait := a.door.wait(from, time.Now()); wait > 0 {
+	if wait := a.door.wait(from, in.User, in.Password, time.Now()); wait > 0 {
 		return nil, problem(429, "too many wrong passwords: wait %d s", int(wait.Seconds())+1)
 	}
 	l := login{used: time.Now(), rights: a.Auth.Generation()}
@@ -66,13 +66,13 @@ func enter(c *call) (any, error) {
 			return nil, problem(503, "too busy to check a password: %s", e.Msg)
 		}
 		if err != nil || id.User == "" {
-			a.door.fail(from, time.Now())
+			a.door.fail(from, in.User, in.Password, time.Now())
 			a.Log.Warn("a wrong password at the page", "user", in.User, "remote", from.String())
 			return nil, problem(401, "user or password is wrong")
 		}
 		l.user, l.who = id.User, id
 	}
-	a.door.forget(from)
+	a.door.proved(from, in.User, in.Password, time.Now())
 	key := rand.Text() + rand.Text() // 256 bits
 	a.logins.add(sha256.Sum256([]byte(key)), l)
 	c.w.Set("Set-Cookie", cookie+"="+key+"; Path=/; HttpOnly; SameSite=Strict")
