@@ -10,12 +10,14 @@ out=$(mktemp)
 tests=$(mktemp)
 trap 'rm -f "$out" "$tests"' EXIT
 
-# once runs one target of the binary. The engine sometimes fails for having
+# once runs one target of the binary. Inputs are made smaller in 100 tries: by
+# default each one that reaches new code takes up to a minute, and most of the
+# time given with it, in which nothing new is tried. The engine sometimes fails for having
 # reached the end of its own time, on a busy machine: that is no finding, and
 # the caller tries again. A finding is shown whole and ends everything.
 once() { # target time dir package
 	if (cd "$3" && "$tests" -test.paniconexit0 -test.timeout 10m -test.run '^$' -test.fuzz "^$1\$" -test.fuzztime "$2" \
-		-test.fuzzcachedir "$cache/$4") >"$out" 2>&1; then
+		-test.fuzzminimizetime 100x -test.fuzzcachedir "$cache/$4") >"$out" 2>&1; then
 		tail -n 3 "$out"
 		return 0
 	fi
