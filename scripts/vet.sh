@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# gofmt, go vet, and a compile of what only other systems build.
+# No built program under git, gofmt, go vet, and a compile of what only other systems build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+large=$(git ls-files -z | xargs -0 -r sh -c 'find "$@" -prune -type f -size +256k' sh)
+if [ -n "$large" ]; then
+	printf 'larger than a source is; built and added by mistake?\n%s\n' "$large" >&2
+	exit 1
+fi
 unformatted=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
 if [ -n "$unformatted" ]; then
 	printf 'not gofmt-ed:\n%s\n' "$unformatted" >&2
