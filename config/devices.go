@@ -13,12 +13,12 @@ import (
 type Device struct {
 	Name         string        `yaml:"name" req:"1" ex:"greenhouse" doc:"a level of the device's topics"`
 	Driver       string        `yaml:"driver" req:"1" ex:"system" doc:"what reads it"`
-	Interval     time.Duration `yaml:"interval" min:"10ms" doc:"time between readings" ex:"30s"`
-	StaleAfter   time.Duration `yaml:"stale_after" min:"10ms" doc:"offline after this time without a good reading" ex:"90s"`
+	Interval     time.Duration `yaml:"interval" min:"10ms" max:"10000d" doc:"time between readings" ex:"30s"`
+	StaleAfter   time.Duration `yaml:"stale_after" min:"10ms" max:"36500d" doc:"offline after this time without a good reading" ex:"90s"`
 	FailAfter    int           `yaml:"fail_after" min:"1" max:"1000" doc:"offline after this many failures in a row"`
 	Power        *Power        `yaml:"power" doc:"line of the device's supply, which is cut for a moment when nothing else helps"`
 	OnReject     string        `yaml:"on_reject" enum:"entity|device" doc:"what a value that is rejected fails: its entity, or the whole reading"`
-	WillDelay    time.Duration `yaml:"will_delay" doc:"time until a failed device is called offline" ex:"5s"`
+	WillDelay    time.Duration `yaml:"will_delay" max:"36500d" doc:"time until a failed device is called offline" ex:"5s"`
 	QoS          int           `yaml:"qos" min:"0" max:"2" doc:"QoS of readings"`
 	Payload      string        `yaml:"payload" enum:"plain|json|both|senml|sparkplug" doc:"as gateway.payload"`
 	RetainPolicy string        `yaml:"retain_policy" enum:"keep|clear|nan" doc:"what becomes of retained values while the device is offline"`

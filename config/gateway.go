@@ -18,10 +18,10 @@ type Gateway struct {
 
 // DeviceDefaults are the values of devices that do not set them.
 type DeviceDefaults struct {
-	Interval   time.Duration `yaml:"interval" min:"10ms" doc:"time between readings" ex:"30s"`
-	StaleAfter time.Duration `yaml:"stale_after" min:"10ms" doc:"offline after this time without a good reading; at least three intervals where a device sets its own" ex:"90s"`
+	Interval   time.Duration `yaml:"interval" min:"10ms" max:"10000d" doc:"time between readings" ex:"30s"`
+	StaleAfter time.Duration `yaml:"stale_after" min:"10ms" max:"36500d" doc:"offline after this time without a good reading; at least three intervals where a device sets its own" ex:"90s"`
 	FailAfter  int           `yaml:"fail_after" min:"1" max:"1000" doc:"offline after this many failures in a row"`
-	WillDelay  time.Duration `yaml:"will_delay" doc:"time until a failed device is called offline" ex:"5s"`
+	WillDelay  time.Duration `yaml:"will_delay" max:"36500d" doc:"time until a failed device is called offline" ex:"5s"`
 	QoS        int           `yaml:"qos" min:"0" max:"2" doc:"QoS of readings"`
 }
 

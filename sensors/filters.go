@@ -263,6 +263,8 @@ func (o *DeltaOptions) Validate(report func(path, msg string)) {
 	}
 }
 
+const year = 365 * 24 * time.Hour
+
 // PeriodOptions is a filter with one duration: throttle, max_interval.
 type PeriodOptions struct {
 	Period time.Duration `yaml:"period" req:"1" doc:"the time, as 10s"`
@@ -276,7 +278,7 @@ func (o *PeriodOptions) UnmarshalText(text []byte) error {
 		s, unit = days+"h", 24
 	}
 	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 || d > 365*24*time.Hour/unit {
+	if err != nil || d <= 0 || d > year/unit {
 		return fmt.Errorf("%q is not a duration as 10s, 5m or 1h", string(text))
 	}
 	o.Period = d * unit
@@ -285,8 +287,8 @@ func (o *PeriodOptions) UnmarshalText(text []byte) error {
 
 // Validate reports durations that are none.
 func (o *PeriodOptions) Validate(report func(path, msg string)) {
-	if o.Period <= 0 {
-		report("period", "want more than 0")
+	if o.Period <= 0 || o.Period > year {
+		report("period", "want more than 0, at most 365d")
 	}
 }
 

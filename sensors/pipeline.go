@@ -199,20 +199,21 @@ func (p *Pipeline) interrupt() {
 	p.pending, p.any = nil, false
 }
 
-// gathers is how long the steps take for one result, of readings at this pace.
+// gathers is how long the steps take for one result, of readings at this pace;
+// years of it are as good as for ever.
 func (p *Pipeline) gathers(pace time.Duration) (d time.Duration) {
-	n := 1
+	n := 1.0
 	for _, f := range p.steps {
 		switch f := f.(type) {
 		case *window:
-			n *= f.every
+			n *= float64(f.every)
 		case *exponential:
-			n *= f.every
+			n *= float64(f.every)
 		case *throttleAverage:
 			d += f.period
 		}
 	}
-	return d + time.Duration(n-1)*pace
+	return d + time.Duration(min((n-1)*float64(pace), float64(10*year)))
 }
 
 // hold is the longest time for which the gates keep a new value back.

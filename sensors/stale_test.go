@@ -2,6 +2,7 @@ package sensors_test
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,33 @@ func TestValueOutlivesItsFilters(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A window that is not full within a life neither overflows nor has the value
+// expire before it is there.
+func TestValueOutlivesAnyWindow(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFakeBroker()
+		d := &fakeDriver{read: func(context.Context, int) ([]sensors.Reading, error) { return one(20.0) }}
+		var filters []sensors.Filter
+		for range 3 {
+			f, err := sensors.Filters()["median"].New(&sensors.WindowOptions{Size: 5, SendEvery: 1000000, SendFirstAt: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			filters = append(filters, f)
+		}
+		_, stop := run(t, b, sensors.Device{Name: "room", Driver: d, Interval: 10000 * 24 * time.Hour, Entities: []sensors.Entity{{Name: "t", Filters: filters}}})
+		after(time.Second)
+		stop()
+		all := b.on("room/t")
+		if len(all) != 1 {
+			t.Fatalf("%d values", len(all))
+		}
+		if in := all[0].Expires.Sub(b.start); in < 30000*24*time.Hour || in > math.MaxUint32*time.Second {
+			t.Errorf("it expires in %v", in)
+		}
+	})
 }
 
 // What filters remember of an entity that failed is no part of what comes after.

@@ -24,7 +24,7 @@ type modbusRegister struct {
 	WordOrder string          `yaml:"word_order" doc:"the unit's, when it is not given" enum:"big|little|big_swap|little_swap"`
 	Scale     float64         `yaml:"scale" doc:"value = registers x scale + offset"`
 	Offset    float64         `yaml:"offset" doc:"see scale"`
-	Interval  time.Duration   `yaml:"interval" doc:"read less often than the device" ex:"60s"`
+	Interval  time.Duration   `yaml:"interval" max:"10000d" doc:"read less often than the device" ex:"60s"`
 	Writable  *modbusWritable `yaml:"writable" doc:"takes commands: true, or {min: 0, max: 50, step: 0.1}"`
 	Write     string          `yaml:"write" doc:"functions 05 and 06, or 0F and 10, for units that know only those" enum:"single|multiple"`
 	Verify    string          `yaml:"verify" doc:"a command is confirmed by reading back, or not at all" enum:"readback|none"`
