@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 	"github.com/dunlin-mqtt/dunlin/build/image/update"
 )
 
@@ -36,6 +37,7 @@ type board struct {
 	volatile  atomic.Bool                    // /data is in memory
 	emergency atomic.Bool                    // dunlin refused its configuration, and runs with the one it came with
 	updater   atomic.Pointer[update.Updater] // nil before it runs, and without a card
+	served    atomic.Pointer[[]mdns.Service] // by dunlin; nil: nothing
 	reports   struct {                       // what a user without a screen should know, by part
 		sync.Mutex
 		text map[string]string

@@ -83,13 +83,44 @@ func (b *board) runGateway(ctx context.Context, etc string) (said string, err er
 	}
 	b.logf("the gateway is process %d, running as user %s", cmd.Process.Pid, userOf(cmd.Process.Pid))
 	b.life.started(cmd.Process, time.Now())
-	last := newRing(2 << 10)
+	last := newRing(16 << 10) // a panic's stacks are long
 	b.log.copyFrom(io.TeeReader(out, last))
-	err, said = cmd.Wait(), string(last.text())
-	if b.life.ended() == vainStarts && ctx.Err() == nil {
+	err, said = cmd.Wait(), tail(string(last.text()), 2<<10)
+	if b.life.ended(lastWords(err, string(last.text()))) == vainStarts && ctx.Err() == nil {
 		b.report("gateway", "It does not start, and is tried again and again:\n"+said)
 	}
 	return said, err
+}
+
+// tail is the end of a text, at most so many bytes of whole lines.
+func tail(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	text = text[len(text)-most:]
+	return text[strings.IndexByte(text, '\n')+1:]
+}
+
+// lastWords are why a run ended, in a line: what a panic says stands above its
+// stacks, everything else at the end.
+func lastWords(err error, said string) string {
+	why := "it ended by itself"
+	if err != nil {
+		why = err.Error()
+	}
+	last := ""
+	for line := range strings.Lines(said) {
+		if line = strings.TrimSpace(line); line != "" {
+			last = line
+		}
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			break
+		}
+	}
+	if last != "" {
+		why += ": " + last[:min(len(last), 300)]
+	}
+	return why
 }
 
 // userOf is the effective user that the kernel says a process has.

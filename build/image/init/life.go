@@ -22,14 +22,17 @@ const (
 type life struct {
 	sync.Mutex
 	process *os.Process
-	ready   bool // it said so in this run
-	vain    int  // runs, one after the other, that ended before they said so
+	ready   bool          // it said so in this run
+	vain    int           // runs, one after the other, that ended before they said so
+	runs    int           // that ended
+	words   string        // the last one's last
+	changed chan struct{} // has one when it serves, or has ended, since somebody looked
 	silent  time.Time
 	sign    time.Time // of any run; at first when init began
 	status  string
 }
 
-func newLife() *life { return &life{sign: time.Now()} }
+func newLife() *life { return &life{sign: time.Now(), changed: make(chan struct{}, 1)} }
 
 func (l *life) started(p *os.Process, now time.Time) {
 	l.Lock()
@@ -37,16 +40,40 @@ func (l *life) started(p *os.Process, now time.Time) {
 	l.process, l.ready, l.silent, l.status = p, false, now, "starting"
 }
 
-// ended tells how many runs, one after the other, have ended before dunlin
-// served.
-func (l *life) ended() int {
+// ended takes a run's last words, and tells how many runs, one after the
+// other, have ended before dunlin served.
+func (l *life) ended(words string) int {
 	l.Lock()
 	defer l.Unlock()
 	if l.vain++; l.ready {
 		l.vain = 0
 	}
 	l.process, l.ready, l.status = nil, false, "not running"
+	l.runs, l.words = l.runs+1, words
+	l.change()
 	return l.vain
+}
+
+// endings are how many runs have ended, and the last one's last words.
+func (l *life) endings() (runs int, words string) {
+	l.Lock()
+	defer l.Unlock()
+	return l.runs, l.words
+}
+
+// serves tells whether dunlin has said that it does, in this run.
+func (l *life) serves() bool {
+	l.Lock()
+	defer l.Unlock()
+	return l.ready
+}
+
+// change wakes who waits for changed. The lock is held.
+func (l *life) change() {
+	select {
+	case l.changed <- struct{}{}:
+	default: // it will look anyway
+	}
 }
 
 // told takes a datagram of dunlin, as sd_notify(3) describes them, and tells
@@ -59,6 +86,7 @@ func (l *life) told(text string, now time.Time) (first bool) {
 		case "READY":
 			first, l.ready = !l.ready, true
 			l.silent, l.sign = now, now
+			l.change()
 		case "WATCHDOG":
 			l.silent, l.sign = now, now
 		case "STATUS":

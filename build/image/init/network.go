@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network"
-	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/wifi"
 )
@@ -27,7 +26,7 @@ func (b *board) network(ctx context.Context) error {
 		Resolv:   "/run/resolv.conf",
 		Logf:     b.logf,
 		Problem:  b.report,
-		Services: []mdns.Service{{Type: "_mqtt._tcp", Port: 1883}, {Type: "_http._tcp", Port: 8083}}, // of defaultConfig
+		Services: b.servedNow,
 	})
 }
 

@@ -23,6 +23,7 @@ func (b *board) parts() []part {
 		{"gateway", b.gateway},
 		{"network", b.network},
 		{"notifications", b.notifications},
+		{"services", b.services},
 		{"updates", b.updates},
 		{"log file", b.logFile},
 	}

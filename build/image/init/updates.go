@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 	"github.com/dunlin-mqtt/dunlin/build/image/update"
@@ -42,23 +42,36 @@ func (b *board) updates(ctx context.Context) error {
 	u := update.New(&update.Updater{
 		Card: card, Slot: b.slot, Keys: keys, Volatile: b.volatile.Load,
 		Record: filepath.Join(keptDir, "update.json"), Socket: update.Socket, Users: []uint32{gatewayUser},
-		Gateway: trusted{update.Local{API: "/run/dunlin/dunlin.sock", MQTT: "127.0.0.1:1883"}, &b.emergency},
+		Gateway: &trusted{Gateway: gatewayAPI, board: b},
 		Restart: b.restart, Logf: b.logf,
 	})
 	b.updater.Store(u)
 	return u.Run(ctx)
 }
 
-// trusted is the gateway with the configuration it should have: a version that
-// refuses that does not pass its trial by what init runs in its place.
+// gatewayAPI is dunlin.
+var gatewayAPI = update.Local{API: "/run/dunlin/dunlin.sock"}
+
+// trusted is the gateway that must do without help: a version passes its trial
+// neither by what init runs in its place, nor by being started again and again.
 type trusted struct {
 	update.Gateway
-	emergency *atomic.Bool
+	board *board
+	ended int // runs, when it was asked last
 }
 
-func (t trusted) Health(ctx context.Context) (update.Health, error) {
-	if t.emergency.Load() {
+func (t *trusted) Health(ctx context.Context) (update.Health, error) {
+	if t.board.emergency.Load() {
 		return update.Health{}, errors.New("the configuration is refused")
 	}
-	return t.Gateway.Health(ctx)
+	runs, words := t.board.life.endings()
+	if before := t.ended; runs > before {
+		t.ended = runs
+		return update.Health{}, fmt.Errorf("the gateway ended: %s", words)
+	}
+	h, err := t.Gateway.Health(ctx)
+	if err != nil && runs > 0 && !t.board.life.serves() {
+		err = fmt.Errorf("the gateway ended: %s", words) // more than that nobody answers
+	}
+	return h, err
 }

@@ -3,16 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 	"github.com/dunlin-mqtt/dunlin/build/image/update"
 )
 
@@ -167,7 +171,8 @@ func TestHostNames(t *testing.T) {
 
 func TestLife(t *testing.T) {
 	start := time.Now()
-	l := &life{sign: start}
+	l := newLife()
+	l.sign = start
 	p := &os.Process{}
 	at := func(d time.Duration) time.Time { return start.Add(d) }
 	l.started(p, start)
@@ -185,7 +190,7 @@ func TestLife(t *testing.T) {
 	if l.overdue(at(time.Minute+silence)) != nil {
 		t.Error("a sign of life is none")
 	}
-	l.ended()
+	l.ended("")
 	l.started(p, at(2*time.Minute)) // a start is no sign of life
 	if !l.lives(at(time.Minute+longSilence)) || l.lives(at(time.Minute+longSilence+1)) {
 		t.Error("the machine's own end comes at the wrong time")
@@ -352,7 +357,7 @@ func TestVainStarts(t *testing.T) {
 		if serves {
 			l.told("READY=1", t0)
 		}
-		if got, want := l.ended(), []int{1, 2, 0, 1}[run]; got != want {
+		if got, want := l.ended(""), []int{1, 2, 0, 1}[run]; got != want {
 			t.Errorf("after run %d: %d, want %d", run+1, got, want)
 		}
 	}
@@ -361,14 +366,82 @@ func TestVainStarts(t *testing.T) {
 // What init runs in place of a configuration that a new version refuses does
 // not count as that version.
 func TestTrialWantsTheConfiguration(t *testing.T) {
-	var emergency atomic.Bool
-	g := trusted{healthy{}, &emergency}
+	b := newBoard()
+	g := trusted{Gateway: healthy{}, board: b}
 	if h, err := g.Health(t.Context()); err != nil || h.Devices != 1 {
 		t.Errorf("%v, %v", h, err)
 	}
-	emergency.Store(true)
+	b.emergency.Store(true)
 	if _, err := g.Health(t.Context()); err == nil {
 		t.Error("the configuration that the image came with passes a trial")
+	}
+}
+
+// A gateway that was started anew since the last look is well again, and did
+// not pass.
+func TestTrialWantsOneRun(t *testing.T) {
+	b := newBoard()
+	g := trusted{Gateway: healthy{}, board: b}
+	b.life.ended("exit status 2: panic: index out of range")
+	b.life.told("READY=1", t0)
+	if _, err := g.Health(t.Context()); err == nil || !strings.Contains(err.Error(), "index out of range") {
+		t.Errorf("%v", err)
+	}
+	if _, err := g.Health(t.Context()); err != nil {
+		t.Errorf("the run before is told twice: %v", err)
+	}
+}
+
+func TestLastWords(t *testing.T) {
+	said := "INFO serving\npanic: index out of range [3]\n\ngoroutine 7 [running]:\nmain.main()\n\t/main.go:7 +0x1\n"
+	for _, tc := range []struct {
+		err        error
+		said, want string
+	}{
+		{errors.New("exit status 2"), said, "exit status 2: panic: index out of range [3]"},
+		{errors.New("signal: killed"), "INFO serving\n\n", "signal: killed: INFO serving"},
+		{nil, "", "it ended by itself"},
+	} {
+		if got := lastWords(tc.err, tc.said); got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+	if got := tail("first line\nsecond\nthird\n", 15); got != "second\nthird\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhatIsAnnounced(t *testing.T) {
+	door := func(kind, at, path string, tls bool) update.Door {
+		return update.Door{Kind: kind, At: netip.MustParseAddrPort(at), Path: path, TLS: tls}
+	}
+	got := announced([]update.Door{
+		door("page", "[::]:8083", "", false), door("mqtt", "[::]:1884", "", false), door("mqtt", "10.0.0.5:8883", "", true),
+		door("websocket", "[::]:8083", "/mqtt", false), door("websocket", "[::]:443", "/ws", true), door("mqtt", "127.0.0.1:1883", "", false),
+	})
+	want := []mdns.Service{
+		{Type: "_http._tcp", Port: 8083}, {Type: "_mqtt._tcp", Port: 1884}, {Type: "_secure-mqtt._tcp", Port: 8883, Addr: netip.MustParseAddr("10.0.0.5")},
+		{Type: "_mqtt-ws._tcp", Port: 8083, Text: "path=/mqtt"}, {Type: "_mqtt-wss._tcp", Port: 443, Text: "path=/ws"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// What is told follows dunlin's life: nothing before it serves, nothing after
+// it has ended.
+func TestServicesFollowTheGateway(t *testing.T) {
+	b := newBoard()
+	b.served.Store(&[]mdns.Service{{Type: "_mqtt._tcp", Port: 1883}}) // of a run before
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.services(ctx) }()
+	for b.servedNow() != nil {
+		runtime.Gosched()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -22,7 +22,7 @@ type Options struct {
 	Static   Static                  // of network.txt
 	Clock    sntp.Clock              // nil: nobody sets it
 	State    string                  // the directory that lasts, for the time
-	Services []mdns.Service          // that mDNS tells of
+	Services func() []mdns.Service   // that mDNS tells of, now
 	Resolv   string                  // the file for name servers: /run/resolv.conf; /etc/resolv.conf is a link to it
 	Problem  func(part, text string) // "wifi", what is wrong and what helps; an empty text: it is well again
 	Logf     func(format string, args ...any)

@@ -231,7 +231,7 @@ func lab(t *testing.T) {
 	clock, state := &behind{by: -time.Hour}, t.TempDir()
 	resolv := filepath.Join(t.TempDir(), "resolv.conf")
 	o := Options{
-		Services: []mdns.Service{{Type: "_mqtt._tcp", Port: 1883}},
+		Services: func() []mdns.Service { return []mdns.Service{{Type: "_mqtt._tcp", Port: 1883}} },
 		Name:     "dunlin-77aa", Resolv: resolv, Clock: clock, State: state,
 		Problem: func(part, text string) { t.Logf("problem: %s: %s", part, text) },
 		Logf:    func(f string, a ...any) { t.Logf("%s "+f, append([]any{time.Now().Format("05.000")}, a...)...) },

@@ -96,7 +96,7 @@ func newBench(t *testing.T) *bench {
 	b.Updater = New(&Updater{
 		Card: slotstest.Open(t, b.disk), Slot: 2, Volatile: func() bool { return false }, Keys: []PublicKey{key.Public()},
 		Record: filepath.Join(dir, "update"), Socket: filepath.Join(dir, "sock"), Gateway: b.gateway,
-		Restart: func(argument string) { b.restarts <- argument },
+		Restart: func(argument string) { b.restarts <- argument }, Steady: 1,
 		Logf: func(format string, args ...any) {
 			b.said.Lock()
 			defer b.said.Unlock()

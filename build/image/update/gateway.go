@@ -8,18 +8,25 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Health is what a new version must have as well as the one before it.
 type Health struct {
-	MQTT    bool `json:"mqtt"`    // an MQTT server answers at the usual port
-	Devices int  `json:"devices"` // that are online
+	MQTT    bool     `json:"mqtt"`            // an MQTT server answers: all that versions knew before they knew doors
+	Devices int      `json:"devices"`         // that are online
+	Doors   []string `json:"doors,omitempty"` // that are open
 }
 
 // worse says what a gateway lacks that had h, or nil.
 func (h Health) worse(than Health) error {
+	for _, d := range than.Doors {
+		if !slices.Contains(h.Doors, d) {
+			return fmt.Errorf("nobody answers at %s, before the update somebody did", d)
+		}
+	}
 	switch {
 	case !h.MQTT && than.MQTT:
 		return errors.New("no MQTT server answers, before the update one did")
@@ -31,8 +38,7 @@ func (h Health) worse(than Health) error {
 
 // Local is the gateway on this machine.
 type Local struct {
-	API  string // the Unix socket of its API
-	MQTT string // where its MQTT server usually is: 127.0.0.1:1883
+	API string // the Unix socket of its API
 }
 
 // askIn is how long one question may take.
@@ -62,7 +68,11 @@ func (l Local) Health(ctx context.Context) (h Health, err error) {
 			h.Devices++
 		}
 	}
-	h.MQTT = l.connect(ctx) == nil
+	doors, err := l.Doors(ctx)
+	if err != nil {
+		return h, err
+	}
+	h.Doors, h.MQTT = knocked(ctx, doors)
 	return h, nil
 }
 
@@ -106,27 +116,6 @@ func (l Local) ask(ctx context.Context, method, target string, question []byte) 
 		return nil, fmt.Errorf("%s answers %s: %s", target, strings.TrimSpace(first), strings.Join(strings.Fields(string(body)), " "))
 	}
 	return body, nil
-}
-
-// connect sends an MQTT 3.1.1 CONNECT and wants a CONNACK, whatever its code:
-// this client has no password.
-func (l Local) connect(ctx context.Context) error {
-	c, err := dial(ctx, "tcp", l.MQTT)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if _, err := c.Write([]byte("\x10\x0c\x00\x04MQTT\x04\x02\x00\x0a\x00\x00")); err != nil {
-		return err
-	}
-	var answer [2]byte
-	if _, err := io.ReadFull(c, answer[:]); err != nil {
-		return err
-	}
-	if answer != [2]byte{0x20, 2} {
-		return fmt.Errorf("%s does not speak MQTT", l.MQTT)
-	}
-	return nil
 }
 
 // dial connects; all of the conversation ends with ctx's deadline.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -107,6 +108,8 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("status: %q", got)
 	}
 	b.gateway.says(t, "none", "2", "1.0.0")
+	before := Health{MQTT: true, Devices: 2, Doors: []string{"page :8083"}}
+	b.gateway.set(before, nil)
 	got := b.ask(t, "update", b.update(t))
 	if !strings.HasPrefix(got, "ok 1.1.0 is written to slot 3") {
 		t.Fatalf("answer: %q", got)
@@ -117,7 +120,7 @@ func TestUpdate(t *testing.T) {
 	if state, m, err := b.Card.Slot(3); state != slots.Whole || m.Version != "1.1.0" {
 		t.Errorf("slot 3 is %v: %v", state, err)
 	}
-	if rec := b.record(t); rec.Phase != Written || rec.Before != (Health{true, 2}) || rec.Slot != 3 || rec.Version != "1.1.0" || rec.From != "1.0.0" {
+	if rec := b.record(t); rec.Phase != Written || !reflect.DeepEqual(rec.Before, before) || rec.Slot != 3 || rec.Version != "1.1.0" || rec.From != "1.0.0" {
 		t.Errorf("the record is %+v", rec)
 	}
 	b.gateway.says(t, "written", "2", "1.0.0")
@@ -207,7 +210,7 @@ func TestASickGatewayIsNoObstacle(t *testing.T) {
 	b := newBench(t)
 	b.gateway.set(Health{}, errDown)
 	rec, err := b.install(t.Context(), bytes.NewReader(b.update(t)), false, func(int64, int64) {})
-	if err != nil || rec.Phase != Written || rec.Before != (Health{}) {
+	if err != nil || rec.Phase != Written || !reflect.DeepEqual(rec.Before, Health{}) {
 		t.Errorf("%+v, %v", rec, err)
 	}
 }

@@ -1,17 +1,21 @@
 package update
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 )
 
-// trialDeadline is how long a trial may take: a start, and devices that want
-// a minute to answer.
-const trialDeadline = 3 * time.Minute
-
-// tryEvery is the pause between two looks at the gateway.
-const tryEvery = time.Second
+const (
+	// trialDeadline is how long a gateway may take: a start, and devices that
+	// want a minute to answer.
+	trialDeadline = 3 * time.Minute
+	// steadyFor is how long it must then be well without a break: one that
+	// serves and falls is no better than one that does not serve.
+	steadyFor = 30 * time.Second
+	tryEvery  = time.Second // the pause between two looks at it
+)
 
 // trial finds out why this slot runs. The default one after a failed trial
 // says so in the record; the other one must prove itself, and stays or goes.
@@ -36,15 +40,11 @@ func (u *Updater) trial(ctx context.Context) {
 	}
 	u.Logf("update: this version, in slot %d, is on trial", u.Slot)
 	u.doing(onTrial)
-	deadline := u.Deadline
-	if deadline == 0 {
-		deadline = trialDeadline
-	}
 	if rec.Phase != Written || rec.Slot != u.Slot {
 		rec = Record{} // of another update than the one that brought this version
 	}
 	if err = errVolatile; !u.Volatile() {
-		err = u.prove(ctx, deadline, rec.Before)
+		err = u.prove(ctx, rec.Before)
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -81,22 +81,33 @@ func (u *Updater) judge(rec Record) {
 	u.note(rec)
 }
 
-// prove asks the gateway until it is as it should be, or the deadline has
-// passed; then the error is the last reason.
-func (u *Updater) prove(ctx context.Context, deadline time.Duration, before Health) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+// prove asks the gateway until it has been as it should be for a while, or
+// the deadline has passed and it is not; then the error is the last reason.
+func (u *Updater) prove(ctx context.Context, before Health) error {
+	deadline, steady := cmp.Or(u.Deadline, trialDeadline), cmp.Or(u.Steady, steadyFor)
+	end := time.Now().Add(deadline)
+	ctx, cancel := context.WithTimeout(ctx, deadline+steady+2*askIn)
 	defer cancel()
 	var last error
+	var well time.Time // since when
 	for {
 		h, err := u.Gateway.Health(ctx)
 		if err == nil {
 			err = h.worse(before)
 		}
-		if err == nil {
+		switch now := time.Now(); {
+		case err == nil && well.IsZero():
+			well = now
+		case err == nil && now.Sub(well) >= steady:
 			return nil
-		}
-		if last == nil || ctx.Err() == nil { // an error of the end itself explains nothing
-			last = err
+		case err != nil:
+			well = time.Time{}
+			if last == nil || ctx.Err() == nil { // an error of the end itself explains nothing
+				last = err
+			}
+			if now.After(end) {
+				cancel()
+			}
 		}
 		select {
 		case <-ctx.Done():

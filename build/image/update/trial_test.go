@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,17 +33,17 @@ func TestTrial(t *testing.T) {
 		slot    int // that starts afterwards
 		restart bool
 	}{
-		"it proves itself":      {20 * time.Second, Health{true, 2}, Committed, "", 20 * time.Second, 3, false},
-		"it has more devices":   {time.Second, Health{true, 3}, Committed, "", time.Second, 3, false},
+		"it proves itself":      {20 * time.Second, Health{MQTT: true, Devices: 2}, Committed, "", 50 * time.Second, 3, false},
+		"it has more devices":   {time.Second, Health{MQTT: true, Devices: 3, Doors: []string{"page :80"}}, Committed, "", 31 * time.Second, 3, false},
 		"it never comes up":     {0, Health{}, FellBack, "not up after 3m0s: it is down", 3 * time.Minute, 2, true},
-		"a device is missing":   {time.Second, Health{true, 1}, FellBack, "1 devices are online, before the update 2 were", 3 * time.Minute, 2, true},
-		"nobody speaks MQTT":    {time.Second, Health{false, 2}, FellBack, "no MQTT server answers", 3 * time.Minute, 2, true},
-		"up in the last moment": {3*time.Minute - time.Second, Health{true, 2}, Committed, "", 3*time.Minute - time.Second, 3, false},
+		"a device is missing":   {time.Second, Health{MQTT: true, Devices: 1}, FellBack, "1 devices are online, before the update 2 were", 3 * time.Minute, 2, true},
+		"nobody speaks MQTT":    {time.Second, Health{Devices: 2}, FellBack, "no MQTT server answers", 3 * time.Minute, 2, true},
+		"up in the last moment": {3*time.Minute - time.Second, Health{MQTT: true, Devices: 2}, Committed, "", 3*time.Minute + 29*time.Second, 3, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := written(t)
-				b.Slot = 3
+				b.Slot, b.Steady = 3, 0
 				b.gateway.set(Health{}, errDown)
 				if tc.ready > 0 {
 					time.AfterFunc(tc.ready, func() { b.gateway.set(tc.health, nil) })
@@ -75,6 +76,45 @@ func TestTrial(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A version that serves and falls, again and again, is well at many a look.
+func TestTrialWantsItToLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := written(t)
+		b.Slot, b.Steady = 3, 0
+		var life sync.WaitGroup
+		life.Go(func() {
+			for range 12 {
+				b.gateway.set(Health{MQTT: true, Devices: 2}, nil)
+				time.Sleep(20 * time.Second)
+				b.gateway.set(Health{}, errDown)
+				time.Sleep(3 * time.Second)
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { b.trial(ctx); close(done) }()
+		life.Wait()
+		cancel()
+		<-done
+		if choice, err := b.Card.Choice(); err != nil || choice.Default != 2 {
+			t.Errorf("slot %d starts next: %v", choice.Default, err)
+		}
+		if rec := b.record(t); rec.Phase != FellBack || !strings.Contains(rec.Reason, "it is down") {
+			t.Errorf("the record is %+v", rec)
+		}
+	})
+}
+
+func TestADoorThatStaysShut(t *testing.T) {
+	before := Health{Doors: []string{"mqtt :1883", "page :8083"}}
+	if err := (Health{Doors: []string{"page :8083", "mqtt :1883"}}).worse(before); err != nil {
+		t.Error(err)
+	}
+	if err := (Health{MQTT: true, Doors: []string{"mqtt :1883"}}).worse(before); err == nil || !strings.Contains(err.Error(), "page :8083") {
+		t.Errorf("a page that is dead: %v", err)
 	}
 }
 

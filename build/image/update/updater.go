@@ -30,8 +30,9 @@ type Updater struct {
 	// Volatile says that the card gives no /data and everything is kept in
 	// memory: no update is taken, and no trial passed.
 	Volatile func() bool
-	// Deadline is how long a trial may take; default 3 minutes.
-	Deadline time.Duration
+	// Deadline is how long a gateway may take until it passes its trial, and
+	// Steady how long it must do so without a break; default 3 minutes and 30 s.
+	Deadline, Steady time.Duration
 	// Restart ends the machine, with reboot(2)'s argument: TryBoot or "". It
 	// returns at once.
 	Restart func(argument string)
@@ -55,7 +56,8 @@ func New(u *Updater) *Updater {
 
 // Gateway is the dunlin that runs. An error means that it is not up.
 type Gateway interface {
-	// Health is how a trial sees it.
+	// Health is how a trial sees it. It fails, too, when the gateway has ended
+	// since it was asked last.
 	Health(ctx context.Context) (Health, error)
 	// Publish has it retain a value below Topics.
 	Publish(ctx context.Context, topic, value string) error

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,7 +17,22 @@ import (
 // wire is a link: what one sends, the others receive.
 type wire struct {
 	sync.Mutex
-	ports []*port
+	ports  []*port
+	serves []Service // each host of it
+}
+
+func newWire() *wire { return &wire{serves: []Service{{Type: "_mqtt._tcp", Port: 1883}}} }
+
+func (w *wire) served() []Service {
+	w.Lock()
+	defer w.Unlock()
+	return w.serves
+}
+
+func (w *wire) serve(services ...Service) {
+	w.Lock()
+	defer w.Unlock()
+	w.serves = services
 }
 
 type packet struct {
@@ -61,10 +77,12 @@ func (p *port) Receive(b []byte, deadline time.Time) (int, netip.AddrPort, error
 func (p *port) Close() error { return nil }
 
 // host runs a responder on the link until stop.
-func host(t *testing.T, w *wire, addr string) (stop func()) {
+func host(t *testing.T, w *wire, addr string) (stop func()) { return hostOf(t, w, "dunlin", addr) }
+
+func hostOf(t *testing.T, w *wire, name, addr string) (stop func()) {
 	p := w.port(addr + ":5353")
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &Responder{Name: "dunlin", Services: []Service{{"_mqtt._tcp", 1883}}, Conn: p, Logf: t.Logf,
+	r := &Responder{Name: name, Services: w.served, Conn: p, Logf: t.Logf,
 		Addrs: func() []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(p.addr.Addr(), 24)} },
 		Own:   func(a netip.Addr) bool { return a == p.addr.Addr() }}
 	ended := make(chan error, 1)
@@ -104,7 +122,7 @@ func ask(t *testing.T, p *port, to netip.AddrPort, what string, kind dnsmessage.
 
 func TestResponder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{}
+		w := newWire()
 		asker, legacy, far := w.port("10.0.0.9:5353"), w.port("10.0.0.9:40000"), w.port("10.9.0.9:40000")
 		stop := host(t, w, "10.0.0.1")
 		time.Sleep(5 * time.Second)
@@ -158,7 +176,7 @@ func address(t *testing.T, p *port, name string) netip.Addr {
 
 func TestWhatANameHasNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{}
+		w := newWire()
 		asker := w.port("10.0.0.9:5353")
 		defer host(t, w, "10.0.0.1")()
 		time.Sleep(5 * time.Second)
@@ -180,9 +198,80 @@ func TestWhatANameHasNot(t *testing.T) {
 	})
 }
 
+func TestWhatIsServedChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		w.serve()
+		asker := w.port("10.0.0.9:5353")
+		defer host(t, w, "10.0.0.1")()
+		instances := func(kind string) (names []string) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			for _, r := range ask(t, asker, Group, kind, dnsmessage.TypePTR) {
+				names = append(names, r.Body.(*dnsmessage.PTRResource).PTR.String())
+			}
+			return names
+		}
+		if got := instances("_mqtt._tcp.local."); len(got) != 0 {
+			t.Errorf("nothing is served: %q", got)
+		}
+		if a := address(t, asker, "dunlin.local."); a != netip.MustParseAddr("10.0.0.1") {
+			t.Errorf("the name of a host that serves nothing: %v", a)
+		}
+
+		w.serve(Service{Type: "_mqtt._tcp", Port: 1884}, Service{Type: "_mqtt._tcp", Port: 1885}, Service{Type: "_mqtt-ws._tcp", Port: 80, Text: "path=/mqtt"},
+			Service{Type: "_mqtt._tcp", Port: 1886, Addr: netip.MustParseAddr("10.9.0.1")}) // of another link
+		if got := instances("_mqtt._tcp.local."); !slices.Equal(got, []string{"dunlin._mqtt._tcp.local.", "dunlin 1885._mqtt._tcp.local."}) {
+			t.Errorf("two of a type: %q", got)
+		}
+		if got := ask(t, asker, Group, "dunlin._mqtt-ws._tcp.local.", dnsmessage.TypeTXT); len(got) != 1 || got[0].Body.(*dnsmessage.TXTResource).TXT[0] != "path=/mqtt" {
+			t.Errorf("text: %v", got)
+		}
+
+		for len(asker.in) > 0 {
+			<-asker.in
+		}
+		w.serve(Service{Type: "_mqtt._tcp", Port: 1885})
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		var m dnsmessage.Message
+		if len(asker.in) == 0 || m.Unpack((<-asker.in).b) != nil {
+			t.Fatal("nothing is said of what is not served any more")
+		}
+		gone := map[string]bool{}
+		for _, r := range m.Answers {
+			gone[r.Header.Name.String()] = r.Header.TTL == 0
+		}
+		if !gone["dunlin._mqtt-ws._tcp.local."] || !gone["dunlin 1885._mqtt._tcp.local."] || gone["dunlin.local."] {
+			t.Errorf("RFC6762-10.1 taken back: %v", m.Answers)
+		}
+		if got := instances("_mqtt._tcp.local."); !slices.Equal(got, []string{"dunlin._mqtt._tcp.local."}) {
+			t.Errorf("the one that is left: %q", got)
+		}
+		if got := ask(t, asker, Group, "dunlin._mqtt._tcp.local.", dnsmessage.TypeSRV); len(got) != 1 || got[0].Body.(*dnsmessage.SRVResource).Port != 1885 {
+			t.Errorf("its port: %v", got)
+		}
+	})
+}
+
+func TestALongNameIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		long := strings.Repeat("d", 63)
+		asker := w.port("10.0.0.9:5353")
+		for _, addr := range []string{"10.0.0.1", "10.0.0.2"} {
+			defer hostOf(t, w, long, addr)()
+			time.Sleep(10 * time.Second)
+		}
+		if a := address(t, asker, long[:61]+"-2.local."); a != netip.MustParseAddr("10.0.0.2") {
+			t.Errorf("RFC6762-9 the second host of a name of 63 letters: %v", a)
+		}
+	})
+}
+
 func TestTwoProbeForAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{}
+		w := newWire()
 		asker := w.port("10.0.0.9:5353")
 		for _, addr := range []string{"10.0.0.1", "10.0.0.2"} {
 			defer host(t, w, addr)()
@@ -196,7 +285,7 @@ func TestTwoProbeForAName(t *testing.T) {
 
 func TestAConflictLaterOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &wire{}
+		w := newWire()
 		other := w.port("10.0.0.9:5353")
 		defer host(t, w, "10.0.0.1")()
 		time.Sleep(5 * time.Second)
@@ -223,7 +312,7 @@ func TestAConflictLaterOn(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	all := records("dunlin", []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, []Service{{"_mqtt._tcp", 1883}})
+	all := records("dunlin", []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24")}, newWire().serves)
 	m := dnsmessage.Message{Answers: all, Questions: []dnsmessage.Question{{Name: name("dunlin"), Type: dnsmessage.TypeALL, Class: 1}}}
 	b, err := m.Pack()
 	if err != nil {

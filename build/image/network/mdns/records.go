@@ -3,6 +3,7 @@ package mdns
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,11 +11,19 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Service is something that the host serves: {"_mqtt._tcp", 1883}.
+// Service is something that the host serves: {Type: "_mqtt._tcp", Port: 1883}.
 type Service struct {
 	Type string
 	Port uint16
+	Addr netip.Addr // at which alone it is served; not valid: at all
+	Text string     // "path=/mqtt"; empty: nothing is to be said
 }
+
+// maxLabel is how long a part of a name may be.
+const maxLabel = 63
+
+// label is a host's name with an ending, within what a label holds.
+func label(host, ending string) string { return host[:min(len(host), maxLabel-len(ending))] + ending }
 
 const (
 	hostTTL   = 120  // of records with the host's name or address, RFC 6762, 10
@@ -49,12 +58,22 @@ func records(host string, addrs []netip.Prefix, services []Service) []dnsmessage
 			add(name(host), true, hostTTL, &dnsmessage.AAAAResource{AAAA: a.As16()})
 		}
 	}
+	ports := map[string][]uint16{} // of each type
 	for _, s := range services {
+		here := !s.Addr.IsValid() || slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr() == s.Addr })
+		if !here || slices.Contains(ports[s.Type], s.Port) {
+			continue
+		}
 		instance := name(host, s.Type)
-		add(name("_services._dns-sd._udp"), false, otherTTL, &dnsmessage.PTRResource{PTR: name(s.Type)})
+		if len(ports[s.Type]) == 0 {
+			add(name("_services._dns-sd._udp"), false, otherTTL, &dnsmessage.PTRResource{PTR: name(s.Type)})
+		} else { // the name of the first is taken
+			instance = name(label(host, fmt.Sprintf(" %d", s.Port)), s.Type)
+		}
+		ports[s.Type] = append(ports[s.Type], s.Port)
 		add(name(s.Type), false, otherTTL, &dnsmessage.PTRResource{PTR: instance})
 		add(instance, true, hostTTL, &dnsmessage.SRVResource{Port: s.Port, Target: name(host)})
-		add(instance, true, otherTTL, &dnsmessage.TXTResource{TXT: []string{""}})
+		add(instance, true, otherTTL, &dnsmessage.TXTResource{TXT: []string{s.Text[:min(len(s.Text), 255)]}})
 	}
 	return all
 }

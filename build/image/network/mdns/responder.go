@@ -25,13 +25,14 @@ type Conn interface {
 
 // Responder answers for a host on one link.
 type Responder struct {
-	Name     string // a label
-	Services []Service
+	Name     string                // a label
+	Services func() []Service      // what the host serves, now
 	Addrs    func() []netip.Prefix // the link's, now
 	Own      func(netip.Addr) bool // an address of this host, on any link
 	Conn     Conn
 	Logf     func(format string, args ...any)
 
+	services  []Service // that are probed for, and answered for
 	buf       [9000]byte
 	second    time.Time // of the answers counted
 	responses int
@@ -40,25 +41,29 @@ type Responder struct {
 const (
 	probeWait    = 250 * time.Millisecond
 	maxResponses = 20 // a second
-	maxConflicts = 15 // then it goes on slowly, RFC 6762, 8.1
+	maxConflicts = 15 // one after the other, then it goes on slowly, RFC 6762, 8.1
+	slowly       = 5 * time.Second
 )
 
 // verdict is what the messages of others say of a name.
 type verdict int
 
 const (
-	free  verdict = iota
-	taken         // another host has it
-	later         // another host that probes for it comes first
+	free   verdict = iota
+	taken          // another host has it
+	later          // another host that probes for it comes first
+	shared         // another host has it, beside this one
 )
 
 // Run answers until ctx ends, or the socket fails: the link is gone.
 func (r *Responder) Run(ctx context.Context) error {
-	host := r.Name
-	for n, conflicts := 2, 1; ; conflicts++ {
+	host, conflicts := r.Name, 0
+	last := time.Now() // when there was a conflict
+	for n := 2; ; {
+		r.services = r.Services()
 		says, err := r.probe(ctx, host)
 		if says == free && err == nil {
-			err = r.hold(ctx, host) // until somebody else has it too: then it probes again, RFC 6762, 9
+			says, err = r.hold(ctx, host)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -66,15 +71,22 @@ func (r *Responder) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if says == free {
+			continue // what is served is not what it was
+		}
+		if conflicts++; time.Since(last) > 2*slowly {
+			conflicts = 1
+		}
+		last = time.Now()
 		pause := time.Duration(0)
 		switch {
 		case conflicts > maxConflicts:
-			pause = 5 * time.Second
+			pause = slowly
 		case says == later:
 			pause = time.Second // the other has the name by then, or is gone, 8.2
 		}
 		if says == taken {
-			host = fmt.Sprintf("%s-%d", r.Name, n)
+			host = label(r.Name, fmt.Sprintf("-%d", n))
 			n++
 			r.Logf("another host has the name: now %s.local", host)
 		}
@@ -100,25 +112,42 @@ func (r *Responder) probe(ctx context.Context, host string) (verdict, error) {
 	return r.listen(ctx, end, host, probing)
 }
 
-// hold announces the name and answers for it, until another host has it.
-func (r *Responder) hold(ctx context.Context, host string) error {
-	r.Logf("answering for %s.local", host)
+// hold announces the name and what is served, and answers for it: until
+// another host has the name too, which is shared and probed for again (RFC
+// 6762, 9), or until something else is served.
+func (r *Responder) hold(ctx context.Context, host string) (says verdict, err error) {
+	r.Logf("answering for %s.local%s", host, list(r.services))
 	for {
 		addrs := r.Addrs()
 		for range 2 {
-			if err := r.send(records(host, addrs, r.Services), Group); err != nil {
-				return err
+			if err := r.send(records(host, addrs, r.services), Group); err != nil {
+				return free, err
 			}
 			if says, err := r.listen(ctx, time.Now().Add(time.Second), host, holding); says != free || err != nil {
-				return r.goodbye(ctx, host, err)
+				return shared, r.goodbye(ctx, host, err)
 			}
 		}
 		for slices.Equal(addrs, r.Addrs()) {
+			if next := r.Services(); !slices.Equal(next, r.services) {
+				return free, r.withdraw(host, next)
+			}
 			if says, err := r.listen(ctx, time.Now().Add(time.Second), host, holding); says != free || err != nil {
-				return r.goodbye(ctx, host, err)
+				return shared, r.goodbye(ctx, host, err)
 			}
 		}
 	}
+}
+
+// list is ": _mqtt._tcp 1883, _http._tcp 8083" for the log.
+func list(services []Service) (text string) {
+	for i, s := range services {
+		sign := ", "
+		if i == 0 {
+			sign = ": "
+		}
+		text += fmt.Sprintf("%s%s %d", sign, s.Type, s.Port)
+	}
+	return text
 }
 
 // goodbye takes all records back when ctx has ended (RFC 6762, 10.1).
@@ -126,11 +155,24 @@ func (r *Responder) goodbye(ctx context.Context, host string, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	all := records(host, r.Addrs(), r.Services)
+	return errors.Join(err, r.takeBack(records(host, r.Addrs(), r.services)))
+}
+
+// withdraw takes back what is not served any more.
+func (r *Responder) withdraw(host string, next []Service) error {
+	addrs := r.Addrs()
+	stay := records(host, addrs, next)
+	return r.takeBack(slices.DeleteFunc(records(host, addrs, r.services), func(o dnsmessage.Resource) bool { return known(o, stay) }))
+}
+
+func (r *Responder) takeBack(all []dnsmessage.Resource) error {
+	if len(all) == 0 {
+		return nil
+	}
 	for i := range all {
 		all[i].Header.TTL = 0
 	}
-	return errors.Join(err, r.send(all, Group))
+	return r.send(all, Group)
 }
 
 // ask asks whether anybody has the names that are to be only ours, and says
@@ -154,7 +196,7 @@ func (r *Responder) ask(host string) error {
 
 // unique are the records of now whose names are only ours.
 func (r *Responder) unique(host string) []dnsmessage.Resource {
-	return unique(records(host, r.Addrs(), r.Services))
+	return unique(records(host, r.Addrs(), r.services))
 }
 
 func (r *Responder) send(all []dnsmessage.Resource, to netip.AddrPort) error {
@@ -217,7 +259,7 @@ func (r *Responder) listen(ctx context.Context, end time.Time, host string, what
 func (r *Responder) answer(q *dnsmessage.Message, from netip.AddrPort, host string) error {
 	addrs := r.Addrs()
 	near := slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Contains(from.Addr()) })
-	out := answers(q, records(host, addrs, r.Services))
+	out := answers(q, records(host, addrs, r.services))
 	if len(out) == 0 || !near || !r.room() {
 		return nil
 	}
