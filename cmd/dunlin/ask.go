@@ -127,7 +127,7 @@ func (q *asker) get(ctx context.Context, method, target string, doc any) (show b
 	case err != nil:
 		return false, err
 	case q.json:
-		_, err = q.s.out.Write(b)
+		_, err = onTerminal(q.s.out).Write(b)
 	}
 	if err == nil && doc != nil {
 		err = json.Unmarshal(b, doc)

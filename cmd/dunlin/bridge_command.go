@@ -268,7 +268,7 @@ func (j *bridgeJob) export(ctx context.Context) error {
 	if isTerminal(j.s.out) {
 		m.w = nil // the messages show how far it is
 	}
-	_, err = io.Copy(j.s.out, io.TeeReader(r.Body, m))
+	_, err = io.Copy(onTerminal(j.s.out), io.TeeReader(r.Body, m))
 	if m.end(); err != nil {
 		return fmt.Errorf("the export is not complete: %w", err)
 	}

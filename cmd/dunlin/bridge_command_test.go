@@ -110,7 +110,7 @@ func TestBridgeCommandWorksOnTheSpool(t *testing.T) {
 
 func TestBridgeCommandTellsHowALinkFails(t *testing.T) {
 	r := newBridgeRig(t)
-	r.run("test nosuch", exitFailed, `there is no bridge "nosuch"`)
+	r.run("test nosuch", exitFailed, `there is no bridge "nosuch": there is cloud`)
 	r.cloud.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.BadUserNameOrPassword })
 	r.cloud.Kill() // while the link is up, the server does let the bridge in
 	until(t, "the link is down", func() bool {

@@ -41,10 +41,7 @@ type storeJob struct {
 
 func runStore(_ context.Context, args []string, s streams) int {
 	fs := flags.New("store")
-	out := s.out
-	if isTerminal(out) {
-		out = shown{out}
-	}
+	out := onTerminal(s.out)
 	j := &storeJob{out: out, lines: json.NewEncoder(out), tell: func(string) {}}
 	fs.BoolVar(&j.json, "json", false, "print JSON Lines")
 	fs.BoolVar(&j.repair, "repair", false, "check: write what can be read anew, keep damaged files as *.bad")

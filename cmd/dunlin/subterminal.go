@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -121,12 +122,34 @@ func rest(payload, shown []byte) string {
 	return fmt.Sprintf(" ... (%d of %d bytes)", len(shown), len(payload))
 }
 
-// shown writes whole lines to a terminal, of which it obeys nothing but their
-// ends: JSON leaves some that it would.
-type shown struct{ io.Writer }
+// onTerminal is w, or if that is a terminal a way to it of which it obeys
+// nothing but the ends of lines: JSON leaves some that it would.
+func onTerminal(w io.Writer) io.Writer {
+	if isTerminal(w) {
+		return &shown{w: w}
+	}
+	return w
+}
 
-func (w shown) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(w.Writer, format.Visible(string(p), true)); err != nil {
+// shown writes text to a terminal.
+type shown struct {
+	w    io.Writer
+	tail []byte // begins a character whose end has not come
+}
+
+func (s *shown) Write(p []byte) (int, error) {
+	text := append(s.tail, p...)
+	whole := len(text)
+	for i := 1; i < utf8.UTFMax && i <= len(text); i++ {
+		if at := len(text) - i; utf8.RuneStart(text[at]) {
+			if !utf8.FullRune(text[at:]) {
+				whole = at
+			}
+			break
+		}
+	}
+	s.tail = slices.Clone(text[whole:])
+	if _, err := io.WriteString(s.w, format.Visible(string(text[:whole]), true)); err != nil {
 		return 0, err
 	}
 	return len(p), nil

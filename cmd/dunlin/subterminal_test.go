@@ -40,9 +40,18 @@ func TestTerminalView(t *testing.T) {
 
 func TestShownLinesAreNotObeyed(t *testing.T) {
 	var out strings.Builder
-	line := "{\"topic\":\"a\u009b2J\u202eb\x1b\"}\n"
-	if n, err := (shown{&out}).Write([]byte(line)); n != len(line) || err != nil || out.String() != "{\"topic\":\"a\ufffd2J\ufffdb\ufffd\"}\n" {
-		t.Errorf("%d, %v, %q", n, err, &out)
+	line := "{\"topic\":\"a\u009b2J\u202eb\x1b€\"}\n"
+	for at := range len(line) { // a copy may end within a character
+		out.Reset()
+		s := &shown{w: &out}
+		for _, part := range []string{line[:at], line[at:]} {
+			if n, err := s.Write([]byte(part)); n != len(part) || err != nil {
+				t.Errorf("%q: %d, %v", part, n, err)
+			}
+		}
+		if out.String() != "{\"topic\":\"a\ufffd2J\ufffdb\ufffd€\"}\n" {
+			t.Errorf("in two at %d: %q", at, &out)
+		}
 	}
 }
 

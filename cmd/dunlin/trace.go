@@ -125,7 +125,7 @@ func (q *asker) stream(ctx context.Context, target string, take func(data []byte
 
 func (q *asker) printTraced(one json.RawMessage) error {
 	if q.json {
-		_, err := fmt.Fprintf(q.s.out, "%s\n", one)
+		_, err := fmt.Fprintf(onTerminal(q.s.out), "%s\n", one)
 		return err
 	}
 	var t api.Traced

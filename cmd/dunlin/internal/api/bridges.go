@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -63,12 +65,16 @@ type ProbeStep struct {
 
 // bridge finds the bridge that the path names.
 func (c *call) bridge() (*bridge.Bridge, error) {
-	for _, b := range c.a.Bridges() {
-		if b.Name() == c.name {
+	all := c.a.Bridges()
+	names := make([]string, len(all))
+	for i, b := range all {
+		if names[i] = b.Name(); names[i] == c.name {
 			return b, nil
 		}
 	}
-	return nil, problem(404, "there is no bridge %.100q", c.name)
+	p := problem(404, "there is no bridge %.100q", c.name)
+	p.Detail = "there is " + cmp.Or(strings.Join(names, ", "), "none")
+	return nil, p
 }
 
 // onBridge is a route's do for a bridge that is there.
