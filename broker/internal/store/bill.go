@@ -9,7 +9,7 @@ const queuedSize = 160
 // only if nobody else holds it.
 func (q *Queue) hold(m *mqtt.Message) {
 	if !q.released && m.Hold() {
-		q.owed += m.Footprint()
+		q.unbilled += m.Footprint()
 	}
 }
 
@@ -17,15 +17,15 @@ func (q *Queue) hold(m *mqtt.Message) {
 // before, for messages and for entries; they may be negative, or 0 if together
 // they are less than least.
 func (q *Queue) Bill(least int) (messages, entries int) {
-	entries = -q.booked
+	entries = -q.billed
 	if !q.released {
 		entries += len(q.entries) * queuedSize
 	}
-	if n := q.owed + entries; n < least && -n < least {
+	if n := q.unbilled + entries; n < least && -n < least {
 		return 0, 0
 	}
-	messages, q.owed = q.owed, 0
-	q.booked += entries
+	messages, q.unbilled = q.unbilled, 0
+	q.billed += entries
 	return messages, entries
 }
 
@@ -33,7 +33,7 @@ func (q *Queue) Bill(least int) (messages, entries int) {
 func (q *Queue) Release() {
 	for i := range q.entries {
 		if m := &q.entries[i].Message; !q.released && m.Release() {
-			q.owed -= m.Footprint()
+			q.unbilled -= m.Footprint()
 		}
 	}
 	q.released = true
@@ -44,7 +44,7 @@ func (q *Queue) Release() {
 func (l *Line) take(m *mqtt.Message) {
 	l.bytes += int64(m.Size())
 	if m.Hold() {
-		l.owed += m.Footprint()
+		l.uncharged += m.Footprint()
 	}
 }
 
@@ -52,7 +52,7 @@ func (l *Line) take(m *mqtt.Message) {
 func (l *Line) leave(m *mqtt.Message) {
 	l.bytes -= int64(m.Size())
 	if m.Release() {
-		l.owed -= m.Footprint()
+		l.uncharged -= m.Footprint()
 	}
 }
 
@@ -63,16 +63,16 @@ const entryCost = 128
 // far as nobody else holds them. What has ended is booked to the byte. The
 // caller holds mu.
 func (s *Durable) charge(l *Line, ended bool) {
-	own := len(l.Entries)*entryCost - l.booked
-	n := own + l.owed
-	if s.opts.Held == nil || max(n, -n) < leastBooked && !ended && (len(l.Entries) > 0 || l.booked == 0) {
+	own := len(l.Entries)*entryCost - l.charged
+	n := own + l.uncharged
+	if s.opts.Held == nil || max(n, -n) < leastCharge && !ended && (len(l.Entries) > 0 || l.charged == 0) {
 		return
 	}
-	s.opts.Held(l.owed, own)
-	l.booked += own
-	l.owed = 0
+	s.opts.Held(l.uncharged, own)
+	l.charged += own
+	l.uncharged = 0
 }
 
-// leastBooked is what the account may be wrong by for each line, in bytes: most
+// leastCharge is what the account may be wrong by for each line, in bytes: most
 // entries come and go.
-const leastBooked = 1 << 10
+const leastCharge = 1 << 10

@@ -97,12 +97,12 @@ func (s *State) shift(by *step) {
 	for name, r := range s.Retained {
 		// One that does not say when it was written is corrected only if nobody
 		// would mean what it says.
-		came := s.came[name]
+		came := s.retainedAt[name]
 		if by.off(came) || came.IsZero() && r.Message.Expires.Before(neverSet) && by.to.Before(neverSet) {
 			expires(&r.Message, copies, func(t time.Time) time.Time { return t.Add(by.offset) })
 			s.Retained[name] = r
 			if !came.IsZero() {
-				s.came[name] = came.Add(by.offset)
+				s.retainedAt[name] = came.Add(by.offset)
 			}
 		}
 	}
@@ -147,13 +147,13 @@ func (s *State) recovered(now time.Time, up time.Duration, files uint64) (change
 			}
 		}
 	}
-	for name, came := range s.came {
+	for name, came := range s.retainedAt {
 		if r, ok := s.Retained[name]; ok && here.off(came) {
 			expires(&r.Message, copies, reading)
 			s.Retained[name] = r
 		}
 	}
-	s.came = nil
+	s.retainedAt = nil
 	return changed
 }
 

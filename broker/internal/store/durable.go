@@ -68,14 +68,14 @@ type Durable struct {
 
 	mu struct {
 		sync.Mutex
-		state  *State
-		body   []byte   // reused
-		strict string   // publisher whose last message was of class Always
-		dirty  []string // topics to be written at the next flush
-		tap    *tap     // of the backup that is being written
-		waits  []string // lines to be spilled
-		freed  bool     // a spill file may be idle
-		stale  bool     // times on disk are wrong until a checkpoint
+		state   *State
+		body    []byte   // reused
+		strict  string   // publisher whose last message was of class Always
+		dirty   []string // topics to be written at the next flush
+		tap     *tap     // of the backup that is being written
+		toSpill []string // names of lines
+		freed   bool     // a spill file may be idle
+		stale   bool     // times on disk are wrong until a checkpoint
 		// early is what was done before its message had a record, by line.
 		early map[string]uint64
 	}

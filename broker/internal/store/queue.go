@@ -7,18 +7,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// Overflow says what gives way when a queue is full.
-type Overflow uint8
-
-// The policies.
-const (
-	DropOldest Overflow = iota // the oldest that was never handed out
-	DropNewest                 // the new message
-	Reject                     // the new message, and who publishes hears of it
-	LastValue                  // the older value of the same topic, else as DropOldest
-	Downsample                 // more and more of the new messages as the queue fills
-)
-
 // QueueLimits bound a Queue. Messages and Bytes must be positive.
 type QueueLimits struct {
 	Messages int
@@ -75,15 +63,15 @@ type Queue struct {
 	gone     []uint64 // Seqs dropped since Gone
 	cuts     []Cut    // ranges of them
 
-	// For quota.go.
-	tight  bool
-	crowd  int64 // bytes queued while it is tight
-	newest map[stream]uint64
-	random uint32 // for sampled
+	// For overflow.go.
+	tight      bool
+	tightBytes int64 // queued while it is tight
+	newest     map[stream]uint64
+	random     uint32 // for sampled
 
 	// For bill.go.
-	owed     int  // of messages that nobody else holds: what Bill has not said
-	booked   int  // of entries themselves: what it has
+	unbilled int  // bytes of messages that nobody else holds, which Bill has not said
+	billed   int  // bytes of entries themselves, which it has
 	released bool // by Release
 }
 
@@ -157,7 +145,7 @@ func (q *Queue) append(now time.Time, size int64) {
 	b.Bytes += size
 	q.behind++
 	if q.tight {
-		q.crowd += size
+		q.tightBytes += size
 	}
 }
 
@@ -451,7 +439,7 @@ func (q *Queue) delete(i int) {
 	q.bytes -= size
 	q.here -= size
 	if !q.released && e.Message.Release() {
-		q.owed -= e.Message.Footprint()
+		q.unbilled -= e.Message.Footprint()
 	}
 	if s := streamOf(&e.Message); q.newest[s] == e.Seq {
 		delete(q.newest, s)

@@ -115,10 +115,10 @@ func (s *Durable) loaded(name string, r *found, batch []Entry, next uint32) (liv
 	}
 	from := r.after + 1
 	for i := range live {
-		d.pass(from, live[i].Number-1)
+		d.markGone(from, live[i].Number-1)
 		from = live[i].Number + 1
 	}
-	d.pass(from, upTo)
+	d.markGone(from, upTo)
 	s.mu.freed = s.mu.freed || d.freed
 	return live, upTo
 }

@@ -7,8 +7,8 @@ func (s *Durable) adopt() {
 	s.reserve()
 	for name, l := range s.mu.state.Lines {
 		if s.charge(l, false); l.weight() > s.most() {
-			l.waits = true
-			s.mu.waits = append(s.mu.waits, name)
+			l.toSpill = true
+			s.mu.toSpill = append(s.mu.toSpill, name)
 		}
 	}
 	s.j.Nudge() // what waits does not wait for the first message

@@ -36,9 +36,9 @@ func (s *Durable) Relieve() {
 	m, most := &s.mu, s.most()
 	m.Lock()
 	for name, l := range m.state.Lines {
-		if !l.waits && l.weight() > most {
-			l.waits = true
-			m.waits = append(m.waits, name)
+		if !l.toSpill && l.weight() > most {
+			l.toSpill = true
+			m.toSpill = append(m.toSpill, name)
 		}
 	}
 	m.Unlock()
@@ -56,12 +56,12 @@ func (s *Durable) mark(to []Destination) {
 		if l == nil {
 			continue
 		}
-		if s.charge(l, false); !l.waits && l.weight() > s.most() {
-			l.waits = true
-			s.mu.waits = append(s.mu.waits, to[i].Name)
+		if s.charge(l, false); !l.toSpill && l.weight() > s.most() {
+			l.toSpill = true
+			s.mu.toSpill = append(s.mu.toSpill, to[i].Name)
 		}
 	}
-	if len(s.mu.waits) > 0 {
+	if len(s.mu.toSpill) > 0 {
 		s.j.Nudge() // what is of class Never is not written, and wakes nobody else
 	}
 }
@@ -72,9 +72,9 @@ func (s *Durable) beside() (checkpoint bool) {
 	m := &s.mu
 	set := s.lookAtClock()
 	m.Lock()
-	names, freed := m.waits, m.freed
+	names, freed := m.toSpill, m.freed
 	checkpoint = set || m.stale
-	m.waits, m.freed, m.stale = nil, false, false
+	m.toSpill, m.freed, m.stale = nil, false, false
 	m.Unlock()
 	for i, name := range names {
 		if err := s.spillLine(name); err != nil {
@@ -83,7 +83,7 @@ func (s *Durable) beside() (checkpoint bool) {
 				s.opts.Log.Warn("store: what waits cannot be put on disk, it stays in memory", "err", err)
 			}
 			m.Lock()
-			m.waits = append(m.waits, names[i:]...)
+			m.toSpill = append(m.toSpill, names[i:]...)
 			m.Unlock()
 			break
 		}
@@ -127,7 +127,7 @@ func (s *Durable) spillLine(name string) error {
 		l := m.state.Lines[name]
 		if l == nil || l.weight() <= s.most() {
 			if l != nil {
-				l.waits = false
+				l.toSpill = false
 			}
 			m.Unlock()
 			return nil

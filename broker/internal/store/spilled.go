@@ -51,7 +51,9 @@ func (s *spilled) last() uint64 {
 // has reports whether a Number may be on disk and is not known to be gone.
 func (s *spilled) has(n uint64) bool { return n <= s.last() && n > s.floor && !s.isGone(n) }
 
-func (s *spilled) search(n uint64) (int, bool) {
+// findGone is the first span of gone that ends at n or later, and whether n is
+// in it.
+func (s *spilled) findGone(n uint64) (int, bool) {
 	i := sort.Search(len(s.gone), func(i int) bool { return s.gone[i].to >= n })
 	return i, i < len(s.gone) && s.gone[i].from <= n
 }
@@ -60,7 +62,7 @@ func (s *spilled) isGone(n uint64) bool {
 	if n <= s.floor {
 		return true
 	}
-	_, ok := s.search(n)
+	_, ok := s.findGone(n)
 	return ok
 }
 
@@ -71,12 +73,12 @@ func (s *spilled) finish(n uint64) {
 	}
 	for i := range s.runs {
 		if r := &s.runs[i]; n <= r.Last {
-			r.lose(min(r.Messages, 1))
+			r.discount(min(r.Messages, 1))
 			break
 		}
 	}
 	delete(s.received, n)
-	s.pass(n, n)
+	s.markGone(n, n)
 }
 
 // cut takes out all entries of a range, of which there are count.
@@ -84,7 +86,7 @@ func (s *spilled) cut(from, to uint64, count int) {
 	if from = max(from, s.floor+1); from > to {
 		return
 	}
-	if i, ok := s.search(from); ok && s.gone[i].to >= to {
+	if i, ok := s.findGone(from); ok && s.gone[i].to >= to {
 		return // applied before
 	}
 	var rest []*Run // of which nobody knows how many of them are in the range
@@ -94,7 +96,7 @@ func (s *spilled) cut(from, to uint64, count int) {
 			continue
 		}
 		if n, exact := s.within(r, from, to); exact {
-			r.lose(n)
+			r.discount(n)
 			count -= n
 		} else {
 			rest = append(rest, r)
@@ -103,10 +105,10 @@ func (s *spilled) cut(from, to uint64, count int) {
 	for _, r := range rest {
 		n, _ := s.within(r, from, to)
 		n = max(min(n, count), 0)
-		r.lose(n)
+		r.discount(n)
 		count -= n
 	}
-	s.pass(from, to)
+	s.markGone(from, to)
 }
 
 // within is how many entries of a run are in a range. It is exact if the run has
@@ -116,36 +118,36 @@ func (s *spilled) within(r *Run, from, to uint64) (n int, exact bool) {
 	if from <= r.First && to >= r.Last {
 		return r.Messages, true
 	}
-	n = s.left(max(from, r.First), min(to, r.Last))
-	return min(n, r.Messages), s.left(r.First, r.Last) == r.Messages
+	n = s.remaining(max(from, r.First), min(to, r.Last))
+	return min(n, r.Messages), s.remaining(r.First, r.Last) == r.Messages
 }
 
-// left is how many Numbers of a range are not gone.
-func (s *spilled) left(from, to uint64) int {
+// remaining is how many Numbers of a range are not gone.
+func (s *spilled) remaining(from, to uint64) int {
 	if from = max(from, s.floor+1); from > to {
 		return 0
 	}
 	n := to - from + 1
-	for i, _ := s.search(from); i < len(s.gone) && s.gone[i].from <= to; i++ {
+	for i, _ := s.findGone(from); i < len(s.gone) && s.gone[i].from <= to; i++ {
 		n -= min(to, s.gone[i].to) - max(from, s.gone[i].from) + 1
 	}
 	return int(n)
 }
 
-// lose takes n entries off the account of a run.
-func (r *Run) lose(n int) {
+// discount takes n entries off what a run counts.
+func (r *Run) discount(n int) {
 	if r.Messages > 0 {
 		r.Bytes -= r.Bytes / int64(r.Messages) * int64(n)
 	}
 	r.Messages -= n
 }
 
-// pass says that nothing is left in a range of Numbers.
-func (s *spilled) pass(from, to uint64) {
+// markGone says that nothing is left in a range of Numbers.
+func (s *spilled) markGone(from, to uint64) {
 	if from = max(from, s.floor+1); from > to {
 		return
 	}
-	i, _ := s.search(from - 1) // a span that ends just before, or the place of this
+	i, _ := s.findGone(from - 1) // a span that ends just before, or the place of this
 	j := i
 	for j < len(s.gone) && s.gone[j].from <= to+1 {
 		from, to = min(from, s.gone[j].from), max(to, s.gone[j].to)
@@ -162,7 +164,7 @@ func (s *spilled) pass(from, to uint64) {
 		}
 		s.gone[i] = span{from, to}
 		s.gone = append(s.gone[:i+1], s.gone[j:]...)
-		s.empty(from, to)
+		s.dropEmpty(from, to)
 	}
 	for len(s.runs) > 0 && s.runs[0].Last <= s.floor {
 		s.runs, s.freed = s.runs[1:], true
@@ -172,9 +174,9 @@ func (s *spilled) pass(from, to uint64) {
 	}
 }
 
-// empty forgets the runs that are within a range of which nothing is left. The
+// dropEmpty forgets the runs that are within a range of which nothing is left. The
 // last stays: it says where memory begins.
-func (s *spilled) empty(from, to uint64) {
+func (s *spilled) dropEmpty(from, to uint64) {
 	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].First >= from })
 	j := i
 	for j < len(s.runs)-1 && s.runs[j].Last <= to {

@@ -14,8 +14,10 @@ import (
 type State struct {
 	Lines    map[string]*Line // by Record.ClientID
 	Retained map[string]Retained
-	steps    []step               // of the clock, for what is in spill files
-	came     map[string]time.Time // when retained messages that expire were written, until recovered
+	steps    []step // of the clock, for what is in spill files
+	// retainedAt is when retained messages that expire were written, by topic;
+	// nil once recovered.
+	retainedAt map[string]time.Time
 }
 
 // Retained is the retained message of a topic.
@@ -42,9 +44,9 @@ type Line struct {
 	Will          *Will
 	disk          *spilled // nil while nothing was spilled
 	bytes         int64    // of the messages in Entries
-	owed          int      // of messages that nobody else holds: what the memory account does not know yet
-	booked        int      // of Entries themselves: what it knows
-	waits         bool     // to be spilled
+	uncharged     int      // bytes of messages that nobody else holds, which the memory account does not know yet
+	charged       int      // bytes of Entries themselves, which it knows
+	toSpill       bool     // is in Durable.mu.toSpill
 }
 
 // Entry is one message on its way to a destination.
@@ -165,11 +167,11 @@ func (s *State) retain(r *Record) {
 	e := s.Retained[r.Message.Topic]
 	e.Message = r.Message
 	s.Retained[r.Message.Topic] = e
-	if delete(s.came, r.Message.Topic); !r.At.IsZero() {
-		if s.came == nil {
-			s.came = make(map[string]time.Time)
+	if delete(s.retainedAt, r.Message.Topic); !r.At.IsZero() {
+		if s.retainedAt == nil {
+			s.retainedAt = make(map[string]time.Time)
 		}
-		s.came[r.Message.Topic] = r.At
+		s.retainedAt[r.Message.Topic] = r.At
 	}
 }
 

@@ -7,19 +7,31 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
+// Overflow says what gives way when a queue is full.
+type Overflow uint8
+
+// The policies.
+const (
+	DropOldest Overflow = iota // the oldest that was never handed out
+	DropNewest                 // the new message
+	Reject                     // the new message, and who publishes hears of it
+	LastValue                  // the older value of the same topic, else as DropOldest
+	Downsample                 // more and more of the new messages as the queue fills
+)
+
 // maxTopics bounds the topics whose newest entry a queue remembers, for
 // LastValue; that of others is not replaced.
 const maxTopics = 10_000
 
-// crowdMax is how many bytes a queue that spills may have in memory while the
-// disk takes nothing.
-const crowdMax = 1 << 20
+// maxTightBytes is how many bytes a queue that spills may have in memory while
+// the disk takes nothing.
+const maxTightBytes = 1 << 20
 
 // Tight says whether the store cannot put on disk what does not fit into
 // memory.
 func (q *Queue) Tight(tight bool) {
 	if q.tight != tight {
-		q.tight, q.crowd = tight, 0
+		q.tight, q.tightBytes = tight, 0
 	}
 }
 
@@ -42,7 +54,7 @@ func (q *Queue) Rejects() bool { return q.limits.Overflow == Reject }
 
 // Full reports whether a message of that size would have to be refused.
 func (q *Queue) Full(size int) bool {
-	return q.messages()+1 > q.limits.Messages || q.bytes+int64(size) > q.limits.Bytes || q.tight && q.crowd+int64(size) > crowdMax
+	return q.messages()+1 > q.limits.Messages || q.bytes+int64(size) > q.limits.Bytes || q.tight && q.tightBytes+int64(size) > maxTightBytes
 }
 
 // makeRoom gives up entries until m fits; false if m is what gives way.
@@ -85,9 +97,9 @@ func (q *Queue) giveWay(m *mqtt.Message) bool {
 	only := len(q.blocks) == 1
 	q.dropBlock(mqtt.DropFull)
 	if only {
-		q.crowd = 0
+		q.tightBytes = 0
 	}
-	return !q.tight || only || q.crowd <= crowdMax
+	return !q.tight || only || q.tightBytes <= maxTightBytes
 }
 
 // sampled decides about a message of a queue that thins out: from half full on
