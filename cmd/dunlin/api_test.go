@@ -430,26 +430,30 @@ func lintMetrics(text string) (faults []string) {
 
 func TestAPIEvents(t *testing.T) {
 	socket, _, _ := startAPI(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	req, _ := http.NewRequestWithContext(ctx, "GET", "http://dunlin/api/v1/events", nil)
-	got, err := socket.http.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer got.Body.Close()
-	var text string
-	for b := make([]byte, 64<<10); strings.Count(text, "\n\n") < 2; {
-		n, err := got.Body.Read(b)
-		if text += string(b[:n]); err != nil {
+	for query, second := range map[string]string{"": "status", "?changes=false": "status", "?changes=true": "changes"} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, "GET", "http://dunlin/api/v1/events"+query, nil)
+		got, err := socket.http.Do(req)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	var s api.Status
-	event, _, _ := strings.Cut(text, "\n\n")
-	data, ok := strings.CutPrefix(event, "event: status\ndata: ")
-	if err := json.Unmarshal([]byte(data), &s); !ok || err != nil || s.Node != "barn" {
-		t.Errorf("%v in %q", err, event)
+		defer got.Body.Close()
+		var text string
+		for b := make([]byte, 64<<10); strings.Count(text, "\n\n") < 2; {
+			n, err := got.Body.Read(b)
+			if text += string(b[:n]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		events := strings.Split(text, "\n\n")
+		for i, name := range []string{"status", second} {
+			var s api.Status
+			data, ok := strings.CutPrefix(events[i], "event: "+name+"\ndata: ")
+			if err := json.Unmarshal([]byte(data), &s); !ok || err != nil || s.Node != "barn" {
+				t.Errorf("%s: %v in %q", query, err, events[i])
+			}
+		}
 	}
 }
 

@@ -1,14 +1,17 @@
 // The state of the gateway, each second, while somebody looks: one stream of
-// server-sent events. It closes with the page or when the tab is hidden.
+// server-sent events, the whole first, then what is different. It closes with
+// the page or when the tab is hidden.
 import { useEffect, useState } from "preact/hooks";
 
 const kept = 900; // seconds of points
 const span = 5; // seconds that a rate is averaged over
+const patience = 30; // seconds without a word until the gateway is asked anew
 
 const live = { status: null, rates: null, samples: [], link: "connecting", paused: false };
 const readers = new Set();
 let source = null;
-let denied = () => {};
+let timer = 0; // looks after the stream, or opens it again
+let denied = null; // is told that the login has ended; null: nobody looks
 
 const tell = () => readers.forEach(f => f({}));
 
@@ -16,14 +19,15 @@ function take(status) {
   const t = Date.now() / 1000;
   const sum = (list, key) => list.reduce((n, x) => n + x[key], 0);
   const s = {
-    t, received: status.broker.published, sent: status.broker.sent,
+    t, up: status.uptime, received: status.broker.published, sent: status.broker.sent,
     accepted: sum(status.bridges, "accepted"), acked: sum(status.bridges, "acked"), readings: sum(status.devices, "ok"),
     waiting: Object.fromEntries(status.bridges.map(b => [b.name, b.waiting])),
-    bridges: Object.fromEntries(status.bridges.map(b => [b.name, b])),
+    bridges: Object.fromEntries(status.bridges.map(({ name, state, paused, attempts, since, acked, accepted }) => [name, { state, paused, attempts, since, acked, accepted }])),
     clients: status.broker.clients, memory: status.memory, written: status.store.written,
   };
   const list = live.samples;
-  if (list.length && s.received < list[list.length - 1].received) list.length = 0; // it has started anew
+  const last = list[list.length - 1];
+  if (last && (s.up < last.up || t < last.t || t - last.t > 2 * patience)) list.length = 0; // it has started anew, or nobody looked
   list.push(s);
   if (list.length > kept) list.shift();
   live.status = status;
@@ -37,7 +41,7 @@ function take(status) {
 function rates(i) {
   const list = live.samples, now = list[i];
   const before = list[Math.max(0, i - span)];
-  const dt = now.t - before.t;
+  const dt = now.up - before.up;
   const per = key => (dt > 0 ? Math.max(0, now[key] - before[key]) / dt : null);
   const bridge = {};
   for (const name in now.bridges) {
@@ -47,22 +51,50 @@ function rates(i) {
   return { received: per("received"), sent: per("sent"), accepted: per("accepted"), acked: per("acked"), readings: per("readings"), bridge };
 }
 
+// aged are rows that are as they were, but for those that changed: their ages
+// have grown.
+function aged(rows, changed, passed, ages) {
+  const anew = new Map(changed.map(x => [x.name, x]));
+  return rows.map(x => anew.get(x.name) || { ...x, ...Object.fromEntries(ages.map(k => [k, x[k] > 0 ? x[k] + passed : x[k]])) });
+}
+
+function change(news) {
+  const old = live.status, passed = news.uptime - old.uptime;
+  take({
+    ...news, attention: news.attention || old.attention, devices: aged(old.devices, news.devices, passed, ["age"]),
+    bridges: aged(old.bridges, news.bridges, passed, ["since", "last_ack", "oldest", "ack_age"]),
+  });
+}
+
 function open() {
-  if (source || live.paused || document.hidden) return;
-  source = new EventSource("api/v1/events");
-  source.addEventListener("status", e => take(JSON.parse(e.data)));
+  if (source || !denied || live.paused || document.hidden) return;
+  source = new EventSource("api/v1/events?changes=true");
+  for (const [name, f] of [["status", take], ["changes", change]]) source.addEventListener(name, e => (watch(), f(JSON.parse(e.data))));
+  watch();
   source.onerror = () => {
-    live.link = "lost";
-    tell();
+    lost();
     if (source && source.readyState === EventSource.CLOSED) {
       close();
+      timer = setTimeout(open, 3000);
       denied(); // the login has ended, or the gateway is another one
-      setTimeout(open, 3000);
     }
   };
 }
 
+// watch gives up a stream that says nothing, as one of a network that a phone
+// has left.
+function watch() {
+  clearTimeout(timer);
+  timer = setTimeout(() => (lost(), close(), open()), patience * 1000);
+}
+
+function lost() {
+  live.link = "lost";
+  tell();
+}
+
 function close() {
+  clearTimeout(timer);
   if (source) source.close();
   source = null;
 }
@@ -76,6 +108,7 @@ export function start(onDenied) {
 
 export function stop() {
   close();
+  denied = null;
   live.status = live.rates = null;
   live.samples.length = 0;
   live.link = "connecting";

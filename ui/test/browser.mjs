@@ -17,13 +17,13 @@ let world, browser;
 const errors = [];
 
 // open makes a window of its own, logged in unless password is null.
-async function open({ width = 1280, scheme = "light", user = "alice", password = "correct horse", ahead = 0 } = {}) {
+async function open({ width = 1280, scheme = "light", user = "alice", password = "correct horse", ahead = 0, base = world.base } = {}) {
   const context = await browser.newContext({ viewport: { width, height: width < 600 ? 844 : 900 }, colorScheme: scheme, reducedMotion: "reduce", hasTouch: width < 600 });
   if (ahead) await context.addInitScript(s => { const now = Date.now; Date.now = () => now() + s * 1000; }, ahead);
   const page = await context.newPage();
   page.on("console", m => m.type() === "error" && !/Failed to load resource/.test(m.text()) && errors.push(`${page.url()}: ${m.text()}`));
   page.on("pageerror", e => errors.push(`${page.url()}: ${e}`));
-  page.on("request", r => r.url().startsWith(world.base) || r.url().startsWith("data:") || errors.push(`asks elsewhere: ${r.url()}`));
+  page.on("request", r => r.url().startsWith(base) || r.url().startsWith("data:") || errors.push(`asks elsewhere: ${r.url()}`));
   if (password !== null) {
     const r = await fetch(world.base + "api/v1/login", { method: "POST", body: JSON.stringify({ user, password }) });
     assert.equal(r.status, 200, "log in as " + (user || "a token"));
@@ -317,13 +317,84 @@ async function scale() {
   return `numbers on the page after ${Math.round(paint)} ms, gateway ${before} -> ${opened} bytes (${opened - before > 0 ? "+" : ""}${opened - before}), ${Math.round(heap / 1e5) / 10} MB in the browser`;
 }
 
+// A network that went silent, a phone that slept, a login that ended: the page
+// has one stream or none, and finds back.
+async function network() {
+  const proxy = await world.proxy(), page = await open({ base: proxy.base });
+  let streams = 0;
+  page.on("request", r => r.url().includes("/events") && streams++);
+  await page.clock.install();
+  await page.goto(proxy.base);
+  // Of a pool of connections that went silent each is tried for 30 s.
+  const live = () => until("the page is live", 30, async () => {
+    if (await page.locator("header .dot.live").count()) return true;
+    await page.clock.fastForward(31_000);
+    return wait(500);
+  });
+  await live();
+  proxy.silence();
+  await page.clock.fastForward(31_000);
+  await until("the page asks anew", 10, async () => streams === 2);
+  await live();
+  const hide = hidden => page.evaluate(h => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => h });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await hide(true);
+  proxy.silence();
+  const slept = streams;
+  await page.clock.fastForward(3_600_000);
+  assert.equal(streams, slept, "a page that nobody sees asks");
+  await hide(false);
+  await until("a page that is seen again asks", 10, async () => streams > slept);
+  await live();
+  await page.click("button:has-text('Log out')");
+  await page.waitForSelector("form.login");
+  const left = streams;
+  for (const hidden of [true, false]) await hide(hidden);
+  await page.clock.runFor(20_000);
+  assert.equal(streams, left, "who is not logged in asks for the stream");
+  await page.context().close();
+  proxy.close();
+  return "asks anew after 30 s without a word, after sleep at once, not without a login";
+}
+
+// An hour of two tabs: a stream each, and no more memory than in its beginning.
+async function hour() {
+  const hours = await world.hours(), figures = [];
+  const tabs = await Promise.all(["overview", "bridges"].map(async at => {
+    const page = await open({ base: hours.base });
+    await page.goto(hours.base + "#/" + at);
+    const devtools = await page.context().newCDPSession(page);
+    await devtools.send("Performance.enable");
+    return { page, figures: async () => {
+      await devtools.send("HeapProfiler.collectGarbage");
+      return Object.fromEntries((await devtools.send("Performance.getMetrics")).metrics.map(m => [m.name, m.value]));
+    } };
+  }));
+  for (const seconds of [1200, 3600]) {
+    await until(`${seconds} s of the stream`, 200, async () => hours.told.length === 2 && Math.min(...hours.told) >= seconds);
+    figures.push(await Promise.all(tabs.map(t => t.figures())));
+  }
+  assert.equal(hours.told.length, 2, "a stream each");
+  const said = tabs.map((_, i) => {
+    const [a, b] = figures.map(f => f[i]);
+    assert.ok(b.JSHeapUsedSize - a.JSHeapUsedSize < 2e6, `heap ${a.JSHeapUsedSize} -> ${b.JSHeapUsedSize}`);
+    assert.ok(b.Nodes - a.Nodes < 500 && b.JSEventListeners - a.JSEventListeners < 100, `nodes ${a.Nodes} -> ${b.Nodes}, listeners ${a.JSEventListeners} -> ${b.JSEventListeners}`);
+    return `${(a.JSHeapUsedSize / 1e6).toFixed(1)} -> ${(b.JSHeapUsedSize / 1e6).toFixed(1)} MB, ${a.Nodes} -> ${b.Nodes} nodes`;
+  });
+  for (const t of tabs) await t.page.context().close();
+  hours.close();
+  return "after 20 and 60 minutes: " + said.join("; ");
+}
+
 const began = Date.now();
 try {
   if (process.env.SHOTS) fs.mkdirSync(process.env.SHOTS, { recursive: true });
   world = new World();
   await world.start(path.resolve(process.argv[2]));
   browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
-  for (const part of [pages, journeys, outage, viewer, keyboard, scale]) {
+  for (const part of [pages, journeys, outage, viewer, keyboard, network, hour, scale]) {
     if (only.length && !only.includes(part.name)) continue;
     const start = Date.now();
     const said = await part();

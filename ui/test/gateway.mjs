@@ -101,6 +101,51 @@ http:
     await this.mosquitto.ended;
   }
 
+  // proxy is a network to the gateway that can go silent, as one that a phone
+  // has left: what is open then stays open and says nothing.
+  async proxy() {
+    const pairs = new Set();
+    const server = net.createServer(near => {
+      const far = net.connect(this.http, "127.0.0.1"), pair = [near, far];
+      pairs.add(pair);
+      near.pipe(far).pipe(near);
+      for (const s of pair) s.on("error", () => {}).on("close", () => (pairs.delete(pair), pair.forEach(s => s.destroy())));
+    });
+    await new Promise(done => server.listen(0, "127.0.0.1", done));
+    return {
+      base: `http://127.0.0.1:${server.address().port}/`,
+      silence: () => pairs.forEach(([near, far]) => (near.unpipe(far), far.unpipe(near))),
+      close: () => (server.close(), pairs.forEach(p => p.forEach(s => s.destroy()))),
+    };
+  }
+
+  // hours is the gateway with a stream in which a second takes 5 ms; told is
+  // how many seconds each reader has had.
+  async hours() {
+    const whole = (await this.api("GET", "status")).doc, told = [];
+    const server = http.createServer((ask, answer) => {
+      if (!ask.url.startsWith("/api/v1/events")) {
+        const on = http.request(new URL(ask.url, this.base), { method: ask.method, headers: { ...ask.headers, host: new URL(this.base).host } }, a => (answer.writeHead(a.statusCode, a.headers), a.pipe(answer)));
+        return void ask.pipe(on.on("error", () => answer.destroy()));
+      }
+      const reader = told.push(0) - 1;
+      const say = (name, doc) => answer.write(`event: ${name}\ndata: ${JSON.stringify(doc)}\n\n`);
+      answer.writeHead(200, { "Content-Type": "text/event-stream" });
+      say("status", whole);
+      const timer = setInterval(() => {
+        if (answer.writableLength > 1 << 16) return;
+        const n = ++told[reader], { broker, devices, bridges } = whole;
+        say("changes", {
+          ...whole, uptime: whole.uptime + n, broker: { ...broker, published: broker.published + 50 * n, sent: broker.sent + n }, attention: n % 60 ? null : [`bridge cloud has dropped ${n} messages`],
+          devices: [{ ...devices[n % devices.length], age: 0.1, ok: n }], bridges: bridges.map(b => ({ ...b, waiting: n % 100, acked: b.acked + n, state: n % 50 < 10 ? "down" : "up" })),
+        });
+      }, 5);
+      answer.on("close", () => clearInterval(timer));
+    });
+    await new Promise(done => server.listen(0, "127.0.0.1", done));
+    return { base: `http://127.0.0.1:${server.address().port}/`, told, close: () => (server.close(), server.closeAllConnections()) };
+  }
+
   async api(method, target, { token = tokens.admin, body, headers = {} } = {}) {
     const r = await fetch(this.base + "api/v1/" + target, { method, body, headers: { ...(token && { Authorization: "Bearer " + token }), ...headers } });
     return { status: r.status, type: r.headers.get("content-type"), doc: r.status === 204 ? null : await r.json() };

@@ -25,8 +25,11 @@ func parseQuery(query, names string) (values, error) {
 		if !strings.Contains(","+names+",", ","+name+",") || name == "" {
 			return nil, &Problem{400, "there is no argument " + name, "there are: " + names}
 		}
-		if (name == "dry_run" || name == "downgrade") && value != "true" && value != "false" {
-			return nil, problem(400, "%s is true or false", name)
+		switch name {
+		case "dry_run", "downgrade", "changes":
+			if value != "true" && value != "false" {
+				return nil, problem(400, "%s is true or false", name)
+			}
 		}
 		if _, twice := v[name]; twice {
 			return nil, problem(400, "%s is there twice", name)

@@ -29,7 +29,7 @@ func init() {
 		{"POST", "/api/v1/login", open, "log in at the page: user and password, or a token as password; the answer sets a cookie", "", Session{}, enter},
 		{"POST", "/api/v1/logout", open, "end the login", "", nil, leave},
 		{"GET", "/api/v1/status", viewer, "the gateway on one page", "", Status{}, status},
-		{"GET", "/api/v1/events", viewer, "the status each second, as server-sent events", "", nil, events},
+		{"GET", "/api/v1/events", viewer, "the status each second, as server-sent events; with changes=true whole first, then without devices and bridges that are as before, but older, and with attention null if it is the same", "changes", nil, events},
 		{"GET", "/api/v1/clients", viewer, "sessions by Client Identifier; state is connected or offline", "q,state,limit,cursor", Clients{}, clients},
 		{"GET", "/api/v1/clients/*", viewer, "one session, and the last events of the client", "", Client{}, oneClient},
 		{"DELETE", "/api/v1/clients/*", admin, "end a client's connection", "", nil, kick},

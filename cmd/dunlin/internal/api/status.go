@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
+	"math"
 	"net"
 	"strconv"
 	"time"
-
-	"encoding/json"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -258,7 +256,7 @@ func describeBridge(b *bridge.Bridge) Bridge {
 		Name: b.Name(), State: string(s.State), Since: age(s.Since), Class: string(s.Class), Reason: s.Reason, Server: s.Server,
 		RTT: s.RTT.Seconds(), LastAck: age(s.LastAck), Waiting: s.Queue.Messages, Bytes: s.Queue.Bytes, Oldest: s.Queue.Oldest.Seconds(),
 		InFlight: s.InFlight, Accepted: s.Queue.Accepted, Acked: s.Acked, Dropped: s.Queue.Dropped, Dead: s.Dead, Received: s.Received,
-		Attempts: s.Attempts, Connects: s.Connects, Paused: s.Paused, AckAge: s.AckAge.Seconds(), Rate: s.Rate, Drain: s.Drain.Seconds(),
+		Attempts: s.Attempts, Connects: s.Connects, Paused: s.Paused, AckAge: s.AckAge.Seconds(), Rate: math.Round(s.Rate*100) / 100, Drain: s.Drain.Seconds(),
 		DeadKept: s.DeadKept, Removed: s.Queue.Removed, Drops: map[string]uint64{},
 	}
 	for reason, n := range s.Queue.Drops {
@@ -275,30 +273,6 @@ func age(t time.Time) float64 {
 		return -1
 	}
 	return time.Since(t).Round(time.Millisecond).Seconds()
-}
-
-// events streams the status, once a second, while somebody reads it.
-func events(c *call) (any, error) {
-	c.done = true
-	c.w.Set("Cache-Control", "no-store")
-	out := c.w.Stream("text/event-stream")
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for c.stays() {
-		b, err := json.Marshal(c.a.Status())
-		if err != nil {
-			return nil, err
-		}
-		if _, err := io.WriteString(out, "event: status\ndata: "+string(b)+"\n\n"); err != nil {
-			return nil, nil // the reader has gone
-		}
-		select {
-		case <-c.ctx.Done():
-			return nil, nil
-		case <-tick.C:
-		}
-	}
-	return nil, nil
 }
 
 // Listen binds the socket at path; one that a process left behind is replaced.

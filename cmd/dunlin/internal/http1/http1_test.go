@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -477,4 +478,50 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("body %q, net/http: %q\n%q", body, theirBody, text)
 		}
 	})
+}
+
+// An answer that is large for a slow client is sent as long as pieces of it
+// are taken.
+func TestSlowClientHasTheWholeAnswer(t *testing.T) {
+	inBubble(t, &Server{}, func(dial func() net.Conn) {
+		nc := dial()
+		go fmt.Fprintf(nc, "POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 60000\r\n\r\n%s", strings.Repeat("x", 60_000))
+		got := 0
+		for buf := make([]byte, 1<<10); ; time.Sleep(time.Second) {
+			n, err := nc.Read(buf)
+			if got += n; err != nil {
+				break
+			}
+		}
+		if got < 60_000 {
+			t.Errorf("a client that takes 1 kB a second has %d bytes of 60,000", got)
+		}
+	})
+}
+
+// What a reader of events does not take is not queued before it.
+func TestEventsDoNotQueue(t *testing.T) {
+	const event = 16 << 10
+	sent := make(chan int, 1)
+	addr := start(t, &Server{Patience: time.Second, Handler: func(ctx context.Context, w *Writer, r *Request) {
+		out, n := w.Stream("text/event-stream"), 0
+		for ; ; n += event {
+			if _, err := out.Write(make([]byte, event)); err != nil {
+				sent <- n
+				return
+			}
+		}
+	}})
+	small := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
+	}}
+	nc, err := small.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	io.WriteString(nc, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if n := <-sent; n > 128<<10 {
+		t.Errorf("%d bytes wait for who reads nothing", n)
+	}
 }

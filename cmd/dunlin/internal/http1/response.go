@@ -22,7 +22,8 @@ func (w *Writer) Set(name, value string) {
 }
 
 // Reply answers with a whole body; an empty contentType leaves the field out.
-// It waits until the client took it, at most for the Server's patience.
+// It waits until the client took it, for each piece of it at most for the
+// Server's patience.
 func (w *Writer) Reply(status int, contentType string, body []byte) {
 	if w.answered {
 		return
@@ -59,6 +60,9 @@ func (w *Writer) Stream(contentType string) io.Writer {
 		w.Set("Transfer-Encoding", "chunked")
 	}
 	w.stream = true
+	if small, ok := w.c.nc.(interface{ SetWriteBuffer(int) error }); ok && contentType == eventStream {
+		small.SetWriteBuffer(unread) // what the kernel queues for a slow reader is old when it comes
+	}
 	w.write([]byte(w.head(200, contentType)))
 	return chunks{w}
 }
@@ -66,6 +70,12 @@ func (w *Writer) Stream(contentType string) io.Writer {
 // Abort breaks the connection off: the client must not take what it has for
 // the whole answer.
 func (w *Writer) Abort() { w.failed = true }
+
+const (
+	eventStream = "text/event-stream"
+	unread      = 16 << 10 // bytes of events that the kernel holds
+	piece       = 8 << 10  // bytes that a client takes within the Server's patience
+)
 
 type chunks struct{ w *Writer }
 
@@ -81,10 +91,14 @@ func (c chunks) Write(p []byte) (int, error) {
 	return whole, w.write(p)
 }
 
-func (w *Writer) write(b []byte) error {
-	w.c.nc.SetWriteDeadline(time.Now().Add(w.c.s.patience()))
+func (w *Writer) write(b []byte) (err error) {
 	w.c.wait(true)
-	_, err := w.c.nc.Write(b)
+	for len(b) > 0 && err == nil {
+		w.c.nc.SetWriteDeadline(time.Now().Add(w.c.s.patience()))
+		var n int
+		n, err = w.c.nc.Write(b[:min(len(b), piece)])
+		b = b[n:]
+	}
 	w.c.wait(false)
 	if err != nil {
 		w.failed = true
