@@ -50,3 +50,45 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 		}
 	})
 }
+
+// What is kept again when somebody has made room is not a matter of when the next
+// try is due; a disk that is full again at once is tried each minute.
+func TestRoomIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1 << 30)
+		s, _, _, err := Open(d, Options{SegmentSize: 32 << 10, MinFree: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		n := uint64(0)
+		put := func() {
+			n++
+			m := &mqtt.Message{Topic: "t", Payload: make([]byte, 1000), QoS: 1}
+			s.Append(Record{Kind: MessageQueued, At: time.Now(), Message: m, Destinations: []Destination{{Name: "\x00q", Number: n, QoS: 1}}})
+			s.Commit()
+			synctest.Wait()
+		}
+		fill := func() {
+			for d.SetFree(1 << 20); !s.Tight(); put() {
+			}
+		}
+		put()
+		for _, wait := range []struct{ after, atMost time.Duration }{{0, 2 * time.Second}, {time.Second, time.Minute}, {2 * time.Minute, 2 * time.Second}} {
+			time.Sleep(wait.after)
+			fill()
+			time.Sleep(10 * time.Second)
+			d.SetFree(1 << 30)
+			time.Sleep(wait.atMost)
+			if synctest.Wait(); s.Tight() {
+				t.Errorf("nothing is kept %v after there is room", wait.atMost)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -14,6 +14,10 @@ const groupMax = 256 << 10
 // firstSegments is how many segments may fill before the first checkpoint.
 const firstSegments = 4
 
+// fullLook is how often a full disk, which costs nothing to ask, is asked
+// whether there is space again.
+const fullLook = time.Second
+
 // taken is what one cycle took from Append.
 type taken struct {
 	last   uint64
@@ -134,6 +138,7 @@ func (j *Journal) degrade(err error) {
 	wake := j.decided()
 	m.Unlock()
 	j.retryCheckpoint = time.Now().Add(j.opts.Retry)
+	j.full = j.space(j.w.size) != nil && time.Since(j.recovered) > j.opts.Retry
 	if !again {
 		j.log.Error("store: nothing is kept until the disk works again", "err", err)
 	}
@@ -150,7 +155,11 @@ func (j *Journal) waits() time.Duration {
 	defer m.Unlock()
 	switch {
 	case m.err != nil:
-		return max(time.Until(j.retryCheckpoint), 1)
+		wait := max(time.Until(j.retryCheckpoint), 1)
+		if j.full {
+			wait = min(wait, fullLook)
+		}
+		return wait
 	case m.last > m.synced:
 		return max(time.Until(m.oldest.Add(j.stretched())), 1)
 	}
@@ -163,7 +172,9 @@ func (j *Journal) beat() {
 	degraded := j.mu.err != nil
 	j.mu.Unlock()
 	if degraded {
-		j.recover()
+		if j.space(j.w.size) == nil || !time.Now().Before(j.retryCheckpoint) {
+			j.recover()
+		}
 		return
 	}
 	j.cycle(true)
@@ -182,6 +193,7 @@ func (j *Journal) recover() {
 		return
 	}
 	j.degraded.Store(false)
+	j.recovered = time.Now()
 	j.log.Info("store: the disk works again")
 }
 
@@ -210,7 +222,7 @@ func (j *Journal) Checkpoint() error {
 	if failed != nil {
 		return failed
 	}
-	err := j.space()
+	err := j.space(0)
 	var size uint64
 	if err == nil {
 		size, err = writeCheckpoint(j.w.disk, cover, j.snapshot)
@@ -268,13 +280,14 @@ func (j *Journal) letGo(cover, older coverage) {
 	}
 }
 
-// space refuses a checkpoint that would leave less than the reserve.
-func (j *Journal) space() error {
+// space refuses a checkpoint that, with more bytes beside it, would leave less
+// than the reserve.
+func (j *Journal) space(more int64) error {
 	free, err := j.w.disk.Free()
 	if err != nil {
 		return err
 	}
-	if free-int64(j.checkpoint.size) < j.opts.MinFree {
+	if free-int64(j.checkpoint.size)-more < j.opts.MinFree {
 		return errFull
 	}
 	return nil

@@ -57,6 +57,8 @@ type Journal struct {
 	budget          budget
 	wantCheckpoint  bool      // a file is suspect
 	retryCheckpoint time.Time // not before this
+	full            bool      // nothing is kept for want of space: look for it before that
+	recovered       time.Time // when the disk worked again
 
 	mu struct {
 		sync.Mutex
