@@ -108,6 +108,9 @@ type LineOptions struct {
 	// Initial is the logical state of an output from its request on: true is
 	// active.
 	Initial bool
+	// Keep has an output that is one already stay at its level, whoever made it
+	// one; Initial is for a line that is none, or does not tell.
+	Keep bool
 	// Edges asks for events on edges of an input.
 	Edges Edges
 	// Debounce is the time that an input must be stable before its edge

@@ -20,6 +20,9 @@ type gpioFake struct {
 
 	mu       sync.Mutex
 	requests []gpioLineRequest
+	configs  []gpioLineConfig   // of lines that were changed after their request
+	fresh    uint64             // the level of a line that is requested as it is
+	asked    uint64             // flags of every line after a request: what its controller says
 	level    map[uintptr]uint64 // of lines, by their descriptor
 	wire     *os.File           // where events of the newest line are written
 }
@@ -68,6 +71,12 @@ func (k *gpioFake) ioctl(fd, request uintptr, arg unsafe.Pointer) error {
 		k.wire = os.NewFile(uintptr(ends[1]), "wire")
 		k.requests = append(k.requests, *r)
 		k.level[uintptr(ends[0])] = *(*uint64)(unsafe.Pointer(&r.config.attributes[0].value))
+		if r.config.flags&(gpioInput|gpioOutput) == 0 {
+			k.level[uintptr(ends[0])] = k.fresh
+			k.lines[r.offsets[0]].flags = k.asked
+		}
+	case gpioSetConfig:
+		k.configs = append(k.configs, *(*gpioLineConfig)(arg))
 	case unix.GPIO_V2_LINE_GET_VALUES_IOCTL:
 		(*gpioLineValues)(arg).bits = k.level[fd] & (*gpioLineValues)(arg).mask
 	case unix.GPIO_V2_LINE_SET_VALUES_IOCTL:

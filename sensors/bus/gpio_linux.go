@@ -75,6 +75,8 @@ const (
 	gpioOutputValues, gpioDebounce = 2, 3
 
 	gpioRisingEvent = 1
+
+	gpioSetConfig = 0xc110b40d // GPIO_V2_LINE_SET_CONFIG_IOCTL, which package unix has not
 )
 
 // ioctl is one call to the kernel about a chip or a line.

@@ -64,6 +64,9 @@ func requestLine(root string, call ioctl, o sensors.LineOptions) (sensors.Line, 
 	}
 	defer f.Close()
 	r := lineRequest(o, offset)
+	if o.Keep {
+		r.config = gpioLineConfig{flags: r.config.flags & gpioActiveLow} // neither input nor output: as it is
+	}
 	if err := control(f, call, unix.GPIO_V2_GET_LINE_IOCTL, unsafe.Pointer(&r)); err != nil {
 		if chip.lines[offset].used {
 			return nil, busy(chip, offset, "another function of its pin")
@@ -76,7 +79,30 @@ func requestLine(root string, call ioctl, o sensors.LineOptions) (sensors.Line, 
 		return nil, requestFault(l.what, err)
 	}
 	l.f = os.NewFile(uintptr(r.fd), l.what)
+	if o.Keep {
+		if err := l.keep(f, o, offset); err != nil {
+			l.f.Close()
+			return nil, requestFault(l.what, err)
+		}
+	}
 	return l, nil
+}
+
+// keep makes a line that was requested as it is an output, at the level that it
+// has if it is one. Which way a line goes the kernel asks of its controller when
+// the line is requested: what it said before may be long past.
+func (l *line) keep(chip *os.File, o sensors.LineOptions, offset int) error {
+	info := gpioLineInfo{offset: uint32(offset)}
+	if err := control(chip, l.ioctl, unix.GPIO_V2_GET_LINEINFO_IOCTL, unsafe.Pointer(&info)); err != nil {
+		return err
+	}
+	if info.flags&gpioOutput != 0 {
+		if level, err := l.Read(); err == nil { // of one that cannot be read, Initial is as good
+			o.Initial = level
+		}
+	}
+	r := lineRequest(o, offset)
+	return control(l.f, l.ioctl, gpioSetConfig, unsafe.Pointer(&r.config))
 }
 
 // control makes a call that Close cannot pull the descriptor from under.

@@ -55,6 +55,7 @@ func TestGPIOLayout(t *testing.T) {
 	for request, size := range map[uintptr]uintptr{
 		unix.GPIO_GET_CHIPINFO_IOCTL: 68, unix.GPIO_V2_GET_LINEINFO_IOCTL: 256, unix.GPIO_V2_GET_LINE_IOCTL: 592,
 		unix.GPIO_V2_LINE_GET_VALUES_IOCTL: 16, unix.GPIO_V2_LINE_SET_VALUES_IOCTL: 16,
+		gpioSetConfig: 272,
 	} {
 		if got := request >> 16 & 0x1fff; got != size {
 			t.Errorf("request %#x carries %d bytes, the structure has %d", request, got, size)
@@ -108,6 +109,36 @@ func TestLineRequests(t *testing.T) {
 			}
 			if got, _ := l.Read(); got == initial {
 				t.Error("a write changed nothing")
+			}
+		})
+	}
+	for name, tc := range map[string]struct {
+		flags uint64 // of the line, once it is requested
+		is    uint64 // its level
+		fail  error
+		want  bool
+	}{
+		"an output that is active":                   {gpioOutput, 1, nil, true},
+		"an output that is not":                      {gpioOutput, 0, nil, false},
+		"an input":                                   {gpioInput, 1, nil, false},
+		"an output of a controller that drives only": {gpioOutput, 1, unix.EIO, false},
+	} {
+		t.Run("kept: "+name, func(t *testing.T) {
+			k.mu.Lock()
+			k.lines[1].flags, k.fresh = gpioInput, tc.is // what the kernel knew before the request
+			k.asked, k.fail[unix.GPIO_V2_LINE_GET_VALUES_IOCTL] = tc.flags, tc.fail
+			k.mu.Unlock()
+			defer delete(k.fail, unix.GPIO_V2_LINE_GET_VALUES_IOCTL)
+			_, r := request(sensors.LineOptions{Name: "GPIO17", Output: true, ActiveLow: true, Keep: true, Bias: sensors.PullUp})
+			if r.config.flags != gpioActiveLow || r.config.nAttributes != 0 {
+				t.Errorf("requested with flags %#x, %d attributes", r.config.flags, r.config.nAttributes)
+			}
+			c := k.configs[len(k.configs)-1]
+			if want := uint64(gpioOutput | gpioActiveLow | gpioPullUp); c.flags != want {
+				t.Errorf("flags %#x, want %#x", c.flags, want)
+			}
+			if a := c.attributes[0]; c.nAttributes != 1 || a.id != gpioOutputValues || (a.value[0] == 1 || a.value[7] == 1) != tc.want {
+				t.Errorf("its level is set by %+v, want %v", a, tc.want)
 			}
 		})
 	}

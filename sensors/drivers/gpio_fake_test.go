@@ -37,7 +37,10 @@ func (l *fakeLine) request(o sensors.LineOptions) (sensors.Line, error) {
 	defer l.mu.Unlock()
 	l.o = o
 	direction := "in"
-	if o.Output {
+	switch {
+	case o.Keep:
+		direction = "out as it is,"
+	case o.Output:
 		direction, l.active = "out", o.Initial
 	}
 	l.record = append(l.record, fmt.Sprintf("request %s %s", direction, l.level(l.active)))

@@ -28,7 +28,7 @@ func init() {
 type gpioOutOptions struct {
 	Line      lineRef `yaml:"line" doc:"the line: GPIO27, or {chip: gpiochip0, offset: 27}" req:"1"`
 	ActiveLow bool    `yaml:"active_low" doc:"ON is the low level, as on most relay boards"`
-	Initial   string  `yaml:"initial" doc:"level at start, set in the request that makes the line an output" enum:"active|inactive"`
+	Initial   string  `yaml:"initial" doc:"level at start, set in the request that makes the line an output; keep leaves what is an output as it is" enum:"active|inactive|keep"`
 	OnStop    string  `yaml:"on_stop" doc:"level at a clean shutdown; keep leaves it as it is" enum:"active|inactive|keep"`
 	Drive     string  `yaml:"drive" doc:"how the line is driven" enum:"push_pull|open_drain|open_source"`
 	Bias      string  `yaml:"bias" doc:"resistor of the controller" enum:"as_is|disabled|pull_up|pull_down"`
@@ -44,15 +44,19 @@ func (o *gpioOutOptions) Validate(report func(path, msg string)) {
 			report(path, fmt.Sprintf("%q is not %s", got, strings.Join(allowed, " or ")))
 		}
 	}
-	oneOf("initial", o.Initial, "active", "inactive")
+	oneOf("initial", o.Initial, "active", "inactive", "keep")
 	oneOf("on_stop", o.OnStop, "active", "inactive", "keep")
 	oneOf("verify", o.Verify, "readback", "none")
 	oneOf("drive", o.Drive, "push_pull", "open_drain", "open_source")
 	checkBias(report, o.Bias)
 	checkEntity(report, "entity", o.Entity)
 	o.Safety.Check(report, "active", "inactive")
-	if o.Require != "" && o.Initial == "active" {
-		report("initial", "active would not ask what is required: start inactive")
+	switch {
+	case o.Initial == "inactive":
+	case o.Require != "":
+		report("initial", o.Initial+" would not ask what is required: start inactive")
+	case o.Initial == "keep" && o.Drive != "push_pull":
+		report("initial", "keep is for push_pull: what is on another wire may be somebody else's")
 	}
 }
 
@@ -118,13 +122,17 @@ func (d *gpioOut) Open(_ context.Context, b sensors.Buses) error {
 		return nil
 	}
 	r := d.request()
-	r.Initial = d.o.Initial == "active"
+	r.Initial, r.Keep = d.o.Initial == "active", d.o.Initial == "keep"
 	line, err := b.Line(r)
 	if err != nil {
 		return lineFault(d.o.Line, err)
 	}
 	d.line, d.failed = line, nil
-	d.changed(r.Initial, 0)
+	on := r.Initial
+	if r.Keep {
+		on, _ = line.Read() // one that does not tell is inactive
+	}
+	d.changed(on, 0)
 	return nil
 }
 

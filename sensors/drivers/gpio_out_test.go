@@ -62,6 +62,50 @@ func (r *relay) next(limit time.Duration) any {
 	return list[0].Value
 }
 
+// An output that another life of the program left on is on, and ends when
+// max_on does.
+func TestGPIOOutKeeps(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			line := newFakeLine()
+			line.active = on
+			d := mustBuild(t, "gpio_out", func(o any) {
+				opts := o.(*gpioOutOptions)
+				opts.Line.Name, opts.Initial, opts.OnStop, opts.MaxOn = "GPIO27", "keep", "keep", time.Hour
+			}, nil)
+			if err := d.Open(t.Context(), &fakeHardware{line: line.request}); err != nil {
+				t.Fatal(err)
+			}
+			r := &relay{t: t, line: line, d: d}
+			if got := r.next(time.Second); got != on {
+				t.Errorf("it is %v, want %v", got, on)
+			}
+			if on {
+				line.happened(t, "request out as it is, high")
+				if got := r.next(2 * time.Hour); got != false {
+					t.Errorf("after max_on it is %v", got)
+				}
+				line.happened(t, "request out as it is, high", "write low")
+			}
+			if err := errors.Join(d.(sensors.Commander).Stop(t.Context()), d.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for _, more := range []func(*gpioOutOptions){
+		func(o *gpioOutOptions) { o.Require = "tank.level > 10" },
+		func(o *gpioOutOptions) { o.Drive = "open_drain" },
+	} {
+		o := gpioOutOptions{Line: lineRef{Name: "GPIO27"}, Initial: "keep", OnStop: "keep", Drive: "push_pull", Bias: "as_is", Verify: "none"}
+		if err := validated(&o); err != nil {
+			t.Error(err)
+		}
+		if more(&o); validated(&o) == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+}
+
 func TestGPIOOutStartsWithoutAGlitch(t *testing.T) {
 	for _, tc := range []struct {
 		activeLow bool
