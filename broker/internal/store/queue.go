@@ -278,16 +278,17 @@ func (q *Queue) drop(i int, why mqtt.DropReason) {
 
 // dropBlock gives up the oldest block behind the head.
 func (q *Queue) dropBlock(why mqtt.DropReason) {
-	b := q.blocks[0]
-	n := max(b.Messages, 0)
+	b := &q.blocks[0]
+	n, size := max(b.Messages, 0), max(b.Bytes, 0)
 	q.cuts = append(q.cuts, Cut{q.loaded + 1, b.Last, uint64(n)})
 	q.loaded = b.Last
+	b.Messages -= n
+	b.Bytes -= size
 	q.behind -= n
 	q.suspect -= n
-	q.bytes -= b.Bytes
+	q.bytes -= size
 	q.drops[why] += uint64(n)
-	q.blocks = q.blocks[1:]
-	q.settle()
+	q.passBlocks(q.loaded)
 }
 
 // Drop gives up an entry. It reports whether the entry existed.

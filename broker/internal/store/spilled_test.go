@@ -3,8 +3,10 @@ package store
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
 // A range that is given up is taken off the runs that it was in: after a restart
@@ -42,5 +44,41 @@ func TestCutOfSeveralRuns(t *testing.T) {
 				t.Errorf("%v messages are left, want %v", got, tc.want)
 			}
 		})
+	}
+}
+
+// After a restart a block may count fewer than it has, and the next as many more.
+// Where the first is given up when more of it has come than it counts, the queue
+// still knows how many there are: short of them, it would leave the last ones
+// with the store, and what comes then would go past them.
+func TestDroppedBlockThatHadMore(t *testing.T) {
+	q := NewQueue(QueueLimits{Messages: 10, Bytes: 1 << 20, Spills: true}, 0)
+	q.Restore(Kept{Last: 14, Handed: 4, Blocks: []Block{{Last: 6, Messages: 2, Bytes: 20}, {Last: 12, Messages: 10, Bytes: 100}, {Last: 14, Messages: 2, Bytes: 20}}}, 0)
+	message := func(n uint64) *mqtt.Message { return &mqtt.Message{Topic: "t", Payload: []byte{byte(n)}, QoS: 1} }
+	load := func(from, to uint64) {
+		var all []Entry
+		for n := from; n <= to; n++ {
+			all = append(all, Entry{Number: n, Message: message(n)})
+		}
+		q.Load(all, to)
+	}
+	load(1, 4)
+	for range 4 {
+		q.Next(time.Now())
+	}
+	seq := q.Push(time.Now(), message(15)) // gives up 5 and 6, and 7 to 12
+	if n := q.Stats(time.Now()).Messages; n != 7 {
+		t.Errorf("%d messages, want 1 to 4 and 13 to %d", n, seq)
+	}
+	for want := uint64(13); want <= seq; want++ {
+		if more, _, upTo := q.Behind(); more {
+			load(13, upTo)
+		}
+		if e, ok := q.Next(time.Now()); !ok || e.Seq != want {
+			t.Fatalf("next is %d, %v, want %d", e.Seq, ok, want)
+		}
+	}
+	if s := q.Stats(time.Now()); s.Accepted != 15 || s.Dropped != 8 || s.Drops[mqtt.DropLost] != 0 {
+		t.Errorf("%+v", s)
 	}
 }
