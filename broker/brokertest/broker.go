@@ -104,7 +104,7 @@ func (b *Broker) checkMemory(m *broker.MemoryStats, sessions, retained int) {
 		switch c.Name {
 		case "messages":
 			gone = sessions == 0 && !b.durable // the lines of queues go on, and are not booked to the byte
-		case "sessions", "subscriptions", "wills":
+		case "sessions", "subscriptions", "wills", "identifiers":
 			gone = sessions == 0
 		case "retained":
 			gone = retained == 0

@@ -153,7 +153,17 @@ func (c *Conn) publish(now time.Time) error {
 		}
 	}
 	c.count(now, len(p.Topic)+len(p.Payload))
+	room := true
+	if p.QoS == mqtt.ExactlyOnce {
+		var again bool
+		if room, again = c.peer.receives(session.ReceivedID(c.view.ID), int(c.cfg.Limits.ReceiveMaximum)); again {
+			return c.resent(now, name)
+		}
+	}
 	full, memo, no := c.judge(name)
+	if no == nil && !room {
+		no = errIdentifiers
+	}
 	if no != nil {
 		return c.refuse(no)
 	}
@@ -175,6 +185,17 @@ func (c *Conn) publish(now time.Time) error {
 	c.insideTopic(&c.view.Properties)
 	c.publication.Borrow(now, &c.view, full, c.peer.id)
 	c.publication.Memo = memo
+	return c.step(now)
+}
+
+// resent answers a QoS 2 message that was taken before as it was then, whatever
+// has changed: PUBREC with a failure would free its identifier at the client
+// only, and the next message under it would be taken for this one
+// [MQTT-4.3.3-10].
+func (c *Conn) resent(now time.Time, name string) error {
+	if c.cfg.Barrier.Refuses(c.cfg.TopicPrefix+name, 0) == mqtt.ImplementationSpecificError {
+		return errNotKept
+	}
 	return c.step(now)
 }
 
@@ -228,6 +249,9 @@ var errNotKept = mqtt.Errorf(mqtt.ImplementationSpecificError, "", "the store ca
 // errShort says that memory is too short for a message of this size.
 var errShort = mqtt.Errorf(mqtt.QuotaExceeded, "", "memory is short: no large messages")
 
+// errIdentifiers says that there is no room for another QoS 2 message.
+var errIdentifiers = mqtt.Errorf(mqtt.QuotaExceeded, "", "memory is short: too many QoS 2 messages are not released")
+
 // errFull says that a queue which rejects what it has no room for is full.
 var errFull = mqtt.Errorf(mqtt.QuotaExceeded, "", "a queue that must not lose it is full")
 
@@ -237,7 +261,7 @@ var errFull = mqtt.Errorf(mqtt.QuotaExceeded, "", "a queue that must not lose it
 // instead, and send it again.
 func (c *Conn) refuse(e *mqtt.Error) error {
 	c.cfg.Counters.PublishRefused.Add(1)
-	if (e == errNotKept || e == errFull || e == errShort && c.view.Publish.QoS > mqtt.AtMostOnce) && c.version() != mqtt.V5 {
+	if (e == errNotKept || e == errFull || e == errIdentifiers || e == errShort && c.view.Publish.QoS > mqtt.AtMostOnce) && c.version() != mqtt.V5 {
 		return e
 	}
 	code := e.Code

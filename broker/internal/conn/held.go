@@ -1,11 +1,11 @@
 package conn
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-	"strings"
 )
 
 // What a connection takes of memory in any case, in bytes: its state and
@@ -106,6 +106,7 @@ const (
 	peerSize         = 1280
 	subscriptionBase = 256
 	subscriptionNode = 72 // for each level
+	receivedSize     = 16 // of a Packet Identifier of the client's
 )
 
 // PeerSize is what the account must have for the session of a Client
@@ -125,9 +126,18 @@ func (p *Peer) settle() {
 	if n := p.state.session.Bill(least); n != 0 {
 		p.home.Memory.Add(memory.Messages, n)
 	}
+	n := p.state.session.Receiving()
+	if more := n - int(p.booked); max(more, -more) >= least/receivedSize {
+		p.bookIdentifiers(n)
+	}
 	if full, turned := p.state.session.Crowded(); turned {
 		p.home.Crowded(p, full)
 	}
+}
+
+func (p *Peer) bookIdentifiers(n int) {
+	p.home.Memory.Add(memory.Identifiers, (n-int(p.booked))*receivedSize)
+	p.booked = uint16(n)
 }
 
 // Release gives back to the account all that the session holds: it has ended,
@@ -145,4 +155,5 @@ func (p *Peer) Release() {
 	st.backlog = nil
 	st.session.Release()
 	a.Add(memory.Messages, st.session.Bill(1))
+	p.bookIdentifiers(0)
 }

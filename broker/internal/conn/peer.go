@@ -17,6 +17,7 @@ type Peer struct {
 	id     string
 	prefix string // taken off the topics towards the client
 	online atomic.Bool
+	booked uint16 // Packet Identifiers of the client's in the account; guarded by state
 
 	state struct {
 		sync.Mutex
@@ -269,6 +270,16 @@ func (p *Peer) Step(now time.Time, v *packet.View, out []session.Effect) ([]sess
 	defer p.state.Unlock()
 	defer p.settle()
 	return p.state.session.Step(now, v, out)
+}
+
+// receives reports whether the session has room for another QoS 2 message of
+// the client's: so many always, and more while memory has a share for them.
+// again is true for one that it has already.
+func (p *Peer) receives(id session.ReceivedID, always int) (room, again bool) {
+	p.state.Lock()
+	defer p.state.Unlock()
+	s := p.state.session
+	return s.Receiving() < always || p.home.Memory.May(memory.Identifiers, receivedSize), s.Received(id)
 }
 
 // Next returns what the session may send now.

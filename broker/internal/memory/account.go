@@ -20,20 +20,21 @@ const (
 	Retained                   // retained messages and their places in the tree
 	Messages                   // that wait or are in flight, each once however many sessions, queues and lines of the store hold it
 	Queues                     // entries of queues and of the store's lines, beside their messages
+	Identifiers                // Packet Identifiers of QoS 2 messages that clients have not released
 	Causes                     // how many there are
 )
 
-var names = [Causes]string{"connections", "input", "output", "sessions", "subscriptions", "wills", "retained", "messages", "queues"}
+var names = [Causes]string{"connections", "input", "output", "sessions", "subscriptions", "wills", "retained", "messages", "queues", "identifiers"}
 
 // String is a word for it, fit for a topic.
 func (c Cause) String() string { return names[c] }
 
 // shares are the most that a cause may have where Take asks, in sixteenths of
 // the budget; 0 is all of it. Together they may be more than the budget.
-var shares = [Causes]int64{Connections: 4, Input: 1, Sessions: 2, Subscriptions: 2, Wills: 1, Retained: 4}
+var shares = [Causes]int64{Connections: 4, Input: 1, Sessions: 2, Subscriptions: 2, Wills: 1, Retained: 4, Identifiers: 1}
 
 // closedAt is the level from which Take refuses whatever the share.
-var closedAt = [Causes]int{Connections: 4, Input: never, Output: never, Sessions: 2, Subscriptions: 2, Wills: 2, Retained: 2, Messages: never, Queues: never}
+var closedAt = [Causes]int{Connections: 4, Input: never, Output: never, Sessions: 2, Subscriptions: 2, Wills: 2, Retained: 2, Messages: never, Queues: never, Identifiers: never}
 
 const never = 5
 

@@ -1,11 +1,8 @@
 package session
 
-// What a delivery takes beside its message, and a Packet Identifier of the
-// client's, in bytes; about: slices and maps grow in steps.
-const (
-	deliverySize = 56
-	receivedSize = 16
-)
+// deliverySize is what a delivery takes beside its message, in bytes; about:
+// slices grow in steps.
+const deliverySize = 56
 
 // take counts a delivery that begins to wait: against the session's limits its
 // message in any case, on the bill only if nobody else holds it.
@@ -46,6 +43,5 @@ func (s *Session) Release() {
 		}
 		*r = ring{}
 	}
-	o.owed -= receivedSize * len(s.received)
 	s.received, o.rest = nil, nil
 }

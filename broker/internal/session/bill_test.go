@@ -15,7 +15,6 @@ import (
 func held(sessions []*Session) (n int) {
 	seen := make(map[*mqtt.Message]bool)
 	for _, s := range sessions {
-		n += receivedSize * len(s.received)
 		for _, r := range []*ring{&s.out.inflight, &s.out.queue} {
 			for i := range r.len() {
 				d := r.at(i)

@@ -48,7 +48,6 @@ func Restore(l *Limits, k *Kept) *Session {
 			s.received = make(map[ReceivedID]struct{})
 		}
 		s.received[ReceivedID(id)] = struct{}{}
-		s.out.owed += receivedSize
 	}
 	o := &s.out
 	s.unsure = k.MaybeSent == MaybeSentAll

@@ -137,6 +137,15 @@ func (s *Session) Version() mqtt.Version { return s.params.Version }
 // Subscribing is the number of subscriptions.
 func (s *Session) Subscribing() int { return s.subs.len() }
 
+// Receiving is how many QoS 2 messages the client has not released.
+func (s *Session) Receiving() int { return len(s.received) }
+
+// Received reports whether that of a Packet Identifier is among them.
+func (s *Session) Received(id ReceivedID) bool {
+	_, ok := s.received[id]
+	return ok
+}
+
 // InFlight is the number of messages sent and not acknowledged.
 func (s *Session) InFlight() int { return s.out.inflight.len() }
 

@@ -58,7 +58,6 @@ func (s *Session) publish(p *packet.View, out []Effect) []Effect {
 			s.received = make(map[ReceivedID]struct{})
 		}
 		s.received[id] = struct{}{}
-		s.out.owed += receivedSize
 		out = append(out, Effect{Kind: Route})
 		out = s.persist(out, PacketReceived, uint64(p.ID))
 	}
@@ -69,7 +68,6 @@ func (s *Session) pubrel(p *packet.View, out []Effect) []Effect {
 	ack := Effect{Kind: Acknowledge, Type: packet.PUBCOMP, ID: p.ID}
 	if _, ok := s.received[ReceivedID(p.ID)]; ok {
 		delete(s.received, ReceivedID(p.ID))
-		s.out.owed -= receivedSize
 		out = s.persist(out, PacketReleased, uint64(p.ID))
 	} else {
 		ack.Reason = mqtt.PacketIdentifierNotFound

@@ -1,0 +1,165 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
+
+// A QoS 2 message that was taken is acknowledged when it comes again, though
+// its topic is forbidden by now: with a refusal the client would use the
+// identifier for another message, which would not be routed [MQTT-4.3.3-10].
+func TestResentAfterTheRightIsLost(t *testing.T) {
+	auth := newForbidding("")
+	b := brokertest.New(t, func(o *broker.Options) { o.Auth = auth })
+	s := b.Client(mqtt.V5)
+	s.Connect("cid=s")
+	s.Send("SUBSCRIBE id=1 f=#@0")
+	s.Expect("SUBACK id=1 rcs=0x00")
+	p := b.Client(mqtt.V5)
+	p.Connect("cid=p clean=0 se=1000")
+	p.Send("PUBLISH topic=a payload=1 qos=2 id=7")
+	p.Expect("PUBREC id=7")
+	s.Expect("PUBLISH topic=a payload=1 qos=0")
+	p.Close()
+	auth.forbid("a")
+	p = b.Client(mqtt.V5)
+	p.Send("CONNECT cid=p clean=0 se=1000")
+	p.Expect("CONNACK sp=1 rc=0x00 ...")
+	p.Send("PUBLISH topic=a payload=1 qos=2 id=7 dup=1")
+	p.Expect("PUBREC id=7")
+	p.Send("PUBREL id=7")
+	p.Expect("PUBCOMP id=7")
+	p.Send("PUBLISH topic=a payload=2 qos=2 id=8")
+	p.Expect("PUBREC id=8 rc=0x87 ...")
+	p.Send("PUBLISH topic=b payload=3 qos=2 id=7")
+	p.Expect("PUBREC id=7")
+	s.Expect("PUBLISH topic=b payload=3 qos=0")
+}
+
+// While the disk fails there is no promise for it either.
+func TestResentWhileTheDiskFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := disktest.New(1 << 30)
+		var broken atomic.Bool
+		d.Fail(func(op, _ string) error {
+			if broken.Load() && op != "read" && op != "names" {
+				return errors.New("input/output error")
+			}
+			return nil
+		})
+		s, _, _, err := store.Open(d, store.Options{Classes: []store.ClassRule{{Filter: "#", Class: store.Always}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		b := brokertest.New(t, func(o *broker.Options) { o.Store = s })
+		away := b.Client(mqtt.V5)
+		away.Connect("cid=away clean=0 se=100000")
+		away.Send("SUBSCRIBE id=1 f=#@2")
+		away.Expect("SUBACK id=1 rcs=0x02")
+		away.Close()
+		publish := func(want string) {
+			p := b.Client(mqtt.V5)
+			p.Send("CONNECT cid=p clean=0 se=100000")
+			p.Expect("CONNACK ...")
+			p.Send("PUBLISH topic=a payload=1 qos=2 id=7")
+			p.Expect(want)
+			p.Close()
+		}
+		publish("PUBREC id=7")
+		broken.Store(true)
+		other := b.Client(mqtt.V5)
+		other.Connect("cid=other")
+		other.Send("PUBLISH topic=a payload=2 qos=1 id=1")
+		other.Expect("DISCONNECT rc=0x83 ...")
+		publish("DISCONNECT rc=0x83 ...")
+		broken.Store(false)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		publish("PUBREC id=7")
+		b.Stop()
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		_, state, _, err := store.Open(d, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, e := range state.Lines["away"].Entries {
+			got += string(e.Message.Payload)
+		}
+		if got != "12" {
+			t.Errorf("kept %s, want each once", got)
+		}
+	})
+}
+
+// QoS 2 messages that clients never release have a sixteenth of memory, beside
+// what the Receive Maximum lets each of them have.
+func TestIdentifiersHaveAShare(t *testing.T) {
+	const share = 1 << 20 / 16 / 16
+	b := brokertest.New(t, func(o *broker.Options) {
+		o.MemoryBudget = 1 << 20
+		o.Limits.ReceiveMaximum = 20
+	})
+	held := func() (n int64) {
+		for _, c := range b.Stats().Memory.By {
+			if c.Name == "identifiers" {
+				n = c.Bytes / 16
+			}
+		}
+		return n
+	}
+	greedy := b.Client(mqtt.V311)
+	greedy.Connect("cid=greedy clean=0")
+	for id := 1; id <= share; id++ {
+		greedy.Send(fmt.Sprintf("PUBLISH topic=q qos=2 payload=x id=%d", id))
+		greedy.Expect(fmt.Sprintf("PUBREC id=%d", id))
+	}
+	if n := held(); n < share-64 || n > share {
+		t.Errorf("%d identifiers are in the account, want about %d", n, share)
+	}
+	for id := share + 1; id <= share+64; id++ { // they are booked 64 at a time
+		greedy.Send(fmt.Sprintf("PUBLISH topic=q qos=2 payload=x id=%d", id))
+	}
+	greedy.ExpectClosed()
+
+	fair := b.Client(mqtt.V5)
+	fair.Connect("cid=fair clean=0 se=1000")
+	for id := 1; id <= 20; id++ {
+		fair.Send(fmt.Sprintf("PUBLISH topic=q qos=2 payload=x id=%d", id))
+		fair.Expect(fmt.Sprintf("PUBREC id=%d ...", id))
+	}
+	fair.Close()
+	fair = b.Client(mqtt.V5) // which may have as many open again
+	fair.Send("CONNECT cid=fair clean=0 se=1000")
+	fair.Expect("CONNACK sp=1 rc=0x00 ...")
+	fair.Send("PUBLISH topic=q qos=2 payload=x id=21")
+	fair.Expect("PUBREC id=21 rc=0x97 ...")
+	fair.Send("PUBLISH topic=q qos=2 payload=x id=20 dup=1")
+	fair.Expect("PUBREC id=20 ...")
+
+	again := b.Client(mqtt.V311)
+	again.Send("CONNECT cid=greedy clean=1")
+	again.Expect("CONNACK sp=0 rc=0x00")
+	if n := held(); n != 0 {
+		t.Errorf("%d identifiers are in the account after the session", n)
+	}
+	fair.Send("PUBLISH topic=q qos=2 payload=x id=21")
+	fair.Expect("PUBREC id=21 ...")
+}
