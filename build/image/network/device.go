@@ -24,6 +24,8 @@ type device struct {
 	link    link.Link
 	machine *dhcp.Machine // over all times that the cable was in
 	running bool
+	losses  uint32 // of the carrier, when it was looked at last
+	fixed   bool   // the address of network.txt is this link's, while it runs
 	cancel  context.CancelFunc
 	done    chan struct{} // closed while nothing runs
 }
@@ -35,38 +37,47 @@ func (n *network) newDevice(l link.Link) *device {
 	return d
 }
 
-// follow starts the device with its carrier, and stops it without.
-func (d *device) follow(ctx context.Context, carrier bool) {
+// follow starts the device with its carrier, and stops it without. One that
+// was gone since it was looked at last may have come back from another network:
+// the address stays until that network's server says no.
+func (d *device) follow(ctx context.Context, l link.Link) {
 	switch {
-	case carrier && !d.running:
-		d.net.Logf("%s: connected", d.link.Name)
-		ctx, d.cancel = context.WithCancel(ctx)
-		d.running, d.done = true, make(chan struct{})
-		go func() {
-			defer close(d.done)
-			var name sync.WaitGroup
-			name.Go(func() { d.answer(ctx) })
-			d.run(ctx)
-			name.Wait()
-		}()
-	case !carrier && d.running:
-		d.net.Logf("%s: no carrier", d.link.Name)
+	case d.running && !l.Carrier:
+		d.net.Logf("%s: no carrier", l.Name)
 		d.stop()
 		d.use(dhcp.Lease{})
+	case d.running && l.Losses != d.losses:
+		d.net.Logf("%s: no carrier for a moment", l.Name)
+		d.stop()
 	}
+	if d.losses = l.Losses; !l.Carrier || d.running {
+		return
+	}
+	d.net.Logf("%s: connected", l.Name)
+	ctx, d.cancel = context.WithCancel(ctx)
+	d.running, d.fixed, d.done = true, d.static(), make(chan struct{})
+	go func() {
+		defer close(d.done)
+		var name sync.WaitGroup
+		name.Go(func() { d.answer(ctx) })
+		d.run(ctx)
+		name.Wait()
+	}()
 }
 
 func (d *device) stop() {
 	d.cancel()
 	<-d.done
-	d.running = false
+	if d.running = false; d.fixed && d.net.fixed == d {
+		d.net.fixed = nil
+	}
 }
 
 // run keeps the link's address until ctx ends.
 func (d *device) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		var err error
-		if d.static() {
+		if d.fixed {
 			err = d.runStatic(ctx)
 		} else {
 			err = d.runDHCP(ctx)
@@ -125,10 +136,20 @@ func own(a netip.Addr) bool {
 	})
 }
 
-// static says whether the address of network.txt is this link's.
+// static says whether the address of network.txt is this link's: of several
+// wired ones it is that of the first that is connected, until it no longer is.
 func (d *device) static() bool {
 	s := d.net.Static
-	return s.Address.IsValid() && (s.Interface == d.link.Name || s.Interface == "" && !d.link.Wireless)
+	switch {
+	case !s.Address.IsValid():
+		return false
+	case s.Interface != "":
+		return s.Interface == d.link.Name
+	case d.link.Wireless || d.net.fixed != nil:
+		return false
+	}
+	d.net.fixed = d
+	return true
 }
 
 func (d *device) runDHCP(ctx context.Context) error {
@@ -198,7 +219,14 @@ func (d *device) metric(l dhcp.Lease) uint32 {
 // use configures a lease, or takes the address away.
 func (d *device) use(l dhcp.Lease) {
 	metric := d.metric(l)
-	err := d.net.kernel.Configure(d.link.Index, l.Address, l.Router, metric)
+	var routes []link.Route
+	if l.Router.IsValid() {
+		routes = append(routes, link.Route{To: netip.PrefixFrom(netip.IPv4Unspecified(), 0), Via: l.Router})
+	}
+	for _, r := range l.Routes {
+		routes = append(routes, link.Route(r))
+	}
+	err := d.net.kernel.Configure(d.link.Index, l.Address, routes, metric)
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		d.net.Logf("%s: %v", d.link.Name, err)
 	}

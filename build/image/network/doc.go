@@ -11,9 +11,10 @@
 // Run watches the links. Each that has a carrier gets a device: a goroutine
 // that keeps its address and answers mDNS on it, until the carrier goes. The
 // files it writes are resolv.conf and, below State, the time. A user's address
-// in network.txt (Static) takes the place of DHCP on wired links, or on the
-// one that it names. IPv6 is the kernel's own work: addresses and routes come
-// from router advertisements, and only their name servers pass through here.
+// in network.txt (Static) takes the place of DHCP on the first wired link that
+// is connected, or on the one that it names. IPv6 is the kernel's own work:
+// addresses and routes come from router advertisements, and only their name
+// servers pass through here.
 //
 // Whatever fails is logged and tried again: a board without a network still
 // measures. What only the user can repair goes to Problem, in words for

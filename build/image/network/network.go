@@ -34,6 +34,7 @@ type network struct {
 	kernel  *link.Kernel
 	writing chan struct{} // has room for the one who writes resolv.conf
 	servers chan struct{} // time servers may have changed
+	fixed   *device       // that has the address of network.txt, which names none; follow's
 	state   struct {
 		sync.Mutex
 		links map[int]known
@@ -154,7 +155,7 @@ func (n *network) match(ctx context.Context, devices map[int]*device) error {
 				failed = errors.Join(failed, err)
 			}
 		}
-		d.follow(ctx, l.Carrier)
+		d.follow(ctx, l)
 	}
 	return failed
 }

@@ -3,6 +3,7 @@ package network
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/build/image/network/arp"
+	"github.com/dunlin-mqtt/dunlin/build/image/network/link"
 	"github.com/dunlin-mqtt/dunlin/build/image/network/mdns"
 )
 
@@ -127,12 +130,12 @@ func newPeer(t *testing.T) *peer {
 
 // dnsmasq serves DHCP and DNS on a link: addresses from first to last.
 func (p *peer) dnsmasq(link, first, last string) (stop func()) {
-	dir := p.t.TempDir()
+	dir, router := p.t.TempDir(), first[:strings.LastIndexByte(first, '.')]+".1"
 	stop, _ = p.start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
 		"--pid-file="+filepath.Join(dir, "pid"), "--dhcp-leasefile="+filepath.Join(dir, "leases"), "--log-facility=-",
 		"--interface="+link, "--except-interface=lo", "--bind-dynamic", "--dhcp-authoritative", "--no-ping",
 		"--dhcp-range="+first+","+last+",255.255.255.0,10m", "--domain=lan.test",
-		"--dhcp-option=option:ntp-server,10.77.0.1", "--dhcp-option=option:domain-search,lan.test,plant.test")
+		"--dhcp-option=option:classless-static-route,10.99.0.0/16,10.77.0.2,0.0.0.0/0,"+router, "--dhcp-option=option:ntp-server,10.77.0.1", "--dhcp-option=option:domain-search,lan.test,plant.test")
 	return stop
 }
 
@@ -236,6 +239,26 @@ func lab(t *testing.T) {
 		Problem: func(part, text string) { t.Logf("problem: %s: %s", part, text) },
 		Logf:    func(f string, a ...any) { t.Logf("%s "+f, append([]any{time.Now().Format("05.000")}, a...)...) },
 	}
+	t.Run("two hosts of a /31 reach each other", func(t *testing.T) {
+		p.cable("ptp0", "lan3", "10.80.0.1/31")
+		ip(t, "link", "set", "ptp0", "up")
+		k, err := link.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		ifi, err := net.InterfaceByName("ptp0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Configure(ifi.Index, netip.MustParsePrefix("10.80.0.0/31"), nil, 1); err != nil {
+			t.Fatal(err)
+		}
+		defer ip(t, "link", "del", "ptp0")
+		if _, err := net.Dial("tcp", "10.80.0.1:1"); !errors.Is(err, syscall.ECONNREFUSED) { // by the other
+			t.Error(err)
+		}
+	})
 	p.cable("eth0", "lan0", "10.77.0.1/24")
 	p.cable("eth1", "lan1", "10.78.0.1/24") // nobody serves here
 	p.chrony()
@@ -260,9 +283,43 @@ func lab(t *testing.T) {
 	eventually(t, "an address of dnsmasq's", inside(100, 101))
 	first = address("eth0")
 	eventually(t, "name servers and search list", contains(resolv, "nameserver 10.77.0.1\n", "search lan.test plant.test\n"))
-	if r := routes(t); !strings.Contains(r, "default via 10.77.0.1 dev eth0 proto dhcp") {
+	if r := routes(t); !strings.Contains(r, "default via 10.77.0.1 dev eth0 proto dhcp") || !strings.Contains(r, "10.99.0.0/16 via 10.77.0.2 dev eth0 proto dhcp") {
 		t.Errorf("routes:\n%s", r)
 	}
+	t.Run("packets of another VLAN are not ours", func(t *testing.T) {
+		ifi, err := net.InterfaceByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket, err := arp.Dial(ifi)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Close()
+		// Announcements of 10.77.0.77 in VLAN 7, then of 10.77.0.78 in none.
+		const script = `
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("lan0", 0))
+for tag, last in ((b"\x81\x00\x00\x07", 77), (b"", 78)):
+    host, addr = b"\x02\x00\x00\x00\x00\x77", bytes([10, 77, 0, last])
+    s.send(b"\xff" * 6 + host + tag + b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01" + host + addr + bytes(6) + addr)`
+		if out, err := p.command("/usr/bin/python3", "-c", script).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for {
+			packet, err := socket.Receive(time.Now().Add(patience))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if packet.Sender == netip.MustParseAddr("10.77.0.77") {
+				t.Error("a packet of VLAN 7 is received")
+			}
+			if packet.Sender == netip.MustParseAddr("10.77.0.78") {
+				break
+			}
+		}
+	})
 	t.Run("the server knows the host's name", func(t *testing.T) {
 		r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, "10.77.0.1:53")
@@ -279,12 +336,12 @@ func lab(t *testing.T) {
 	t.Run("python-zeroconf finds the name and the service", func(t *testing.T) {
 		const script = `
 import sys, time
-from zeroconf import Zeroconf
+from zeroconf import IPVersion, Zeroconf
 z = Zeroconf()
 for _ in range(20):
     i = z.get_service_info("_mqtt._tcp.local.", "dunlin-77aa._mqtt._tcp.local.", 3000)
     if i: break
-print(i.server, i.parsed_addresses()[0], i.port)
+print(i.server, i.parsed_addresses(IPVersion.V4Only)[0], i.port)
 z.close()`
 		out, err := p.command("/usr/bin/python3", "-c", script).CombinedOutput()
 		if want := fmt.Sprintf("dunlin-77aa.local. %v 1883\n", first.Addr()); err != nil || string(out) != want {
@@ -300,9 +357,20 @@ z.close()`
 	t.Run("moved to another network", func(t *testing.T) {
 		stopServer()
 		p.run("ip", "link", "set", "lan0", "down")
-		p.dnsmasq("lan0", "10.77.0.200", "10.77.0.201")
+		eventually(t, "no address without a cable", func() bool { return !address("eth0").IsValid() })
+		stopServer = p.dnsmasq("lan0", "10.77.0.200", "10.77.0.201")
 		p.run("ip", "link", "set", "lan0", "up")
 		eventually(t, "an address of the new range", inside(200, 201))
+	})
+	t.Run("moved in a moment that nobody saw", func(t *testing.T) {
+		stopServer()
+		p.dnsmasq("lan0", "10.77.0.220", "10.77.0.221")
+		flap := filepath.Join(t.TempDir(), "flap")
+		if err := os.WriteFile(flap, []byte("link set lan0 down\nlink set lan0 up\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.run("ip", "-batch", flap)
+		eventually(t, "an address of the new range", inside(220, 221))
 	})
 	t.Run("a device plugged in, and pulled out", func(t *testing.T) {
 		p.cable("usb0", "lan2", "10.79.0.1/24")

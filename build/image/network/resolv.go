@@ -22,6 +22,11 @@ const (
 // learned keeps what a lease told besides the address.
 func (n *network) learned(index int, metric uint32, l dhcp.Lease) {
 	n.change(index, func(k *known) { k.metric, k.lease = metric, l })
+	n.askForTime()
+}
+
+// askForTime has time servers asked at once: others may be reached now.
+func (n *network) askForTime() {
 	select {
 	case n.servers <- struct{}{}:
 	default: // it will ask all anyway
@@ -30,12 +35,17 @@ func (n *network) learned(index int, metric uint32, l dhcp.Lease) {
 
 // advertised keeps the name servers of a router advertisement.
 func (n *network) advertised(s link.Servers) {
+	now, first := time.Now(), false
 	n.change(s.Index, func(k *known) {
-		k.v6, k.v6end = s.Addrs, time.Now().Add(s.Lifetime)
+		first = !now.Before(k.v6end) && s.Lifetime > 0
+		k.v6, k.v6end = s.Addrs, now.Add(s.Lifetime)
 		if k.metric == 0 {
 			k.metric = metricLocal
 		}
 	})
+	if first { // a network without IPv4 may have no other
+		n.askForTime()
+	}
 }
 
 func (n *network) change(index int, with func(*known)) {

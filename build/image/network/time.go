@@ -2,6 +2,7 @@ package network
 
 import (
 	"path/filepath"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/network/sntp"
 )
@@ -18,12 +19,12 @@ func (n *network) timekeeper() *sntp.Client {
 }
 
 // timeServers are the user's, else those that DHCP servers named, else the
-// pool's; none while no link has a router or a server of its own.
+// pool's; none while no link has a router or, by IPv6, a name server.
 func (n *network) timeServers() []string {
 	var named []string
 	online := false
 	for _, k := range n.byMetric() {
-		online = online || k.lease.Router.IsValid()
+		online = online || k.lease.Router.IsValid() || time.Now().Before(k.v6end)
 		for _, a := range k.lease.NTP {
 			named = append(named, a.String())
 		}

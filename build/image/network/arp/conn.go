@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mdlayher/packet"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,9 +24,22 @@ type conn struct {
 
 var broadcast = &packet.Addr{HardwareAddr: net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}
 
+// onlyOurs leaves out packets of VLANs of which this host is no member: the
+// kernel hands them to packet sockets, marked as another host's.
+var onlyOurs = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 1},
+	bpf.RetConstant{Val: 256},
+	bpf.RetConstant{Val: 0},
+}
+
 // Dial opens the link's ARP socket.
 func Dial(ifi *net.Interface) (Conn, error) {
-	socket, err := packet.Listen(ifi, packet.Datagram, unix.ETH_P_ARP, nil)
+	filter, err := bpf.Assemble(onlyOurs)
+	if err != nil {
+		return nil, err
+	}
+	socket, err := packet.Listen(ifi, packet.Datagram, unix.ETH_P_ARP, &packet.Config{Filter: filter})
 	if err != nil {
 		return nil, err
 	}

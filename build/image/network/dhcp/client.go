@@ -113,11 +113,7 @@ func (r *run) do(ctx context.Context, s Step) error {
 		}
 	}
 	if s.Probe.IsValid() {
-		taken, err := r.probe(ctx, s.Probe)
-		if err != nil {
-			return err
-		}
-		return r.do(ctx, r.Machine.Probed(time.Now(), taken))
+		return r.probe(ctx, s.Probe)
 	}
 	if s.Lease != nil {
 		r.releaseLocal()
@@ -126,19 +122,29 @@ func (r *run) do(ctx context.Context, s Step) error {
 	return nil
 }
 
-func (r *run) probe(ctx context.Context, addr netip.Addr) (bool, error) {
+// probe asks the link for an address, and goes on with the answer. An address
+// that is used from now on is announced: others may know who had it before
+// (RFC 5227, 2.3).
+func (r *run) probe(ctx context.Context, addr netip.Addr) error {
 	socket, err := r.ARP()
 	if err != nil {
-		return false, err
+		return err
 	}
+	defer socket.Close()
 	taken, err := arp.Taken(ctx, socket, r.Machine.Hardware, addr, probes, probePause)
-	return taken, errors.Join(err, socket.Close())
+	if err != nil {
+		return err
+	}
+	if err := r.do(ctx, r.Machine.Probed(time.Now(), taken)); err != nil || taken {
+		return err
+	}
+	return arp.Announce(socket, r.Machine.Hardware, addr)
 }
 
 // holdLocal lets the link have an address of 169.254/16 from now on.
 func (r *run) holdLocal(ctx context.Context) {
 	ctx, r.stopLocal = context.WithCancel(ctx)
-	r.Logf("no DHCP server answers: taking a link-local address, and asking on")
+	r.Logf("no DHCP server answers, or none to any use: taking a link-local address, and asking on")
 	r.local.Go(func() {
 		socket, err := r.ARP()
 		if err != nil {

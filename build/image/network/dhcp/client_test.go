@@ -28,10 +28,12 @@ type lan struct {
 	says    Kind       // in place of ACK
 	expire  uint32     // seconds
 	taken   map[netip.Addr]bool
+	proxy   bool         // somebody answers for every address
+	told    []arp.Packet // announcements
 	heard   []*Message
 	to      []netip.Addr
 	answers chan *Message
-	arps    chan arp.Packet
+	sockets []*hosts // of ARP, that are open
 	used    []Lease
 	start   time.Time
 	at      []time.Duration // of each use
@@ -39,7 +41,7 @@ type lan struct {
 
 func newLAN() *lan {
 	return &lan{give: netip.MustParseAddr("10.0.0.50"), says: Ack, expire: 3600, taken: map[netip.Addr]bool{},
-		answers: make(chan *Message, 16), arps: make(chan arp.Packet, 16), start: time.Now()}
+		answers: make(chan *Message, 16), start: time.Now()}
 }
 
 func (l *lan) Send(m *Message, to netip.Addr) error {
@@ -77,25 +79,55 @@ func (l *lan) Receive(deadline time.Time) (*Message, error) {
 
 func (l *lan) Close() error { return nil }
 
-// hosts are the other machines of a lan, which answer for their addresses.
-type hosts struct{ *lan }
+// hosts is an ARP socket: what it sends, the lan's other machines answer for
+// their addresses; all sockets hear that.
+type hosts struct {
+	*lan
+	in chan arp.Packet
+}
 
-func (h hosts) Send(p arp.Packet) error {
+func (l *lan) dialARP() (arp.Conn, error) {
+	l.Lock()
+	defer l.Unlock()
+	h := &hosts{l, make(chan arp.Packet, 16)}
+	l.sockets = append(l.sockets, h)
+	return h, nil
+}
+
+// another lets another machine send a packet. The lock is held.
+func (l *lan) another(p arp.Packet) {
+	for _, h := range l.sockets {
+		h.in <- p
+	}
+}
+
+func (h *hosts) Send(p arp.Packet) error {
 	h.Lock()
 	defer h.Unlock()
-	if h.taken[p.Target] {
-		h.arps <- arp.Packet{Reply: true, SenderHardware: other, Sender: p.Target, TargetHardware: own, Target: netip.IPv4Unspecified()}
+	if p.Sender == p.Target {
+		h.told = append(h.told, p)
+		return nil
+	}
+	if h.taken[p.Target] || h.proxy {
+		h.another(arp.Packet{Reply: true, SenderHardware: other, Sender: p.Target, TargetHardware: own, Target: netip.IPv4Unspecified()})
 	}
 	return nil
 }
 
-func (h hosts) Receive(deadline time.Time) (arp.Packet, error) {
+func (h *hosts) Receive(deadline time.Time) (arp.Packet, error) {
 	select {
-	case p := <-h.arps:
+	case p := <-h.in:
 		return p, nil
 	case <-time.After(time.Until(deadline)):
 		return arp.Packet{}, os.ErrDeadlineExceeded
 	}
+}
+
+func (h *hosts) Close() error {
+	h.Lock()
+	defer h.Unlock()
+	h.sockets = slices.DeleteFunc(h.sockets, func(s *hosts) bool { return s == h })
+	return nil
 }
 
 // change changes the lan while the client waits.
@@ -132,7 +164,7 @@ func (l *lan) address() (netip.Addr, time.Duration) {
 // run runs a client on the lan until stop.
 func (l *lan) run(t *testing.T, m *Machine) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &Client{Machine: m, Conn: l, ARP: func() (arp.Conn, error) { return hosts{l}, nil }, Logf: t.Logf, Use: func(lease Lease) {
+	c := &Client{Machine: m, Conn: l, ARP: l.dialARP, Logf: t.Logf, Use: func(lease Lease) {
 		l.Lock()
 		defer l.Unlock()
 		l.used, l.at = append(l.used, lease), append(l.at, time.Since(l.start))
@@ -180,6 +212,38 @@ func TestClient(t *testing.T) {
 			t.Errorf("host name %q", got)
 		}
 		kinds(t, l, Discover, Request)
+	})
+	run("RFC5227-2.3 the address is announced, once it is used", func(t *testing.T, l *lan) {
+		defer l.run(t, machine())()
+		time.Sleep(time.Hour)
+		l.change(func() {
+			if len(l.told) != 1 || l.told[0].Sender != l.give || len(l.used) < 2 {
+				t.Errorf("announced %v after %d uses", l.told, len(l.used))
+			}
+		})
+	})
+	run("RFC3927-2 offers that come to nothing: a link-local address", func(t *testing.T, l *lan) {
+		l.says = Nak
+		defer l.run(t, machine())()
+		time.Sleep(2 * time.Minute)
+		a, _ := l.address()
+		want(t, "link-local", arp.LinkLocal.Contains(a), true)
+		l.change(func() { l.says = Ack })
+		time.Sleep(2 * time.Minute)
+		a, _ = l.address()
+		want(t, "address of the server that is well again", a, l.give)
+	})
+	run("RFC3927-2 all addresses are declined: a link-local one as soon as there is one", func(t *testing.T, l *lan) {
+		l.proxy = true
+		defer l.run(t, machine())()
+		time.Sleep(2 * time.Minute)
+		if a, _ := l.address(); a.IsValid() {
+			t.Errorf("used %v", a)
+		}
+		l.change(func() { l.proxy, l.taken[l.give] = false, true })
+		time.Sleep(2 * time.Minute)
+		a, _ := l.address()
+		want(t, "link-local", arp.LinkLocal.Contains(a), true)
 	})
 	run("RFC2131-4.4.5 renewed at T1 by the server, at T2 by any, given up at the end", func(t *testing.T, l *lan) {
 		defer l.run(t, machine())()
@@ -257,12 +321,12 @@ func TestClient(t *testing.T) {
 		if !arp.LinkLocal.Contains(a) || since > 15*time.Second {
 			t.Errorf("%v after %v", a, since)
 		}
-		l.change(func() { l.arps <- arp.Packet{SenderHardware: other, Sender: a, Target: a} }) // defended
+		l.change(func() { l.another(arp.Packet{SenderHardware: other, Sender: a, Target: a}) }) // defended
 		time.Sleep(time.Second)
 		if b, _ := l.address(); b != a {
 			t.Errorf("gave %v up for %v at the first conflict", a, b)
 		}
-		l.change(func() { l.arps <- arp.Packet{SenderHardware: other, Sender: a, Target: a} })
+		l.change(func() { l.another(arp.Packet{SenderHardware: other, Sender: a, Target: a}) })
 		time.Sleep(10 * time.Second)
 		if b, _ := l.address(); b == a || !arp.LinkLocal.Contains(b) {
 			t.Errorf("after two conflicts %v", b)
@@ -277,4 +341,21 @@ func TestClient(t *testing.T) {
 		a, _ = l.address()
 		want(t, "address", a, l.give)
 	})
+}
+
+// A server whose offers are of no use is told of once a question, however many
+// it sends: the console is slow.
+func TestRefusedOffersAreToldOnce(t *testing.T) {
+	m := machine()
+	asked := m.Start(time.Now()).Send
+	bad := &Message{Reply: true, XID: asked.XID, Hardware: own, Your: netip.MustParseAddr("10.0.0.50"), Options: map[byte][]byte{optKind: {byte(Offer)}}}
+	told := 0
+	for range 1000 {
+		if m.Received(time.Now(), bad).Note != "" {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
 }

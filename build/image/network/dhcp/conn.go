@@ -34,8 +34,11 @@ type conn struct {
 
 const clientPort, serverPort = 68, 67
 
-// onlyDHCP passes whole UDP packets to the client's port.
+// onlyDHCP passes whole UDP packets to the client's port; none of a VLAN of
+// which this host is no member, which the kernel marks as another host's.
 var onlyDHCP = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 8},
 	bpf.LoadAbsolute{Off: 9, Size: 1},
 	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_UDP, SkipTrue: 6},
 	bpf.LoadAbsolute{Off: 6, Size: 2},

@@ -10,10 +10,11 @@ import (
 )
 
 // Lease is what a link may use. A server's word is bounded: three name
-// servers, four time servers, six search domains.
+// servers, four time servers, six search domains, sixteen routes.
 type Lease struct {
 	Address netip.Prefix // with the host's part
 	Router  netip.Addr   // not valid: none
+	Routes  []Route      // others than the one to the router
 	DNS     []netip.Addr
 	NTP     []netip.Addr
 	Search  []string
@@ -21,6 +22,12 @@ type Lease struct {
 	Renew   time.Duration // T1, after the lease's start
 	Rebind  time.Duration // T2
 	Expire  time.Duration // 0: never
+}
+
+// Route is a way to a network.
+type Route struct {
+	To  netip.Prefix
+	Via netip.Addr // not valid: the link itself
 }
 
 // Leases shorter than a minute would keep the link busy with asking.
@@ -49,6 +56,9 @@ func newLease(m *Message) (Lease, error) {
 	if routers := m.addrs(optRouter, 1); len(routers) > 0 {
 		l.Router = routers[0]
 	}
+	if given, ok := m.Options[optRoutes]; ok { // in the router's place, RFC 3442
+		l.Router, l.Routes = routes(given)
+	}
 	l.Expire, err = leaseTime(m)
 	if err != nil || l.Expire == 0 {
 		return l, err
@@ -61,6 +71,37 @@ func newLease(m *Message) (Lease, error) {
 		l.Renew = min(l.Expire/2, l.Rebind/7*4)
 	}
 	return l, nil
+}
+
+const maxRoutes = 16
+
+// routes unpacks classless static routes: the length of each prefix, as many
+// bytes of it as that takes, and the router; 0.0.0.0 is the link itself. What
+// is broken ends the list.
+func routes(b []byte) (router netip.Addr, all []Route) {
+	for len(b) > 0 && len(all) < maxRoutes {
+		bits := int(b[0])
+		n := 1 + (bits+7)/8
+		if bits > 32 || len(b) < n+4 {
+			return router, all
+		}
+		var to [4]byte
+		copy(to[:], b[1:n])
+		via := netip.AddrFrom4([4]byte(b[n:]))
+		b = b[n+4:]
+		r := Route{To: netip.PrefixFrom(netip.AddrFrom4(to), bits).Masked()}
+		if !via.IsUnspecified() {
+			r.Via = via
+		}
+		switch {
+		case r.Via.IsValid() && !usable(r.Via):
+		case bits == 0 && !router.IsValid():
+			router = r.Via
+		case bits > 0 && usable(r.To.Addr()):
+			all = append(all, r)
+		}
+	}
+	return router, all
 }
 
 func leaseTime(m *Message) (time.Duration, error) {

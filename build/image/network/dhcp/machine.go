@@ -24,7 +24,7 @@ const (
 const (
 	rebootTries  = 2
 	requestTries = 4
-	silentTries  = 3 // DISCOVERs without an answer until Silent
+	silentTries  = 3 // DISCOVERs without an answer, or offers that came to nothing, until Silent
 )
 
 // The first wait for an answer, which doubles up to the last (RFC 2131, 4.1),
@@ -59,6 +59,8 @@ type Machine struct {
 	began time.Time // of the current attempt
 	asked time.Time // the last question
 	tries int
+	vain  int  // offers that came to nothing since there was a lease
+	told  bool // of an answer to the last question that was refused
 	due   time.Time
 	lease Lease // offered, being probed, or held
 	since time.Time
@@ -79,8 +81,10 @@ func (m *Machine) Start(now time.Time) Step {
 // Due is when Tick is to be called; the zero time: not.
 func (m *Machine) Due() time.Time { return m.due }
 
-// Silent says that no server has answered for a while.
-func (m *Machine) Silent() bool { return m.state == selecting && m.tries >= silentTries }
+// Silent says that no server has answered for a while, or none to any use.
+func (m *Machine) Silent() bool {
+	return m.state == selecting && (m.tries >= silentTries || m.vain >= silentTries)
+}
 
 // Tick goes on after an answer that did not come, or a time that has.
 func (m *Machine) Tick(now time.Time) Step {
@@ -94,6 +98,7 @@ func (m *Machine) Tick(now time.Time) Step {
 		}
 	case requesting:
 		if m.tries >= requestTries {
+			m.vain++
 			return m.discover(now, "the server does not answer the request for its own offer")
 		}
 	case bound:
@@ -127,7 +132,7 @@ func (m *Machine) ask(now time.Time) Step {
 		Secs: uint16(min(now.Sub(m.began)/time.Second, 0xffff)),
 		Options: map[byte][]byte{
 			optClientID: append([]byte{1}, m.Hardware...),
-			optWanted:   {optMask, optRouter, optDNS, optDomain, optNTP, optSearch, optLeaseTime, optServer, optT1, optT2},
+			optWanted:   {optMask, optRoutes, optRouter, optDNS, optDomain, optNTP, optSearch, optLeaseTime, optServer, optT1, optT2},
 			optMaxSize:  {maxSize >> 8, maxSize & 0xff},
 		},
 	}
@@ -151,6 +156,7 @@ func (m *Machine) ask(now time.Time) Step {
 	}
 	msg.Options[optKind] = []byte{byte(kind)}
 	m.tries++
+	m.told = false
 	m.asked, m.due = now, now.Add(m.wait(now))
 	return step
 }
@@ -181,7 +187,7 @@ func (m *Machine) Received(now time.Time, msg *Message) Step {
 	case kind == Offer && m.state == selecting:
 		lease, err := newLease(msg)
 		if err != nil {
-			return Step{Note: "offer refused: " + err.Error()}
+			return m.refuse("offer", err)
 		}
 		m.lease, m.state, m.tries = lease, requesting, 0
 		return m.ask(now)
@@ -191,11 +197,11 @@ func (m *Machine) Received(now time.Time, msg *Message) Step {
 		m.had = netip.Addr{}
 		if m.state == requesting { // to its own offer: it would go round and round
 			m.state, m.tries, m.xid, m.due = selecting, 0, m.Random(), now.Add(declineWait)
+			m.vain++
 			return Step{Note: "the server says no to its own offer"}
 		}
-		held := m.state == renewing || m.state == rebinding
 		s := m.discover(now, "the server says no to the address")
-		s.Lost = held
+		s.Lost = true // it may still be there after a short loss of the link
 		return s
 	}
 	return Step{}
@@ -210,10 +216,19 @@ func (m *Machine) fromServer(msg *Message) bool {
 	return len(server) == 1 && server[0] == m.lease.Server
 }
 
+// refuse says why an answer is of no use: once a question, however many of
+// them somebody sends.
+func (m *Machine) refuse(what string, why error) (s Step) {
+	if !m.told {
+		m.told, s.Note = true, what+" refused: "+why.Error()
+	}
+	return s
+}
+
 func (m *Machine) acknowledged(now time.Time, msg *Message) Step {
 	lease, err := newLease(msg)
 	if err != nil {
-		return Step{Note: "acknowledgement refused: " + err.Error()}
+		return m.refuse("acknowledgement", err)
 	}
 	held := m.state == renewing || m.state == rebinding
 	same := held && lease.Address == m.lease.Address
@@ -227,7 +242,7 @@ func (m *Machine) acknowledged(now time.Time, msg *Message) Step {
 
 // bind takes the lease. It counts from when it was asked for (RFC 2131, 4.4.1).
 func (m *Machine) bind() Step {
-	m.state, m.tries, m.had = bound, 0, m.lease.Address.Addr()
+	m.state, m.tries, m.vain, m.had = bound, 0, 0, m.lease.Address.Addr()
 	m.due = time.Time{}
 	if m.lease.Expire > 0 {
 		m.due = m.since.Add(m.lease.Renew)
@@ -252,6 +267,7 @@ func (m *Machine) Probed(now time.Time, taken bool) Step {
 		optServer:    m.lease.Server.AsSlice(),
 	}}
 	m.state, m.tries, m.xid = selecting, 0, m.Random()
+	m.vain++
 	m.had, m.due = netip.Addr{}, now.Add(declineWait)
 	return Step{Send: decline, Note: "somebody else has " + address.String() + ": declined"}
 }

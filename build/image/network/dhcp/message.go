@@ -40,6 +40,7 @@ const (
 	optT2        = 59
 	optClientID  = 61
 	optSearch    = 119
+	optRoutes    = 121
 	optEnd       = 255
 )
 

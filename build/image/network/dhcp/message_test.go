@@ -63,6 +63,29 @@ func TestLease(t *testing.T) {
 	}
 }
 
+func TestClasslessRoutes(t *testing.T) {
+	a, p := netip.MustParseAddr, netip.MustParsePrefix
+	given := []byte{
+		24, 10, 9, 8, 192, 168, 7, 2, // a network
+		0, 192, 168, 7, 3, // the default route
+		12, 172, 31, 192, 168, 7, 4, // with bits of a host
+		16, 10, 7, 0, 0, 0, 0, // on the link
+		0, 192, 168, 7, 9, // a second default route
+		24, 224, 0, 0, 192, 168, 7, 2, // no network of hosts
+		24, 10, 9, 9, 127, 0, 0, 1, // no router
+	}
+	l, err := newLease(ack(map[byte][]byte{optRouter: {192, 168, 7, 254}, optRoutes: given}))
+	want := []Route{{p("10.9.8.0/24"), a("192.168.7.2")}, {p("172.16.0.0/12"), a("192.168.7.4")}, {To: p("10.7.0.0/16")}}
+	if err != nil || l.Router != a("192.168.7.3") || !reflect.DeepEqual(l.Routes, want) {
+		t.Errorf("RFC3442: %v, %v, want %v", l.Router, l.Routes, want)
+	}
+	for name, broken := range map[string][]byte{"a length": {33, 1, 2, 3, 4, 5, 6, 7, 8, 9}, "cut off": {24, 10, 9, 8, 192, 168}, "empty": {}} {
+		if l, err := newLease(ack(map[byte][]byte{optRouter: {192, 168, 7, 254}, optRoutes: broken})); err != nil || l.Router.IsValid() || len(l.Routes) > 0 {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+	}
+}
+
 func TestMessage(t *testing.T) {
 	m := ack(map[byte][]byte{optSearch: bytes.Repeat([]byte("\x03abc"), 100)}) // longer than one option
 	b := m.Append(nil)
@@ -111,6 +134,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(ack(nil).Append(nil))
 	f.Add(ack(map[byte][]byte{optSearch: []byte("\x03eng\x05apple\x03com\x00\x09marketing\xc0\x04")}).Append(nil))
 	f.Add(ack(map[byte][]byte{optLeaseTime: {255, 255, 255, 254}}).Append(nil))
+	f.Add(ack(map[byte][]byte{optRoutes: {24, 10, 9, 8, 192, 168, 7, 2, 0, 192, 168, 7, 3}}).Append(nil))
 	f.Add(appendUDP(nil, netip.IPv4Unspecified(), ack(nil).Append(nil)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		udpBody(b)
@@ -127,6 +151,14 @@ func FuzzParse(f *testing.F) {
 		}
 		if l.Expire > 0 && (l.Renew <= 0 || l.Renew >= l.Rebind || l.Rebind >= l.Expire) {
 			t.Errorf("times %v %v %v", l.Renew, l.Rebind, l.Expire)
+		}
+		if len(l.Routes) > maxRoutes {
+			t.Errorf("%d routes", len(l.Routes))
+		}
+		for _, r := range l.Routes {
+			if r.To != r.To.Masked() || r.To.Bits() == 0 || r.Via.IsValid() && !usable(r.Via) {
+				t.Errorf("route %v", r)
+			}
 		}
 		for _, s := range l.Search {
 			if !validName(s) {

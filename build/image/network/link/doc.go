@@ -1,6 +1,6 @@
 // Package link is what the network needs from the kernel by route netlink:
-// which links there are, bringing them up, one IPv4 address and one default
-// route for each, and a word when something changed (a device that was
+// which links there are, bringing them up, one IPv4 address and its routes for
+// each, and a word when something changed (a device that was
 // plugged in or pulled out, a cable, an IPv6 address, name servers of a router
 // advertisement).
 //

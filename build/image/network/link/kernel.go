@@ -19,8 +19,9 @@ type Link struct {
 	Name     string
 	Hardware net.HardwareAddr
 	Wireless bool
-	Up       bool // administratively
-	Carrier  bool // a cable is in and somebody is at its other end; a radio is associated
+	Up       bool   // administratively
+	Carrier  bool   // a cable is in and somebody is at its other end; a radio is associated
+	Losses   uint32 // how often the carrier went: a short loss shows in nothing else
 }
 
 // Interface is the link as package net names it.
@@ -60,6 +61,9 @@ func (k *Kernel) Links() ([]Link, error) {
 			Hardware: m.Attributes.Address,
 			Up:       m.Flags&unix.IFF_UP != 0,
 			Carrier:  m.Flags&(unix.IFF_UP|unix.IFF_RUNNING|unix.IFF_LOWER_UP) == unix.IFF_UP|unix.IFF_RUNNING|unix.IFF_LOWER_UP,
+		}
+		if n := m.Attributes.CarrierDownCount; n != nil {
+			l.Losses = *n
 		}
 		_, err := os.Stat("/sys/class/net/" + l.Name + "/phy80211")
 		l.Wireless = err == nil
@@ -105,10 +109,16 @@ func prefix(m rtnetlink.AddressMessage) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a.Unmap(), int(m.PrefixLength)), ok
 }
 
-// Configure gives a link one IPv4 address, and a default route if router is
-// valid, in place of those it had. Of several default routes the kernel takes
-// the one with the lowest metric. The zero prefix takes everything away.
-func (k *Kernel) Configure(index int, address netip.Prefix, router netip.Addr, metric uint32) error {
+// Route is a way to a network; the default route's is 0.0.0.0/0.
+type Route struct {
+	To  netip.Prefix
+	Via netip.Addr // not valid: the link itself
+}
+
+// Configure gives a link one IPv4 address and routes in place of those it had.
+// Of several routes to a network the kernel takes the one with the lowest
+// metric. The zero prefix takes everything away.
+func (k *Kernel) Configure(index int, address netip.Prefix, routes []Route, metric uint32) error {
 	all, err := k.list()
 	if err != nil {
 		return err
@@ -132,53 +142,79 @@ func (k *Kernel) Configure(index int, address netip.Prefix, router netip.Addr, m
 			return fmt.Errorf("add %v: %w", address, err)
 		}
 	}
-	return k.route(index, address, router, metric)
+	return k.route(index, address, routes, metric)
 }
 
 func addressMessage(index int, p netip.Prefix) *rtnetlink.AddressMessage {
 	a := p.Addr().As4()
-	last := a
-	for i := p.Bits(); i < 32; i++ {
-		last[i/8] |= 0x80 >> (i % 8)
+	m := &rtnetlink.AddressMessage{
+		Family: unix.AF_INET, PrefixLength: uint8(p.Bits()), Scope: unix.RT_SCOPE_UNIVERSE, Index: uint32(index),
+		Attributes: &rtnetlink.AddressAttributes{Address: a[:], Local: a[:]},
 	}
-	scope := uint8(unix.RT_SCOPE_UNIVERSE)
 	if p.Addr().IsLinkLocalUnicast() {
-		scope = unix.RT_SCOPE_LINK
+		m.Scope = unix.RT_SCOPE_LINK
 	}
-	return &rtnetlink.AddressMessage{
-		Family: unix.AF_INET, PrefixLength: uint8(p.Bits()), Scope: scope, Index: uint32(index),
-		Attributes: &rtnetlink.AddressAttributes{Address: a[:], Local: a[:], Broadcast: last[:]},
+	if p.Bits() < 31 { // two hosts of a /31 need each address (RFC 3021)
+		last := a
+		for i := p.Bits(); i < 32; i++ {
+			last[i/8] |= 0x80 >> (i % 8)
+		}
+		m.Attributes.Broadcast = last[:]
 	}
+	return m
 }
 
-// route sets the link's default route, and takes others of its own away. A
-// router outside the network (some providers' /32) gets a route to itself.
-func (k *Kernel) route(index int, address netip.Prefix, router netip.Addr, metric uint32) error {
+// route sets the link's routes, and takes others of its own away. A router
+// outside the network (some providers' /32) gets a route to itself.
+func (k *Kernel) route(index int, address netip.Prefix, routes []Route, metric uint32) error {
+	want := map[Route]bool{}
+	var ordered []Route
+	add := func(r Route) {
+		if !want[r] {
+			want[r] = true
+			ordered = append(ordered, r)
+		}
+	}
+	for _, r := range routes {
+		if r.Via.IsValid() && !address.Contains(r.Via) {
+			add(Route{To: netip.PrefixFrom(r.Via, 32)})
+		}
+		add(r)
+	}
 	all, err := k.conn.Route.List()
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)
 	}
+	var failed error
 	for _, m := range all {
-		ours := m.Family == unix.AF_INET && m.DstLength == 0 && m.Table == unix.RT_TABLE_MAIN && int(m.Attributes.OutIface) == index
+		ours := m.Family == unix.AF_INET && m.Table == unix.RT_TABLE_MAIN && int(m.Attributes.OutIface) == index &&
+			(m.DstLength == 0 || m.Protocol == unix.RTPROT_DHCP)
 		if !ours {
 			continue
 		}
-		if g, _ := netip.AddrFromSlice(m.Attributes.Gateway); router.IsValid() && g.Unmap() == router && m.Attributes.Priority == metric {
-			return nil
-		}
-		if err := k.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("remove the default route: %w", err)
-		}
-	}
-	if !router.IsValid() {
-		return nil
-	}
-	if !address.Contains(router) {
-		if err := k.addRoute(index, netip.PrefixFrom(router, 32), netip.Addr{}, metric); err != nil {
-			return err
+		if r := routeOf(m); want[r] && m.Attributes.Priority == metric {
+			want[r] = false // it is there
+		} else if err := k.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
+			failed = errors.Join(failed, fmt.Errorf("remove the route to %v: %w", r.To, err))
 		}
 	}
-	return k.addRoute(index, netip.PrefixFrom(netip.IPv4Unspecified(), 0), router, metric)
+	for _, r := range ordered {
+		if want[r] {
+			failed = errors.Join(failed, k.addRoute(index, r.To, r.Via, metric))
+		}
+	}
+	return failed
+}
+
+func routeOf(m rtnetlink.RouteMessage) (r Route) {
+	r.To = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	if a, ok := netip.AddrFromSlice(m.Attributes.Dst); ok && m.DstLength > 0 {
+		r.To = netip.PrefixFrom(a.Unmap(), int(m.DstLength))
+	}
+	if a, ok := netip.AddrFromSlice(m.Attributes.Gateway); ok && !a.IsUnspecified() {
+		r.Via = a.Unmap()
+	}
+	return r
 }
 
 func (k *Kernel) addRoute(index int, to netip.Prefix, via netip.Addr, metric uint32) error {
