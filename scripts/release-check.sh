@@ -87,9 +87,31 @@ for deb in "$out"/*.deb; do
 	dpkg-deb --ctrl-tarfile "$deb" | tar -xO ./conffiles | grep -qx /etc/dunlin/dunlin.yaml || die "$deb: dunlin.yaml is no conffile"
 	ok "$(basename "$deb"): $size bytes"
 done
+# Each system's init has its script, and none of another's.
+archive() { # file member: a member of an apk, or of an ipk's data
+	case $1 in *.apk) tar --warning=no-unknown-keyword -xzf "$1" -O "$2" ;; *) tar -xzf "$1" -O ./data.tar.gz | tar -xz -O "./$2" ;; esac
+}
+for file in "$out"/*.apk "$out"/*.ipk; do
+	case $file in *.apk) tar --warning=no-unknown-keyword -tzf "$file" ;; *) tar -xzf "$file" -O ./data.tar.gz | tar -tz ;; esac | sed 's,^\./,,' >"$work/list"
+	for path in usr/bin/dunlin etc/init.d/dunlin etc/dunlin/dunlin.yaml; do
+		grep -qx "$path" "$work/list" || die "$file lacks $path"
+	done
+	! grep -E 'systemd|udev|lintian' "$work/list" || die "$file has what its system has no use for"
+	archive "$file" etc/init.d/dunlin | sh -n /dev/stdin || die "$file: the service's script"
+done
+for file in "$out"/*.ipk; do
+	tar -xzf "$file" -O ./control.tar.gz | tar -xz -O ./conffiles | grep -qx /etc/dunlin/dunlin.yaml || die "$file: dunlin.yaml is no conffile"
+	tar -xzf "$file" -O ./control.tar.gz | tar -xz -O ./control | grep -qx 'Require-User: dunlin:dunlin' || die "$file: no user"
+done
+for file in "$out"/*.apk; do
+	[ "$(tar --warning=no-unknown-keyword -xzf "$file" -O .PKGINFO | grep -cv '^[a-z]* = ')" = 0 ] || die "$file: .PKGINFO has lines that apk does not read"
+done
+ok "packages for Alpine and OpenWrt"
 lintian --fail-on error "$out"/*_amd64.deb || die "lintian"
 ok "lintian finds no error"
-for script in postinst prerm postrm; do sh -n "build/package/$script"; done
+for script in postinst prerm postrm openwrt.postinst openwrt.prerm alpine.pre-install alpine.post-install alpine.pre-deinstall alpine.post-upgrade; do
+	sh -n "build/package/$script"
+done
 "$out/bin/dunlin-linux-amd64" check build/package/dunlin.yaml >/dev/null || die "the configuration that is shipped"
 ok "the configuration that is shipped"
 

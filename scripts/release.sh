@@ -44,9 +44,9 @@ TEXT
 (cd build/tools && go build -o ../out/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm)
 export OUT=$out
 # An apk has its scripts with the times of their files.
-touch -d "@$SOURCE_DATE_EPOCH" build/package/{postinst,prerm,postrm}
-package() { # format, nfpm's architecture, binary
-	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f build/package/nfpm.yaml >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
+touch -d "@$SOURCE_DATE_EPOCH" build/package/alpine.*
+package() { # format, nfpm's architecture, binary, its system
+	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f "build/package/nfpm${4:+-$4}.yaml" >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
 }
 # dpkg-deb packs a fifth smaller than nfpm does, and knows no field License.
 repack() { # deb
@@ -66,10 +66,10 @@ for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
 	package rpm "${pair%=*}" "${pair#*=}"
 done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
-	package apk "${pair%=*}" "${pair#*=}"
+	package apk "${pair%=*}" "${pair#*=}" alpine
 done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7 mipsle=linux-mipsle; do
-	package ipk "${pair%=*}" "${pair#*=}"
+	package ipk "${pair%=*}" "${pair#*=}" openwrt
 done
 
 containers=()
