@@ -27,11 +27,11 @@ func (n *node) empty() bool { return len(n.subscribers)+len(n.groups) == 0 }
 
 // Subscribe adds or replaces a subscription and delivers the retained messages
 // that Retain Handling asks for. existed says whether the session had one with
-// this Topic Filter; durable asks for a record. Between the retained messages
+// this Topic Filter; record asks for one of it in the store. Between the retained messages
 // and the first live one nothing is lost and nothing comes twice: both happen
 // under one lock. It changes nothing and returns false if the sink has no room
 // for the retained messages.
-func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existed, durable bool) bool {
+func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existed, record bool) bool {
 	sub := subscriber{Subscription: s, sink: sink}
 	if s.Identifier != 0 {
 		sub.via = &packet.Via{Identifiers: []uint32{s.Identifier}}
@@ -67,7 +67,7 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 			r.shared++
 		}
 	}
-	if durable {
+	if record {
 		r.store.Append(store.Record{Kind: store.Subscribed, ClientID: sink.ClientID(), Subscription: s})
 	}
 	for _, m := range retained {
@@ -76,9 +76,9 @@ func (r *Router) Subscribe(now time.Time, sink Sink, s mqtt.Subscription, existe
 	return true
 }
 
-// Unsubscribe removes the subscription of sink with exactly this Topic Filter
-// [MQTT-3.10.4-1].
-func (r *Router) Unsubscribe(sink Sink, s string, durable bool) {
+// Unsubscribe removes the subscription of sink with exactly the Topic Filter s
+// [MQTT-3.10.4-1], if there is one; record asks for one of it in the store.
+func (r *Router) Unsubscribe(sink Sink, s string, record bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, filter, shared := topic.Share(s)
@@ -105,7 +105,7 @@ func (r *Router) Unsubscribe(sink Sink, s string, durable bool) {
 	if n.empty() {
 		r.filters.remove(filter)
 	}
-	if durable {
+	if record {
 		r.store.Append(store.Record{Kind: store.Unsubscribed, ClientID: sink.ClientID(), Subscription: mqtt.Subscription{Filter: s}})
 	}
 }
