@@ -107,64 +107,82 @@ var dsmrUnwrap = strings.NewReplacer("\r", "", "\n(", "(")
 // parseTelegram takes a telegram apart: "/" head, lines of code(value*unit),
 // "!" and the CRC-16 of all that up to the "!".
 func parseTelegram(telegram string, mustCheck bool) ([]lineField, error) {
+	body, err := checkTelegram(telegram, mustCheck)
+	if err != nil {
+		return nil, err
+	}
+	t := telegramMeters{types: map[string]string{}, unnamed: map[string]bool{}}
+	for _, line := range strings.Split(dsmrUnwrap.Replace(body), "\n") {
+		if code, rest, ok := strings.Cut(strings.TrimSpace(line), "("); ok && strings.HasSuffix(rest, ")") {
+			t.line(code, strings.Split(rest[:len(rest)-1], ")("))
+		}
+	}
+	return t.fields, nil
+}
+
+// checkTelegram is what stands before the "!", if it is whole. A checksum may be
+// missing unless mustCheck.
+func checkTelegram(telegram string, mustCheck bool) (body string, err error) {
 	end := strings.LastIndexByte(telegram, '!')
 	if end < 0 || telegram[0] != '/' {
-		return nil, errors.New("no telegram")
+		return "", errors.New("no telegram")
 	}
 	check := strings.TrimSpace(telegram[end+1:])
 	arc, _ := serial.CheckNamed("crc16_arc")
 	want, err := hex.DecodeString(check)
 	if check == "" && mustCheck {
-		return nil, errors.New("the checksum is missing; crc: false is for meters without one")
+		return "", errors.New("the checksum is missing; crc: false is for meters without one")
 	}
 	if check != "" && (err != nil || len(want) != 2 || uint32(want[0])<<8|uint32(want[1]) != arc.Sum([]byte(telegram[:end+1]))) {
-		return nil, errChecksum
+		return "", errChecksum
 	}
-	var fields []lineField
-	meters := map[string]string{} // device type by channel
-	unnamed := map[string]bool{}  // channels whose meter has no number
-	for _, line := range strings.Split(dsmrUnwrap.Replace(telegram[:end]), "\n") {
-		code, rest, ok := strings.Cut(strings.TrimSpace(line), "(")
-		if !ok || !strings.HasSuffix(rest, ")") {
-			continue
+	return telegram[:end], nil
+}
+
+// telegramMeters is what a telegram has said so far: its fields, and of the
+// meters behind this one, by channel, their type and whether they have no number.
+type telegramMeters struct {
+	fields  []lineField
+	types   map[string]string
+	unnamed map[string]bool
+}
+
+// line takes a line of one or more groups in parentheses; the last has the value.
+func (t *telegramMeters) line(code string, groups []string) {
+	value, unit, _ := strings.Cut(groups[len(groups)-1], "*")
+	channel, kind, _ := strings.Cut(strings.TrimPrefix(code, "0-"), ":")
+	measures := kind == "24.3.0" || strings.HasPrefix(kind, "24.2.")
+	never := measures && strings.HasPrefix(groups[0], "700101")
+	switch {
+	case kind == "24.1.0":
+		if n, err := strconv.Atoi(value); err == nil {
+			t.types[channel] = mbusNames[strconv.Itoa(n)]
 		}
-		groups := strings.Split(rest[:len(rest)-1], ")(")
-		value, unit, _ := strings.Cut(groups[len(groups)-1], "*")
-		channel, kind, _ := strings.Cut(strings.TrimPrefix(code, "0-"), ":")
-		measures := kind == "24.3.0" || strings.HasPrefix(kind, "24.2.")
-		never := measures && strings.HasPrefix(groups[0], "700101")
-		switch {
-		case kind == "24.1.0":
-			if n, err := strconv.Atoi(value); err == nil {
-				meters[channel] = mbusNames[strconv.Itoa(n)]
-			}
-			continue
-		case kind == "96.1.0":
-			unnamed[channel] = value == ""
-		case never && unnamed[channel], measures && infer(value) == value, strings.Contains(value, ":"):
-			continue // the place of a meter that is gone; no value; a log without entries ends with what they would be of
-		case kind == "24.3.0" && len(groups) > 1: // DSMR 2 and 3
-			unit = groups[len(groups)-2]
-		}
-		f := lineField{key: code, unit: strings.Replace(unit, "m3", "m³", 1), value: value}
-		if infer(value) == value {
-			f.value = quoted(value)
-		}
-		if never {
-			f.value = &sensors.Fault{Reason: sensors.NoData, Err: fmt.Errorf("the meter of channel %s was never read", channel)}
-		}
-		for _, n := range dsmrNames {
-			if n.code == code {
-				f.alias = n.name
-			}
-		}
-		if measures {
-			f.alias = meters[channel]
-			if f.alias != "" && slices.ContainsFunc(fields, func(o lineField) bool { return o.alias == f.alias }) {
-				f.alias += "_" + channel // the second meter of its kind
-			}
-		}
-		fields = append(fields, f)
+		return
+	case kind == "96.1.0":
+		t.unnamed[channel] = value == ""
+	case never && t.unnamed[channel], measures && infer(value) == value, strings.Contains(value, ":"):
+		return // the place of a meter that is gone; no value; a log without entries ends with what they would be of
+	case kind == "24.3.0" && len(groups) > 1: // DSMR 2 and 3
+		unit = groups[len(groups)-2]
 	}
-	return fields, nil
+	f := lineField{key: code, unit: strings.Replace(unit, "m3", "m³", 1), value: value}
+	if infer(value) == value {
+		f.value = quoted(value)
+	}
+	if never {
+		f.value = &sensors.Fault{Reason: sensors.NoData, Err: fmt.Errorf("the meter of channel %s was never read", channel)}
+	}
+	for _, n := range dsmrNames {
+		if n.code == code {
+			f.alias = n.name
+		}
+	}
+	if measures {
+		f.alias = t.types[channel]
+		if f.alias != "" && slices.ContainsFunc(t.fields, func(o lineField) bool { return o.alias == f.alias }) {
+			f.alias += "_" + channel // the second meter of its kind
+		}
+	}
+	t.fields = append(t.fields, f)
 }
