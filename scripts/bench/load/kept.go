@@ -23,60 +23,42 @@ type keeper struct {
 // often the server has synced, by $SYS/dunlin/store/syncs.
 func Kept(cfg Config) (Result, error) {
 	cfg = cfg.withDefaults()
-	away, err := cfg.connect(connectOpts{clientID: "bench-away", expiry: 3600}, 4<<10)
-	if err != nil {
+	if err := cfg.subscribeAway("bench-away", "bench/kept/#"); err != nil {
 		return nil, err
 	}
-	err = away.subscribe([]string{"bench/kept/#"}, 1)
-	away.disconnect()
-	if err != nil {
-		return nil, err
-	}
-	per := int(float64(cfg.Rate)*cfg.Duration.Seconds()) / cfg.Publishers
-	all := make([]*keeper, cfg.Publishers)
 	var readers, writers sync.WaitGroup
+	all, err := cfg.keepers(&readers)
 	defer func() {
 		for _, k := range all {
-			if k != nil {
-				k.conn.disconnect()
-			}
+			k.conn.disconnect()
 		}
 		readers.Wait()
 	}()
-	for i := range all {
-		k := new(keeper)
-		if k.conn, err = cfg.connect(connectOpts{clientID: fmt.Sprintf("bench-k%d", i), clean: true}, 16<<10); err != nil {
-			return nil, err
-		}
-		all[i] = k
-		readers.Go(k.listen)
+	if err != nil {
+		return nil, err
 	}
 	syncs, err := syncsOf(cfg)
 	if err != nil {
 		return nil, err
 	}
 	before, start := Look(cfg.PID), time.Now()
+	per := int(float64(cfg.Rate)*cfg.Duration.Seconds()) / cfg.Publishers
 	for i, k := range all {
 		writers.Go(func() { k.send(cfg, i, per, start) })
 	}
 	writers.Wait()
-	total := int64(per * len(all))
-	sum := func() (n int64) {
-		for _, k := range all {
-			n += k.got.Load()
-		}
-		return n
-	}
-	for wait := 0; sum() < total && wait < 500; wait++ {
+	total, got := int64(per*len(all)), acknowledged(all)
+	for wait := 0; got < total && wait < 500; wait++ {
 		time.Sleep(10 * time.Millisecond)
+		got = acknowledged(all)
 	}
 	took, after := time.Since(start), Look(cfg.PID)
 	again, err := syncsOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	r := Result{"lost": float64(total - sum()), "msg_per_s": float64(sum()) / took.Seconds(), "syncs_per_s": (again - syncs) / took.Seconds()}
-	r.cost(before, after, sum())
+	r := Result{"lost": float64(total - got), "msg_per_s": float64(got) / took.Seconds(), "syncs_per_s": (again - syncs) / took.Seconds()}
+	r.cost(before, after, got)
 	var delays []int64
 	for _, k := range all {
 		k.conn.disconnect()
@@ -87,6 +69,38 @@ func Kept(cfg Config) (Result, error) {
 	}
 	r.percentiles(delays)
 	return r, nil
+}
+
+// subscribeAway makes a session that subscribes with QoS 1 and goes away.
+func (cfg Config) subscribeAway(clientID, filter string) error {
+	away, err := cfg.connect(connectOpts{clientID: clientID, expiry: 3600}, 4<<10)
+	if err != nil {
+		return err
+	}
+	defer away.disconnect()
+	return away.subscribe([]string{filter}, 1)
+}
+
+// keepers connects the publishers, each with a reader; of an error it returns
+// those that are connected.
+func (cfg Config) keepers(readers *sync.WaitGroup) (all []*keeper, err error) {
+	for i := range cfg.Publishers {
+		k := new(keeper)
+		if k.conn, err = cfg.connect(connectOpts{clientID: fmt.Sprintf("bench-k%d", i), clean: true}, 16<<10); err != nil {
+			return all, err
+		}
+		all = append(all, k)
+		readers.Go(k.listen)
+	}
+	return all, nil
+}
+
+// acknowledged is how many PUBACKs all have.
+func acknowledged(all []*keeper) (n int64) {
+	for _, k := range all {
+		n += k.got.Load()
+	}
+	return n
 }
 
 func (k *keeper) send(cfg Config, i, count int, start time.Time) {
