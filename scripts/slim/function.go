@@ -150,9 +150,9 @@ func (t *table) sizes() map[uint32]int {
 	return sizes
 }
 
-// compact joins those lists that functions have and tells where each is. The
-// linker puts the lists that need the most alignment first: an odd offset says
-// that no list behind it needs any.
+// compact joins those lists that functions have, equal ones once, and tells
+// where each is. The linker puts the lists that need the most alignment first:
+// an odd offset says that no list behind it needs any.
 func (t *table) compact(data []byte, funcs []function) (all []byte, moved map[uint32]uint32) {
 	wanted := map[uint32]bool{}
 	for _, f := range funcs {
@@ -161,16 +161,24 @@ func (t *table) compact(data []byte, funcs []function) (all []byte, moved map[ui
 		}
 	}
 	moved = map[uint32]uint32{}
+	placed := map[string]uint32{}
 	sizes, align := t.sizes(), alignment
 	for _, at := range slices.Sorted(maps.Keys(sizes)) {
 		if at != 0 {
 			align = min(align, int(at&-at))
 		}
-		if wanted[at] {
-			all = append(all, make([]byte, -len(all)&(align-1))...)
-			moved[at] = uint32(len(all))
-			all = append(all, data[at:int(at)+sizes[at]]...)
+		if !wanted[at] {
+			continue
 		}
+		list := data[at : int(at)+sizes[at]]
+		place, same := placed[string(list)]
+		if !same { // else it has the alignment too, since it came before
+			all = append(all, make([]byte, -len(all)&(align-1))...)
+			place = uint32(len(all))
+			placed[string(list)] = place
+			all = append(all, list...)
+		}
+		moved[at] = place
 	}
 	return all, moved
 }
