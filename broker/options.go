@@ -212,7 +212,7 @@ func (l *Limits) conn() conn.Limits {
 func (h *hub) session(l *Limits) *session.Limits {
 	o := &session.Limits{
 		QueueMessages: l.QueueMessages, QueueBytes: l.QueueSize, Subscriptions: l.Subscriptions,
-		Overflow: session.Overflow(h.overflow), Spills: h.durable != nil,
+		Overflow: h.overflow, Spills: h.durable != nil,
 	}
 	// What is in flight to a client that is there needs room even where
 	// nothing is kept for those who are away.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
@@ -36,15 +37,15 @@ type QueueOptions struct {
 }
 
 // Overflow says what gives way when a queue is full.
-type Overflow = store.Overflow
+type Overflow = overflow.Policy
 
 // The policies.
 const (
-	DropOldest = store.DropOldest // the oldest that was never handed out
-	DropNewest = store.DropNewest // the new message
-	Reject     = store.Reject     // the new message; who publishes gets 0x97
-	LastValue  = store.LastValue  // the older value of the same topic, else as DropOldest
-	Downsample = store.Downsample // more and more of the new messages, from half full on
+	DropOldest = overflow.DropOldest // the oldest that was never sent or handed out
+	DropNewest = overflow.DropNewest // the new message
+	Reject     = overflow.Reject     // the new message; who publishes gets 0x97
+	LastValue  = overflow.LastValue  // the older value of the same topic, else as DropOldest
+	Downsample = overflow.Downsample // more and more of the new messages, from half full on
 )
 
 // ErrQueueClosed is returned by a Queue after Close or after the broker ended.

@@ -8,18 +8,18 @@ const deliverySize = 56
 // message in any case, on the bill only if nobody else holds it.
 func (o *outbox) take(d *delivery) {
 	o.bytes += d.message.Size()
-	o.owed += deliverySize
+	o.unbilled += deliverySize
 	if d.message.Hold() {
-		o.owed += d.message.Footprint()
+		o.unbilled += d.message.Footprint()
 	}
 }
 
 // leave takes back what take counted.
 func (o *outbox) leave(d *delivery) {
 	o.bytes -= d.message.Size()
-	o.owed -= deliverySize
+	o.unbilled -= deliverySize
 	if d.message.Release() {
-		o.owed -= d.message.Footprint()
+		o.unbilled -= d.message.Footprint()
 	}
 }
 
@@ -27,10 +27,10 @@ func (o *outbox) leave(d *delivery) {
 // than it said before, which may be negative, or 0 if that is less than least:
 // what comes and goes soon is not worth being booked.
 func (s *Session) Bill(least int) (n int) {
-	if n = s.out.owed; n < least && -n < least {
+	if n = s.out.unbilled; n < least && -n < least {
 		return 0
 	}
-	s.out.owed = 0
+	s.out.unbilled = 0
 	return n
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -42,9 +43,9 @@ type outbox struct {
 	resend   int32 // what is in flight from here on was not yet sent in this connection
 	onWire   int32
 	quota    int32
-	skipped  uint32 // see sampled
+	sampler  overflow.Sampler
 	bytes    int    // of inflight and queue
-	owed     int    // see Session.Bill
+	unbilled int    // see Session.Bill
 	last     uint64 // the last place in line given away
 	cleared  uint64 // up to here QoS 2 may be sent for the first time; see Held
 	counts   Counts

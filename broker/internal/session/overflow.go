@@ -1,21 +1,8 @@
 package session
 
 import (
-	"math/bits"
-
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-)
-
-// Overflow says what gives way when a queue is full.
-type Overflow uint8
-
-// The policies, in the order of the store's.
-const (
-	DropOldest Overflow = iota // the oldest that is not in flight
-	DropNewest                 // the new message
-	Reject                     // the new message; who publishes hears of it before
-	LastValue                  // the older value of the same topic, else as DropOldest
-	Downsample                 // more and more of the new messages as the queue fills
 )
 
 // Full reports whether there is no room for a message of that size in bytes.
@@ -23,7 +10,7 @@ func (s *Session) Full(size int) bool {
 	o := &s.out
 	bytes := o.bytes
 	if r := o.rest; r != nil {
-		if bytes += r.bytes; r.tight && r.crowd+size > crowdMax {
+		if bytes += r.bytes; r.tight && r.tightBytes+size > maxTightBytes {
 			return true
 		}
 	}
@@ -33,7 +20,7 @@ func (s *Session) Full(size int) bool {
 // Crowded reports whether a queue that rejects is full, and whether that is
 // news.
 func (s *Session) Crowded() (full, turned bool) {
-	if s.limits.Overflow != Reject {
+	if s.limits.Overflow != overflow.Reject {
 		return false, false
 	}
 	full = s.recorded() && s.Full(0)
@@ -46,7 +33,7 @@ func (s *Session) Crowded() (full, turned bool) {
 // message itself.
 func (s *Session) room(topic string, qos mqtt.QoS, size int) bool {
 	o := &s.out
-	if s.limits.Overflow == Downsample && qos > mqtt.AtMostOnce && s.sampled() {
+	if s.limits.Overflow == overflow.Downsample && qos > mqtt.AtMostOnce && s.sampled() {
 		o.counts.Dropped.Sampled++
 		return false
 	}
@@ -69,9 +56,9 @@ func (s *Session) room(topic string, qos mqtt.QoS, size int) bool {
 func (s *Session) giveWay(topic string) bool {
 	o := &s.out
 	switch s.limits.Overflow {
-	case DropNewest, Reject:
+	case overflow.DropNewest, overflow.Reject:
 		return false
-	case LastValue:
+	case overflow.LastValue:
 		if o.replace(topic) {
 			return true
 		}
@@ -86,17 +73,9 @@ func (s *Session) giveWay(topic string) bool {
 	return o.dropBlock(&o.counts.Dropped.Full)
 }
 
-// sampled decides about a message of a queue that thins out: from half full on
-// it takes every second at random, then of each quarter, eighth and so on of
-// what is left half as many. At random, since a pattern would hit the same of
-// several topics each time.
+// sampled decides about a message of a queue that thins out.
 func (s *Session) sampled() bool {
 	messages, bytes := s.Waiting()
-	left := min(1-float64(messages)/float64(s.limits.QueueMessages), 1-float64(bytes)/float64(s.limits.QueueBytes))
-	if left > 0.5 {
-		return false
-	}
-	k := min(bits.Len(uint(1/max(left, 1e-3)))-1, 10)
-	s.out.skipped = s.out.skipped*1664525 + 1013904223 // a random sequence (Numerical Recipes)
-	return s.out.skipped>>(32-k) != 0
+	free := min(1-float64(messages)/float64(s.limits.QueueMessages), 1-float64(bytes)/float64(s.limits.QueueBytes))
+	return s.out.sampler.Skips(free)
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"sort"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -26,9 +27,9 @@ func (l *Limits) block() (messages, bytes int) {
 	return max(restMessages, l.QueueMessages/restBlocks), max(restBytes, l.QueueBytes/restBlocks)
 }
 
-// crowdMax is how many bytes of a session may wait in memory for a disk that
+// maxTightBytes is how many bytes of a session may wait in memory for a disk that
 // takes nothing.
-const crowdMax = 256 << 10
+const maxTightBytes = 256 << 10
 
 // Block is a part of a queue that is with the store only.
 type Block struct {
@@ -47,8 +48,8 @@ type rest struct {
 	loaded          uint64 // nothing up to this place is behind the head
 	restored        uint64 // the last place from before the process began
 	suspect         int    // how many of the next loaded may have been sent by then
-	crowd           int    // bytes since the disk takes nothing
-	tight           bool   // it takes nothing
+	tight           bool   // the disk takes nothing
+	tightBytes      int    // came since
 	asked           bool   // for more
 	cuts            []Cut
 	may             func(*mqtt.Message) bool // of the last Purge; nil lets all pass
@@ -87,9 +88,9 @@ func (s *Session) leaveTo(d *delivery) {
 	b.Last = d.number
 	r.count(b, 1, size)
 	if r.tight {
-		r.crowd += size
+		r.tightBytes += size
 	}
-	if s.limits.Overflow == LastValue {
+	if s.limits.Overflow == overflow.LastValue {
 		if r.newest == nil {
 			r.newest = make(map[string]uint64)
 		}
@@ -111,7 +112,7 @@ func (r *rest) count(b *Block, messages, bytes int) {
 // memory.
 func (s *Session) Tight(tight bool) {
 	if r := s.out.rest; r != nil && r.tight != tight {
-		r.tight, r.crowd = tight, 0
+		r.tight, r.tightBytes = tight, 0
 	}
 }
 
@@ -220,7 +221,7 @@ func (o *outbox) settle() {
 	} else {
 		o.counts.Accepted -= uint64(r.messages)
 	}
-	r.messages, r.bytes, r.crowd, r.newest = 0, 0, 0, nil
+	r.messages, r.bytes, r.tightBytes, r.newest = 0, 0, 0, nil
 }
 
 // Cuts returns the ranges that were given up since it was last called.

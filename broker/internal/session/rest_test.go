@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -62,11 +63,11 @@ type spiller struct {
 	flying []uint64 // places that were sent, in order
 }
 
-func spillLimits(o Overflow) Limits {
+func spillLimits(o overflow.Policy) Limits {
 	return Limits{QueueMessages: 400, QueueBytes: 1 << 20, Subscriptions: 1, Overflow: o, Spills: true}
 }
 
-func newSpiller(t *testing.T, o Overflow) *spiller {
+func newSpiller(t *testing.T, o overflow.Policy) *spiller {
 	p := &spiller{t: t, limits: spillLimits(o)}
 	p.s = New(&p.limits)
 	p.connect()
@@ -100,10 +101,10 @@ func (p *spiller) letGo() {
 	p.asked = p.s.Ask() || p.asked
 }
 
-// given takes what was given up out of the store. With DropOldest nothing older
+// given takes what was given up out of the store. With overflow.DropOldest nothing older
 // is kept that was not sent.
 func (p *spiller) given(from, to uint64) {
-	if p.limits.Overflow == DropOldest {
+	if p.limits.Overflow == overflow.DropOldest {
 		for _, e := range p.store.entries {
 			if e.Number > p.sent && e.Number < from && p.s.out.counts.Dropped.Expired == 0 {
 				p.t.Fatalf("%d to %d were given up, %d was not", from, to, e.Number)
@@ -222,7 +223,7 @@ func raceRest(t *testing.T, ops []byte, policy byte) {
 	if len(ops) > 400 {
 		return
 	}
-	p := newSpiller(t, Overflow(policy%5))
+	p := newSpiller(t, overflow.Policy(policy%5))
 	exact := true
 	for _, op := range ops {
 		arg := int(op >> 3)

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -21,7 +22,7 @@ type Limits struct {
 	QueueMessages int // waiting and in flight towards the client
 	QueueBytes    int
 	Subscriptions int
-	Overflow      Overflow // of what waits
+	Overflow      overflow.Policy // of what waits
 	// Spills says that a store keeps what does not fit into memory, and gives it
 	// back; see Ask.
 	Spills bool

@@ -1,22 +1,10 @@
 package store
 
 import (
-	"math/bits"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
-)
-
-// Overflow says what gives way when a queue is full.
-type Overflow uint8
-
-// The policies.
-const (
-	DropOldest Overflow = iota // the oldest that was never handed out
-	DropNewest                 // the new message
-	Reject                     // the new message, and who publishes hears of it
-	LastValue                  // the older value of the same topic, else as DropOldest
-	Downsample                 // more and more of the new messages as the queue fills
 )
 
 // maxTopics bounds the topics whose newest entry a queue remembers, for
@@ -37,10 +25,10 @@ func (q *Queue) Tight(tight bool) {
 
 // Bound gives the queue another size, age and policy; what is too much then
 // gives way with the next message.
-func (q *Queue) Bound(bytes int64, age time.Duration, o Overflow) {
+func (q *Queue) Bound(bytes int64, age time.Duration, o overflow.Policy) {
 	q.limits.Bytes, q.limits.Age, q.limits.Overflow = bytes, age, o
 	q.newest = nil
-	if o != LastValue {
+	if o != overflow.LastValue {
 		return
 	}
 	q.newest = make(map[stream]uint64)
@@ -50,7 +38,7 @@ func (q *Queue) Bound(bytes int64, age time.Duration, o Overflow) {
 }
 
 // Rejects reports whether a message that finds no room is refused.
-func (q *Queue) Rejects() bool { return q.limits.Overflow == Reject }
+func (q *Queue) Rejects() bool { return q.limits.Overflow == overflow.Reject }
 
 // Full reports whether a message of that size would have to be refused.
 func (q *Queue) Full(size int) bool {
@@ -59,7 +47,7 @@ func (q *Queue) Full(size int) bool {
 
 // makeRoom gives up entries until m fits; false if m is what gives way.
 func (q *Queue) makeRoom(m *mqtt.Message, size int64) bool {
-	if q.limits.Overflow == Downsample && q.sampled() {
+	if q.limits.Overflow == overflow.Downsample && q.sampled() {
 		q.drops[mqtt.DropSampled]++
 		return false
 	}
@@ -76,9 +64,9 @@ func (q *Queue) makeRoom(m *mqtt.Message, size int64) bool {
 // giveWay gives up one entry, or one block, for m; false if there is none.
 func (q *Queue) giveWay(m *mqtt.Message) bool {
 	switch q.limits.Overflow {
-	case DropNewest, Reject:
+	case overflow.DropNewest, overflow.Reject:
 		return false
-	case LastValue:
+	case overflow.LastValue:
 		if seq, ok := q.newest[streamOf(m)]; ok && q.Withdraw(seq, mqtt.DropReplaced) {
 			delete(q.newest, streamOf(m))
 			return true
@@ -102,18 +90,10 @@ func (q *Queue) giveWay(m *mqtt.Message) bool {
 	return !q.tight || only || q.tightBytes <= maxTightBytes
 }
 
-// sampled decides about a message of a queue that thins out: from half full on
-// it takes every second at random, then of each quarter, eighth and so on of
-// what is left half as many. At random, since a pattern would hit the same of
-// several topics each time.
+// sampled decides about a message of a queue that thins out.
 func (q *Queue) sampled() bool {
-	left := min(1-float64(q.messages())/float64(q.limits.Messages), 1-float64(q.bytes)/float64(q.limits.Bytes))
-	if left > 0.5 {
-		return false
-	}
-	k := min(bits.Len(uint(1/max(left, 1e-3)))-1, 10)
-	q.random = q.random*1664525 + 1013904223 // a random sequence (Numerical Recipes)
-	return q.random>>(32-k) != 0
+	free := min(1-float64(q.messages())/float64(q.limits.Messages), 1-float64(q.bytes)/float64(q.limits.Bytes))
+	return q.sampler.Skips(free)
 }
 
 // stream is what of a topic gives way to its next, for LastValue. A retained

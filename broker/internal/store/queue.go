@@ -4,6 +4,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -12,7 +13,7 @@ type QueueLimits struct {
 	Messages int
 	Bytes    int64
 	Age      time.Duration // of an entry; 0 is no bound
-	Overflow Overflow
+	Overflow overflow.Policy
 	// Spills says that a store keeps what does not fit into memory; see Load.
 	Spills bool
 }
@@ -67,7 +68,7 @@ type Queue struct {
 	tight      bool
 	tightBytes int64 // queued while it is tight
 	newest     map[stream]uint64
-	random     uint32 // for sampled
+	sampler    overflow.Sampler
 
 	// For bill.go.
 	unbilled int  // bytes of messages that nobody else holds, which Bill has not said
@@ -83,7 +84,7 @@ type Cut struct{ From, To, Count uint64 }
 // since a server upstream may remember what an earlier one sent.
 func NewQueue(l QueueLimits, after uint64) *Queue {
 	q := &Queue{limits: l, last: after, loaded: after, before: after}
-	if l.Overflow == LastValue {
+	if l.Overflow == overflow.LastValue {
 		q.newest = make(map[stream]uint64)
 	}
 	return q

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -148,7 +149,7 @@ func TestQueueLeavesWhatItsConsumerMustEnd(t *testing.T) {
 // retained only to another that is: it is what the other side will hold.
 func TestQueueLastValueOfWhatIsRetained(t *testing.T) {
 	now := time.Unix(1000, 0)
-	q := NewQueue(QueueLimits{Messages: 3, Bytes: 1000, Overflow: LastValue}, 0)
+	q := NewQueue(QueueLimits{Messages: 3, Bytes: 1000, Overflow: overflow.LastValue}, 0)
 	push := func(topic, payload string, retain bool) {
 		q.Push(now, &mqtt.Message{Topic: topic, Payload: []byte(payload), Retain: retain})
 	}
