@@ -81,7 +81,8 @@ func New(o Options) (*Bridge, error) {
 	}
 	if len(b.out) > 0 {
 		b.queue = &lanes{queues: o.Queues}
-		b.owed.resumed(b.queue, &o.Intakes)
+		b.owed.held = o.Held
+		b.owed.resumed(b.queue, &o.Intakes, &o.Crowded)
 	}
 	b.pacer = newPacer(o.Pace, o.Usage)
 	b.prep = preparer{self: b.self, clientID: o.ClientID, mark: o.Mark, routes: b.out, envelope: o.Envelope, synced: o.ClockSynced, clock: o.Clock}

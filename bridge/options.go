@@ -84,6 +84,7 @@ type Options struct {
 	// Queues hold what goes up, by Lane; a lane without routes needs none.
 	Queues  [LaneCount]Queue
 	Intakes [LaneCount]*Intake // of the Queues, from NewIntake
+	Crowded [LaneCount]bool    // what the process before left is so much, or so old, that it may have given up some
 	// Dead keeps what is given up, for people to look at; nil: it is only
 	// counted.
 	Dead     Backlog
@@ -112,8 +113,8 @@ type Options struct {
 
 	Local Publisher // required with In
 	// Held returns the local retained message of a topic, or nil. What the server
-	// sends again at each connection is not published again if it is held. Nil:
-	// everything is.
+	// sends again at each connection is not published again if it is held, and what
+	// went up after messages were given up is compared with it. Nil: neither.
 	Held func(topic string) *mqtt.Message
 	// Base is above what the gateway publishes itself: of what comes down, routes
 	// whose To does not begin with it publish nothing below it but commands

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"hash/maphash"
 	"slices"
 	"sync"
 
@@ -11,31 +12,36 @@ import (
 // owed makes both sides hold the same retained messages again after a queue
 // gave up some: when nothing waits any more, the retained messages of its topics,
 // and what deletes those that are gone, are queued one after the other, but for
-// topics of which one was sent since. It is the sender's own; what a process
-// owes when it ends is forgotten, but for what it thinned out.
+// topics of which that very payload was sent since. It is the sender's own.
 type owed struct {
-	seen   [LaneCount]uint64   // entries that were given up
-	lost   [LaneCount]bool     // some of them since it was paid
-	topics [LaneCount][]string // to be queued again
-	told   map[string]bool     // topics sent since the last was given up; nil: none was
-	thins  [LaneCount]bool     // entries of the process before may not be the last of their topics
-	anew   bool                // the server may have lost what it held
+	held   func(topic string) *mqtt.Message // Options.Held
+	seen   [LaneCount]uint64                // entries that were given up
+	lost   [LaneCount]bool                  // some of them since it was paid
+	topics [LaneCount][]string              // to be queued again
+	seed   maphash.Seed
+	told   map[string]uint64 // of topics, the payload sent last since one was given up; nil: none was
+	anew   bool              // the server may have lost what it held
 }
 
-// resumed is told of the queues that a process begins with: where entries wait in
-// one that thins out, the process before may have left out the last of a topic.
-func (o *owed) resumed(q *lanes, intakes *[LaneCount]*Intake) {
+// resumed is told of the queues that a process begins with, and which of them the
+// process before may have left something out of. What it deleted is not known.
+func (o *owed) resumed(q *lanes, intakes *[LaneCount]*Intake, crowded *[LaneCount]bool) {
 	for lane, queue := range q.queues {
-		if queue != nil && intakes[lane].thins() && queue.Stats().Messages > 0 {
-			o.lost[lane], o.thins[lane], o.told = true, true, map[string]bool{}
+		if queue != nil && (crowded[lane] || intakes[lane].thins()) && queue.Stats().Messages > 0 {
+			o.begin()
+			o.lost[lane] = true
 		}
 	}
 }
 
+// begin forgets what was sent: it may be older than what was given up.
+func (o *owed) begin() { o.seed, o.told = maphash.MakeSeed(), map[string]uint64{} }
+
 // renew owes everything to a server that has lost the session: with it may have
 // gone what it held.
 func (o *owed) renew(q *lanes) {
-	o.anew, o.told = true, map[string]bool{}
+	o.begin()
+	o.anew = true
 	for lane, queue := range q.queues {
 		o.lost[lane] = queue != nil
 	}
@@ -51,19 +57,33 @@ func (o *owed) look(q *lanes) {
 		d := queue.Stats().Drops
 		n := d[mqtt.DropFull] + d[mqtt.DropAged] + d[mqtt.DropSampled] + d[mqtt.DropLost]
 		if n != o.seen[lane] {
-			o.seen[lane], o.lost[lane], o.told = n, true, map[string]bool{}
+			o.seen[lane], o.lost[lane] = n, true
+			o.begin()
 		}
 	}
 }
 
 // sent notes a message that has left.
 func (o *owed) sent(q *lanes, e *mqtt.Queued) {
-	if o.told == nil || !e.Message.Retain || e.Before && o.thins[laneOf(e.Seq)] {
+	if o.told == nil || !e.Message.Retain {
 		return
 	}
 	if o.look(q); len(o.told) < thinTopics {
-		o.told[e.Message.Topic] = true
+		o.told[e.Message.Topic] = maphash.Bytes(o.seed, e.Message.Payload)
 	}
+}
+
+// has reports whether what was sent last is what the topic holds.
+func (o *owed) has(topic string) bool {
+	sum, told := o.told[topic]
+	if !told || o.held == nil {
+		return told
+	}
+	var payload []byte // that deletes
+	if m := o.held(topic); m != nil {
+		payload = m.Payload
+	}
+	return sum == maphash.Bytes(o.seed, payload)
 }
 
 // pay queues one message when nothing waits, and reports whether it did. wants
@@ -76,7 +96,7 @@ func (o *owed) pay(q *lanes, wants func(topic string) bool) bool {
 		}
 		for len(o.topics[lane]) > 0 {
 			topic := o.topics[lane][0]
-			if o.topics[lane] = o.topics[lane][1:]; !o.told[topic] && wants(topic) {
+			if o.topics[lane] = o.topics[lane][1:]; wants(topic) && !o.has(topic) {
 				queue.Refresh(topic)
 				return true
 			}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -79,6 +80,52 @@ func TestOwed(t *testing.T) {
 		}
 		want(t, "sent once it is better, and again", n, 2)
 	})
+	bubble(t, "what is sent after a newer message was given up is not taken for it", func(t *testing.T) {
+		var held *mqtt.Message
+		r := start(t, newServer(t, always(plan{})), func(o *Options) {
+			o.Held = func(string) *mqtt.Message { return held }
+		})
+		after(time.Second)
+		for _, lost := range []bool{false, true} {
+			r.Pause()
+			held = &mqtt.Message{Topic: "out/a", Payload: []byte("old"), QoS: 1, Retain: true}
+			r.q.retain(*held)
+			r.q.add(*held)
+			if lost {
+				held = &mqtt.Message{Topic: "out/a", Payload: []byte("new"), QoS: 1, Retain: true}
+				r.q.retain(*held)
+			}
+			if err := r.q.Drop(t.Context(), r.q.add(*held), mqtt.DropSampled); err != nil {
+				t.Fatal(err)
+			}
+			r.s.kill() // the next connection looks what is missing
+			after(time.Minute)
+			r.Resume()
+			after(time.Minute)
+		}
+		all := []string{}
+		for _, p := range r.s.publishes() {
+			all = append(all, p.payload)
+		}
+		want(t, "sent", all, "[old old new]")
+	})
+	for _, crowded := range []bool{false, true} {
+		bubble(t, fmt.Sprintf("a process that begins with what waits owes what the one before may have given up: %v", crowded), func(t *testing.T) {
+			held := map[string]*mqtt.Message{}
+			r := start(t, newServer(t, always(plan{present: true})), func(o *Options) {
+				o.Crowded[Live] = crowded
+				o.Held = func(topic string) *mqtt.Message { return held[topic] }
+				q := o.Queues[Live].(*fakeQueue)
+				for _, name := range []string{"out/lost", "out/waits"} {
+					held[name] = &mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true}
+					q.retain(*held[name])
+				}
+				q.add(*held["out/waits"])
+			})
+			after(time.Minute)
+			want(t, "sent", r.s.topics(), map[bool]string{false: "[up/waits]", true: "[up/waits up/lost]"}[crowded])
+		})
+	}
 	bubble(t, "a message that a newer one replaced owes nothing", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{})))
 		after(time.Second)

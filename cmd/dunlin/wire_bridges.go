@@ -136,6 +136,8 @@ func (g *gateway) attachLanes(cfg *config.Config, bc *config.Bridge, o *bridge.O
 			return err
 		}
 		o.Queues[lane] = q
+		s := q.Stats()
+		o.Crowded[lane] = s.Bytes >= qo.MaxBytes/2 || qo.MaxAge > 0 && s.Oldest >= qo.MaxAge/2
 	}
 	dead, err := g.attachQueue(bc.Name, broker.QueueOptions{Name: bc.Name + "/dead", MaxBytes: bridge.DeadBytes})
 	if err != nil {
