@@ -169,7 +169,7 @@ func (l *link) flush(ctx context.Context, g *gathered) error {
 	}
 	delete(l.batches, g.r.number)
 	head := g.seqs[0]
-	again := l.hold.begin(head)
+	again, _ := l.hold.begin(head)
 	o := outgoing{topic: g.r.toName, payload: g.body, qos: g.qos, dup: g.dup && g.last > 0 && !again, more: g.seqs[1:]}
 	if g.r.batch.Form == BatchJSON {
 		o.payload = append(o.payload, ']')

@@ -182,6 +182,50 @@ func TestB09QuotaExceeded(t *testing.T) {
 	})
 }
 
+func TestB09NoRoomForRetained(t *testing.T) {
+	bubble(t, "a server that has no room for more retained messages gets them without RETAIN, and what is behind them", func(t *testing.T) {
+		var sent []string
+		r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
+			if sent = append(sent, fmt.Sprint(m.Topic, " ", m.Retain)); m.Retain && m.Topic != "up/old" {
+				d.Code = mqtt.QuotaExceeded
+			}
+			return d
+		})
+		for i := range 10 {
+			m := mqtt.Message{Topic: fmt.Sprintf("out/%d", i), Payload: []byte("x"), QoS: mqtt.QoS(1 + i%2), Retain: true}
+			r.q.retain(m)
+			r.q.add(m)
+		}
+		r.q.add(mqtt.Message{Topic: "out/old", Payload: []byte("x"), QoS: 1, Retain: true})
+		r.put("out/live", "x", 1)
+		after(2 * time.Minute)
+		want(t, "left", r.q.Stats().Messages, 0)
+		want(t, "delivered", len(r.c.Payloads()), 12)
+		want(t, "given up", r.Stats().Dead, 0)
+		if n := len(sent); n > 60 || !slices.Contains(sent, "up/old true") || slices.Contains(sent, "up/live true") {
+			t.Errorf("%d sent: %q", n, sent)
+		}
+		sent = nil
+		r.q.add(mqtt.Message{Topic: "out/3", Payload: []byte("y"), QoS: 1, Retain: true})
+		after(time.Minute)
+		want(t, "the next", sent, "[up/3 true up/3 false]")
+		r.stop()
+	})
+	bubble(t, "what is refused without RETAIN, too, goes on with it", func(t *testing.T) {
+		full := time.Now().Add(time.Minute)
+		r := refusing(t, func(cloudtest.Message) (d cloudtest.Verdict) {
+			if time.Now().Before(full) {
+				d.Code = mqtt.QuotaExceeded
+			}
+			return d
+		})
+		r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("x"), QoS: 1, Retain: true})
+		after(10 * time.Minute)
+		want(t, "delivered", len(r.c.Messages()), 1)
+		r.stop()
+	})
+}
+
 func TestB23ServerWithout(t *testing.T) {
 	bubble(t, "QoS 2 and RETAIN: the QoS is lowered and the flag cleared, the message arrives", func(t *testing.T) {
 		one := mqtt.AtLeastOnce

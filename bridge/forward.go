@@ -250,8 +250,8 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		defer cancel()
 		return l.drop(c, e.Seq, fate.reason())
 	}
-	if l.hold.begin(e.Seq) {
-		o.dup = false
+	if fresh, plain := l.hold.begin(e.Seq); fresh {
+		o.dup, o.retain, o.plain = false, o.retain && !plain, plain
 	}
 	if e.Message.Retain {
 		l.b.poison.sent(o.topic)
@@ -340,7 +340,7 @@ func (l *link) forget(ctx context.Context, seqs ...uint64) error {
 // write takes a place in the window, for QoS 1 and 2, and hands the packet to
 // the wire.
 func (l *link) write(ctx context.Context, now time.Time, seq uint64, o *outgoing, packet []byte) (end int64, err error) {
-	f := flight{seq: seq, more: o.more, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: now, waits: ackPuback}
+	f := flight{seq: seq, more: o.more, id: o.id, topic: o.topic, qos: o.qos, size: len(packet), sent: now, waits: ackPuback, retain: o.retain, plain: o.plain}
 	if o.qos == mqtt.ExactlyOnce {
 		f.waits = ackPubrec
 	}

@@ -11,7 +11,7 @@ type hold struct {
 	mu        sync.Mutex
 	wanted    bool            // a pause is due
 	interrupt func()          // ends the sender's wait for the next entry
-	fresh     map[uint64]bool // entries whose next PUBLISH begins a new transfer: DUP=0
+	fresh     map[uint64]bool // entries whose next PUBLISH begins a new transfer: DUP=0; true: without RETAIN
 	good      int             // acknowledgements since the last refusal
 }
 
@@ -27,14 +27,15 @@ func (h *hold) watch(interrupt func()) bool {
 	return h.wanted
 }
 
-// ask makes the sender pause and send the entry seq again afterwards.
-func (h *hold) ask(seq uint64) {
+// ask makes the sender pause and send the entry seq again afterwards, plain without
+// RETAIN.
+func (h *hold) ask(seq uint64, plain bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fresh == nil {
 		h.fresh = map[uint64]bool{}
 	}
-	h.fresh[seq] = true
+	h.fresh[seq] = plain
 	h.wanted, h.good = true, 0
 	if h.interrupt != nil {
 		h.interrupt()
@@ -42,13 +43,13 @@ func (h *hold) ask(seq uint64) {
 }
 
 // begin reports whether the entry's last transfer was ended by the server, so
-// that this one is not a duplicate.
-func (h *hold) begin(seq uint64) bool {
+// that this one is not a duplicate, and whether this one is without RETAIN.
+func (h *hold) begin(seq uint64) (fresh, plain bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := h.fresh[seq]
+	plain, fresh = h.fresh[seq]
 	delete(h.fresh, seq)
-	return fresh
+	return fresh, plain
 }
 
 // wait is how long the pause lasts.

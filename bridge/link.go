@@ -60,6 +60,7 @@ type link struct {
 	settled []flight      // reused
 	seqs    []uint64      // reused
 	busy    time.Duration // that the last call of settle took
+	noRoom  bool          // the server refuses retained messages that it takes without RETAIN
 }
 
 // good reports whether the connection has been stable, and of use.

@@ -132,6 +132,9 @@ func (l *link) done(ctx context.Context, all []flight) error {
 		if f.more != nil {
 			l.b.cuts.forget(f.seq)
 		}
+		if f.plain {
+			l.notRetained(f.topic)
+		}
 	}
 	l.seqs = seqs
 	l.b.accepted(seqs)
@@ -152,12 +155,15 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 	}
 	switch {
 	case f.seq == 0: // the status message: the link works without
-	case classOf(code) == ClassQuota, passing(code) && l.b.again(f.seq):
+	case classOf(code) == ClassQuota:
 		l.b.pacer.slower(time.Now())
-		l.hold.ask(f.seq)
+		l.hold.ask(f.seq, f.retain && (l.noRoom || !l.b.again(f.seq)))
+	case passing(code) && l.b.again(f.seq):
+		l.b.pacer.slower(time.Now())
+		l.hold.ask(f.seq, false)
 	case len(f.more) > 0: // it may be for one of them
 		l.b.cuts.split(f.seq, f.more)
-		l.hold.ask(f.seq)
+		l.hold.ask(f.seq, false)
 	default:
 		if err := l.deadLetter(ctx, f.seq, f.topic, code, code.String()); err != nil {
 			return err
@@ -165,6 +171,19 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 	}
 	l.win.drop([]flight{f}, false)
 	return nil
+}
+
+// notRetained is told of a message that was refused with RETAIN and is accepted
+// without: no quota of messages is used up, there is no room for another retained
+// one. It is not sent again because it is retained here, and the next one is
+// tried without RETAIN sooner.
+func (l *link) notRetained(topic string) {
+	if !l.noRoom {
+		l.b.o.Log.Warn("upstream has no room for more retained messages: they are sent without RETAIN", "bridge", l.b.o.Name, "topic", topic)
+	}
+	l.noRoom = true
+	l.b.poison.add(topic)
+	l.hold.accepted(&l.b.quota, quotaGood)
 }
 
 // passing reports whether a failure may be gone at the next attempt.

@@ -42,6 +42,7 @@ type outgoing struct {
 	props   *mqtt.Properties
 	qos     mqtt.QoS
 	retain  bool
+	plain   bool // RETAIN was taken off: there may be no room for it
 	dup     bool
 	id      uint16
 	expiry  uint32 // s, of hasExp

@@ -31,7 +31,9 @@ type flight struct {
 	size   int
 	sent   time.Time
 	waits  ackKind // the acknowledgement that comes next
-	closed bool    // that acknowledgement has arrived
+	retain bool
+	plain  bool // as in outgoing
+	closed bool // that acknowledgement has arrived
 }
 
 // window is the send quota of one connection [MQTT-4.9.0-1] and what is in
