@@ -359,3 +359,58 @@ func TestRefusedOffersAreToldOnce(t *testing.T) {
 		t.Errorf("told %d times", told)
 	}
 }
+
+// FuzzMachine lets servers and the clock do anything, one byte an event: the
+// machine always waits for something, and uses what can be used.
+func FuzzMachine(f *testing.F) {
+	f.Add([]byte{0, 1, 8, 3, 1, 3, 3, 3, 2})
+	f.Add([]byte{0, 1, 7, 0, 2, 3, 0, 3, 3, 3, 3, 3})
+	f.Fuzz(func(t *testing.T, events []byte) {
+		m := machine()
+		now := time.Unix(0, 0)
+		held := false
+		took := func(s Step) {
+			if s.Lost {
+				held = false
+			}
+			if s.Lease != nil {
+				if held = true; !usable(s.Lease.Address.Addr()) || s.Lease.Expire != 0 && s.Lease.Renew >= s.Lease.Expire {
+					t.Fatalf("used %+v", s.Lease)
+				}
+			}
+			if s.Probe.IsValid() != (m.state == probing) {
+				t.Fatalf("a probe of %v in state %d", s.Probe, m.state)
+			}
+			if forever := m.state == probing || m.state == bound && m.lease.Expire == 0; m.Due().IsZero() != forever {
+				t.Fatalf("in state %d it waits until %v", m.state, m.Due())
+			}
+			if m.state == bound && !held {
+				t.Fatal("bound to nothing")
+			}
+		}
+		took(m.Start(now))
+		for _, e := range events {
+			if m.state == probing {
+				took(m.Probed(now, e&8 == 0))
+				continue
+			}
+			msg := &Message{Reply: true, XID: m.xid, Hardware: own, Your: netip.AddrFrom4([4]byte{10, 0, 0, e >> 4}), Options: map[byte][]byte{
+				optServer: {10, 0, 0, e >> 6}, optLeaseTime: {e, e, e, e}, optT1: {0, 0, e, e}, optT2: {0, e, 0, e},
+			}}
+			switch e & 7 {
+			case 0, 1, 2:
+				msg.Options[optKind] = []byte{[]byte{byte(Offer), byte(Ack), byte(Nak)}[e&7]}
+				took(m.Received(now, msg))
+			case 3:
+				if now = m.Due(); !now.IsZero() {
+					took(m.Tick(now))
+				}
+			case 4:
+				now = now.Add(time.Duration(e) * time.Minute)
+				took(m.Tick(now))
+			case 5:
+				took(m.Start(now)) // the link was gone
+			}
+		}
+	})
+}
