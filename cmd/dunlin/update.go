@@ -87,7 +87,7 @@ func (u *updating) run(ctx context.Context, socket string, file io.Reader) (code
 	nc, err := d.DialContext(ctx, "unix", socket)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return exitUnreachable, errors.New("this machine does not run dunlin's image: update the package instead ('apt upgrade dunlin'), or the program")
+		return exitUnreachable, errors.New("this machine does not run dunlin's image: install the newer package ('apt install ./FILE.deb') or program instead")
 	case err != nil:
 		return exitUnreachable, err
 	}
