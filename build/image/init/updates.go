@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 	"github.com/dunlin-mqtt/dunlin/build/image/update"
@@ -64,14 +65,32 @@ func (t *trusted) Health(ctx context.Context) (update.Health, error) {
 	if t.board.emergency.Load() {
 		return update.Health{}, errors.New("the configuration is refused")
 	}
-	runs, words := t.board.life.endings()
-	if before := t.ended; runs > before {
-		t.ended = runs
-		return update.Health{}, fmt.Errorf("the gateway ended: %s", words)
+	if err := t.fell(); err != nil {
+		return update.Health{}, err
 	}
 	h, err := t.Gateway.Health(ctx)
-	if err != nil && runs > 0 && !t.board.life.serves() {
-		err = fmt.Errorf("the gateway ended: %s", words) // more than that nobody answers
+	if err == nil {
+		return h, nil
+	}
+	// Who does not answer may be about to end: why is more than that nobody answers.
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	if fell := t.fell(); fell != nil {
+		err = fell
+	} else if _, words := t.board.life.endings(); words != "" && !t.board.life.serves() {
+		err = fmt.Errorf("the gateway ended: %s", words)
 	}
 	return h, err
+}
+
+// fell tells of the end of a run since the last call.
+func (t *trusted) fell() error {
+	runs, words := t.board.life.endings()
+	if runs == t.ended {
+		return nil
+	}
+	t.ended = runs
+	return fmt.Errorf("the gateway ended: %s", words)
 }

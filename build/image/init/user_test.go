@@ -392,6 +392,26 @@ func TestTrialWantsOneRun(t *testing.T) {
 	}
 }
 
+// What a gateway says at its end explains more than the connection that broke.
+func TestTrialTellsWhyTheGatewayEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard()
+		g := trusted{Gateway: broken{}, board: b}
+		time.AfterFunc(100*time.Millisecond, func() { b.life.ended("exit status 2: panic: index out of range") })
+		for range 2 { // while it ends, and after it
+			if _, err := g.Health(t.Context()); err == nil || !strings.Contains(err.Error(), "index out of range") {
+				t.Errorf("%v", err)
+			}
+		}
+	})
+}
+
+type broken struct{ update.Gateway }
+
+func (broken) Health(context.Context) (update.Health, error) {
+	return update.Health{}, errors.New("connection reset by peer")
+}
+
 func TestLastWords(t *testing.T) {
 	said := "INFO serving\npanic: index out of range [3]\n\ngoroutine 7 [running]:\nmain.main()\n\t/main.go:7 +0x1\n"
 	for _, tc := range []struct {
