@@ -77,6 +77,7 @@ func playRaspi3(c *card) {
 	})
 	c.check("/data has grown to the card's end", c.m.Says("/data: 35", time.Minute))
 	c.check("the board has the user's name", c.m.Says("this is barn", time.Minute))
+	c.check("mDNS tells what the network reaches, not the page of this machine alone", c.m.Says("answering for barn.local: _mqtt._tcp 1883\n", time.Minute))
 	c.check("dunlin runs without rights", c.m.Says("as user 900", time.Minute))
 	c.check("a message is acknowledged", publish(address, "carol", secret, "kept", "over a power cut"))
 	c.cut()
