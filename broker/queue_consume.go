@@ -16,19 +16,22 @@ const loadBytes = 64 << 10
 // It reports whether there may be an entry now.
 func (q *Queue) load() (bool, error) {
 	q.state.Lock()
-	want, after, _ := q.state.entries.Behind()
+	want, after, last := q.state.entries.Behind()
 	q.state.Unlock()
 	if !want {
 		return false, nil
 	}
-	return q.loadFrom(after)
+	return q.loadFrom(after, last)
 }
 
-func (q *Queue) loadFrom(after uint64) (bool, error) {
+func (q *Queue) loadFrom(after, last uint64) (bool, error) {
 	q.hub.router.Settled() // what was queued so far is with the store now
 	entries, upTo, err := q.hub.durable.ReadTo(&q.room, q.ClientID(), after, loadBytes)
 	if err != nil {
 		return false, fmt.Errorf("queue %s: %w", q.name, err)
+	}
+	if len(entries) == 0 {
+		upTo = max(upTo, last) // the store has nothing of what was counted
 	}
 	q.state.Lock()
 	defer q.state.Unlock()

@@ -232,9 +232,9 @@ func (h *hub) restoreQueue(q *Queue, inFlight int) (had map[string]mqtt.Subscrip
 	q.state.entries.Restore(kept, inFlight+2*unrecorded)
 	q.state.Unlock()
 	for more := true; more && err == nil; { // nobody else has q yet
-		_, after, _ := q.state.entries.Behind()
+		_, after, last := q.state.entries.Behind()
 		if more = q.state.entries.Loads(); more {
-			more, err = q.loadFrom(after)
+			more, err = q.loadFrom(after, last)
 		}
 	}
 	return kept.Subscriptions, err

@@ -123,7 +123,7 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 	if q.newest != nil {
 		q.note(m, q.last)
 	}
-	if q.limits.Spills && (q.behind > 0 || len(q.entries) >= headMessages || q.here+size > headBytes && len(q.entries) > 0) {
+	if q.limits.Spills && (len(q.blocks) > 0 || len(q.entries) >= headMessages || q.here+size > headBytes && len(q.entries) > 0) {
 		q.append(now, size)
 		return q.last
 	}
@@ -154,9 +154,11 @@ func (q *Queue) append(now time.Time, size int64) {
 func (q *Queue) messages() int { return len(q.entries) + q.behind }
 
 // Behind reports whether the next entry must be loaded, and where to begin:
-// what the store has behind after. upTo is the last Seq so far.
+// what the store has behind after. upTo is the last Seq so far; if the store has
+// nothing up to there, it is what to say to Load. What the blocks count is not
+// asked: after a kill it may be less than there is.
 func (q *Queue) Behind() (want bool, after, upTo uint64) {
-	return q.next == len(q.entries) && q.behind > 0, q.loaded, q.last
+	return q.next == len(q.entries) && len(q.blocks) > 0, q.loaded, q.last
 }
 
 // Handed is the last Seq that was handed out, or may have been before the
@@ -184,7 +186,7 @@ const guardedBytes = 256 << 10
 // Loads reports whether entries that may have been handed out before the process
 // began are not in memory: overflow takes what is behind the head by the block.
 func (q *Queue) Loads() bool {
-	return q.behind > 0 && q.here < guardedBytes && (q.suspects() > 0 || q.loaded < q.before)
+	return len(q.blocks) > 0 && q.here < guardedBytes && (q.suspects() > 0 || q.loaded < q.before)
 }
 
 // Load takes what the store has between the Seq given by Behind and upTo.
@@ -379,7 +381,7 @@ func (q *Queue) Each(after uint64, f func(*mqtt.Queued) bool) (more bool) {
 			return false
 		}
 	}
-	return q.behind > 0
+	return len(q.blocks) > 0
 }
 
 // Rewind lets Next start again with the first entry.

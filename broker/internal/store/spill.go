@@ -171,6 +171,10 @@ func (s *Durable) writeBatch(log *journal.SpillLog, name string, batch []Entry) 
 	return extent, err
 }
 
+// maxHoles is how many ranges of Numbers that never came to the disk a line
+// remembers.
+const maxHoles = 64
+
 // moved takes a batch out of memory that is on disk now. Some of it may be gone
 // or received since it was taken.
 func (l *Line) moved(extent journal.Extent, batch []Entry) {
@@ -187,7 +191,17 @@ func (l *Line) moved(extent journal.Extent, batch []Entry) {
 			gone = append(gone, e)
 		}
 	}
+	next := run.First
+	if last := l.disk.last(); last > 0 {
+		next = last + 1
+	}
 	l.disk.add(run)
+	for i := range batch { // what is not there is known, while it is little, so that parts of a run can be counted
+		if n := batch[i].Number; n > next && len(l.disk.gone) < maxHoles {
+			l.disk.markGone(next, n-1)
+		}
+		next = batch[i].Number + 1
+	}
 	for i := range gone {
 		l.disk.finish(gone[i].Number)
 	}

@@ -45,10 +45,13 @@ func open(t *testing.T, d *disktest.Fake, l QueueLimits, class Class) *rig {
 	}
 	r.q.Restore(s.Queue(r.name), suspects)
 	for r.q.Loads() {
-		_, after, _ := r.q.Behind()
+		_, after, last := r.q.Behind()
 		entries, upTo, err := s.Read(r.name, after, 16<<10)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			upTo = last
 		}
 		r.q.Load(entries, upTo)
 	}
@@ -104,7 +107,7 @@ func (r *rig) next() (mqtt.Queued, bool) {
 			r.handed(0)
 			return e, true
 		}
-		want, after, _ := r.q.Behind()
+		want, after, last := r.q.Behind()
 		if !want {
 			return e, false
 		}
@@ -114,6 +117,9 @@ func (r *rig) next() (mqtt.Queued, bool) {
 				r.t.Fatal(err)
 			}
 			continue
+		}
+		if len(entries) == 0 {
+			upTo = last
 		}
 		r.q.Load(entries, upTo)
 		if len(entries) == 0 {

@@ -82,3 +82,29 @@ func TestDroppedBlockThatHadMore(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// While the last block is not passed there may be more than it counts: what
+// comes then goes behind it.
+func TestBlockThatCountsTooFew(t *testing.T) {
+	q := NewQueue(QueueLimits{Messages: 100, Bytes: 1 << 20, Spills: true}, 0)
+	q.Restore(Kept{Last: 5, Handed: 5, Blocks: []Block{{Last: 5, Messages: 4, Bytes: 40}}}, 0)
+	entry := func(n uint64) Entry {
+		return Entry{Number: n, Message: &mqtt.Message{Topic: "t", Payload: []byte{byte(n)}, QoS: 1}}
+	}
+	q.Load([]Entry{entry(1), entry(2), entry(3), entry(4)}, 4)
+	for range 4 {
+		q.Next(time.Now())
+	}
+	q.Push(time.Now(), entry(6).Message)
+	for want := uint64(5); want <= 6; want++ {
+		if more, _, _ := q.Behind(); more {
+			q.Load([]Entry{entry(5), entry(6)}, 6)
+		}
+		if e, ok := q.Next(time.Now()); !ok || e.Seq != want {
+			t.Fatalf("next is %d, %v, want %d", e.Seq, ok, want)
+		}
+	}
+	if s := q.Stats(time.Now()); s.Accepted != 6 || s.Messages != 6 || s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+}
