@@ -62,7 +62,7 @@ func readResponse(in *bufio.Reader, method string) (*Response, error) {
 	switch {
 	case version == "HTTP/1.0" && r.Header.Get("transfer-encoding") != "":
 		return nil, errNotHTTP // of which nobody knows where it ends (RFC 9112 6.1)
-	case method == "HEAD" || r.Status == 204:
+	case method == "HEAD" || r.Status == 204 || r.Status == 304:
 		r.Body = strings.NewReader("")
 	case r.Header.Get("transfer-encoding") == "chunked":
 		r.Body = &dechunker{in: in}

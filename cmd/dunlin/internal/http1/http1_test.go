@@ -457,6 +457,7 @@ func FuzzResponse(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 x\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "HTTP/1.0 404 N\r\n\r\nall of it",
+		"HTTP/1.1 304 N\r\nContent-Length: 3\r\n\r\nabc", // which has no body
 	} {
 		f.Add([]byte(s))
 	}
