@@ -12,7 +12,7 @@ func (t *sysTree) publishStore() {
 	s := t.b.durable.Stats()
 	t.set(base+"mode", s.Mode.String())
 	t.number(base+"unsynced/messages", s.Unsynced)
-	t.number(base+"unsynced/age_ms", int(s.UnsyncedAge/time.Millisecond))
+	t.count(base+"unsynced/age_ms", uint64(s.UnsyncedAge/time.Millisecond))
 	t.number(base+"sync_us/last", int(s.LastSync/time.Microsecond))
 	t.number(base+"sync_us/longest", int(s.LongestSync/time.Microsecond))
 	t.count(base+"syncs", s.Syncs)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -48,7 +49,7 @@ func TestNewcomersPath(t *testing.T) {
 		done <- dispatch(ctx, strings.Fields(m[2])[1:], streams{strings.NewReader(""), t.Output(), t.Output()})
 	}()
 	defer func() { cancel(); <-done }()
-	args := append(strings.Fields(strings.ReplaceAll(m[3], "'", "")), "-p", port, "-C", "1", "-W", "60")
+	args := append(strings.Fields(strings.ReplaceAll(m[3], "'", "")), "-p", port, "-C", "1", "-W", strconv.Itoa(math.MaxInt))
 	until(t, "the first value is there", func() bool {
 		code, out, _ := runTool(t, args...)
 		return code == exitDone && strings.HasPrefix(out, "dunlin/")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -33,7 +34,7 @@ func runSub(ctx context.Context, args []string, s streams) int {
 	}
 	if n := sub.flags.timeout; n > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(n)*time.Second, errTimedOut)
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(min(n, math.MaxInt32))*time.Second, errTimedOut)
 		defer cancel()
 	}
 	if sub.flags.since > 0 {
