@@ -292,6 +292,29 @@ func TestLoopSlowConsumer(t *testing.T) {
 			t.Errorf("an idle connection holds output, or epoll watches %x", c.sock.events)
 		}
 	})
+	t.Run("a large packet goes in as many parts as the socket takes", func(t *testing.T) {
+		b := newBench(t)
+		c, client := b.connected(0)
+		if err := errors.Join(syscall.SetsockoptInt(int(c.sock.fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 64<<10), client.SetReadBuffer(64<<10)); err != nil {
+			t.Fatal(err)
+		}
+		payload := make([]byte, 8<<20)
+		for i := range payload {
+			payload[i] = byte(i >> 8)
+		}
+		b.fake.peer.Deliver(b.now, new(packet.Publication).Own(&mqtt.Message{Topic: "t", Payload: payload}), 0, false, nil)
+		b.turn()
+		want := publish("t", payload)
+		got, parts := make([]byte, 0, len(want)), 0
+		for off := c.sock.off; len(got) < len(want); b.turn() {
+			if got = append(got, b.read(client)...); c.sock.off > off {
+				off, parts = c.sock.off, parts+1
+			}
+		}
+		if !bytes.Equal(got, want) || parts < 3 || c.sock.out != nil {
+			t.Errorf("%d bytes of %d in %d parts, the same: %v", len(got), len(want), parts, bytes.Equal(got, want))
+		}
+	})
 	t.Run("QoS 0 beyond the socket's and the connection's buffer waits in the session", func(t *testing.T) {
 		b := newBench(t)
 		c, _ := b.connected(0)
