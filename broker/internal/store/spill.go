@@ -31,7 +31,7 @@ func (s *Durable) most() int64 {
 	return spillAt >> (2 * min(s.opts.Level(), 2))
 }
 
-// Relieve spills what is more than that now.
+// Relieve spills what lines have in memory beyond most, now.
 func (s *Durable) Relieve() {
 	m, most := &s.mu, s.most()
 	m.Lock()
