@@ -2,19 +2,20 @@
 // 3.1.1 or 3.1 and back, across outages.
 //
 // How a message goes up: the broker appends it to the Queue of its lane, where
-// thin.go may thin out what comes while the link is down; forward.go takes one
-// entry at a time from lanes.go when pace.go lets it, remap.go names its
-// upstream topic, envelope.go puts time (clock.go) and identity on it and
-// envelope_json.go looks what of it is JSON to all, batch.go may join it with
-// others and gzip.go compress them, window.go gives it a Packet
-// Identifier and a place under the server's Receive Maximum, upstream_send.go
-// encodes it (edge.go lets a Sparkplug node say it instead), wire.go coalesces
-// the bytes, progress.go and quiet_linux.go write them; loose.go takes what is of
-// QoS 0 out of the Queue when its bytes have left. While the window is full all
-// of that is lent to the reader (lend.go), which goes on with it as soon as
-// acknowledgements have made room. The acknowledgements that were read together
-// come through upstream_read.go to settle.go, which is the only caller of
-// Received and of Acknowledged.
+// thin.go may thin out what comes while the link is down; sender.go takes one
+// entry at a time from lanes.go when pace.go lets it, and gives it to forward.go.
+// prepare.go makes a PUBLISH of it: remap.go names its upstream topic,
+// envelope.go puts time (clock.go) and identity on it and envelope_json.go looks
+// what of it is JSON to all. batch.go may join it with others and gzip.go
+// compress them, window.go gives it a Packet Identifier and a place under the
+// server's Receive Maximum, upstream_send.go encodes it (edge.go lets a Sparkplug
+// node say it instead), wire.go coalesces the bytes, progress.go and
+// quiet_linux.go write them; loose.go takes what is of QoS 0 out of the Queue
+// when its bytes have left. While the window is full all of that is lent to the
+// reader (lend.go), which goes on with it as soon as acknowledgements have made
+// room. The acknowledgements that were read together come through
+// upstream_read.go to settle.go, which is the only caller of Received and of
+// Acknowledged.
 //
 // The entry in the Queue is the state of the transfer: there is no second store,
 // nothing is handed over, and an entry is removed only after the server's PUBACK
@@ -39,7 +40,7 @@
 // unencrypted or unverified connection or to an older version of the protocol,
 // to keep messages of its own, and to send back what came in through it.
 //
-// Goroutines: Run owns the supervisor; each connection has a sender (forward),
+// Goroutines: Run owns the supervisor; each connection has a sender,
 // a reader, which settles what is acknowledged, a deliverer (what comes down), a
 // pinger, one that foresees its planned end, and the wire's flusher, all waited
 // for before the next connection starts.

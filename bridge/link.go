@@ -20,7 +20,7 @@ const (
 	probeAfterStall = 3                // stalls in a row after which one message at a time is sent
 )
 
-// link is the work of one connection: the sender is in forward.go, what the
+// link is the work of one connection: the sender is in sender.go, what the
 // reader does with acknowledgements in settle.go.
 type link struct {
 	b         *Bridge
