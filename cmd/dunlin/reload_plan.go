@@ -1,11 +1,46 @@
 package main
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
+
+// The effects of a change.
+const (
+	live    = "live"
+	restart = "needs restart"
+)
+
+// livePaths are the beginnings of those that a reload carries out; the rest
+// waits for a restart.
+var livePaths = []string{"auth.", "bridges.", "devices.", "history.", "http.metrics", "http.tokens.", "include", "log.levels.", "log.level", "memory.limit", "mqtt.features.", "mqtt.limits.", "mqtt.listeners."}
+
+// plan says what is different: in what a reload carries out, from the
+// configuration of now; in the rest, from that of the start. A new node is in
+// too many values for any of them to be changed without a restart.
+func (g *gateway) plan(next *config.Config) []api.Change {
+	now := g.config.Load()
+	if next.Node != g.started.Node {
+		return differences(now, next, restart, func(string) bool { return true })
+	}
+	isLive := func(path string) bool { return g.isLive(path, next) }
+	changes := append(differences(now, next, live, isLive), g.spools(now, next)...)
+	return append(changes, differences(g.started, next, restart, func(path string) bool { return !isLive(path) })...)
+}
+
+func (g *gateway) isLive(path string, next *config.Config) bool {
+	if path == "http.bind" {
+		return g.movesPage(next)
+	}
+	if strings.HasPrefix(path, "mqtt.listeners.serial:") && (strings.HasSuffix(path, ".baud") || strings.HasSuffix(path, ".framing")) {
+		return false // the line is not closed
+	}
+	return slices.ContainsFunc(livePaths, func(p string) bool { return strings.HasPrefix(path, p) })
+}
 
 // listed are the members of the configuration's lists that come and go.
 func listed(cfg *config.Config) map[string]bool {
