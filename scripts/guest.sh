@@ -47,25 +47,25 @@ mkdir -p "$root/etc/systemd/system-generators"
 for generator in "$root"/lib/systemd/system-generators/*; do
 	ln -s /dev/null "$root/etc/systemd/system-generators/$(basename "$generator")"
 done
-# Whoever has the machine's second line says a command; answered are its output, in base64, and its exit code.
-cat >"$root/usr/local/sbin/hands" <<'SH'
+# The agent takes a command a line from a port of the machine, and answers with its exit code and its output in base64.
+cat >"$root/usr/local/sbin/agent" <<'SH'
 #!/bin/bash
-exec 3<>/dev/virtio-ports/hands
+exec 3<>/dev/virtio-ports/agent
 while read -r line <&3; do
 	code=0
 	out=$(bash -c "$line" 2>&1 3>&- </dev/null | base64 -w 0; exit "${PIPESTATUS[0]}") || code=$?
 	echo "$code $out" >&3
 done
 SH
-chmod 755 "$root/usr/local/sbin/hands"
-cat >"$root/etc/systemd/system/hands.service" <<'UNIT'
+chmod 755 "$root/usr/local/sbin/agent"
+cat >"$root/etc/systemd/system/agent.service" <<'UNIT'
 [Unit]
 After=multi-user.target
 [Service]
-ExecStartPre=/bin/bash -c 'until [ -e /dev/virtio-ports/hands ]; do sleep 0.2; done'
-ExecStart=/usr/local/sbin/hands
+ExecStartPre=/bin/bash -c 'until [ -e /dev/virtio-ports/agent ]; do sleep 0.2; done'
+ExecStart=/usr/local/sbin/agent
 UNIT
-ln -sf /etc/systemd/system/hands.service "$wants/"
+ln -sf /etc/systemd/system/agent.service "$wants/"
 
 # Of the kernel's modules, those of the emulated machine and what sensors want.
 tree() { # folder module...: the files of modules and of what they need

@@ -19,7 +19,7 @@ import (
 type guest struct {
 	dir     string // of its sockets and its console's log
 	cmd     *exec.Cmd
-	hands   net.Conn // where commands go
+	agent   net.Conn // takes commands
 	answers *bufio.Reader
 	monitor net.Conn
 	replies *bufio.Reader
@@ -40,7 +40,7 @@ func boot(dir, image, packages string) (*guest, error) {
 		"-drive", "if=none,id=system,format=raw,cache=unsafe,snapshot=on,file="+filepath.Join(image, "disk.ext4"), "-device", "virtio-blk-pci,drive=system",
 		"-drive", "if=none,id=packages,format=raw,read-only=on,file="+packages, "-device", "virtio-blk-pci,drive=packages",
 		"-netdev", "user,id=lan", "-device", "virtio-net-pci,netdev=lan,romfile=", "-device", "virtio-rng-pci",
-		"-device", "virtio-serial-pci", "-chardev", socket("hands"), "-device", "virtserialport,chardev=hands,name=hands",
+		"-device", "virtio-serial-pci", "-chardev", socket("agent"), "-device", "virtserialport,chardev=agent,name=agent",
 		"-chardev", socket("monitor"), "-mon", "chardev=monitor")
 	g.cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	g.cmd.Stderr = os.Stderr
@@ -49,8 +49,8 @@ func boot(dir, image, packages string) (*guest, error) {
 		return nil, err
 	}
 	var err error
-	if g.hands, err = dial(filepath.Join(dir, "hands")); err == nil {
-		g.answers = bufio.NewReader(g.hands)
+	if g.agent, err = dial(filepath.Join(dir, "agent")); err == nil {
+		g.answers = bufio.NewReader(g.agent)
 		g.monitor, err = dial(filepath.Join(dir, "monitor"))
 	}
 	if err == nil {
@@ -83,8 +83,8 @@ func (g *guest) run(command string) (output string, code int, err error) {
 	if strings.Contains(command, "\n") {
 		return "", 0, errors.New("a command is one line")
 	}
-	g.hands.SetDeadline(time.Now().Add(10 * time.Minute))
-	if _, err := fmt.Fprintln(g.hands, command); err != nil {
+	g.agent.SetDeadline(time.Now().Add(10 * time.Minute))
+	if _, err := fmt.Fprintln(g.agent, command); err != nil {
 		return "", 0, err
 	}
 	line, err := g.answers.ReadString('\n')
