@@ -175,11 +175,8 @@ func (s *Server) Save() {
 }
 
 // Freeze stops the process without ending it: connections stay open and
-// nothing answers. Thaw lets it go on.
+// nothing answers.
 func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
-
-// Thaw ends a Freeze.
-func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()

@@ -40,30 +40,45 @@ func playRaspi3(c *card) {
 		return
 	}
 	defer host.stop()
-	if err := c.folder("conf.d"); err != nil {
-		c.check("a folder is made on the card", err)
+	if err := c.usersFiles(host.port); err != nil {
+		c.check("the user's files are put on the card", err)
 		return
+	}
+	if c.firstStart(host.port) && c.startWithMistake() && c.startWithHarmedData() {
+		c.startWithoutData()
+	}
+}
+
+// usersFiles puts a configuration on the card that bridges to a port of this
+// machine, a password, a name, and network.txt with a mistake.
+func (c *card) usersFiles(port int) error {
+	if err := c.folder("conf.d"); err != nil {
+		return err
 	}
 	for name, text := range map[string]string{
 		"conf.d/host.yaml": "devices: [{name: host, driver: system}]\n",
-		"dunlin.yaml":      fmt.Sprintf(usersConfig, host.port), "password.txt": "carol:" + secret + "\r\n", "hostname.txt": "Barn\n", "network.txt": "adress = 10.0.2.77/24\n",
+		"dunlin.yaml":      fmt.Sprintf(usersConfig, port), "password.txt": "carol:" + secret + "\r\n", "hostname.txt": "Barn\n", "network.txt": "adress = 10.0.2.77/24\n",
 	} {
 		if err := c.put(name, text); err != nil {
-			c.check("the user's files are put on the card", err)
-			return
+			return err
 		}
 	}
+	return nil
+}
+
+func (c *card) firstStart(port int) (ok bool) {
 	start := time.Now()
 	if !c.power(emulator.Raspi3) {
-		return
+		return false
 	}
+	defer c.cut()
 	address := c.m.Address(1883)
 	c.becomes("an MQTT server answers", func() error { return answers(address) })
 	fmt.Printf("   %5.1f s from power to CONNACK\n", time.Since(start).Seconds())
 	c.becomes("the user is let in", func() error { return lets(address, "carol", secret) })
 	fmt.Println("   " + strings.Join(c.m.Lines("init "), "\n   "))
 	c.becomes("values are retained at the broker here", func() error {
-		_, err := retained(fmt.Sprintf("127.0.0.1:%d", host.port), "", "", "sites/barn/host/uptime")
+		_, err := retained(fmt.Sprintf("127.0.0.1:%d", port), "", "", "sites/barn/host/uptime")
 		return err
 	})
 	c.check("nobody is let in with a wrong password", refuses(address, "carol", "wrong"))
@@ -80,13 +95,16 @@ func playRaspi3(c *card) {
 	c.check("mDNS tells what the network reaches, not the page of this machine alone", c.m.Says("answering for barn.local: _mqtt._tcp 1883\n", time.Minute))
 	c.check("dunlin runs without rights", c.m.Says("as user 900", time.Minute))
 	c.check("a message is acknowledged", publish(address, "carol", secret, "kept", "over a power cut"))
-	c.cut()
+	return true
+}
 
+func (c *card) startWithMistake() (ok bool) {
 	c.check("a configuration with a mistake is put on the card", c.put("dunlin.yaml", "mqtt: {listeners: [{bind: \":1883\", anonymos: true}]}\n"))
 	if !c.power(emulator.Raspi3) {
-		return
+		return false
 	}
-	address = c.m.Address(1883)
+	defer c.cut()
+	address := c.m.Address(1883)
 	c.becomes("after the power cut the user is let in, by the configuration before", func() error { return lets(address, "carol", secret) })
 	value, err := retained(address, "carol", secret, "kept")
 	if err == nil && value != "over a power cut" {
@@ -98,24 +116,29 @@ func playRaspi3(c *card) {
 		err = errors.New(text)
 	}
 	c.check("the card says what is wrong with it", err)
-	c.cut()
+	return true
+}
 
+func (c *card) startWithHarmedData() (ok bool) {
 	c.check("the data partition is harmed", c.harmData())
 	if !c.power(emulator.Raspi3) {
-		return
+		return false
 	}
-	address = c.m.Address(1883)
+	defer c.cut()
+	address := c.m.Address(1883)
 	c.becomes("with a /data that can only be read the user is let in", func() error { return lets(address, "carol", secret) })
-	c.cut()
+	return true
+}
 
+func (c *card) startWithoutData() {
 	c.check("the data partition is destroyed", c.destroyData())
 	c.check("a password is put on the card, as an old editor saves it", c.put("password.txt", "\xff\xfe"+strings.Join(strings.Split(secret, ""), "\x00")+"\x00"))
 	if !c.power(emulator.Raspi3) {
 		return
 	}
-	address = c.m.Address(1883)
+	address := c.m.Address(1883)
 	c.becomes("it starts without /data", func() error { return lets(address, "admin", secret) })
-	text, err = c.get("dunlin-errors.txt")
+	text, err := c.get("dunlin-errors.txt")
 	if err == nil && !strings.Contains(text, "in memory only") {
 		err = errors.New(text)
 	}
