@@ -187,117 +187,163 @@ type held struct {
 // before reports whether the entry may have been handed out.
 func (h *held) before() bool { return h.sent || h.maybe || h.got }
 
+// spillRace compares a queue whose store spills with a model that is a slice.
+type spillRace struct {
+	*testing.T
+	*rig
+	limits          QueueLimits
+	model           []held
+	pushed, dropped uint64
+	step            int
+}
+
 func raceSpill(t *testing.T, ops []byte) {
 	l := QueueLimits{Messages: 1000, Bytes: 600 << 10}
-	r := open(t, disktest.New(1<<30), l, Interval)
-	defer func() { r.stop() }()
-	var model []held
-	var n, dropped uint64
-	accounts := func(step int) {
-		t.Helper()
-		s := r.q.Stats(time.Now())
-		if d := s.Dropped - dropped; d > 0 && s.Messages <= len(model) { // overflow takes the oldest that was never handed out
-			there := r.held()
-			last := uint64(0)
-			model = slices.DeleteFunc(model, func(h held) bool {
-				if _, found := slices.BinarySearch(there, h.seq); found {
-					return false
-				}
-				if last = h.seq; h.sent || h.got {
-					t.Fatalf("step %d: %d was dropped, which was handed out", step, h.seq)
-				}
-				return true
-			})
-			for i := range model {
-				if h := &model[i]; h.seq < last && !h.before() {
-					t.Fatalf("step %d: %d was dropped before %d", step, last, h.seq)
-				}
-			}
-			dropped = s.Dropped
-		}
-		if s.Messages != len(model) || s.Accepted != s.Removed+s.Dropped+uint64(s.Messages) || s.Bytes < 0 || s.Drops[mqtt.DropLost] > 0 {
-			t.Fatalf("step %d: %+v, the model has %d", step, s, len(model))
-		}
-	}
+	race := &spillRace{T: t, rig: open(t, disktest.New(1<<30), l, Interval), limits: l}
+	defer func() { race.stop() }()
 	for step, op := range ops {
+		race.step = step
 		switch arg := int(op >> 3); op & 7 {
-		case 0, 4: // push, 8 bytes to 31 kB
-			n++
-			seq := r.push(n, 8+arg*1000)
-			if seq > 0 {
-				model = append(model, held{seq: seq, n: n})
-			}
-		case 1: // next
-			for range 1 + arg%4 {
-				i := slices.IndexFunc(model, func(h held) bool { return !h.handed })
-				if i >= inFlight {
-					break
-				}
-				e, ok := r.next()
-				if ok != (i >= 0) {
-					t.Fatalf("step %d: next %v %v, the model has %d at %d", step, e.Seq, ok, len(model), i)
-				}
-				if !ok {
-					break
-				}
-				if h := &model[i]; e.Seq != h.seq || string(e.Message.Payload) != string(body(h.n, len(e.Message.Payload))) || e.Received != h.got {
-					t.Fatalf("step %d: next is %d, want %+v", step, e.Seq, *h)
-				}
-				if h := &model[i]; (e.Sent > 0) != h.before() {
-					t.Fatalf("step %d: %d was handed out %d times, want %+v", step, e.Seq, e.Sent, *h)
-				}
-				model[i].handed, model[i].sent = true, true
-			}
-		case 2, 3: // remove what was handed out, the first or another
-			i := slices.IndexFunc(model, func(h held) bool { return h.handed })
-			if i < 0 {
-				break
-			}
-			if k := i + arg%3; k < len(model) && model[k].handed {
-				i = k
-			}
-			if !r.q.Remove(model[i].seq) {
-				t.Fatalf("step %d: %d is not there", step, model[i].seq)
-			}
-			r.done(model[i].seq)
-			model = slices.Delete(model, i, i+1)
-		case 5: // received
-			for i := range min(len(model), suspects) {
-				if model[i].handed && !model[i].got {
-					r.q.Received(model[i].seq)
-					r.s.Append(Record{Kind: DeliveryReceived, ClientID: r.name, Number: model[i].seq})
-					r.commit()
-					model[i].got = true
-					break
-				}
-			}
-		case 6: // withdraw one that was never handed out
-			if k := len(model) - 1 - arg%9; k >= 0 && !model[k].before() && r.q.Withdraw(model[k].seq, mqtt.DropReplaced) {
-				r.letGo()
-				r.commit()
-				dropped++
-				model = slices.Delete(model, k, k+1)
-			}
+		case 0, 4:
+			race.push(8 + arg*1000)
+		case 1:
+			race.next(1 + arg%4)
+		case 2, 3:
+			race.remove(arg % 3)
+		case 5:
+			race.receive()
+		case 6:
+			race.withdraw(arg % 9)
 		case 7:
 			switch {
 			case arg < 20:
-				r.rewind()
+				race.rewind()
 			case arg < 26:
 				time.Sleep(2 * time.Second)
 			default:
-				r = r.kill(l)
-				dropped = 0
-				handed := r.s.Queue(r.name).Handed
-				for i := range model {
-					h := &model[i]
-					h.maybe = handed == 0 && i < suspects || h.maybe && h.seq <= handed
-				}
-			}
-			for i := range model {
-				model[i].handed = model[i].handed && arg >= 20 && arg < 26
+				race.kill()
 			}
 		}
-		accounts(step)
+		race.check()
+	}
+}
+
+// push queues a message of that many bytes.
+func (r *spillRace) push(size int) {
+	r.pushed++
+	if seq := r.rig.push(r.pushed, size); seq > 0 {
+		r.model = append(r.model, held{seq: seq, n: r.pushed})
+	}
+}
+
+// next takes so many that were not handed out since the last rewind.
+func (r *spillRace) next(count int) {
+	for range count {
+		i := slices.IndexFunc(r.model, func(h held) bool { return !h.handed })
+		if i >= inFlight {
+			return
+		}
+		e, ok := r.rig.next()
+		if ok != (i >= 0) {
+			r.Fatalf("step %d: next %v %v, the model has %d at %d", r.step, e.Seq, ok, len(r.model), i)
+		}
+		if !ok {
+			return
+		}
+		h := &r.model[i]
+		if e.Seq != h.seq || string(e.Message.Payload) != string(body(h.n, len(e.Message.Payload))) || e.Received != h.got {
+			r.Fatalf("step %d: next is %d, want %+v", r.step, e.Seq, *h)
+		}
+		if (e.Sent > 0) != h.before() {
+			r.Fatalf("step %d: %d was handed out %d times, want %+v", r.step, e.Seq, e.Sent, *h)
+		}
+		h.handed, h.sent = true, true
+	}
+}
+
+// remove acknowledges the first that was handed out, or one of those behind it.
+func (r *spillRace) remove(behind int) {
+	i := slices.IndexFunc(r.model, func(h held) bool { return h.handed })
+	if i < 0 {
+		return
+	}
+	if k := i + behind; k < len(r.model) && r.model[k].handed {
+		i = k
+	}
+	if !r.q.Remove(r.model[i].seq) {
+		r.Fatalf("step %d: %d is not there", r.step, r.model[i].seq)
+	}
+	r.done(r.model[i].seq)
+	r.model = slices.Delete(r.model, i, i+1)
+}
+
+// receive records a PUBREC for the first that has none.
+func (r *spillRace) receive() {
+	for i := range min(len(r.model), suspects) {
+		if h := &r.model[i]; h.handed && !h.got {
+			r.q.Received(h.seq)
+			r.s.Append(Record{Kind: DeliveryReceived, ClientID: r.name, Number: h.seq})
+			r.commit()
+			h.got = true
+			return
+		}
+	}
+}
+
+// withdraw gives up one that was never handed out, so many before the last.
+func (r *spillRace) withdraw(before int) {
+	if k := len(r.model) - 1 - before; k >= 0 && !r.model[k].before() && r.q.Withdraw(r.model[k].seq, mqtt.DropReplaced) {
+		r.letGo()
+		r.commit()
+		r.dropped++
+		r.model = slices.Delete(r.model, k, k+1)
+	}
+}
+
+func (r *spillRace) rewind() {
+	r.rig.rewind()
+	for i := range r.model {
+		r.model[i].handed = false
+	}
+}
+
+// kill ends the process; what was handed out may be known to the next.
+func (r *spillRace) kill() {
+	r.rig = r.rig.kill(r.limits)
+	r.dropped = 0
+	handed := r.s.Queue(r.name).Handed
+	for i := range r.model {
+		h := &r.model[i]
+		h.maybe = handed == 0 && i < suspects || h.maybe && h.seq <= handed
+		h.handed = false
+	}
+}
+
+// check takes out of the model what overflow has dropped, the oldest that was
+// never handed out, and compares the accounts.
+func (r *spillRace) check() {
+	s := r.q.Stats(time.Now())
+	if d := s.Dropped - r.dropped; d > 0 && s.Messages <= len(r.model) {
+		there := r.held()
+		last := uint64(0)
+		r.model = slices.DeleteFunc(r.model, func(h held) bool {
+			if _, found := slices.BinarySearch(there, h.seq); found {
+				return false
+			}
+			if last = h.seq; h.sent || h.got {
+				r.Fatalf("step %d: %d was dropped, which was handed out", r.step, h.seq)
+			}
+			return true
+		})
+		for i := range r.model {
+			if h := &r.model[i]; h.seq < last && !h.before() {
+				r.Fatalf("step %d: %d was dropped before %d", r.step, last, h.seq)
+			}
+		}
+		r.dropped = s.Dropped
+	}
+	if s.Messages != len(r.model) || s.Accepted != s.Removed+s.Dropped+uint64(s.Messages) || s.Bytes < 0 || s.Drops[mqtt.DropLost] > 0 {
+		r.Fatalf("step %d: %+v, the model has %d", r.step, s, len(r.model))
 	}
 }
 
