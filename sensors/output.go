@@ -67,7 +67,9 @@ func (o *owner) guardOutputs() (err error) {
 func (o *owner) watchOutputs(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	for _, u := range o.outputs {
-		o.watchRequire(u, true)
+		for _, ref := range u.refs() {
+			o.values.watch(ref, o)
+		}
 		if u.Failsafe.Without == "" {
 			continue
 		}
@@ -81,7 +83,9 @@ func (o *owner) watchOutputs(ctx context.Context) {
 // leaveOutputs ends what watchOutputs began; no output falls afterwards.
 func (o *owner) leaveOutputs() {
 	for _, u := range o.outputs {
-		o.watchRequire(u, false)
+		for _, ref := range u.refs() {
+			o.values.unwatch(ref, o)
+		}
 		if u.unwatch != nil {
 			u.unwatch()
 		}
@@ -89,12 +93,12 @@ func (o *owner) leaveOutputs() {
 	}
 }
 
-func (o *owner) watchRequire(u *output, on bool) {
-	if u.require != nil {
-		for _, ref := range u.require.Refs() {
-			o.values.watch(ref, o, on)
-		}
+// refs are the values that require asks for.
+func (u *output) refs() []string {
+	if u.require == nil {
+		return nil
 	}
+	return u.require.Refs()
 }
 
 // fall is the end of a dead man's time: outputs that can be driven at once are,

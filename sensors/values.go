@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -78,19 +79,19 @@ func (b *valueTable) set(s *slot, value any, until time.Time) {
 	b.mu.Unlock()
 }
 
-// watch has o woken at every change of a value, from now on or no longer.
-func (b *valueTable) watch(ref string, o *owner, on bool) {
+// watch has o woken at every change of a value, until unwatch.
+func (b *valueTable) watch(ref string, o *owner) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.slot(ref); !slices.Contains(b.users[s], o) {
+		b.users[s] = append(b.users[s], o)
+	}
+}
+
+// unwatch ends watch.
+func (b *valueTable) unwatch(ref string, o *owner) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	s := b.slot(ref)
-	var users []*owner
-	for _, u := range b.users[s] {
-		if u != o {
-			users = append(users, u)
-		}
-	}
-	if on {
-		users = append(users, o)
-	}
-	b.users[s] = users
-	b.mu.Unlock()
+	b.users[s] = slices.DeleteFunc(b.users[s], func(u *owner) bool { return u == o })
 }
