@@ -140,7 +140,7 @@ func (j *Journal) beat() {
 	j.mu.Unlock()
 	if degraded {
 		if j.space(j.w.size) == nil || !time.Now().Before(j.retryCheckpoint) {
-			j.recover()
+			j.heal()
 		}
 		return
 	}
@@ -151,7 +151,7 @@ func (j *Journal) beat() {
 // is lost otherwise.
 func (j *Journal) close() error {
 	if j.degraded.Load() {
-		j.recover()
+		j.heal()
 	}
 	j.cycle(true)
 	var err error

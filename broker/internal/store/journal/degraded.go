@@ -32,9 +32,9 @@ func (j *Journal) degrade(err error) {
 	}
 }
 
-// recover tries to leave the degraded mode: a checkpoint of what is in memory,
+// heal tries to leave the degraded mode: a checkpoint of what is in memory,
 // in new files, is as good as everything that was not kept.
-func (j *Journal) recover() {
+func (j *Journal) heal() {
 	m := &j.mu
 	m.Lock()
 	err := m.err
