@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -49,6 +50,25 @@ func TestSizesAndRates(t *testing.T) {
 		if r, err := parseRate(s); err == nil {
 			t.Errorf("%q was taken for %v", s, r)
 		}
+	}
+}
+
+// What is suggested for a rate is one.
+func TestRatesAreSuggested(t *testing.T) {
+	for text, want := range map[string]string{
+		"10MB": "10MiB/s", "10MiB": "10MiB/s", "1GB/day": "1GiB/day", "32k/s": "32KiB/s", "5kb/hour": "5KiB/s", "10": "", "MB/s": "", "-1KiB/s": "",
+	} {
+		_, err := parseByteRate(text)
+		var e *unitError
+		if !errors.As(err, &e) || want != "" && e.hint != "did you mean "+want+"?" || want == "" && e.hint != "" {
+			t.Errorf("%s: %+v", text, err)
+		}
+		if _, err := parseByteRate(want); want != "" && err != nil {
+			t.Errorf("%s is none: %v", want, err)
+		}
+	}
+	if _, err := parseRate("20"); err.(*unitError).hint != "did you mean 20/s?" {
+		t.Error(err)
 	}
 }
 

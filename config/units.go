@@ -245,36 +245,34 @@ func parseSize(s string) (Size, error) {
 	return Size(n * per), nil
 }
 
-// parsePer splits 100/s into its amount and time.
-func parsePer(s, example string) (amount string, per time.Duration, err error) {
+func parseRate(s string) (Rate, error) {
 	amount, unit, ok := strings.Cut(s, "/")
-	if per = timeUnit(unit); ok && per != 0 {
-		return amount, per, nil
+	n, err := strconv.ParseInt(amount, 10, 64)
+	per := timeUnit(unit)
+	if err == nil && n >= 0 && per != 0 {
+		return Rate{n, per}, nil
 	}
-	e := &unitError{msg: "must be a rate such as " + example + ", not " + strconv.Quote(shorten(s))}
-	if !ok && leadingNumber(s) != "" {
+	e := &unitError{msg: "must be a rate such as 100/s or 5/min, not " + strconv.Quote(shorten(s))}
+	if !ok && err == nil && n >= 0 {
 		e.hint = "did you mean " + s + "/s?"
 	}
-	return "", 0, e
-}
-
-func parseRate(s string) (Rate, error) {
-	amount, per, err := parsePer(s, "100/s or 5/min")
-	if err != nil {
-		return Rate{}, err
-	}
-	n, perr := strconv.ParseInt(amount, 10, 64)
-	if perr != nil || n < 0 {
-		return Rate{}, &unitError{msg: "must be a rate such as 100/s or 5/min, not " + strconv.Quote(shorten(s))}
-	}
-	return Rate{n, per}, nil
+	return Rate{}, e
 }
 
 func parseByteRate(s string) (ByteRate, error) {
-	amount, per, err := parsePer(s, "32KiB/s or 1GiB/day")
-	if err != nil {
-		return ByteRate{}, err
-	}
+	amount, unit, _ := strings.Cut(s, "/")
 	n, err := parseSize(amount)
-	return ByteRate{n, per}, err
+	per := timeUnit(unit)
+	if err == nil && per != 0 {
+		return ByteRate{n, per}, nil
+	}
+	e := &unitError{msg: "must be a rate such as 32KiB/s or 1GiB/day, not " + strconv.Quote(shorten(s))}
+	digits := leadingNumber(amount)
+	if near := nearSizeUnit(strings.TrimSpace(amount[len(digits):])); digits != "" && near != "" {
+		if per == 0 {
+			unit = "s"
+		}
+		e.hint = "did you mean " + digits + near + "/" + unit + "?"
+	}
+	return ByteRate{}, e
 }

@@ -169,7 +169,7 @@ func (q *asker) fail(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}
-	fmt.Fprintf(q.s.err, "dunlin %s: %v\n", q.flags.Name(), err)
+	fmt.Fprintf(onTerminal(q.s.err), "dunlin %s: %v\n", q.flags.Name(), err)
 	switch {
 	case errors.As(err, &gone) && errors.Is(err, fs.ErrPermission):
 		return exitRefused

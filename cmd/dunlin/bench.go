@@ -108,7 +108,7 @@ func runBench(ctx context.Context, args []string, s streams) int {
 	}
 	o.QoS = mqtt.QoS(f.qos)
 	if f.debug {
-		o.Client.Trace = tracer(newSerialWriter(s.out))
+		o.Client.Trace = tracer(newSerialWriter(s.out), s.out)
 	}
 	terminal := isTerminal(s.err)
 	if terminal {

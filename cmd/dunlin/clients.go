@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -54,8 +55,11 @@ func runClients(ctx context.Context, args []string, s streams) int {
 	if len(args) > 0 && args[0] == "kick" {
 		return kickClients(ctx, q, args[1:])
 	}
-	if len(args) > 1 || *offline && *connected {
-		return q.usage("takes one text, and one of --offline and --connected")
+	if len(args) > 1 {
+		return q.usage("takes one text, or kick, ban, unban or bans%s", didYouMean(args[0], []string{"kick", "ban", "unban", "bans"}, ""))
+	}
+	if *offline && *connected {
+		return q.usage("takes one of --offline and --connected")
 	}
 	query := url.Values{"limit": {"1000"}}
 	if len(args) == 1 {
@@ -117,12 +121,29 @@ func kickClients(ctx context.Context, q *asker, ids []string) int {
 	code := exitDone
 	for _, id := range ids {
 		if _, err := q.get(ctx, "DELETE", "/api/v1/clients/"+url.PathEscape(id), nil); err != nil {
+			var p *api.Problem
+			if errors.As(err, &p) && p.Status == 404 {
+				p.Title += q.meant(ctx, id)
+			}
 			code = q.fail(err)
 		} else {
 			fmt.Fprintf(q.s.out, "%s: connection ended\n", printable(id))
 		}
 	}
 	return code
+}
+
+// meant suggests a client of the gateway for an identifier that it does not
+// know.
+func (q *asker) meant(ctx context.Context, id string) string {
+	asked, known := *q, api.Clients{}
+	asked.json = false
+	asked.get(ctx, "GET", "/api/v1/clients?limit=1000", &known) // else there is nothing to suggest
+	var names []string
+	for i := range known.Clients {
+		names = append(names, printable(known.Clients[i].ID))
+	}
+	return didYouMean(id, names, "")
 }
 
 func banClients(ctx context.Context, q *asker, in bool, who url.Values, long time.Duration, ids []string) int {

@@ -179,7 +179,7 @@ func inEnvironment(color string, quiet bool) error {
 
 // usageError reports wrong usage and returns its exit code.
 func usageError(s streams, name, msg string) int {
-	fmt.Fprintf(s.err, "dunlin %s: %s\nRun 'dunlin %s --help' to see flags and examples.\n", name, msg, name)
+	fmt.Fprintf(onTerminal(s.err), "dunlin %s: %s\nRun 'dunlin %s --help' to see flags and examples.\n", name, msg, name)
 	return exitUsage
 }
 

@@ -51,16 +51,17 @@ func runExplain(_ context.Context, args []string, s streams) int {
 		return code
 	}
 	var err error
+	out := onTerminal(s.out)
 	switch fs.Arg(0) {
 	case "acl":
-		err = explainACL(s.out, cfg, fs.Args()[1:], *client, *listener)
+		err = explainACL(out, cfg, fs.Args()[1:], *client, *listener)
 	case "route":
-		err = explainRoute(s.out, cfg, fs.Arg(1))
+		err = explainRoute(out, cfg, fs.Arg(1))
 	default:
-		err = explainKey(s.out, cfg, fs.Arg(1))
+		err = explainKey(out, cfg, fs.Arg(1))
 	}
 	if err != nil {
-		fmt.Fprintln(s.err, "dunlin explain:", err)
+		fmt.Fprintln(onTerminal(s.err), "dunlin explain:", err)
 		return exitFailed
 	}
 	return exitDone

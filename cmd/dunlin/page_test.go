@@ -339,6 +339,11 @@ func TestTraceOfAClient(t *testing.T) {
 	if r := dunlin(t, "", "trace", "esp-8", "--for", "200ms"); r.code != exitDone || r.out != "" || r.err != "No client esp-8 is known yet\n" {
 		t.Errorf("of a client that never came: %+v", r)
 	}
+	for id, want := range map[string]string{"apii": ", did you mean api?", "ESP": ""} {
+		if r := dunlin(t, "", "trace", id, "--for", "200ms"); r.err != "No client "+id+" is known yet"+want+"\n" {
+			t.Errorf("of a misspelt client: %+v", r)
+		}
+	}
 	for _, long := range []string{"0", "6m"} {
 		if r := dunlin(t, "", "trace", "--topic", "room/#", "--for", long); r.code != exitUsage {
 			t.Errorf("a trace of %s: %+v", long, r)

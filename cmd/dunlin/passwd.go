@@ -18,6 +18,7 @@ const passwdHelp = `Usage: dunlin passwd FILE USER
        dunlin passwd --token FILE USER
        dunlin passwd -D FILE USER
        dunlin passwd -U FILE
+       dunlin passwd --list FILE
 
 Writes a users file: auth.users_file of the configuration. The password is
 asked for twice and not shown. The file is replaced as a whole, readable for
@@ -42,6 +43,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.
 // passwdJob is one run of passwd.
 type passwdJob struct {
 	batch, create, remove, upgrade bool
+	list                           bool
 	stdin, scram, token            bool
 	format                         string
 	calibrate                      time.Duration
@@ -55,6 +57,7 @@ func runPasswd(ctx context.Context, args []string, s streams) int {
 	fs.BoolVarP(&j.create, "create", "c", false, "start a new file, whatever is in the old one")
 	fs.BoolVarP(&j.remove, "delete", "D", false, "delete the user")
 	fs.BoolVarP(&j.upgrade, "upgrade", "U", false, "hash the passwords of a file of USER:PASSWORD")
+	fs.BoolVar(&j.list, "list", false, "print the users")
 	fs.BoolVar(&j.stdin, "stdin", false, "read the password from standard input")
 	fs.StringVar(&j.format, "format", "dunlin", "of the hash: dunlin (argon2id) or mosquitto ($7$)")
 	fs.BoolVar(&j.scram, "scram", false, "add SCRAM verifiers of the password")
@@ -84,27 +87,27 @@ func runPasswd(ctx context.Context, args []string, s streams) int {
 func (j *passwdJob) take(args []string) (fault string) {
 	want, shape := 2, "FILE USER"
 	switch {
-	case j.upgrade:
+	case j.upgrade || j.list:
 		want, shape = 1, "FILE"
 	case j.batch:
 		want, shape = 3, "FILE USER PASSWORD"
 	}
 	kinds := 0
-	for _, set := range []bool{j.batch, j.stdin, j.token, j.remove, j.upgrade} {
+	for _, set := range []bool{j.batch, j.stdin, j.token, j.remove, j.upgrade, j.list} {
 		if set {
 			kinds++
 		}
 	}
 	switch {
 	case kinds > 1:
-		return "only one of -b, --stdin, --token, -D and -U"
+		return "only one of -b, --stdin, --token, -D, -U and --list"
 	case j.format != "dunlin" && j.format != "mosquitto":
 		return fmt.Sprintf("--format is dunlin or mosquitto, not %q", j.format)
 	case j.format == "mosquitto" && (j.scram || j.token || j.calibrate != 0):
 		return "mosquitto reads neither --scram nor --token, and its hash has no --calibrate"
-	case j.scram && (j.token || j.remove || j.upgrade):
+	case j.scram && (j.token || j.remove || j.upgrade || j.list):
 		return "--scram needs a password"
-	case j.create && (j.remove || j.upgrade):
+	case j.create && (j.remove || j.upgrade || j.list):
 		return "-c starts a new file: there is nothing to change in it"
 	case j.calibrate < 0 || j.calibrate > 10*time.Second:
 		return "--calibrate takes up to 10s"
@@ -122,6 +125,9 @@ func (j *passwdJob) take(args []string) (fault string) {
 }
 
 func (j *passwdJob) run(ctx context.Context, s streams) error {
+	if j.list {
+		return j.printUsers(s.out)
+	}
 	if !j.batch && !j.token && !j.remove && !j.upgrade {
 		if err := (&broker.UsersText{}).Set(j.user); err != nil {
 			return err // before the password is asked for
@@ -163,12 +169,27 @@ func (j *passwdJob) run(ctx context.Context, s streams) error {
 	return nil
 }
 
+func (j *passwdJob) printUsers(w io.Writer) error {
+	text, err := os.ReadFile(j.file)
+	if err != nil {
+		return err
+	}
+	u, err := broker.ParseUsersText(j.file, text)
+	if err != nil {
+		return err
+	}
+	for _, name := range u.Users() {
+		fmt.Fprintln(w, name)
+	}
+	return nil
+}
+
 // change does what was asked to the text, and says what it did.
 func (j *passwdJob) change(u *broker.UsersText, s streams) (done string, err error) {
 	switch {
 	case j.remove:
 		if !u.Delete(j.user) {
-			return "", fmt.Errorf("%s has no user %q", j.file, j.user)
+			return "", fmt.Errorf("%s has no user %q%s", j.file, j.user, didYouMean(j.user, u.Users(), ""))
 		}
 		return fmt.Sprintf("user %q deleted", j.user), nil
 	case j.upgrade:

@@ -60,6 +60,9 @@ func TestPasswd(t *testing.T) {
 			t.Errorf("still there: %s", line)
 		}
 	}
+	if r := dunlin(t, "", "passwd", "--list", users); r.code != exitDone || !strings.Contains("\n"+r.out, "\nann\n") || !strings.Contains("\n"+r.out, "\neve\n") || strings.Count(r.out, "eve\n") != 1 {
+		t.Errorf("--list: %+v", r)
+	}
 	run("", "-D", users, "ann")
 	if letsIn(t, users, "ann", "secret") || !letsIn(t, users, "eve", "pencil2") {
 		t.Error("after -D")
@@ -83,7 +86,9 @@ func TestPasswdRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ stdin, args, msg string }{
-		{"", "-D " + users + " nobody", "no user"},
+		{"", "-D " + users + " nobody", "has no user \"nobody\"\n"},
+		{"", "-D " + users + " anm", "did you mean ann?"},
+		{"", "--list " + users + ".none", "no such file"},
 		{"", "-U " + users + ".none", "no such file"},
 		{"", "-D " + users + ".none nobody", "no such file"},
 		{"", "-b " + users + " a:b secret", "cannot be a user name"},

@@ -123,12 +123,12 @@ func parsePub(args []string, s streams) (pub *publisher, code int, done bool) {
 	if err != nil {
 		return nil, usageError(s, "pub", err.Error()), true
 	}
-	p := &publisher{flags: f, err: newSerialWriter(s.err)}
+	p := &publisher{flags: f, err: newSerialWriter(onTerminal(s.err))}
 	if f.quiet {
 		p.err = io.Discard
 	}
 	if f.debug {
-		o.Trace = tracer(newSerialWriter(s.out))
+		o.Trace = tracer(newSerialWriter(s.out), s.out)
 	}
 	o.MaxInflight, o.Ignore, o.Published = f.inflight, true, p.published
 	p.options = o

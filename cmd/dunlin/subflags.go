@@ -167,9 +167,9 @@ func parseSub(args []string, s streams) (sub *subscriber, code int, done bool) {
 	}
 	out := newSerialWriter(s.out)
 	if f.debug {
-		o.Trace = tracer(out)
+		o.Trace = tracer(out, s.out)
 	}
-	sub = &subscriber{flags: f, options: o, out: out, err: s.err}
+	sub = &subscriber{flags: f, options: o, out: out, err: onTerminal(s.err)}
 	if f.quiet {
 		sub.err = io.Discard
 	}

@@ -1,9 +1,10 @@
 package main
 
 // didYouMean is ", did you mean X?" for the candidate nearest to name, or
-// nothing when none is near.
+// nothing when none is near: of a short name a letter may be wrong, of a longer
+// one a third.
 func didYouMean(name string, candidates []string, prefix string) string {
-	best, bestDistance := "", len(name)/3+2
+	best, bestDistance := "", max(2, len(name)/3+1)
 	for _, c := range candidates {
 		if d := distance(name, c); d < bestDistance {
 			best, bestDistance = c, d

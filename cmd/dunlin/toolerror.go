@@ -19,6 +19,7 @@ func report(w io.Writer, err error) int {
 	var refused *client.RefusedError
 	var unreachable *client.UnreachableError
 	var disconnected *client.DisconnectedError
+	w = onTerminal(w)
 	switch {
 	case err == nil || errors.Is(err, errTerminated):
 		return exitDone
@@ -74,7 +75,13 @@ func (s *serialWriter) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// tracer is Options.Trace: one line a packet.
-func tracer(w io.Writer) func(string) {
-	return func(line string) { fmt.Fprintln(w, line) }
+// tracer is Options.Trace: one line a packet, written to w for out.
+func tracer(w, out io.Writer) func(string) {
+	terminal := isTerminal(out)
+	return func(line string) {
+		if terminal {
+			line = printable(line)
+		}
+		fmt.Fprintln(w, line)
+	}
 }

@@ -71,7 +71,7 @@ func (q *asker) known(ctx context.Context) error {
 	_, err := asked.get(ctx, "GET", "/api/v1/clients/"+url.PathEscape(id), &c)
 	var p *api.Problem
 	if errors.As(err, &p) && p.Status == 404 {
-		fmt.Fprintf(q.s.err, "No client %s is known yet\n", printable(id))
+		fmt.Fprintf(q.s.err, "No client %s is known yet%s\n", printable(id), q.meant(ctx, id))
 		return nil
 	}
 	for i := 0; i < len(c.Events) && err == nil; i++ {
@@ -94,14 +94,20 @@ func (q *asker) trace(ctx context.Context, what url.Values) error {
 			delete(what, k)
 		}
 	}
-	return q.stream(ctx, "/api/v1/trace?"+what.Encode(), func(data []byte) error {
+	over := false
+	err := q.stream(ctx, "/api/v1/trace?"+what.Encode(), func(data []byte) error {
 		var all []json.RawMessage
 		err := json.Unmarshal(data, &all)
+		over = bytes.Contains(data, []byte(`"what":"end"`))
 		for i := 0; i < len(all) && err == nil; i++ {
 			err = q.printTraced(all[i])
 		}
 		return err
 	})
+	if err == nil && !over {
+		err = errors.New("the gateway has ended the trace: it stops, or you may no longer look")
+	}
+	return err
 }
 
 // stream gives the data of server-sent events to take until ctx or the stream

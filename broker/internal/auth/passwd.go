@@ -8,6 +8,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,6 +205,16 @@ func (u *UsersText) set(user, hash string) {
 		last = len(u.lines) - 1
 	}
 	u.lines = append(u.lines[:last+1], append([]string{user + ":" + hash}, u.lines[last+1:]...)...)
+}
+
+// Users are those that have a line, in their order.
+func (u *UsersText) Users() (all []string) {
+	for _, line := range u.lines {
+		if name, _, ok := entry(line); ok && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // Delete removes all lines of a user and reports whether there were any.
