@@ -262,6 +262,7 @@ func TestAPIErrorsAreProblems(t *testing.T) {
 		{socket, "GET", "/api/v1/status?x=1", "", nil, 400},
 		{socket, "GET", "/api/v1/clients?limit=0", "", nil, 400},
 		{socket, "GET", "/api/v1/clients?state=dead", "", nil, 400},
+		{socket, "GET", "/api/v1/logs?level=loud", "", nil, 400},
 		{socket, "GET", "/api/v1/clients?q=%zz", "", nil, 400},
 		{socket, "GET", "/api/v1/topic?topic=%23", "", nil, 400},
 		{socket, "GET", "/api/v1/topics?prefix=a/%23", "", nil, 400},
@@ -342,7 +343,8 @@ func TestMetricsAreForWhomTheConfigurationSays(t *testing.T) {
 // TestMetricsAreClean holds what promlint asks, and that no label names a
 // client, a topic or an address.
 func TestMetricsAreClean(t *testing.T) {
-	socket, _, address := startAPI(t)
+	authority := certificateFor(t, -time.Hour, time.Hour)
+	socket, _, address := startAPI(t, `servers: ["mqtt://127.0.0.1:1"]`, `servers: ["mqtts://127.0.0.1:1"], tls: {ca: "`+authority+`"}, spool: {max_size: 8MiB}`)
 	subscribe(t, address, "secret-client")
 	until(t, "the client is there", func() bool { return socket.do("GET", "/api/v1/clients/secret-client", "").status == 200 })
 	a := socket.do("GET", "/metrics", "")
@@ -355,7 +357,12 @@ func TestMetricsAreClean(t *testing.T) {
 	for _, fault := range lintMetrics(a.body) {
 		t.Error(fault)
 	}
-	for _, want := range []string{`dunlin_mqtt_sessions{state="connected"} 1`, `dunlin_sensor_value{sensor="tank",field="level",unit="cm"} 12.5`, `dunlin_bridge_up{bridge="cloud"} 0`} {
+	for _, want := range []string{"\ndunlin_storage_free_bytes ", "\nprocess_start_time_seconds 1", "\ndunlin_tls_certificate_not_after_timestamp_seconds{use=\"ca:cloud\"} 1"} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	for _, want := range []string{`dunlin_spool_max_bytes{bridge="cloud"} 8.388608e+06`, `dunlin_mqtt_sessions{state="connected"} 1`, `dunlin_sensor_value{sensor="tank",field="level",unit="cm"} 12.5`, `dunlin_bridge_up{bridge="cloud"} 0`} {
 		until(t, want, func() bool { return strings.Contains(socket.do("GET", "/metrics", "").body, want+"\n") })
 	}
 }

@@ -39,8 +39,9 @@ func TestAPIWalk(t *testing.T) {
 			target := strings.Replace(path, "{name}", "cloud", 1)
 			o, known := methods[strings.ToLower(method)]
 			if !known {
-				if a := walk(t, socket, method, target, ""); a.status != 405 {
-					t.Errorf("%s %s: %d, want 405", method, target, a.status)
+				a := walk(t, socket, method, target, "")
+				if allowed := a.header.Get("Allow"); a.status != 405 || allowed == "" || strings.Contains(allowed, "GET") != strings.Contains(allowed, "HEAD") {
+					t.Errorf("%s %s: %d with %q, want 405", method, target, a.status, allowed)
 				}
 				asked++
 				continue
@@ -102,7 +103,7 @@ func walk(t *testing.T, r *remote, method, target, body string) answer {
 		t.Fatalf("%s %.200s: %v", method, target, err)
 	}
 	defer got.Body.Close()
-	a := answer{status: got.StatusCode, contentType: got.Header.Get("Content-Type")}
+	a := answer{status: got.StatusCode, contentType: got.Header.Get("Content-Type"), header: got.Header}
 	if a.status < 300 {
 		return a
 	}

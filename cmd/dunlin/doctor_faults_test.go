@@ -189,7 +189,8 @@ var faultsOfCertificates = []seeded{
 
 func certificateShows(from, until time.Duration) func(*testing.T, *doctor) {
 	return func(t *testing.T, d *doctor) {
-		d.certificate("bridge cloud", certificateFor(t, from, until), time.Now())
+		d.cfg = load(t, oneListener+"bridges: {cloud: {servers: [\"mqtts://127.0.0.1\"], tls: {ca: \""+certificateFor(t, from, until)+"\"}, out: [{from: a}]}}\n")
+		look(t, d, "certificates")
 	}
 }
 

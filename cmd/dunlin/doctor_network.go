@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,40 +49,17 @@ func (d *doctor) ports(context.Context) {
 const expiresSoon = 14 * 24 * time.Hour
 
 func (d *doctor) certificates(context.Context) {
-	for _, l := range d.cfg.MQTT.Listeners {
-		if l.TLS != nil {
-			d.certificate("listener "+l.Bind, string(l.TLS.Cert), time.Now())
+	now := time.Now()
+	for _, c := range certificates(d.cfg) {
+		const why, cure = "the other side refuses it", "get a new one and put it in the same file; it is read without a restart"
+		switch left := c.NotAfter.Sub(now); {
+		case left < 0:
+			d.add("certificates", why, cure, "%s: %s has expired %s ago", c.use, c.file, span(-left.Seconds()))
+		case now.Before(c.NotBefore):
+			d.add("certificates", why, "look at the clock first: 'timedatectl'", "%s: %s is not valid before %s", c.use, c.file, c.NotBefore.UTC().Format(time.RFC3339))
+		case left < expiresSoon:
+			d.add("certificates", "then the other side refuses it", cure, "%s: %s expires in %s", c.use, c.file, span(left.Seconds()))
 		}
-	}
-	for _, b := range d.cfg.Bridges {
-		d.certificate("bridge "+b.Name, string(b.Credentials.Cert), time.Now())
-		d.certificate("bridge "+b.Name, string(b.TLS.CA), time.Now())
-	}
-}
-
-// certificate looks at the first certificate of a file; files that cannot be
-// used are mistakes in the configuration.
-func (d *doctor) certificate(who, file string, now time.Time) {
-	if file == "" {
-		return
-	}
-	b, _ := os.ReadFile(file)
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return
-	}
-	const why, cure = "the other side refuses it", "get a new one and put it in the same file; it is read without a restart"
-	switch left := cert.NotAfter.Sub(now); {
-	case left < 0:
-		d.add("certificates", why, cure, "%s: %s has expired %s ago", who, file, span(-left.Seconds()))
-	case now.Before(cert.NotBefore):
-		d.add("certificates", why, "look at the clock first: 'timedatectl'", "%s: %s is not valid before %s", who, file, cert.NotBefore.UTC().Format(time.RFC3339))
-	case left < expiresSoon:
-		d.add("certificates", "then the other side refuses it", cure, "%s: %s expires in %s", who, file, span(left.Seconds()))
 	}
 }
 

@@ -77,7 +77,7 @@ func TestDoctorInvents(t *testing.T) {
 			c.look(d, t.Context())
 		}
 	}
-	d.certificate("x", certificateFor(t, -time.Hour, 90*24*time.Hour), time.Now())
+	certificateShows(-time.Hour, 90*day)(t, d)
 	d.filesWith(4096)
 	if len(d.found) > 0 {
 		t.Errorf("%+v", d.found)

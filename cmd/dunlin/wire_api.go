@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
@@ -49,6 +50,17 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 		Check:  g.checkText,
 		Reload: g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 		Upgrade: g.upgrade,
+		Free: func() (int64, bool) {
+			free, _, ok := diskSpace(string(g.config.Load().DataDir))
+			return free, ok
+		},
+		Certificates: func() map[string]time.Time {
+			until := map[string]time.Time{}
+			for _, c := range certificates(g.config.Load()) {
+				until[c.use] = c.NotAfter
+			}
+			return until
+		},
 	})
 	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
 		<-ctx.Done()

@@ -45,8 +45,12 @@ type Options struct {
 	// Upgrade takes over connections of the port that ask for another protocol,
 	// or returns false.
 	Upgrade func(r *http1.Request, read []byte) bool
-	Updater string // its socket; empty: UpdateSocket
-	Log     *slog.Logger
+	// Free is how many bytes the disk has room for, if that is known;
+	// Certificates are those in use, and until when each is valid.
+	Free         func() (bytes int64, ok bool)
+	Certificates func() map[string]time.Time
+	Updater      string // its socket; empty: UpdateSocket
+	Log          *slog.Logger
 }
 
 // API answers requests.
@@ -213,7 +217,9 @@ func (c *call) route() (*route, *Problem) {
 			continue
 		}
 		if r.method != method {
-			others += ", " + r.method
+			if others += ", " + r.method; r.method == "GET" {
+				others += ", HEAD"
+			}
 			continue
 		}
 		c.name = name

@@ -19,7 +19,11 @@ func logs(c *call) (any, error) {
 		return nil, problem(400, "limit is a number from 1 to 1000, after the id of a line")
 	}
 	rank := map[string]int{"DEBUG": 1, "INFO": 2, "WARN": 3, "ERROR": 4}
-	least, part, q := rank[strings.ToUpper(c.args["level"])], c.args["part"], strings.ToLower(c.args["q"])
+	least, known := rank[strings.ToUpper(c.args["level"])]
+	if !known && c.args["level"] != "" {
+		return nil, problem(400, "level is debug, info, warn or error")
+	}
+	part, q := c.args["part"], strings.ToLower(c.args["q"])
 	return Logs{c.a.Lines.After(uint64(after), limit, func(l *lines.Line) bool {
 		return rank[l.Level] >= least && (part == "" || l.Part == part) && (q == "" || strings.Contains(strings.ToLower(l.Text), q))
 	})}, nil

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"maps"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -68,7 +70,8 @@ func metrics(c *call) (any, error) {
 	e.bridges(a)
 	e.devices(a)
 	e.store(a)
-	e.process()
+	e.certificates(a)
+	e.process(a)
 	c.done = true
 	c.w.Set("Cache-Control", "no-store")
 	c.w.Reply(200, "text/plain; version=0.0.4; charset=utf-8", e.text)
@@ -178,6 +181,22 @@ func (e *exposition) bridges(a *API) {
 			e.sample(values[j][i], "bridge", name)
 		}
 	}
+	if len(names) > 0 {
+		e.family("gauge", "dunlin_spool_max_bytes", "Bytes that may wait.")
+	}
+	for _, b := range a.Config().Bridges {
+		e.sample(float64(b.Spool.MaxSize), "bridge", b.Name)
+	}
+}
+
+func (e *exposition) certificates(a *API) {
+	all := a.Certificates()
+	if len(all) > 0 {
+		e.family("gauge", "dunlin_tls_certificate_not_after_timestamp_seconds", "Unix time at which a certificate in use expires.")
+	}
+	for _, use := range slices.Sorted(maps.Keys(all)) {
+		e.sample(unix(all[use]), "use", use)
+	}
 }
 
 func (e *exposition) devices(a *API) {
@@ -234,11 +253,15 @@ func (e *exposition) store(a *API) {
 	e.sample(float64(s.NewSegments), "store", "segments")
 	e.counter("dunlin_storage_syncs_total", "Times the journal was synced.", s.Syncs)
 	e.counter("dunlin_storage_errors_total", "Failed writes or syncs.", s.Failures)
+	if free, ok := a.Free(); ok {
+		e.gauge("dunlin_storage_free_bytes", "Free bytes on the file system of data_dir.", float64(free))
+	}
 	e.gauge("dunlin_storage_unsynced_seconds", "Age of the oldest record that is not on the disk.", s.UnsyncedAge.Seconds())
 }
 
-func (e *exposition) process() {
+func (e *exposition) process(a *API) {
 	p := readProcess()
+	e.gauge("process_start_time_seconds", "Unix time at which the process started.", unix(a.started))
 	e.family("counter", "process_cpu_seconds_total", "User and system CPU time.")
 	e.sample(p.cpu)
 	e.gauge("process_resident_memory_bytes", "Resident memory.", float64(p.resident))

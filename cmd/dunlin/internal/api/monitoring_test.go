@@ -44,7 +44,7 @@ func families(t *testing.T) []string {
 // What may stand in an expression beside metrics: functions, keywords, labels.
 var (
 	words = strings.Fields("absent_over_time and by changes count deriv increase max min on or predict_linear rate sum time vector " +
-		"bridge direction field instance job reason result sensor state store type unit label_values")
+		"bridge direction field instance job reason result sensor state store type unit use label_values")
 	text     = regexp.MustCompile(`"[^"]*"`)
 	variable = regexp.MustCompile(`\$\w+`)
 	span     = regexp.MustCompile(`\[\d+[smhd]\]|\[\]`)
