@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -109,7 +110,25 @@ func explainACL(w io.Writer, cfg *config.Config, args []string, client, listener
 	default:
 		fmt.Fprintln(w, "by        no rule names it, and what no rule names is refused")
 	}
+	if known := fileUsers(cfg); user != "" && len(known) > 0 && !slices.Contains(known, user) {
+		fmt.Fprintf(w, "but       no users file has %s%s; certificates and tokens have other names\n", user, didYouMean(user, known, ""))
+	}
 	return nil
+}
+
+// fileUsers are the users of all users files.
+func fileUsers(cfg *config.Config) (all []string) {
+	files := []config.Path{cfg.Auth.UsersFile}
+	for _, l := range cfg.MQTT.Listeners {
+		files = append(files, l.UsersFile)
+	}
+	for _, file := range files {
+		text, _ := os.ReadFile(string(file)) // makeAuth has read what there is to read
+		if u, err := broker.ParseUsersText(string(file), text); err == nil {
+			all = append(all, u.Users()...)
+		}
+	}
+	return all
 }
 
 // decisive returns the first rule that is about what is asked, and its place:

@@ -31,6 +31,9 @@ func TestExplain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if r := dunlin(t, "", "passwd", "-b", filepath.Join(dir, "users"), "alice", "secret"); r.code != exitDone {
+		t.Fatalf("%+v", r)
+	}
 	for _, c := range []struct {
 		args string
 		want []string // parts of the output
@@ -41,6 +44,7 @@ func TestExplain(t *testing.T) {
 		{"acl alice publish secret/a", []string{"refused ", "auth.rules[1]"}},
 		{"acl alice subscribe #", []string{"allowed ", "auth.rules[2]"}},
 		{"acl alice subscribe $share/g/a", []string{"allowed ", "auth.rules[2]"}},
+		{"acl alicee publish a", []string{"refused ", "but       no users file has alicee, did you mean alice?"}},
 		{"acl anonymous publish a", []string{"refused ", "no rule names it"}},
 		{"route devices/esp-1/t", []string{"sites/barn/esp-1/t  of bridge cloud, QoS 1", "bridges.cloud.out[1]"}},
 		{"route dunlin/x/log", []string{"logs/x", "out[0]"}},

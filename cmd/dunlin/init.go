@@ -204,8 +204,8 @@ func (i *setup) say(r *checkReport) {
 	if len(i.found) > 0 {
 		fmt.Fprintf(i.s.out, "Found     %s\n", strings.Join(i.found, ", "))
 	}
-	fmt.Fprintf(i.s.out, "Wrote     %s         (%d found sensors in it, %d behind # that need a word more)\n", i.file, i.devices, i.unknown)
-	fmt.Fprintf(i.s.out, "Wrote     %s         user %s, password  %s   ← shown once\nChecked   OK\n", i.users, i.user, i.password)
+	fmt.Fprintf(i.s.out, "Wrote     %s   (of what was found %d on, %d behind #: they need a word more)\n", i.file, i.devices, i.unknown)
+	fmt.Fprintf(i.s.out, "Wrote     %-*s   user %s, password  %s   ← shown once\nChecked   OK\n", len(i.file), i.users, i.user, i.password)
 	if i.bridge != "" {
 		fmt.Fprintf(i.s.out, "Bridge    is at the end of %s; 'dunlin bridge test cloud' tries it\n", i.file)
 	}

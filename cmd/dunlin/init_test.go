@@ -60,7 +60,7 @@ func TestInitFindsSensors(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := out.String()
-	if !strings.Contains(said, "BME280 at i2c-1 0x76") || !strings.Contains(said, "(3 found sensors in it, 0 behind #") {
+	if !strings.Contains(said, "BME280 at i2c-1 0x76") || !strings.Contains(said, "(of what was found 3 on, 0 behind #") {
 		t.Error(said)
 	}
 	code, checked, stderr := runTool(t, "check", dir+"/dunlin.yaml")
