@@ -500,6 +500,32 @@ func TestSlowClientHasTheWholeAnswer(t *testing.T) {
 	})
 }
 
+// Events without a reader end: the connection is not kept for ever.
+func TestHeadOfEvents(t *testing.T) {
+	addr := start(t, &Server{Handler: func(ctx context.Context, w *Writer, r *Request) {
+		if r.Path == "/" {
+			w.Reply(200, "text/plain", nil)
+			return
+		}
+		for out := w.Stream("text/event-stream"); ctx.Err() == nil; {
+			if _, err := io.WriteString(out, "data: x\n\n"); err != nil {
+				return
+			}
+		}
+	}})
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(nc, "HEAD /events HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	answers, err := io.ReadAll(nc)
+	if strings.Count(string(answers), "HTTP/1.1 200 OK") != 2 || err != nil {
+		t.Errorf("%q, %v", answers, err)
+	}
+}
+
 // What a reader of events does not take is not queued before it.
 func TestEventsDoNotQueue(t *testing.T) {
 	const event = 16 << 10

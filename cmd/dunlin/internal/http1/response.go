@@ -13,6 +13,7 @@ type Writer struct {
 	fields   string
 	answered bool
 	stream   bool
+	events   bool
 	failed   bool
 }
 
@@ -59,8 +60,8 @@ func (w *Writer) Stream(contentType string) io.Writer {
 	} else {
 		w.Set("Transfer-Encoding", "chunked")
 	}
-	w.stream = true
-	if small, ok := w.c.nc.(interface{ SetWriteBuffer(int) error }); ok && contentType == eventStream {
+	w.stream, w.events = true, contentType == eventStream
+	if small, ok := w.c.nc.(interface{ SetWriteBuffer(int) error }); ok && w.events {
 		small.SetWriteBuffer(unread) // what the kernel queues for a slow reader is old when it comes
 	}
 	w.write([]byte(w.head(200, contentType)))
@@ -81,6 +82,9 @@ type chunks struct{ w *Writer }
 
 func (c chunks) Write(p []byte) (int, error) {
 	w := c.w
+	if w.events && w.r.Method == "HEAD" {
+		return 0, io.ErrClosedPipe // what has no end would never notice that nobody reads
+	}
 	if len(p) == 0 || w.r.Method == "HEAD" {
 		return len(p), nil
 	}
