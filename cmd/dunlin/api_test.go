@@ -263,6 +263,7 @@ func TestAPIErrorsAreProblems(t *testing.T) {
 		{socket, "GET", "/api/v1/clients?limit=0", "", nil, 400},
 		{socket, "GET", "/api/v1/clients?state=dead", "", nil, 400},
 		{socket, "GET", "/api/v1/logs?level=loud", "", nil, 400},
+		{socket, "GET", "/readyz?include=bridge:other", "", nil, 400},
 		{socket, "GET", "/api/v1/clients?q=%zz", "", nil, 400},
 		{socket, "GET", "/api/v1/topic?topic=%23", "", nil, 400},
 		{socket, "GET", "/api/v1/topics?prefix=a/%23", "", nil, 400},
@@ -292,6 +293,19 @@ func TestAPIErrorsAreProblems(t *testing.T) {
 		if a.status != tc.status || a.contentType != "application/problem+json" || err != nil || p.Status != tc.status || p.Title == "" {
 			t.Errorf("%s %s %v: %d %s %s (%v), want problem %d", tc.method, tc.target, tc.fields, a.status, a.contentType, a.body, err, tc.status)
 		}
+	}
+}
+
+// A link that is down makes nobody unready but who asks for it.
+func TestReadyIncludes(t *testing.T) {
+	_, port, _ := startAPI(t)
+	until(t, "the device counts", func() bool { return port.do("GET", "/readyz?include=device:tank", "").status == 200 })
+	a := port.do("GET", "/readyz?verbose&include=device:tank,bridge:cloud", "")
+	if a.status != 503 || !strings.HasSuffix(a.body, "[+]device:tank ok\n[-]bridge:cloud failed\n") {
+		t.Errorf("%+v", a)
+	}
+	if a := port.do("GET", "/readyz", ""); a.status != 200 {
+		t.Errorf("%+v", a)
 	}
 }
 

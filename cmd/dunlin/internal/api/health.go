@@ -1,8 +1,12 @@
 package api
 
 import (
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/bridge"
+	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
 // aliveIn is how long the broker may take to answer.
@@ -47,7 +51,30 @@ func livez(c *call) (any, error) { return c.health([]check{{"broker", c.a.Alive(
 // readyz: listeners are bound before the API serves, and the store has
 // recovered by then.
 func readyz(c *call) (any, error) {
-	return c.health([]check{{"broker", c.a.Alive()}, {"store", c.a.store().Mode != "degraded"}})
+	more, err := c.included()
+	if err != nil {
+		return nil, err
+	}
+	return c.health(append([]check{{"broker", c.a.Alive()}, {"store", c.a.store().Mode != "degraded"}}, more...))
+}
+
+// included are the links and devices that the argument include names.
+func (c *call) included() (all []check, err error) {
+	known := map[string]bool{}
+	for _, b := range c.a.Bridges() {
+		known["bridge:"+b.Name()] = b.Stats().State == bridge.Up
+	}
+	for _, d := range c.a.Devices() {
+		known["device:"+d.Name] = d.Health.State == sensors.Online
+	}
+	for _, name := range strings.FieldsFunc(c.args["include"], func(r rune) bool { return r == ',' }) {
+		ok, found := known[name]
+		if !found {
+			return nil, problem(400, "there is no %.100q: include takes bridge:NAME and device:NAME, with commas between", name)
+		}
+		all = append(all, check{name, ok})
+	}
+	return all, nil
 }
 
 type check struct {

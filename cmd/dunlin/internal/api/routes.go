@@ -20,8 +20,8 @@ var table []route
 func init() {
 	table = []route{
 		{"GET", "/livez", open, "200 while the broker answers", "", nil, livez},
-		{"GET", "/readyz", open, "200 while the gateway serves; bridges and devices do not count", "verbose", nil, readyz},
-		{"GET", "/healthz", open, "as /readyz", "verbose", nil, readyz},
+		{"GET", "/readyz", open, "200 while the gateway serves; bridges and devices count if include names them, as bridge:cloud,device:room", "verbose,include", nil, readyz},
+		{"GET", "/healthz", open, "as /readyz", "verbose,include", nil, readyz},
 		{"GET", "/metrics", viewer, "metrics as Prometheus reads them; open unless http.metrics says otherwise", "", nil, metrics},
 		{"GET", "/api/v1/openapi.json", open, "this document", "", nil, openAPI},
 		{"GET", "/api/v1/version", open, "the program", "", Build{}, version},
