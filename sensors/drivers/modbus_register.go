@@ -45,7 +45,7 @@ type modbusValue struct {
 type modbusWritable struct {
 	Min  *float64 `yaml:"min" doc:"least value"`
 	Max  *float64 `yaml:"max" doc:"greatest value"`
-	Step float64  `yaml:"step" doc:"distance of values from min, or from 0"`
+	Step float64  `yaml:"step" doc:"distance of values from min, or from 0; without it, what the type cannot hold is rounded"`
 	not  bool
 }
 
