@@ -128,7 +128,7 @@ func modeledExamples() []modeled {
 			feed(t, scale, 150*time.Millisecond, says("ST,GS,+  12.345kg\r\n"))
 		}},
 		{file: "kernel.yaml", want: map[string]string{
-			"host/memory_total": "1024000000", "board_sensors/temp1": "31.5", "cellar/temperature": "19", "cellar/humidity": "71",
+			"host/memory_total": "1024000000", "board_sensors/lm75_temp1": "31.5", "cellar/temperature": "19", "cellar/humidity": "71",
 			"motor/rpm": "1450", "motor/winding": "63.5", "motor/overcurrent": "OFF", "motor/overtemp": "ON", "motor/availability": "online",
 		}, setup: func(t *testing.T, m *models) {
 			m.file("proc/meminfo", "MemTotal:        1000000 kB\nMemAvailable:     400000 kB")

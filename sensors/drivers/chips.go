@@ -28,7 +28,11 @@ func (m *chipMatch) check(report func(path, msg string)) {
 	checkPatterns("match.device", m.Device, report)
 }
 
-func (m *chipMatch) any() bool { return len(m.Name)+len(m.Label)+len(m.Device) == 0 }
+// several reports whether chips of different names may match, whatever there is
+// now.
+func (m *chipMatch) several() bool {
+	return len(m.Name) != 1 && len(m.Label) != 1 && len(m.Device) != 1 || strings.ContainsAny(strings.Join(slices.Concat(m.Name, m.Device), ""), "*?[")
+}
 
 // kernelChip is a directory of sysfs.
 type kernelChip struct {
@@ -80,12 +84,27 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		a, b := &found[i], &found[j]
 		return a.name+"\x00"+a.device+"\x00"+a.dir < b.name+"\x00"+b.device+"\x00"+b.dir
 	})
-	if len(found) > 1 || m.any() && device == "" {
-		for i := range found {
-			found[i].prefix = sensors.EntityName(found[i].name) + "_"
-		}
+	if len(found) > 1 || m.several() && device == "" {
+		prefix(found)
 	}
 	return found, nil
+}
+
+// prefix tells the entities of chips apart: by the name of the chip, and the
+// device that it belongs to where two have one name. A number would be that of
+// another chip as soon as the first of them is missing.
+func prefix(chips []kernelChip) {
+	names := map[string]int{}
+	for _, c := range chips {
+		names[c.name]++
+	}
+	for i := range chips {
+		c := &chips[i]
+		c.prefix = sensors.EntityName(c.name) + "_"
+		if names[c.name] > 1 {
+			c.prefix += sensors.EntityName(path.Base(c.of)) + "_"
+		}
+	}
 }
 
 // still reports, as the fault unplugged, that a chip is gone. Another one may

@@ -109,21 +109,32 @@ func TestHwmon(t *testing.T) {
 		plug("3", "1-0048", "20000")
 		plug("4", "1-0049", "30000")
 		d := open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)
-		wantShown(t, shows(t, d), "lm75_temp1=20 °C", "lm75_temp1_2=30 °C")
+		wantShown(t, shows(t, d), "lm75_1_0048_temp1=20 °C", "lm75_1_0049_temp1=30 °C")
 		unplug("3", "1-0048")
 		if _, err := d.Read(t.Context()); sensors.ReasonOf(err) != sensors.Unplugged {
 			t.Errorf("Read: %v", err)
 		}
 		open(t, d, h)
-		wantShown(t, shows(t, d), "lm75_temp1_2=30 °C")
+		wantShown(t, shows(t, d), "lm75_1_0049_temp1=30 °C")
+		after := shows(t, open(t, mustBuild(t, "hwmon", match("lm75"), nil), h)) // a restart
+		for _, name := range []string{"lm75_1_0048_temp1", "lm75_temp1"} {
+			if strings.Contains(strings.Join(after, " "), name+"=") {
+				t.Errorf("after a restart it shows %q, a name of the chip that is missing", after)
+			}
+		}
 		unplug("4", "1-0049")
 		plug("7", "1-0048", "21000")
 		plug("3", "1-0049", "31000")
 		plug("4", "1-004a", "41000")
 		open(t, d, h)
-		wantShown(t, shows(t, d), "lm75_temp1=21 °C", "lm75_temp1_2=31 °C", "lm75_temp1_3=41 °C")
+		wantShown(t, shows(t, d), "lm75_1_0048_temp1=21 °C", "lm75_1_0049_temp1=31 °C", "lm75_1_004a_temp1=41 °C")
 		one := mustBuild(t, "hwmon", func(o any) { o.(*chipOptions).Match = chipMatch{Device: []string{"1-0049"}} }, nil)
 		wantShown(t, shows(t, open(t, one, h)), "temp1=31 °C")
+	})
+	t.Run("of chips of several names the one that is there has its own", func(t *testing.T) {
+		for _, names := range [][]string{{"lm75", "tmp102"}, {"lm*"}} {
+			wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", match(names...), nil), newTree(t, lm75))), "lm75_temp1=23.5 °C")
+		}
 	})
 	t.Run("another chip that has its number is never read in its place", func(t *testing.T) {
 		h := newTree(t, lm75)
