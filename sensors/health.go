@@ -39,6 +39,7 @@ type Health struct {
 // MarshalJSON writes times in UTC with milliseconds and leaves out what is
 // empty.
 func (h Health) MarshalJSON() ([]byte, error) {
+	now := time.Now()
 	doc := struct {
 		State       State             `json:"state"`
 		Reason      Reason            `json:"reason"`
@@ -54,9 +55,9 @@ func (h Health) MarshalJSON() ([]byte, error) {
 		Refused     uint64            `json:"refused,omitempty"`
 		Reasons     map[Reason]uint64 `json:"reasons,omitempty"`
 		Failed      map[string]Reason `json:"failed,omitempty"`
-	}{h.State, h.Reason, h.Error, stamp(h.Since), nil, h.OK, h.Err, h.Reopened, h.Retries, h.Recovered, h.PowerCycled, h.Refused, h.Reasons, h.Failed}
+	}{h.State, h.Reason, h.Error, stamp(byClock(h.Since, now)), nil, h.OK, h.Err, h.Reopened, h.Retries, h.Recovered, h.PowerCycled, h.Refused, h.Reasons, h.Failed}
 	if !h.LastOK.IsZero() {
-		s := stamp(h.LastOK)
+		s := stamp(byClock(h.LastOK, now))
 		doc.LastOK = &s
 	}
 	return document(doc)

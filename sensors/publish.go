@@ -326,6 +326,7 @@ func (o *owner) confirm(ctx context.Context, now time.Time) {
 	for _, e := range o.entities {
 		e.dirty = e.has
 		if e.has {
+			e.pipe.last.At = byClock(e.pipe.last.At, now)
 			o.values.set(e.slot, e.pipe.newest, now.Add(e.lives))
 		}
 	}

@@ -104,6 +104,17 @@ func document(v any) ([]byte, error) {
 // stamp is a time as the user property ts and the health document show it.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
+// byClock is t by the clock of now, which may have been set since: a board
+// without a battery begins in 1970, and what happened before it was told the
+// time is published anew for as long as nothing else does.
+func byClock(t, now time.Time) time.Time {
+	ago := now.Sub(t) // by the clock that nobody sets
+	if set := now.Round(0).Sub(t.Round(0)) - ago; set.Abs() < time.Second {
+		return t
+	}
+	return now.Add(-ago)
+}
+
 // properties are those of a value message.
 func properties(at time.Time, quality string, synced bool, seq uint64) *mqtt.Properties {
 	clock := "unsynced"
