@@ -107,9 +107,31 @@ func newW1(o w1Options, entities map[string]any) (*w1Therm, error) {
 // Bus implements sensors.BusUser: a conversion keeps its bus busy.
 func (d *w1Therm) Bus() string { return "w1" }
 
-// Open finds the sensors and sets their resolution.
+// Open finds the sensors and sets their resolution. One that is missing is no
+// reason not to read the others.
 func (d *w1Therm) Open(_ context.Context, b sensors.Buses) error {
 	d.kernel, d.sensors = kernelOf(b), nil
+	if err := d.find(); err != nil {
+		return err
+	}
+	if len(d.sensors) == 0 {
+		return &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("no 1-Wire thermometer; is the overlay w1-gpio loaded?")}
+	}
+	var missing []string
+	for _, s := range d.sensors {
+		if !d.kernel.exists(w1Devices + s.address) {
+			missing = append(missing, s.address)
+		}
+	}
+	if len(missing) == len(d.sensors) {
+		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no 1-Wire sensor %s", strings.Join(missing, ", "))}
+	}
+	return nil
+}
+
+// find adds the sensors that were not known before: those that are configured,
+// or any that is there now.
+func (d *w1Therm) find() error {
 	wanted := d.wanted
 	if wanted == nil {
 		wanted = map[string]string{}
@@ -121,16 +143,15 @@ func (d *w1Therm) Open(_ context.Context, b sensors.Buses) error {
 	}
 	for _, entity := range slices.Sorted(maps.Keys(wanted)) {
 		s := w1Sensor{entity: entity, address: wanted[entity], last: math.NaN()}
-		if !d.kernel.exists(w1Devices + s.address) {
-			return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("no 1-Wire sensor %s", s.address)}
+		if slices.ContainsFunc(d.sensors, func(known w1Sensor) bool { return known.address == s.address }) {
+			continue
 		}
-		if err := d.setResolution(s); err != nil {
-			return err
+		if d.kernel.exists(w1Devices + s.address) {
+			if err := d.setResolution(s); err != nil {
+				return err
+			}
 		}
 		d.sensors = append(d.sensors, s)
-	}
-	if len(d.sensors) == 0 {
-		return &sensors.Fault{Reason: sensors.NotFound, Err: errors.New("no 1-Wire thermometer; is the overlay w1-gpio loaded?")}
 	}
 	return nil
 }
@@ -148,6 +169,11 @@ func (d *w1Therm) setResolution(s w1Sensor) error {
 
 // Read returns every sensor; one that fails carries its reason.
 func (d *w1Therm) Read(ctx context.Context) ([]sensors.Reading, error) {
+	if d.wanted == nil {
+		if err := d.find(); err != nil {
+			return nil, err
+		}
+	}
 	if len(d.sensors) > 1 {
 		if err := d.convertAll(ctx); err != nil {
 			return nil, err

@@ -168,6 +168,25 @@ func TestW1Several(t *testing.T) {
 			t.Errorf("bulk read says %q", text)
 		}
 	})
+	t.Run("one that comes while the others are read", func(t *testing.T) {
+		h := w1Tree(t, map[string]string{boiler: slave(0x0191, 12)})
+		d := open(t, mustBuild(t, "w1_therm", nil, nil), h)
+		wantShown(t, shows(t, d), "28_3c01e076877d=25.0625 °C")
+		h.write(w1Devices+"28-000000000002/w1_slave", slave(0x00a2, 12))
+		wantShown(t, shows(t, d), "28_3c01e076877d=25.0625 °C", "28_000000000002=10.125 °C")
+	})
+	t.Run("entities with addresses, one of which is missing at the start and comes", func(t *testing.T) {
+		h := w1Tree(t, map[string]string{boiler: slave(0x0191, 12)})
+		d := open(t, mustBuild(t, "w1_therm", nil, map[string]any{"flow": &w1Entity{Address: boiler}, "back": &w1Entity{Address: "28-000000000002"}}), h)
+		wantShown(t, shows(t, d), "back=!unplugged °C", "flow=25.0625 °C")
+		h.write(w1Devices+"28-000000000002/w1_slave", slave(0x00a2, 12))
+		wantShown(t, shows(t, d), "back=10.125 °C", "flow=25.0625 °C")
+		h.remove(w1Devices + boiler)
+		h.remove(w1Devices + "28-000000000002")
+		if err := d.Open(t.Context(), h); sensors.ReasonOf(err) != sensors.NotFound || !strings.Contains(err.Error(), boiler) {
+			t.Errorf("Open without any: %v", err)
+		}
+	})
 	t.Run("entities with addresses, one of which fails", func(t *testing.T) {
 		d := open(t, mustBuild(t, "w1_therm", nil, map[string]any{"flow": &w1Entity{boiler}, "return": &w1Entity{other}}), h)
 		h.write(w1Devices+other+"/w1_slave", strings.Replace(slave(0x00a2, 12), "YES", "NO", 1))
