@@ -16,7 +16,7 @@ import (
 
 func init() {
 	register("nmea", sensors.DriverSpec{
-		Doc:     "A satellite receiver that talks NMEA 0183: position, speed, course, quality of the fix, and the time.",
+		Doc:     "A satellite receiver or a weather station that talks NMEA 0183: position, speed, course, quality of the fix, and the time; wind, pressure, temperature and humidity.",
 		Options: func() any { return &nmeaOptions{Port: serial.DefaultConfig(), RequireFix: true} },
 		New: func(options any, entities map[string]any) (sensors.Driver, error) {
 			o := options.(*nmeaOptions)
@@ -67,7 +67,8 @@ func (o *nmeaOptions) Validate(report func(path, msg string)) {
 }
 
 // nmeaEntities are what a receiver knows; the first six need a fix.
-var nmeaEntities = []string{"position", "latitude", "longitude", "altitude", "speed", "course", "satellites", "hdop", "pdop", "vdop", "fix", "time", "clock_offset", rejectedLines}
+var nmeaEntities = []string{"position", "latitude", "longitude", "altitude", "speed", "course", "satellites", "hdop", "pdop", "vdop", "fix", "time", "clock_offset", rejectedLines,
+	"wind_angle", "wind_speed", "true_wind_angle", "true_wind_speed", "wind_direction", "temperature", "water_temperature", "humidity", "dew_point", "pressure"}
 
 // nmeaFixes are the words for the quality in GGA, by its number.
 var nmeaFixes = [...]string{"none", "gps", "dgps", "pps", "rtk", "float_rtk", "estimated", "manual", "simulated"}
@@ -96,6 +97,9 @@ type nmea struct {
 	first, last string
 	fixed       bool
 	told        time.Time
+
+	air     []lineField // of the sentences that are no part of a fix
+	airTold time.Time
 }
 
 // parse takes a sentence; it returns values when a fix is complete.
@@ -107,12 +111,15 @@ func (n *nmea) parse(line string) ([]lineField, error) {
 		return nil, err
 	}
 	kind := f[0][2:]
+	if n := 21 - len(f); n > 0 {
+		f = append(f, make([]string, n)...) // old receivers leave out what was added later
+	}
+	if kind == "MWV" || kind == "MDA" {
+		return n.weather(kind, f)
+	}
 	at, ok := map[string]int{"RMC": 1, "GGA": 1, "GNS": 1, "GLL": 5, "GSA": 0, "VTG": 0}[kind]
 	if !ok {
 		return nil, nil
-	}
-	if n := 18 - len(f); n > 0 {
-		f = append(f, make([]string, n)...) // old receivers leave out what was added later
 	}
 	var done []lineField
 	if at > 0 && f[at] != n.clock || kind == n.first { // without a fix there may be no time
@@ -188,6 +195,48 @@ func (n *nmea) take(kind string, f []string) error {
 		return errors.Join(n.number("pdop", "", f[15], 1), n.number("hdop", "", f[16], 1), n.number("vdop", "", f[17], 1))
 	}
 	return errors.Join(n.number("course", "°", f[1], 1), n.number("speed", "km/h", f[7], 1))
+}
+
+// weather takes a sentence that is whole by itself, and may be all that an
+// instrument says. Wind by MWV is what a vane shows, from the bow (R), or what
+// is left of it without the instrument's own motion (T).
+func (n *nmea) weather(kind string, f []string) ([]lineField, error) {
+	fix := n.fields
+	n.fields = n.air
+	var err error
+	if kind == "MWV" {
+		err = n.wind(f)
+	} else {
+		pressure := n.number("pressure", "hPa", f[1], 33.8638866667) // inches of mercury
+		err = errors.Join(pressure, n.number("pressure", "hPa", f[3], 1000), n.number("temperature", "°C", f[5], 1), n.number("water_temperature", "°C", f[7], 1),
+			n.number("humidity", "%", f[9], 1), n.number("dew_point", "°C", f[11], 1), n.number("wind_direction", "°", f[13], 1), n.number("true_wind_speed", "km/h", f[17], 1.852))
+	}
+	n.air, n.fields = n.fields, fix
+	if err != nil || n.o.Every > 0 && time.Since(n.airTold) < n.o.Every-n.o.Every/20 {
+		return nil, err
+	}
+	all := n.air
+	n.air, n.airTold = nil, time.Now()
+	return all, nil
+}
+
+// wind takes MWV: angle, R or T, speed, its unit, A where they are valid.
+func (n *nmea) wind(f []string) error {
+	of := ""
+	if f[2] == "T" {
+		of = "true_"
+	}
+	scale, ok := map[string]float64{"K": 1, "M": 3.6, "N": 1.852, "S": 1.609344}[f[4]]
+	switch {
+	case f[5] != "A":
+		for _, key := range []string{"wind_angle", "wind_speed"} {
+			n.set(of+key, "", &sensors.Fault{Reason: sensors.NoData, Err: errors.New("the instrument has no valid wind")})
+		}
+		return nil
+	case !ok && f[3] != "":
+		return fmt.Errorf("%q is no unit of a speed", f[4])
+	}
+	return errors.Join(n.number(of+"wind_angle", "°", f[1], 1), n.number(of+"wind_speed", "km/h", f[3], scale))
 }
 
 func (n *nmea) set(key, unit string, value any) {

@@ -75,6 +75,57 @@ func TestNMEASentences(t *testing.T) {
 	}
 }
 
+// What a weather station says has no fix to wait for, with sentences that Airmar's
+// and other manuals print.
+func TestNMEAWeather(t *testing.T) {
+	const wimda = "WIMDA,29.7544,I,1.0076,B,35.5,C,,,42.1,,20.6,C,116.4,T,107.7,M,1.2,N,0.6,M"
+	n := newNMEA()
+	for _, tc := range []struct{ body, want string }{
+		{"WIMWV,214.8,R,0.1,K,A", "map[wind_angle:214.8° wind_speed:0.1km/h]"},
+		{"IIMWV,017,T,02.91,N,A", "map[true_wind_angle:17° true_wind_speed:5.38932km/h]"},
+		{"WIMWV,320,R,15.0,M,A", "map[wind_angle:320° wind_speed:54km/h]"},
+		{"WIMWV,,R,,M,V", "map[wind_angle:no_data wind_speed:no_data]"},
+		{"WIMWV,,T,,,A", "map[]"},
+		{wimda, "map[dew_point:20.6° humidity:42.1% pressure:1007.6hPa temperature:35.5°C true_wind_speed:2.2224km/h wind_direction:116.4°]"},
+		{"WIMDA,29.92,I,,,,,,,,,,,,,,,,,,", "map[pressure:1013.207489hPa]"},
+	} {
+		list, err := n.parse(sentence(tc.body))
+		if got := fmt.Sprint(fieldsOf(list)); err != nil || got != strings.Replace(tc.want, "20.6°", "20.6°C", 1) {
+			t.Errorf("%s\n got %s, %v\nwant %s", tc.body, got, err, tc.want)
+		}
+	}
+	for _, body := range []string{"WIMWV,1,R,1,X,A", "WIMWV,x,R,1,K,A", "WIMDA,,,x,B"} {
+		if list, err := n.parse(sentence(body)); err == nil || list != nil {
+			t.Errorf("%s is taken", body)
+		}
+	}
+	t.Run("every", func(t *testing.T) {
+		n := newNMEA()
+		n.o.Every = time.Hour
+		for i, want := range []int{2, 0, 0} {
+			if list, err := n.parse(sentence(fmt.Sprintf("WIMWV,%d,R,1,K,A", i))); len(list) != want || err != nil {
+				t.Errorf("sentence %d: %v, %v", i, list, err)
+			}
+		}
+		n.airTold = time.Now().Add(-time.Hour)
+		if list, _ := n.parse(sentence(wimda)); fieldsOf(list)["wind_angle"] != "2°" || len(list) != 8 {
+			t.Errorf("after an hour: %v", fieldsOf(list))
+		}
+	})
+	t.Run("beside a fix", func(t *testing.T) {
+		n := newNMEA()
+		for _, body := range []string{rmc, sentence("WIMWV,1,R,1,K,A"), gga} {
+			list, err := n.parse(body)
+			if _, has := fieldsOf(list)["latitude"]; err != nil || has || body != gga && body != rmc && len(list) != 2 {
+				t.Errorf("%s: %v, %v", body, list, err)
+			}
+		}
+		if got := fieldsOf(n.finish()); got["altitude"] != "545.4m" || got["speed"] != "41.4848km/h" || got["wind_speed"] != "" {
+			t.Errorf("the fix is %v", got)
+		}
+	})
+}
+
 func TestNMEARefuses(t *testing.T) {
 	n := newNMEA()
 	for _, line := range []string{strings.Replace(gga, "4807", "4808", 1), gga[:len(gga)-1], gga[:len(gga)-3], "$*00", "$GPGGA",
