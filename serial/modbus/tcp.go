@@ -53,7 +53,9 @@ func (m *Master) findTCP(sent []byte) ([]byte, error) {
 			}
 			return frame[mbapSize:], nil
 		}
-		l.late = true
+		if frame[mbapSize-1] == sent[mbapSize-1] { // another unit's says nothing of this one
+			l.late = true
+		}
 		l.n = copy(l.received[:], l.received[len(frame):l.n])
 	}
 }

@@ -38,6 +38,7 @@ func TestTCPTransactions(t *testing.T) {
 			return [][]byte{answers(id, 1, 1000)}
 		}, []error{modbus.ErrTimeout, nil, nil}},
 		{"answers to other requests only", func(n int, id uint16) [][]byte { return [][]byte{answers(id^0x100, 1, 666)} }, []error{modbus.ErrLate, modbus.ErrLate}},
+		{"answers to requests to other units only", func(n int, id uint16) [][]byte { return [][]byte{answers(id-1, 2, 666)} }, []error{modbus.ErrTimeout, modbus.ErrTimeout}},
 		{"another unit", func(n int, id uint16) [][]byte { return [][]byte{answers(id, byte(2-n), 1000)} }, []error{modbus.ErrUnit, nil}},
 		{"an exception", func(n int, id uint16) [][]byte {
 			return [][]byte{{byte(id >> 8), byte(id), 0, 0, 0, 3, 1, 0x83, 6}}
