@@ -82,7 +82,9 @@ func (u *Updater) judge(rec Record) {
 }
 
 // prove asks the gateway until it has been as it should be for a while, or
-// the deadline has passed and it is not; then the error is the last reason.
+// the deadline has passed and it is not; then the error is the last reason. A
+// device must have been online in that time, not throughout: one that comes and
+// goes did so with the version before, too.
 func (u *Updater) prove(ctx context.Context, before Health) error {
 	deadline, steady := cmp.Or(u.Deadline, trialDeadline), cmp.Or(u.Steady, steadyFor)
 	end := time.Now().Add(deadline)
@@ -90,10 +92,15 @@ func (u *Updater) prove(ctx context.Context, before Health) error {
 	defer cancel()
 	var last error
 	var well time.Time // since when
+	devices := 0       // that have been online since the gateway answers
 	for {
 		h, err := u.Gateway.Health(ctx)
 		if err == nil {
+			devices = max(devices, h.Devices)
+			h.Devices = devices
 			err = h.worse(before)
+		} else {
+			devices = 0
 		}
 		switch now := time.Now(); {
 		case err == nil && well.IsZero():

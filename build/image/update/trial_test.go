@@ -108,6 +108,28 @@ func TestTrialWantsItToLast(t *testing.T) {
 	})
 }
 
+// A device that comes and goes did so before.
+func TestTrialForgivesADeviceThatFlaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := written(t)
+		b.Slot, b.Steady = 3, 0
+		var life sync.WaitGroup
+		life.Go(func() {
+			for range 12 {
+				b.gateway.set(Health{MQTT: true, Devices: 2}, nil)
+				time.Sleep(10 * time.Second)
+				b.gateway.set(Health{MQTT: true, Devices: 1}, nil)
+				time.Sleep(10 * time.Second)
+			}
+		})
+		b.trial(t.Context())
+		life.Wait()
+		if rec := b.record(t); rec.Phase != Committed {
+			t.Errorf("the record is %+v", rec)
+		}
+	})
+}
+
 func TestADoorThatStaysShut(t *testing.T) {
 	before := Health{Doors: []string{"mqtt :1883", "page :8083"}}
 	if err := (Health{Doors: []string{"page :8083", "mqtt :1883"}}).worse(before); err != nil {
