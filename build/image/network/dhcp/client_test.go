@@ -360,6 +360,79 @@ func TestRefusedOffersAreToldOnce(t *testing.T) {
 	}
 }
 
+// TestOddServers says things to a machine that a hostile or a wrong server on
+// the link could.
+func TestOddServers(t *testing.T) {
+	now := time.Now()
+	says := func(m *Machine, kind Kind, change func(*Message)) *Message {
+		msg := ack(nil)
+		msg.XID = m.xid
+		msg.Options[optKind] = []byte{byte(kind)}
+		if change != nil {
+			change(msg)
+		}
+		return msg
+	}
+	bound := func(t *testing.T) *Machine {
+		m := machine()
+		m.Start(now)
+		m.Received(now, says(m, Offer, nil))
+		if s := m.Received(now, says(m, Ack, nil)); !s.Probe.IsValid() {
+			t.Fatalf("%+v", s)
+		}
+		if s := m.Probed(now, false); s.Lease == nil {
+			t.Fatalf("%+v", s)
+		}
+		return m
+	}
+	t.Run("what is not for this host, or not for now, changes nothing", func(t *testing.T) {
+		for name, change := range map[string]func(*Message){
+			"another transaction":  func(m *Message) { m.XID++ },
+			"another host":         func(m *Message) { m.Hardware = other },
+			"another host's wish":  func(m *Message) { m.Reply = false },
+			"nobody's NAK":         func(m *Message) { m.Options[optKind], m.Options[optServer] = []byte{byte(Nak)}, nil },
+			"another server's NAK": func(m *Message) { m.Options[optKind], m.Options[optServer] = []byte{byte(Nak)}, []byte{10, 6, 6, 6} },
+		} {
+			m := machine()
+			m.Start(now)
+			m.Received(now, says(m, Offer, nil)) // REQUEST is sent
+			if s := m.Received(now, says(m, Ack, change)); s != (Step{}) || m.state != requesting {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+	})
+	t.Run("RFC2131-4.4.5 a renewal with another network is a new address", func(t *testing.T) {
+		m := bound(t)
+		now := m.Due()
+		m.Tick(now)
+		s := m.Received(now, says(m, Ack, func(m *Message) { m.Options[optMask] = []byte{255, 255, 0, 0} }))
+		if !s.Lost || s.Probe != m.lease.Address.Addr() || m.lease.Address.Bits() != 16 {
+			t.Errorf("%+v, %v", s, m.lease.Address)
+		}
+	})
+	t.Run("RFC2131-3.2 a no after a short loss of the link takes the address away", func(t *testing.T) {
+		m := bound(t)
+		m.Start(now)
+		if s := m.Received(now, says(m, Nak, nil)); !s.Lost || s.Send.Kind() != Discover {
+			t.Errorf("%+v", s)
+		}
+	})
+	t.Run("a server that takes all its offers back is asked each ten seconds", func(t *testing.T) {
+		m, now, asked := machine(), now, 1
+		m.Start(now)
+		for end := now.Add(time.Minute); now.Before(end); now = m.Due() {
+			if s := m.Tick(now); s.Send != nil {
+				asked++
+			}
+			m.Received(now, says(m, Offer, nil))
+			m.Received(now, says(m, Nak, nil))
+		}
+		if asked > 7 {
+			t.Errorf("%d questions a minute", asked)
+		}
+	})
+}
+
 // FuzzMachine lets servers and the clock do anything, one byte an event: the
 // machine always waits for something, and uses what can be used.
 func FuzzMachine(f *testing.F) {
