@@ -15,7 +15,7 @@
 //
 //	"dunlin update FILE" -> socket (server.go) -> slots.Card.Write -> restart with "tryboot"
 //	-> the new version's init finds itself in a slot that is not the default (trial.go)
-//	-> proof, for 30 s without a break: dunlin ready by its own test, its doors (doors.go) open, and as many
+//	-> proof, for a minute without a break: dunlin ready by its own test, its doors (doors.go) open, and as many
 //	   devices seen online as before -> slots.Card.Choose
 //	or a restart without "tryboot", which is the old version
 //

@@ -12,8 +12,10 @@ const (
 	// want a minute to answer.
 	trialDeadline = 3 * time.Minute
 	// steadyFor is how long it must then be well without a break: one that
-	// serves and falls is no better than one that does not serve.
-	steadyFor = 30 * time.Second
+	// serves and falls is no better than one that does not serve. Devices are
+	// read within a minute, and on a board of 1 GiB a program that only eats
+	// memory was killed 40 s after it served.
+	steadyFor = time.Minute
 	tryEvery  = time.Second // the pause between two looks at it
 )
 

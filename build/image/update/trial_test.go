@@ -33,12 +33,12 @@ func TestTrial(t *testing.T) {
 		slot    int // that starts afterwards
 		restart bool
 	}{
-		"it proves itself":      {20 * time.Second, Health{MQTT: true, Devices: 2}, Committed, "", 50 * time.Second, 3, false},
-		"it has more devices":   {time.Second, Health{MQTT: true, Devices: 3, Doors: []string{"page :80"}}, Committed, "", 31 * time.Second, 3, false},
+		"it proves itself":      {20 * time.Second, Health{MQTT: true, Devices: 2}, Committed, "", 80 * time.Second, 3, false},
+		"it has more devices":   {time.Second, Health{MQTT: true, Devices: 3, Doors: []string{"page :80"}}, Committed, "", 61 * time.Second, 3, false},
 		"it never comes up":     {0, Health{}, FellBack, "not up after 3m0s: it is down", 3 * time.Minute, 2, true},
 		"a device is missing":   {time.Second, Health{MQTT: true, Devices: 1}, FellBack, "1 devices are online, before the update 2 were", 3 * time.Minute, 2, true},
 		"nobody speaks MQTT":    {time.Second, Health{Devices: 2}, FellBack, "no MQTT server answers", 3 * time.Minute, 2, true},
-		"up in the last moment": {3*time.Minute - time.Second, Health{MQTT: true, Devices: 2}, Committed, "", 3*time.Minute + 29*time.Second, 3, false},
+		"up in the last moment": {3*time.Minute - time.Second, Health{MQTT: true, Devices: 2}, Committed, "", 3*time.Minute + 59*time.Second, 3, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -31,7 +31,7 @@ type Updater struct {
 	// memory: no update is taken, and no trial passed.
 	Volatile func() bool
 	// Deadline is how long a gateway may take until it passes its trial, and
-	// Steady how long it must do so without a break; default 3 minutes and 30 s.
+	// Steady how long it must do so without a break; default 3 minutes and a minute.
 	Deadline, Steady time.Duration
 	// Restart ends the machine, with reboot(2)'s argument: TryBoot or "". It
 	// returns at once.
