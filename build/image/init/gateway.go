@@ -102,11 +102,14 @@ func tail(text string, most int) string {
 }
 
 // lastWords are why a run ended, in a line: what a panic says stands above its
-// stacks, everything else at the end.
+// stacks, everything else at the end. Who is killed has said nothing of it.
 func lastWords(err error, said string) string {
 	why := "it ended by itself"
 	if err != nil {
 		why = err.Error()
+	}
+	if why == "signal: killed" {
+		return why + ", as the kernel does when memory runs out"
 	}
 	last := ""
 	for line := range strings.Lines(said) {

@@ -419,7 +419,8 @@ func TestLastWords(t *testing.T) {
 		said, want string
 	}{
 		{errors.New("exit status 2"), said, "exit status 2: panic: index out of range [3]"},
-		{errors.New("signal: killed"), "INFO serving\n\n", "signal: killed: INFO serving"},
+		{errors.New("signal: killed"), "INFO serving\n\n", "signal: killed, as the kernel does when memory runs out"},
+		{errors.New("exit status 1"), "INFO serving\nERROR no disk\n\n", "exit status 1: ERROR no disk"},
 		{nil, "", "it ended by itself"},
 	} {
 		if got := lastWords(tc.err, tc.said); got != tc.want {
