@@ -22,7 +22,7 @@ func parseQuery(query, names string) (values, error) {
 		if err != nil {
 			return nil, problem(400, "the query is not encoded right")
 		}
-		if !strings.Contains(","+names+",", ","+name+",") || name == "" {
+		if !strings.Contains(","+names+",", ","+name+",") || name == "" || strings.Contains(name, ",") {
 			return nil, &Problem{400, "there is no argument " + name, "there are: " + names}
 		}
 		switch name {

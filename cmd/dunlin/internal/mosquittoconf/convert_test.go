@@ -1,8 +1,11 @@
 package mosquittoconf
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/dunlin-mqtt/dunlin/config/yaml"
 )
 
 func convert(text string) (yaml, notes string) {
@@ -98,10 +101,20 @@ func TestNoSettingIsLost(t *testing.T) {
 
 func FuzzConvert(f *testing.F) {
 	f.Add("listener 1883 ::1\nconnection a\naddress h k:1\ntopic # both 2 l/ r/\npersistent_client_expiration 1y")
-	f.Fuzz(func(t *testing.T, text string) {
-		lines := Parse("m.conf", text)
-		if yaml, notes := Convert(lines); len(notes) > 3*len(lines)+1 || !strings.Contains(yaml, "listeners:") {
-			t.Errorf("%d notes of %d lines\n%s", len(notes), len(lines), yaml)
+	f.Fuzz(func(t *testing.T, conf string) {
+		lines := Parse("m.conf", conf)
+		text, notes := Convert(lines)
+		if len(notes) > 3*len(lines)+1 || !strings.Contains(text, "listeners:") {
+			t.Errorf("%d notes of %d lines\n%s", len(notes), len(lines), text)
+		}
+		root, errs := yaml.Parse(strings.Split(text, "\n"))
+		if len(errs) > 0 {
+			t.Fatalf("%v\n%s", errs, text)
+		}
+		for _, e := range root.Entries { // no value of the file is a key here
+			if !slices.Contains([]string{"mqtt", "auth", "bridges", "store", "logging", "log", "node", "data_dir", "include"}, e.Key.Text) {
+				t.Errorf("%q is a block\n%s", e.Key.Text, text)
+			}
 		}
 	})
 }
