@@ -71,6 +71,7 @@ func TestWrongUsage(t *testing.T) {
 		{"sub -t a -W 0", "--timeout 0"},
 		{"sub -t a -q 3", "QoS 3"},
 		{"sub -t a -k 4", "keep alive 4"},
+		{"sub -t a -q 256", "QoS 256"},
 		{"sub -t a -p 65536", "port 65536"},
 		{"sub -t a -V 4", "protocol version"},
 		{"sub -t a -c", "add -i"},

@@ -94,7 +94,7 @@ func (m *mqttFlags) options() (client.Options, error) {
 		return o, fmt.Errorf("keep alive %d: must be 5 to 65535 seconds", m.keepAlive)
 	}
 	o.KeepAlive = uint16(m.keepAlive)
-	if !mqtt.QoS(m.qos).Valid() || m.qos < 0 {
+	if m.qos < 0 || m.qos > 2 {
 		return o, fmt.Errorf("QoS %d: must be 0, 1 or 2", m.qos)
 	}
 	return o, nil
