@@ -156,7 +156,7 @@ func (c *Conn) publish(now time.Time) error {
 	room := true
 	if p.QoS == mqtt.ExactlyOnce {
 		var again bool
-		if room, again = c.peer.receives(session.ReceivedID(c.view.ID), int(c.cfg.Limits.ReceiveMaximum)); again {
+		if room, again = c.peer.receives(session.ReceivedID(c.view.ID), min(int(c.cfg.Limits.ReceiveMaximum), alwaysReceived)); again {
 			return c.resent(now, name)
 		}
 	}
@@ -187,6 +187,11 @@ func (c *Conn) publish(now time.Time) error {
 	c.publication.Memo = memo
 	return c.step(now)
 }
+
+// alwaysReceived is how many QoS 2 messages a client may have open at most
+// however short memory is: a thousand sessions with the Receive Maximum of
+// 65,535 that somebody may configure would hold a gigabyte.
+const alwaysReceived = 100
 
 // resent answers a QoS 2 message that was taken before as it was then, whatever
 // has changed: PUBREC with a failure would free its identifier at the client
