@@ -49,7 +49,7 @@ type rest struct {
 	restored        uint64 // the last place from before the process began
 	suspect         int    // how many of the next loaded may have been sent by then
 	tight           bool   // the disk takes nothing
-	tightBytes      int    // came since
+	tightBytes      int    // came since, less what gave way to it
 	asked           bool   // for more
 	cuts            []Cut
 	may             func(*mqtt.Message) bool // of the last Purge; nil lets all pass
@@ -282,11 +282,14 @@ func (s *Session) spills() bool {
 	return s.limits.Spills && s.recorded() && (s.out.rest == nil || !s.out.rest.tight)
 }
 
-// replace gives up an older message with this topic that was not sent. It
-// reports whether there was one.
+// replace gives up an older message with this topic that was not sent, for the
+// one that comes. It reports whether there was one.
 func (o *outbox) replace(topic string) bool {
 	for i := range o.queue.len() {
 		if d := o.queue.at(i); d.qos > mqtt.AtMostOnce && !d.sent && d.message.Topic == topic {
+			if o.rest != nil {
+				o.rest.tightBytes -= d.message.Size()
+			}
 			o.giveUp(d)
 			o.leave(d)
 			o.counts.Dropped.Replaced++
@@ -305,7 +308,9 @@ func (o *outbox) replace(topic string) bool {
 		return false
 	}
 	b := &r.blocks[i]
-	r.count(b, -1, -b.Bytes/b.Messages)
+	size := b.Bytes / b.Messages
+	r.count(b, -1, -size)
+	r.tightBytes -= size
 	o.giveUp(&delivery{number: number})
 	o.counts.Dropped.Replaced++
 	return true

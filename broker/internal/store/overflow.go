@@ -15,11 +15,18 @@ const maxTopics = 10_000
 // the disk takes nothing.
 const maxTightBytes = 1 << 20
 
+// What a queue gives up at a time while the disk is full: a file of the store at
+// least, wherever it begins. So often may as much as maxTightBytes come meanwhile.
+const (
+	rotatedBytes = 2 << 20
+	maxRotated   = 3
+)
+
 // Tight says whether the store cannot put on disk what does not fit into
 // memory.
 func (q *Queue) Tight(tight bool) {
 	if q.tight != tight {
-		q.tight, q.tightBytes = tight, 0
+		q.tight, q.tightBytes, q.tightSince, q.rotated = tight, 0, q.last, 0
 	}
 }
 
@@ -42,8 +49,12 @@ func (q *Queue) Rejects() bool { return q.limits.Overflow == overflow.Reject }
 
 // Full reports whether a message of that size would have to be refused.
 func (q *Queue) Full(size int) bool {
-	return q.messages()+1 > q.limits.Messages || q.bytes+int64(size) > q.limits.Bytes || q.tight && q.tightBytes+int64(size) > maxTightBytes
+	return q.messages()+1 > q.limits.Messages || q.bytes+int64(size) > q.limits.Bytes || q.overloads(int64(size))
 }
+
+// overloads reports whether there is no room in memory for what the disk does
+// not take.
+func (q *Queue) overloads(size int64) bool { return q.tight && q.tightBytes+size > maxTightBytes }
 
 // makeRoom gives up entries until m fits; false if m is what gives way.
 func (q *Queue) makeRoom(m *mqtt.Message, size int64) bool {
@@ -53,7 +64,7 @@ func (q *Queue) makeRoom(m *mqtt.Message, size int64) bool {
 	}
 	for q.Full(int(size)) {
 		// What could not fit an empty queue must not empty this one.
-		if size > q.limits.Bytes || !q.giveWay(m) {
+		if size > q.limits.Bytes || !q.giveWay(m, size) {
 			q.drops[mqtt.DropFull]++
 			return false
 		}
@@ -62,15 +73,23 @@ func (q *Queue) makeRoom(m *mqtt.Message, size int64) bool {
 }
 
 // giveWay gives up one entry, or one block, for m; false if there is none.
-func (q *Queue) giveWay(m *mqtt.Message) bool {
+func (q *Queue) giveWay(m *mqtt.Message, size int64) bool {
+	overloads := q.overloads(size)
 	switch q.limits.Overflow {
 	case overflow.DropNewest, overflow.Reject:
 		return false
 	case overflow.LastValue:
-		if seq, ok := q.newest[streamOf(m)]; ok && q.Withdraw(seq, mqtt.DropReplaced) {
+		seq, ok := q.newest[streamOf(m)]
+		if ok && (!overloads || seq > q.tightSince) && q.Withdraw(seq, mqtt.DropReplaced) {
 			delete(q.newest, streamOf(m))
+			if overloads { // m takes its place, whatever the estimate of its size was
+				q.tightBytes = min(q.tightBytes, maxTightBytes-size)
+			}
 			return true
 		}
+	}
+	if overloads {
+		return q.rotate(size)
 	}
 	for i := q.next; i < len(q.entries); i++ {
 		if q.entries[i].Sent == 0 {
@@ -81,13 +100,33 @@ func (q *Queue) giveWay(m *mqtt.Message) bool {
 	if len(q.blocks) == 0 {
 		return false
 	}
-	// The last block is what memory holds if the disk takes nothing.
-	only := len(q.blocks) == 1
 	q.dropBlock(mqtt.DropFull)
-	if only {
-		q.tightBytes = 0
+	return true
+}
+
+// rotate makes room in memory while the disk takes nothing. What is older is on
+// disk: some of it gives way, so that the store can remove a file and put what is
+// in memory in its place. If that does not help, as somebody else has filled the
+// disk, the rest of it stays.
+func (q *Queue) rotate(size int64) bool {
+	if len(q.blocks) == 0 || size > maxTightBytes {
+		return false
 	}
-	return !q.tight || only || q.tightBytes <= maxTightBytes
+	if b := &q.blocks[0]; b.Last > q.tightSince { // there is nothing on disk
+		q.tightBytes -= max(b.Bytes, 0)
+		q.dropBlock(mqtt.DropFull)
+		return true
+	}
+	if q.rotated == maxRotated {
+		return false
+	}
+	q.rotated++
+	for given := int64(0); given < rotatedBytes && len(q.blocks) > 0 && q.blocks[0].Last <= q.tightSince; {
+		given += max(q.blocks[0].Bytes, 0)
+		q.dropBlock(mqtt.DropFull)
+	}
+	q.tightBytes = 0
+	return true
 }
 
 // sampled decides about a message of a queue that thins out.

@@ -66,7 +66,9 @@ type Queue struct {
 
 	// For overflow.go.
 	tight      bool
-	tightBytes int64 // queued while it is tight
+	tightBytes int64  // queued while it is tight, and in memory
+	tightSince uint64 // the last Seq before that
+	rotated    int    // times that the oldest on disk gave way meanwhile
 	newest     map[stream]uint64
 	sampler    overflow.Sampler
 
@@ -136,8 +138,11 @@ func (q *Queue) Push(now time.Time, m *mqtt.Message) (seq uint64) {
 
 // append counts an entry that only the store has.
 func (q *Queue) append(now time.Time, size int64) {
-	block := max(headBytes, q.limits.Bytes/1024)
-	if n := len(q.blocks); n == 0 || q.blocks[n-1].Bytes >= block {
+	block, since := max(headBytes, q.limits.Bytes/1024), uint64(0)
+	if q.tight { // what is in memory is apart
+		block, since = headBytes, q.tightSince
+	}
+	if n := len(q.blocks); n == 0 || q.blocks[n-1].Bytes >= block || q.blocks[n-1].Last <= since {
 		q.blocks = append(q.blocks, Block{Since: now})
 	}
 	b := &q.blocks[len(q.blocks)-1]
@@ -256,7 +261,7 @@ func (q *Queue) settle() {
 	if len(q.blocks) > 0 {
 		return
 	}
-	q.array = nil
+	q.array, q.tightBytes = nil, 0
 	if q.bytes = q.here; q.behind > 0 {
 		q.drops[mqtt.DropLost] += uint64(q.behind)
 	} else {
@@ -368,6 +373,9 @@ func (q *Queue) dropBehind(seq uint64, why mqtt.DropReason) bool {
 	b.Bytes -= size
 	q.behind--
 	q.bytes -= size
+	if q.tight && seq > q.tightSince {
+		q.tightBytes -= size
+	}
 	q.drops[why]++
 	q.settle()
 	return true

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -188,5 +190,67 @@ func TestAgeOfBeforeTheClockWasSet(t *testing.T) {
 	}
 	if m := (mqtt.Message{Expires: time.Now()}); !m.Expired(time.Now()) {
 		t.Error("a message of now does not expire")
+	}
+}
+
+// A full disk that somebody else has filled costs a queue what does not fit into
+// memory, and a few files for want of a better: not all that is on disk.
+func TestQueueOnAFullDisk(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, tc := range []struct {
+		overflow  overflow.Policy
+		least     int // of 10,000 that were on disk
+		full      uint64
+		lastKept  bool
+		rareKept  bool
+		emptyDisk bool
+	}{
+		{overflow: overflow.DropOldest, least: 3000, full: 9000, rareKept: true},
+		{overflow: overflow.LastValue, least: 7000, full: 3000, lastKept: true, rareKept: true},
+		{overflow: overflow.DropNewest, least: 10000, full: 5000, rareKept: true},
+		{overflow: overflow.DropOldest, emptyDisk: true, full: 4200, lastKept: true, rareKept: true},
+	} {
+		q := NewQueue(QueueLimits{Messages: 1 << 30, Bytes: 256 << 20, Overflow: tc.overflow, Spills: true}, 0)
+		topics := map[uint64]string{}
+		push := func(topic string) {
+			if seq := q.Push(now, &mqtt.Message{Topic: topic, Payload: make([]byte, 1000), QoS: 1}); seq > 0 {
+				topics[seq] = topic
+			}
+			gone, cuts := q.Gone()
+			for _, seq := range gone {
+				delete(topics, seq)
+			}
+			for _, c := range cuts {
+				maps.DeleteFunc(topics, func(seq uint64, _ string) bool { return seq >= c.From && seq <= c.To })
+			}
+		}
+		if !tc.emptyDisk {
+			for i := range 10000 {
+				push(fmt.Sprint("a", i%9))
+			}
+		}
+		q.Tight(true)
+		push("rare")
+		for i := range 5000 {
+			push(fmt.Sprint("b", i%9))
+		}
+		push("last")
+		old, rare, last := 0, false, false
+		for _, topic := range topics {
+			switch topic {
+			case "rare":
+				rare = true
+			case "last":
+				last = true
+			default:
+				if topic[0] == 'a' {
+					old++
+				}
+			}
+		}
+		s := q.Stats(now)
+		if old < tc.least || s.Drops[mqtt.DropFull] > tc.full || rare != tc.rareKept || last != tc.lastKept || s.Messages != len(topics) {
+			t.Errorf("%d: %d of what was on disk are left, rare %v, last %v; %d wait, %d are there; %v", tc.overflow, old, rare, last, s.Messages, len(topics), s.Drops)
+		}
 	}
 }

@@ -96,11 +96,11 @@ func (s *Durable) beside() (checkpoint bool) {
 const idleFiles = 8
 
 // wasted reports whether many spill files wait for a checkpoint that does not
-// name them, or all do.
+// name them, or all do, or one does where there is no space for another.
 func (s *Durable) wasted() bool {
 	live := s.files()
 	idle := s.spill.Idle(func(file uint64) bool { _, ok := live[file]; return ok })
-	return idle > idleFiles || idle > 0 && len(live) == 0
+	return idle > idleFiles || idle > 0 && (len(live) == 0 || s.tight.Load())
 }
 
 // files are the spill files of all lines.
