@@ -1,8 +1,11 @@
 package sensors_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"math"
 	"strings"
 	"testing"
@@ -367,6 +370,37 @@ func TestSlowAndDeafBroker(t *testing.T) {
 				t.Errorf("published %q", b.all())
 			}
 			stop()
+		})
+	})
+	t.Run("what is refused is counted, and told once an hour", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			b := newFakeBroker()
+			d := &fakeDriver{read: func(_ context.Context, n int) ([]sensors.Reading, error) { return one(float64(n)) }}
+			var log bytes.Buffer
+			m, err := sensors.New(sensors.Options{
+				Devices: []sensors.Device{{Name: "a", Driver: d, Interval: 10 * time.Second}},
+				Attach:  b.attach, Base: base, Log: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- m.Run(ctx) }()
+			b.mu.Lock()
+			b.refuse = errors.New("the store failed")
+			b.mu.Unlock()
+			after(90 * time.Minute)
+			if unsent := m.Status()[0].Unsent; unsent < 100 {
+				t.Errorf("%d counted", unsent)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(log.String(), "not published"); n != 2 {
+				t.Errorf("told %d times in 90 minutes", n)
+			}
 		})
 	})
 	t.Run("a session that was taken over is opened anew", func(t *testing.T) {

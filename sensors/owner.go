@@ -88,8 +88,9 @@ type owner struct {
 	aborted    time.Time // when the session was aborted; zero: will and values are settled
 	left       time.Time // when the last session ended
 	healthSent time.Time
-	healthSeen uint64 // OK+Err as published
-	unsent     uint64 // publishes that failed
+	healthSeen uint64    // OK+Err as published
+	unsent     uint64    // publishes that failed
+	toldAt     time.Time // when the log heard of one
 
 	again        atomic.Bool   // the announcement is wanted once more
 	announcement *mqtt.Message // nil: nobody announces the device

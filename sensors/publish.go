@@ -52,10 +52,21 @@ func (o *owner) publish(ctx context.Context, m mqtt.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
 	defer cancel()
-	err := p.Publish(ctx, m)
-	if err != nil {
-		o.unsent++
-		o.log().Warn("not published", "topic", m.Topic, "err", err)
+	return o.told(m.Topic, p.Publish(ctx, m))
+}
+
+// retell is how long nothing is said again of values that cannot be published: a
+// disk that is full refuses each of them, and the log may be on it.
+const retell = time.Hour
+
+// told counts and returns what has become of a message, or of several.
+func (o *owner) told(topic string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if o.unsent++; o.toldAt.IsZero() || time.Since(o.toldAt) > retell {
+		o.toldAt = time.Now()
+		o.log().Warn("not published", "topic", topic, "err", err)
 	}
 	return err
 }
@@ -76,12 +87,7 @@ func (o *owner) publishAll(ctx context.Context, all []mqtt.Message) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishLimit)
 	defer cancel()
-	err := s.PublishAll(ctx, all)
-	if err != nil {
-		o.unsent++
-		o.log().Warn("not published", "topic", all[0].Topic, "err", err)
-	}
-	return err
+	return o.told(all[0].Topic, s.PublishAll(ctx, all))
 }
 
 // settle publishes what is new: values while the device is online, values and
