@@ -32,6 +32,7 @@ type Bridge struct {
 	// named, and connections follow one another.
 	retry    backoff                // Run
 	quota    backoff                // under hold.mu
+	held     atomic.Bool            // the sender pauses: the server refused something for now
 	stalls   int                    // Run: in a row
 	suspect  suspect                // Run and the reader, under its lock
 	owed     owed                   // the sender
@@ -132,6 +133,9 @@ func (b *Bridge) Stats() Stats {
 	usedUp := b.o.Pace.Daily > 0 && s.Today >= b.o.Pace.Daily
 	if usedUp && s.State == Up && s.Queue.Messages > 0 {
 		s.Class, s.Reason = ClassQuota, "the bytes of the day are used up: all but alarms wait for midnight UTC"
+	}
+	if b.held.Load() && s.State == Up {
+		s.Class, s.Reason = ClassQuota, "the server refuses messages for now: what waits is sent after a pause"
 	}
 	if n := s.Queue.Messages; n > 0 && s.Rate > 0.01 && !usedUp && !s.Paused {
 		s.Drain = time.Duration(float64(n) / s.Rate * 1e9)

@@ -168,13 +168,14 @@ func TestB09QuotaExceeded(t *testing.T) {
 		}
 		after(59 * time.Second)
 		st := r.Stats()
-		if n := len(r.c.Seen()); n > 200 || st.State != Up || st.Queue.Messages != 40 {
-			t.Errorf("%d packets in a minute to a server that is full; state %s, %d wait", n, st.State, st.Queue.Messages)
+		if n := len(r.c.Seen()); n > 200 || st.State != Up || st.Class != ClassQuota || st.Queue.Messages != 40 {
+			t.Errorf("%d packets in a minute to a server that is full; state %s, class %s, %d wait", n, st.State, st.Class, st.Queue.Messages)
 		}
 		after(10 * time.Minute)
 		want(t, "delivered", r.c.Payloads(), all)
 		want(t, "given up", r.Stats().Dead, 0)
 		want(t, "connects", r.Stats().Connects, 1)
+		want(t, "class in the end", r.Stats().Class, "")
 		if n := r.pacer.mu.pace.catchup.full; n == 0 {
 			t.Error("the pace does not know of it")
 		}

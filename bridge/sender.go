@@ -231,6 +231,8 @@ func (l *link) rewind() {
 // in flight is settled first, then the entries not removed come again, in
 // order, at half the rate.
 func (l *link) pause(ctx context.Context) error {
+	l.b.held.Store(true)
+	defer l.b.held.Store(false)
 	if err := l.settleLoose(ctx); err != nil {
 		return err
 	}
