@@ -166,7 +166,7 @@ func (p *Profile) topicFault(name string) string {
 // of filter; none takes in all.
 func taken(templates []string, filter, client string) bool {
 	return len(templates) == 0 || slices.ContainsFunc(templates, func(t string) bool {
-		return t == filter || covers(fill(t, client, ""), filter)
+		return t == filter || topic.Covers(fill(t, client, ""), filter)
 	})
 }
 

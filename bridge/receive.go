@@ -248,9 +248,9 @@ func subscriptions(routes []Route) []mqtt.Subscription {
 				covered = covered || j < i
 				s.QoS = max(s.QoS, subscription(o).QoS)
 			case r.Retain != o.Retain: // one wants what is retained, the other does not
-			case covers(o.From, r.From):
+			case topic.Covers(o.From, r.From):
 				covered = true
-			case covers(r.From, o.From):
+			case topic.Covers(r.From, o.From):
 				s.QoS = max(s.QoS, subscription(o).QoS)
 			}
 		}

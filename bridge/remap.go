@@ -186,7 +186,7 @@ func OutFilters(all []Route, lane Lane) []mqtt.Subscription {
 	routes := slices.DeleteFunc(slices.Clone(all), func(r Route) bool { return r.Lane != lane })
 	for i, r := range routes {
 		covered := slices.ContainsFunc(routes[:i], func(o Route) bool { return o.From == r.From }) ||
-			slices.ContainsFunc(routes, func(o Route) bool { return o.From != r.From && covers(o.From, r.From) })
+			slices.ContainsFunc(routes, func(o Route) bool { return o.From != r.From && topic.Covers(o.From, r.From) })
 		if covered {
 			continue
 		}
@@ -196,21 +196,4 @@ func OutFilters(all []Route, lane Lane) []mqtt.Subscription {
 		})
 	}
 	return subs
-}
-
-// covers reports whether every topic that narrow matches is matched by wide.
-func covers(wide, narrow string) bool {
-	w, n := strings.Split(wide, "/"), strings.Split(narrow, "/")
-	if (w[0] == "#" || w[0] == "+") && strings.HasPrefix(n[0], "$") {
-		return false // [MQTT-4.7.2-1]
-	}
-	for i, l := range w {
-		if l == "#" {
-			return true
-		}
-		if i >= len(n) || n[i] == "#" || l != "+" && l != n[i] {
-			return false
-		}
-	}
-	return len(w) == len(n)
 }

@@ -24,3 +24,22 @@ func TestLoopsWarns(t *testing.T) {
 		}
 	}
 }
+
+func TestUnreachedWarns(t *testing.T) {
+	for _, tc := range []struct{ src, place string }{
+		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}, {from: "s/alarm", lane: alarm}]}}`, "bridges.a.out[1].from"},
+		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/alarm", lane: alarm}, {from: "s/#"}, {from: "+/alarm"}]}}`, ""},
+		{`bridges: {a: {servers: ["mqtt://x"], in: [{from: "#"}, {from: "$share/g/s"}, {from: "s/+", to: "t/+"}]}}`, "bridges.a.in[2].from"},
+		{`store: {classes: [{filter: "s/+", durability: never}, {filter: "s/a", durability: always}]}`, "store.classes[1].filter"},
+	} {
+		got := ""
+		for _, e := range load(t, tc.src).Unreached() {
+			if got = e.Path; !e.Warning || e.Hint == "" || e.Line != 1 {
+				t.Errorf("%s: %+v", tc.src, e)
+			}
+		}
+		if got != tc.place {
+			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
+		}
+	}
+}

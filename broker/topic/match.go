@@ -49,6 +49,23 @@ func Overlap(a, b string) bool {
 	}
 }
 
+// Covers reports whether every topic that narrow matches is matched by wide.
+func Covers(wide, narrow string) bool {
+	w, n := strings.Split(wide, "/"), strings.Split(narrow, "/")
+	if (w[0] == "#" || w[0] == "+") && strings.HasPrefix(n[0], "$") {
+		return false // [MQTT-4.7.2-1]
+	}
+	for i, l := range w {
+		if l == "#" {
+			return true
+		}
+		if i >= len(n) || n[i] == "#" || l != "+" && l != n[i] {
+			return false
+		}
+	}
+	return len(w) == len(n)
+}
+
 // level returns the topic level of s that starts at pos and where the next
 // one starts, -1 after the last.
 func level(s string, pos int) (level string, next int) {
