@@ -228,7 +228,7 @@ func (q *Queue) rejects(name string, size int) bool {
 // caller holds the state.
 func (q *Queue) measure() {
 	if q.hub.durable != nil {
-		q.state.entries.Tight(q.hub.durable.Tight())
+		q.state.entries.Tight(q.hub.durable.Tight(), q.hub.durable.Spilled())
 	}
 }
 

@@ -16,17 +16,21 @@ const maxTopics = 10_000
 const maxTightBytes = 1 << 20
 
 // What a queue gives up at a time while the disk is full: a file of the store at
-// least, wherever it begins. So often may as much as maxTightBytes come meanwhile.
+// least, wherever it begins. So often may as much as maxTightBytes come before the
+// disk takes something.
 const (
 	rotatedBytes = 2 << 20
 	maxRotated   = 3
 )
 
 // Tight says whether the store cannot put on disk what does not fit into
-// memory.
-func (q *Queue) Tight(tight bool) {
+// memory, and how many bytes it has so far.
+func (q *Queue) Tight(tight bool, spilled uint64) {
 	if q.tight != tight {
-		q.tight, q.tightBytes, q.tightSince, q.rotated = tight, 0, q.last, 0
+		q.tight, q.tightBytes, q.tightSince = tight, 0, q.last
+	}
+	if q.spilled != spilled {
+		q.spilled, q.rotated = spilled, 0
 	}
 }
 
@@ -88,8 +92,8 @@ func (q *Queue) giveWay(m *mqtt.Message, size int64) bool {
 			return true
 		}
 	}
-	if overloads {
-		return q.rotate(size)
+	if overloads && (q.rotate(size) || q.limits.Overflow == overflow.LastValue) {
+		return !q.overloads(size)
 	}
 	for i := q.next; i < len(q.entries); i++ {
 		if q.entries[i].Sent == 0 {
@@ -100,14 +104,18 @@ func (q *Queue) giveWay(m *mqtt.Message, size int64) bool {
 	if len(q.blocks) == 0 {
 		return false
 	}
-	q.dropBlock(mqtt.DropFull)
-	return true
+	// The last block is what memory holds if the disk takes nothing.
+	only := len(q.blocks) == 1
+	if q.dropBlock(mqtt.DropFull); only {
+		q.tightBytes = 0
+	}
+	return !q.tight || only || q.tightBytes <= maxTightBytes
 }
 
 // rotate makes room in memory while the disk takes nothing. What is older is on
 // disk: some of it gives way, so that the store can remove a file and put what is
-// in memory in its place. If that does not help, as somebody else has filled the
-// disk, the rest of it stays.
+// in memory in its place. It reports whether there is room: if nothing came to the
+// disk after some times, somebody else has filled it.
 func (q *Queue) rotate(size int64) bool {
 	if len(q.blocks) == 0 || size > maxTightBytes {
 		return false

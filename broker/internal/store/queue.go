@@ -68,7 +68,8 @@ type Queue struct {
 	tight      bool
 	tightBytes int64  // queued while it is tight, and in memory
 	tightSince uint64 // the last Seq before that
-	rotated    int    // times that the oldest on disk gave way meanwhile
+	spilled    uint64 // as Tight was told last
+	rotated    int    // times that the oldest on disk gave way since it grew
 	newest     map[stream]uint64
 	sampler    overflow.Sampler
 

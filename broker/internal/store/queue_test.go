@@ -193,8 +193,9 @@ func TestAgeOfBeforeTheClockWasSet(t *testing.T) {
 	}
 }
 
-// A full disk that somebody else has filled costs a queue what does not fit into
-// memory, and a few files for want of a better: not all that is on disk.
+// A full disk that somebody else has filled costs a queue, for each part that does
+// not fit into memory, a few files for want of a better, and not at once all that is
+// on disk; and LastValue the last of no topic.
 func TestQueueOnAFullDisk(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for _, tc := range []struct {
@@ -205,7 +206,7 @@ func TestQueueOnAFullDisk(t *testing.T) {
 		rareKept  bool
 		emptyDisk bool
 	}{
-		{overflow: overflow.DropOldest, least: 3000, full: 9000, rareKept: true},
+		{overflow: overflow.DropOldest, least: 3000, full: 7000, rareKept: true, lastKept: true},
 		{overflow: overflow.LastValue, least: 7000, full: 3000, lastKept: true, rareKept: true},
 		{overflow: overflow.DropNewest, least: 10000, full: 5000, rareKept: true},
 		{overflow: overflow.DropOldest, emptyDisk: true, full: 4200, lastKept: true, rareKept: true},
@@ -229,9 +230,9 @@ func TestQueueOnAFullDisk(t *testing.T) {
 				push(fmt.Sprint("a", i%9))
 			}
 		}
-		q.Tight(true)
+		q.Tight(true, 0)
 		push("rare")
-		for i := range 5000 {
+		for i := range 3000 {
 			push(fmt.Sprint("b", i%9))
 		}
 		push("last")

@@ -207,4 +207,13 @@ func (s *Durable) Queue(name string) (k Kept) {
 }
 
 // Tight reports whether what outgrows memory cannot be put on disk now.
-func (s *Durable) Tight() bool { return s.tight.Load() || s.j.Degraded() }
+func (s *Durable) Tight() bool {
+	if s.tight.Load() {
+		s.j.Nudge() // it is tried again, also if what comes is not taken and wakes nobody
+		return true
+	}
+	return s.j.Degraded()
+}
+
+// Spilled is how many bytes the disk has taken of what outgrew memory.
+func (s *Durable) Spilled() uint64 { return s.spilled.Load() }
