@@ -2,6 +2,8 @@ package broker_test
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -52,6 +54,35 @@ func TestLimitsOfASessionAreThoseOfItsListener(t *testing.T) {
 		c.Send("SUBSCRIBE id=2 f=v@1")
 		c.Expect("SUBACK id=2 rcs=0x01")
 	})
+}
+
+// Home Assistant asks for up to 500 topics with one SUBSCRIBE.
+func TestManyFiltersInOneSubscribe(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		version mqtt.Version
+		refused string
+	}{
+		{"MQTT-3.8.4-5 as many as a session may have", mqtt.V5, "0x97 reason=yes"},
+		{"MQTT311-3.8.4-4 as many as a session may have", mqtt.V311, "0x80"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := brokertest.New(t)
+				for id, filter := range map[string]string{"each": " f=t/%@1", "same": " f=t@1"} {
+					var filters, codes strings.Builder
+					for i := range 500 {
+						filters.WriteString(strings.Replace(filter, "%", strconv.Itoa(i), 1))
+						codes.WriteString("0x01,")
+					}
+					c := b.Client(tc.version)
+					c.Connect("cid=" + id)
+					c.Send("SUBSCRIBE id=1" + filters.String() + " f=more@1")
+					c.Expect("SUBACK id=1 rcs=" + codes.String() + tc.refused)
+				}
+			})
+		})
+	}
 }
 
 // A listener may let more wait than is the rule: a restart before its clients

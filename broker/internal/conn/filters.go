@@ -9,14 +9,10 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
-// maxFilters is how many Topic Filters of one SUBSCRIBE are granted; the rest
-// gets 0x97.
-const maxFilters = 100
-
 // subscribe judges one Topic Filter of SUBSCRIBE. An error ends the
 // connection: the client uses what CONNACK said is not available.
 func (c *Conn) subscribe(now time.Time, e *session.Effect) (mqtt.ReasonCode, error) {
-	if e.Reason.Failed() {
+	if e.Reason == mqtt.TopicFilterInvalid {
 		return c.decline(e.Reason, "a Topic Filter is not valid"), nil
 	}
 	_, filter, shared := topic.Share(e.Subscription.Filter)
@@ -29,8 +25,8 @@ func (c *Conn) subscribe(now time.Time, e *session.Effect) (mqtt.ReasonCode, err
 	if c.fits(filter) != nil {
 		return c.decline(mqtt.TopicFilterInvalid, "a Topic Filter is longer or deeper than the server takes"), nil
 	}
-	if len(c.reasons) >= maxFilters {
-		return c.decline(mqtt.QuotaExceeded, "too many Topic Filters in one SUBSCRIBE"), nil
+	if e.Reason.Failed() {
+		return c.decline(e.Reason, "no more subscriptions"), nil
 	}
 	// A client that cannot publish with a QoS may still ask for it
 	// [MQTT-3.2.2-10]; it is granted what there is.

@@ -177,10 +177,13 @@ func (c *Conn) work(now time.Time, b []byte) error {
 	return err
 }
 
+// manyFilters is how many Topic Filters of one packet are unusual.
+const manyFilters = 100
+
 // trim gives back what an unusual packet made large: a connection may not hold
 // for ever what it needed once.
 func (c *Conn) trim() {
-	if cap(c.view.Properties.User) > maxUserProperties || cap(c.view.Connect.Will.User) > maxUserProperties || cap(c.view.Filters) > maxFilters {
+	if cap(c.view.Properties.User) > maxUserProperties || cap(c.view.Connect.Will.User) > maxUserProperties || cap(c.view.Filters) > manyFilters {
 		c.view, c.effects, c.reasons = packet.View{}, nil, nil
 	}
 }

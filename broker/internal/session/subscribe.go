@@ -26,6 +26,8 @@ func (s *Session) subscribe(p *packet.View, out []Effect) ([]Effect, error) {
 		}
 		if topic.ValidFilter(e.Subscription.Filter) != nil {
 			e.Reason = mqtt.TopicFilterInvalid
+		} else if i >= s.limits.Subscriptions { // also if they replace each other, for each may bring what is retained
+			e.Reason = mqtt.QuotaExceeded
 		} else if _, _, shared := topic.Share(e.Subscription.Filter); shared && f.NoLocal {
 			return out, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.8.3-4", "No Local on a Shared Subscription")
 		}
