@@ -18,13 +18,13 @@ func (s *Session) Step(_ time.Time, p *packet.View, out []Effect) ([]Effect, err
 		}
 		return s.publish(p, out), nil
 	case packet.PUBACK:
-		return s.puback(p, out), nil
+		return s.acknowledged(p, s.out.acknowledge(SentID(p.ID), mqtt.AtLeastOnce), out)
 	case packet.PUBREC:
-		return s.pubrec(p, out), nil
+		return s.pubrec(p, out)
 	case packet.PUBREL:
 		return s.pubrel(p, out), nil
 	case packet.PUBCOMP:
-		return s.pubcomp(p, out), nil
+		return s.acknowledged(p, s.out.complete(SentID(p.ID)), out)
 	case packet.SUBSCRIBE:
 		return s.subscribe(p, out)
 	case packet.UNSUBSCRIBE:
@@ -75,29 +75,34 @@ func (s *Session) pubrel(p *packet.View, out []Effect) []Effect {
 	return append(out, ack)
 }
 
-func (s *Session) puback(p *packet.View, out []Effect) []Effect {
-	out = s.persist(out, DeliveryDone, s.out.acknowledge(SentID(p.ID), mqtt.AtLeastOnce))
-	return s.ready(out)
-}
-
-func (s *Session) pubrec(p *packet.View, out []Effect) []Effect {
+func (s *Session) pubrec(p *packet.View, out []Effect) ([]Effect, error) {
 	if p.Reason.Failed() {
 		// A refusal ends the exchange, the identifier is free [MQTT-4.3.3-4].
-		out = s.persist(out, DeliveryDone, s.out.acknowledge(SentID(p.ID), mqtt.ExactlyOnce))
-		return s.ready(out)
+		return s.acknowledged(p, s.out.acknowledge(SentID(p.ID), mqtt.ExactlyOnce), out)
 	}
 	ack := Effect{Kind: Acknowledge, Type: packet.PUBREL, ID: p.ID}
 	if number := s.out.received(SentID(p.ID)); number > 0 {
 		out = s.persist(out, DeliveryReceived, number)
+	} else if s.out.find(SentID(p.ID)) >= 0 {
+		return out, errOutOfPlace
 	} else {
 		ack.Reason = mqtt.PacketIdentifierNotFound
 	}
-	return append(out, ack)
+	return append(out, ack), nil
 }
 
-func (s *Session) pubcomp(p *packet.View, out []Effect) []Effect {
-	out = s.persist(out, DeliveryDone, s.out.complete(SentID(p.ID)))
-	return s.ready(out)
+// errOutOfPlace ends a connection that would otherwise stand still: what is not
+// acknowledged as its QoS wants it stays in flight, until Receive Maximum is
+// used up.
+var errOutOfPlace = mqtt.Errorf(mqtt.ProtocolError, "MQTT-4.13.1-1", "an acknowledgement that the QoS of the message, or what has come before, has no place for")
+
+// acknowledged ends the delivery of that number; 0 is what is not in flight,
+// and may have been acknowledged before, or not as its exchange has it.
+func (s *Session) acknowledged(p *packet.View, number uint64, out []Effect) ([]Effect, error) {
+	if number == 0 && s.out.find(SentID(p.ID)) >= 0 {
+		return out, errOutOfPlace
+	}
+	return s.ready(s.persist(out, DeliveryDone, number)), nil
 }
 
 // ready asks for a look at Next if the room that the client made is waited for.
