@@ -65,6 +65,7 @@ func TestEachSettingIsCarriedOverOrNoted(t *testing.T) {
 		{"connection c\naddress h\ntopic \"\" out 0 l r", `{from: "l", to: "r", qos: 0}`, ""},
 		{"connection c\naddress h\ntopic x sideways", "", `"sideways" is no direction`},
 		{"connection c\ntopic x", "# c has no address", "has no address"},
+		{"listener 1\nenable_proxy_protocol 2", `bind: ":1"`, "under proxy_protocol of the listener"},
 		{"certfile c\nlistener 1", "", "port 1883 that is not there"},
 	} {
 		yaml, notes := convert(tc.conf)

@@ -55,6 +55,8 @@ var globalSettings = []setting{
 	{name: "retain_expiry_interval", why: "messages expire by their Message Expiry Interval"},
 	{name: "check_retain_source", why: "a retained message stays when its publisher loses its right: 'dunlin topics clear' removes it"},
 	{name: "include_dir", why: "there is no *.conf in that folder"},
+	{name: "global_max_clients", why: "mqtt.limits.sessions is how many are kept"},
+	{name: "global_max_connections", why: "mqtt.limits.connections is how many may be there at once"},
 	{name: "psk_file", why: noPSK},
 	{name: "plugin", why: noPlugin},
 	{name: "auth_plugin", why: noPlugin},
@@ -98,6 +100,9 @@ var listenerSettings = []setting{
 	{name: "websockets_log_level", why: "log.levels sets the level of a part"},
 	{name: "websockets_headers_size", why: "the headers of a request are bounded"},
 	{name: "websockets_origin", why: "write it under origins of the listener"},
+	{name: "enable_proxy_protocol", why: "name the addresses of the proxies under proxy_protocol of the listener"},
+	{name: "accept_protocol_versions", why: "3.1, 3.1.1 and 5.0 are all spoken"},
+	{name: "disable_client_cert_date_checks", why: "certificates are always verified"},
 	{name: "allow_zero_length_clientid", why: "always allowed, as MQTT 3.1.1 and 5.0 ask"},
 }
 
