@@ -9,4 +9,4 @@ scripts/test-deps.sh browser
 (cd ui && { [ -d node_modules/playwright-core ] && [ node_modules -nt package-lock.json ] || npm ci --silent --ignore-scripts; })
 scripts/page.sh check
 scripts/compile.sh build/out/dunlin
-SHOTS="${SHOTS:-}" timeout 600 node ui/test/browser.mjs "$PWD/build/out/dunlin"
+SHOTS="${SHOTS:-}" timeout 1200 node ui/test/browser.mjs "$PWD/build/out/dunlin"

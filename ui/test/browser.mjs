@@ -326,15 +326,17 @@ async function network() {
   await page.clock.install();
   await page.goto(proxy.base);
   // Of a pool of connections that went silent each is tried for 30 s.
-  const live = () => until("the page is live", 30, async () => {
-    if (await page.locator("header .dot.live").count()) return true;
+  const live = () => until("the page is live", 200, async () => {
+    if (await page.waitForSelector("header .dot.live", { timeout: 5000 }).catch(() => null)) return true;
     await page.clock.fastForward(31_000);
-    return wait(500);
   });
   await live();
+  const before = streams;
   proxy.silence();
-  await page.clock.fastForward(31_000);
-  await until("the page asks anew", 10, async () => streams === 2);
+  await until("the page asks anew", 30, async () => {
+    await page.clock.fastForward(31_000);
+    return streams > before;
+  });
   await live();
   const hide = hidden => page.evaluate(h => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => h });
@@ -346,7 +348,7 @@ async function network() {
   await page.clock.fastForward(3_600_000);
   assert.equal(streams, slept, "a page that nobody sees asks");
   await hide(false);
-  await until("a page that is seen again asks", 10, async () => streams > slept);
+  await until("a page that is seen again asks", 30, async () => streams > slept);
   await live();
   await page.click("button:has-text('Log out')");
   await page.waitForSelector("form.login");
@@ -373,7 +375,7 @@ async function hour() {
     } };
   }));
   for (const seconds of [1200, 3600]) {
-    await until(`${seconds} s of the stream`, 200, async () => hours.told.length === 2 && Math.min(...hours.told) >= seconds);
+    await until(`${seconds} s of the stream`, 500, async () => hours.told.length === 2 && Math.min(...hours.told) >= seconds);
     figures.push(await Promise.all(tabs.map(t => t.figures())));
   }
   assert.equal(hours.told.length, 2, "a stream each");
