@@ -76,6 +76,20 @@ func TestClient(t *testing.T) {
 				t.Errorf("Next = %q, want 3 again", m.Payload)
 			}
 		})
+		step(t, "what it was called after is done, of QoS 2 too", func(t *testing.T) {
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			for range 2 {
+				if m, err := a.Next(ended); err == nil {
+					t.Errorf("Next = %q", m.Payload)
+				}
+				a.Close()
+				a = attach(t, b, broker.ClientOptions{ID: "a", SessionExpiry: time.Hour})
+			}
+			if s := b.Stats(); s.Waiting != 0 {
+				t.Errorf("%d messages wait", s.Waiting)
+			}
+		})
 		step(t, "a network client cannot take its identifier", func(t *testing.T) {
 			x := b.Client(mqtt.V5)
 			x.Send("CONNECT cid=a")
