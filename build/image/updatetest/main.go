@@ -16,7 +16,7 @@ import (
 )
 
 // patience is for a loaded machine: ten times what a step takes.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // sending is how long an update may take to the guest: QEMU's full-speed USB
 // passes 64 bytes twice a millisecond at best, 110 kB/s, and a slot has 27 MB.
