@@ -52,7 +52,7 @@ func (r *raider) end(hold time.Duration) {
 	}
 }
 
-// raids64 are the cases of security.md 4.3 that make a server hold memory.
+// raids64 are the attacks that make a server hold memory.
 func raids64() map[string]func(*raider) {
 	big := strings.Repeat("x", 60_000)
 	return map[string]func(*raider){

@@ -8,12 +8,20 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 )
 
+// excessFilters is how many Topic Filters are granted of a SUBSCRIBE that has
+// more than a session may have: each may bring all that is retained.
+const excessFilters = 100
+
 // subscribe proposes one subscription a filter; Subscribed records those that
 // the owner of the session allowed.
 func (s *Session) subscribe(p *packet.View, out []Effect) ([]Effect, error) {
 	var id uint32
 	if len(p.Properties.SubscriptionIdentifiers) > 0 {
 		id = p.Properties.SubscriptionIdentifiers[0]
+	}
+	most := s.limits.Subscriptions // also of filters that replace each other
+	if len(p.Filters) > most {
+		most = min(most, excessFilters)
 	}
 	for i := range p.Filters {
 		f := &p.Filters[i]
@@ -26,7 +34,7 @@ func (s *Session) subscribe(p *packet.View, out []Effect) ([]Effect, error) {
 		}
 		if topic.ValidFilter(e.Subscription.Filter) != nil {
 			e.Reason = mqtt.TopicFilterInvalid
-		} else if i >= s.limits.Subscriptions { // also if they replace each other, for each may bring what is retained
+		} else if i >= most {
 			e.Reason = mqtt.QuotaExceeded
 		} else if _, _, shared := topic.Share(e.Subscription.Filter); shared && f.NoLocal {
 			return out, mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.8.3-4", "No Local on a Shared Subscription")
