@@ -38,10 +38,10 @@ func TestOwed(t *testing.T) {
 		s := newServer(t, func(n int) plan { return plan{forget: n > 1} })
 		r := start(t, s, func(o *Options) {
 			o.In = []Route{{From: "down/#", To: "out/both/#"}}
+			for _, name := range []string{"out/a", "out/both/a"} { // before the first connection, which looks
+				o.Queues[Live].(*fakeQueue).retain(mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true})
+			}
 		})
-		for _, name := range []string{"out/a", "out/both/a"} {
-			r.q.retain(mqtt.Message{Topic: name, Payload: []byte("now"), QoS: 1, Retain: true})
-		}
 		after(time.Minute)
 		want(t, "to a new one", r.s.topics(), "[up/a]")
 		r.s.kill()
