@@ -14,7 +14,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
-	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
@@ -167,26 +166,12 @@ func heldTwice(t *testing.T, b *brokertest.Broker) {
 func TestMEM7ASlowDiskMakesPublishersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size, each = 2000, 1500
-		d := disktest.New(1 << 30)
-		d.Fail(func(op, _ string) error {
+		b := newFaultyDisk(t, store.Options{Default: store.Always}, func(op, _ string) error {
 			if op == "datasync" {
 				time.Sleep(500 * time.Millisecond)
 			}
 			return nil
 		})
-		s, _, _, err := store.Open(d, store.Options{Default: store.Always})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		kept := make(chan error, 1)
-		go func() { kept <- s.Run(ctx) }()
-		b := brokertest.New(t, func(o *broker.Options) { o.Store = s })
-		away := b.Client(mqtt.V5)
-		away.Connect("cid=away clean=0 se=100000")
-		away.Send("SUBSCRIBE id=1 f=#@1")
-		away.Expect("SUBACK id=1 rcs=0x01")
-		away.Close()
 		start := time.Now()
 		var all sync.WaitGroup
 		for n := range 4 {
@@ -212,7 +197,7 @@ func TestMEM7ASlowDiskMakesPublishersWait(t *testing.T) {
 		all.Go(func() {
 			for range 100 {
 				time.Sleep(40 * time.Millisecond)
-				most.Store(max(most.Load(), int64(s.Stats().Unsynced*size)))
+				most.Store(max(most.Load(), int64(b.store.Stats().Unsynced*size)))
 			}
 		})
 		all.Wait()
@@ -224,10 +209,6 @@ func TestMEM7ASlowDiskMakesPublishersWait(t *testing.T) {
 		if took < 4*time.Second {
 			t.Errorf("%d bytes took %s: nobody waited", 4*each*size, took)
 		}
-		b.Stop()
-		stop()
-		if err := <-kept; err != nil {
-			t.Error(err)
-		}
+		b.end()
 	})
 }

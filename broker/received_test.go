@@ -1,9 +1,8 @@
 package broker_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,7 +11,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker"
 	"github.com/dunlin-mqtt/dunlin/broker/brokertest"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store"
-	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -50,27 +48,8 @@ func TestResentAfterTheRightIsLost(t *testing.T) {
 // While the disk fails there is no promise for it either.
 func TestResentWhileTheDiskFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := disktest.New(1 << 30)
 		var broken atomic.Bool
-		d.Fail(func(op, _ string) error {
-			if broken.Load() && op != "read" && op != "names" {
-				return errors.New("input/output error")
-			}
-			return nil
-		})
-		s, _, _, err := store.Open(d, store.Options{Classes: []store.ClassRule{{Filter: "#", Class: store.Always}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
-		b := brokertest.New(t, func(o *broker.Options) { o.Store = s })
-		away := b.Client(mqtt.V5)
-		away.Connect("cid=away clean=0 se=100000")
-		away.Send("SUBSCRIBE id=1 f=#@2")
-		away.Expect("SUBACK id=1 rcs=0x02")
-		away.Close()
+		b := newFaultyDisk(t, store.Options{Classes: []store.ClassRule{{Filter: "#", Class: store.Always}}}, failsWhile(&broken))
 		publish := func(want string) {
 			p := b.Client(mqtt.V5)
 			p.Send("CONNECT cid=p clean=0 se=100000")
@@ -90,20 +69,8 @@ func TestResentWhileTheDiskFails(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		publish("PUBREC id=7")
-		b.Stop()
-		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
-		_, state, _, err := store.Open(d, store.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		for _, e := range state.Lines["away"].Entries {
-			got += string(e.Message.Payload)
-		}
-		if got != "12" {
+		b.end()
+		if got := strings.Join(b.payloads(t), ""); got != "12" {
 			t.Errorf("kept %s, want each once", got)
 		}
 	})
