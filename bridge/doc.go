@@ -45,8 +45,8 @@
 // pinger, one that foresees its planned end, and the wire's flusher, all waited
 // for before the next connection starts.
 //
-// Locks: status, window, hold, suspect, cuts, receiver, pacer, Intake, Clock and
-// wire each guard their own fields. They are leaves: no two are held together,
+// Locks: status, window, hold, suspect, cuts, poison, storm, pacer, Intake, Clock
+// and wire each guard their own fields. They are leaves: no two are held together,
 // and none across I/O or a call to the Queue; but pacer writes 20 bytes once a
 // minute.
 package bridge

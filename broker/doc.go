@@ -15,8 +15,9 @@
 // It refuses to know configuration files, sensors and bridges, and to decide
 // who may do what: Options.Auth does.
 //
-// Locks, in this order: Broker.serving; hub.registry; the router; one of Peer,
-// Queue, guard or connection writer, which are leaves. None is held across I/O
-// or a wait.
+// Locks, in this order: Broker.serving; hub.registry; Client.next; the router;
+// one Peer or Queue. Leaves, under any of these: the guard, a connection's
+// writer, the loader, crowds, origins, trim and the budget of events. None is
+// held across I/O or a wait.
 // DESIGN.md tells why it is built this way.
 package broker

@@ -7,7 +7,7 @@
 // # How a file becomes a Config
 //
 //	text -> parse.go (go-yaml's parser) -> *node, with file, line and column
-//	     -> merge.go (include: maps merge, lists append, a later scalar wins)
+//	     -> load.go, tree.go (include: maps merge, lists append, a later scalar wins)
 //	     -> bind.go  (struct tags say the keys; scalar.go the units, ${ENV},
 //	                  secrets and templates)
 //	     -> check, one file a top-level block (what one key says about another)
@@ -42,5 +42,6 @@
 //     only for loopback addresses and Unix sockets, and only while nothing is
 //     configured under auth.
 //
-// There are no locks: loading is one call, and a Config is not changed after.
+// Loading is one call, and a Config is not changed after. One lock, a leaf,
+// guards the tree that is parsed again for messages (kept.go).
 package config

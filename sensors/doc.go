@@ -19,11 +19,11 @@
 // one that never returns holds up neither its device's truth nor another device;
 // when devices share a bus, at most one per bus. Close alone may run beside a
 // call that hangs. One goroutine, the dispatcher, brings what arrives for all
-// devices with outputs (mail.go).
+// devices with outputs (inbox.go).
 //
 // Locks: one guards the list of owners, one the values that interlocks look at,
 // one each dead man's handle, one each inbox, one the dispatcher's list, one what
-// the registry knows; all are leaves. The owner's state belongs to the turn; turns,
-// a bus, an output and the registry's file are channels with one slot, Status is an
-// atomic snapshot.
+// the registry knows, one each owner's Status of its last turn; all are leaves. The
+// owner's other state belongs to the turn; turns, a bus, an output and the
+// registry's file are channels with one slot.
 package sensors

@@ -9,5 +9,5 @@
 //
 // Locks: the manager calls a driver from one goroutine at a time, but for
 // Close: a serial device's open port is behind one (talking.slot), never held
-// during a call of the port.
+// during a call of the port, and what pulses add up to behind another (meter.mu).
 package drivers

@@ -22,7 +22,8 @@
 // The package does not know the broker: it asks it through Server, Router and
 // Barrier. It decides nothing about identities or topics.
 //
-// Locks: Peer.state, Conn.w and a loop's box, all leaves, never held together
-// and never across I/O or a call into another package but session and packet.
+// Locks: Peer.state, Conn.w, a loop's box and the list of Loops, all leaves,
+// never held together and never across I/O or a call into another package but
+// session and packet; Home's Load and Crowded are called under Peer.state.
 // What is a loop's own is touched by its goroutine only.
 package conn

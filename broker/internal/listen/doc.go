@@ -17,8 +17,8 @@
 // An HTTP server that shares its address with MQTT hands connections over to a
 // Shared, with the request for an upgrade that it has read.
 //
-// It knows nothing of MQTT but the names of its subprotocols. Locks: Memory's,
-// a socket's deadlines, a notice's lines; none is held while another is taken,
-// nor across I/O. A one-slot channel lets one handshake at a time look at TLS's
+// It knows nothing of MQTT but the names of its subprotocols. Locks: a socket's
+// deadlines, a notice's lines; none is held while another is taken, nor across
+// I/O. A one-slot channel lets one handshake at a time look at TLS's
 // files.
 package listen

@@ -13,6 +13,6 @@
 //
 // The package has no goroutine and no socket; time is an argument.
 //
-// Locks: Router.mu, then whatever lock a Sink takes in Deliver. A Sink never
-// calls back into the router. The store's lock is a leaf.
+// Locks, in this order: Router.mu; Router.order; whatever lock a Sink takes in
+// Deliver. A Sink never calls back into the router. The store's lock is a leaf.
 package router

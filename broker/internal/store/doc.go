@@ -14,5 +14,7 @@
 //
 // The package routes nothing and knows no sessions, only their records.
 //
-// Locks: each type has one, a leaf, never held while a callback runs.
+// Locks: Durable has one, which is held while a record is appended to the
+// journal and never while a callback runs. Queue and State have none: their
+// owners serialize calls.
 package store

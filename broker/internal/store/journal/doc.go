@@ -18,5 +18,6 @@
 // FORMAT.md in package store has the bytes, and what may happen to them.
 //
 // Locks: Journal.mu guards what Append and Run share, and is held across no
-// disk operation.
+// disk operation. A Spill has two, for its list of damaged files and for what
+// its readers use again. All are leaves.
 package journal
