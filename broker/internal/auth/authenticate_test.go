@@ -324,6 +324,9 @@ func TestOvenIsBounded(t *testing.T) {
 		if most != 1 || done != maxWaiting+1 || busy != 5 || o.refused.Load() != 5 {
 			t.Errorf("%d at a time, %d done, %d busy", most, done, busy)
 		}
+		if n := o.waiting.Load(); n != 0 {
+			t.Errorf("%d places in the line are lost", n)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		all.Go(func() { o.run(t.Context(), func() { time.Sleep(time.Second) }) })

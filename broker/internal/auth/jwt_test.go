@@ -328,8 +328,8 @@ func TestJWTKeysRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"},{"kty":"OKP","crv":"X25519","x":"AQ"},{"kty":"AKP","alg":"ML-DSA-44"},{"kty":"EC","crv":"P-256","x":%q,"y":%q}]}`,
-			b64(point[1:33]), b64(point[33:]))
+		text := fmt.Sprintf(`{"keys":[{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"},{"kty":"OKP","crv":"X25519","x":"AQ"},{"kty":"AKP","alg":"ML-DSA-44"},{"kty":"EC","crv":"P-256","alg":"ECDH-ES","x":%q,"y":%q},{"kty":"EC","crv":"P-256","x":%q,"y":%q}]}`,
+			b64(point[1:33]), b64(point[33:]), b64(point[1:33]), b64(point[33:]))
 		if list, err := parseKeys([]byte(text)); err != nil || len(list) != 1 || list[0].algorithm != "ES256" {
 			t.Errorf("%+v, %v", list, err)
 		}

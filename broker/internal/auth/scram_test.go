@@ -156,6 +156,43 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
+// A name that would mean more than itself in a rule is refused, as it is with a
+// password.
+func TestSCRAMNamesThatDoNotFitIntoRules(t *testing.T) {
+	salt := []byte("sixteen bytes...")
+	s, err := newSCRAM(scramSHA256, []byte("pencil"), salt, 4096)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(Options{
+		UsersFile: file(t, "a+:"+s.text+"\nbob:"+s.text+"\n"),
+		Rules:     []Rule{allow("a*", list("u/{user}"), nil), allow("bob", list("c/{client}"), nil)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		user, client string
+		code         mqtt.ReasonCode
+	}{
+		{"a+", "c", mqtt.NotAuthorized},
+		{"bob", "c/#", mqtt.ClientIdentifierNotValid},
+		{"bob", "", 0}, // one is assigned
+		{"bob", "c", 0},
+	} {
+		x := a.Exchange("SCRAM-SHA-256", &Connect{ClientID: c.client})
+		bare := "n=" + c.user + ",r=fyko+d2lbbFgONRv9qkxdawL"
+		first, _, _, err := step(t, x, "n,,"+bare)
+		if err != nil {
+			t.Fatal(err)
+		}
+		final, _ := answer(t, scramSHA256, "n,,", bare, first, "pencil")
+		if _, done, _, err := step(t, x, final); code(t, err) != c.code || done != (c.code == 0) {
+			t.Errorf("user %q, client %q: done %t, %v", c.user, c.client, done, err)
+		}
+	}
+}
+
 // What a stranger is told looks like an account, today and tomorrow.
 func TestSCRAMStrangersLookTheSame(t *testing.T) {
 	a := scramUsers(t)
