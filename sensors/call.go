@@ -36,11 +36,11 @@ func (w *wire) take(ctx context.Context) error {
 	}
 	switch {
 	case w.hung.Load():
-		return faultf(Hung, "another device's transfer on this bus never returned")
+		return faultf(Hung, "%w and never returned", ErrHeldUp)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	}
-	return faultf(Timeout, "the bus was never free")
+	return faultf(Timeout, "%w, which was never free", ErrHeldUp)
 }
 
 func (w *wire) give() {

@@ -69,6 +69,13 @@ type Commander interface {
 	Stop(ctx context.Context) error
 }
 
+// Retrier is a Driver that repeats transfers by itself.
+type Retrier interface {
+	Driver
+	// Retried is how many it has repeated since the last time.
+	Retried() uint64
+}
+
 // BusUser is a Driver on a shared bus. The manager lets one device at a time
 // use a bus, and knows by the id which devices a hung transfer takes down.
 type BusUser interface {
@@ -145,6 +152,10 @@ func (f *Fault) Error() string { return string(f.Reason) + ": " + f.Err.Error() 
 
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
+
+// ErrHeldUp is in the chain of a fault that is not its device's own: another
+// one has the bus, and does not let go of it.
+var ErrHeldUp = errors.New("another transfer holds up the bus")
 
 // ReasonOf returns the Reason in err's chain, IO when there is none, "" for nil.
 func ReasonOf(err error) Reason {

@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"errors"
 	"maps"
 	"time"
 )
@@ -26,8 +27,8 @@ type Health struct {
 	OK       uint64    // intervals, or events, that gave a valid reading
 	Err      uint64    // failed reads and rejected readings
 	Reopened uint64    // how often the device was opened anew
-	// The rungs of the ladder: tries inside an interval that had failed, Reopened,
-	// bus recoveries, power cycles.
+	// The rungs of the ladder: tries inside an interval that had failed, and
+	// transfers that were repeated, Reopened, bus recoveries, power cycles.
 	Retries, Recovered, PowerCycled uint64
 	Refused                         uint64 // commands that an interlock or a fail-safe kept from an output
 	// Reasons counts Err by reason.
@@ -111,15 +112,19 @@ func (t *tracker) fails(entity string, r Reason) {
 }
 
 // bad records an interval that failed; it reports whether the device is to go
-// offline by it. A device that is gone or hangs does so at once.
+// offline by it. A device that is gone or hangs does so at once, one that another
+// one on its bus holds up does not.
 func (t *tracker) bad(err error) (down bool) {
 	t.row++
 	if t.State == Offline {
 		return false
 	}
 	r := ReasonOf(err)
-	return r == Unplugged && t.State == Online || r == Hung || t.row >= t.failAfter
+	return r == Unplugged && t.State == Online || hangs(err) || t.row >= t.failAfter
 }
+
+// hangs reports whether it is the device itself that hangs.
+func hangs(err error) bool { return ReasonOf(err) == Hung && !errors.Is(err, ErrHeldUp) }
 
 // stale reports whether the newest proof of life is too old.
 func (t *tracker) stale(now time.Time) bool {

@@ -18,6 +18,9 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 		}
 		return
 	}
+	if r, ok := o.dev.Driver.(Retrier); ok {
+		o.health.Retries += r.Retried()
+	}
 	var p *panicked
 	if errors.As(out.err, &p) {
 		o.log().Error("driver panicked", "err", p.value, "stack", string(p.stack))
@@ -73,7 +76,9 @@ func (o *owner) closed() {
 }
 
 // reopen has the driver closed and opened anew. A device that is merely
-// unplugged is looked for every second.
+// unplugged is looked for every second, and one that is held up waits for no
+// longer either. One that hangs again when its bus was freed holds up others at
+// each try: it has few.
 func (o *owner) reopen(err error, now time.Time) {
 	if o.mustClose && o.next.After(now) {
 		return
@@ -82,8 +87,17 @@ func (o *owner) reopen(err error, now time.Time) {
 	if r := ReasonOf(err); (r == Unplugged || r == NotFound) && !o.health.LastOK.IsZero() {
 		most = time.Second
 	}
-	o.climb(err)
-	o.mustClose, o.next = true, now.Add(o.wait.after(most))
+	switch o.mustClose = true; {
+	case errors.Is(err, ErrHeldUp):
+		o.next = now.Add(time.Second)
+	case hangs(err) && o.bus != nil && o.wait.last > 0:
+		o.climb(err)
+		o.wait.last = most
+		o.next = now.Add(most)
+	default:
+		o.climb(err)
+		o.next = now.Add(o.wait.after(most))
+	}
 	if o.call != nil && o.call.task == reading {
 		o.call.cancel()
 	}
@@ -114,7 +128,7 @@ func (o *owner) finishedRead(ctx context.Context, out outcome, now time.Time) {
 		o.settle(ctx, now)
 	}
 	switch r := ReasonOf(err); {
-	case r == Panic || r == Unplugged:
+	case r == Panic || r == Unplugged || hangs(err):
 		o.failed(ctx, err, now)
 		o.reopen(err, now)
 	case good > 0:

@@ -30,7 +30,7 @@ func NewGuard(name string, b i2c.BusCloser, bound time.Duration) *Guard {
 // *sensors.Fault with reason nack, timeout, hung, unplugged, io, ...
 func (g *Guard) Tx(addr uint16, w, r []byte) error {
 	out, in := append([]byte(nil), w...), make([]byte, len(r))
-	err := g.do(int(addr), func() error { return g.bus.Tx(addr, out, in) })
+	err := g.do(place{address: int(addr)}, func() error { return g.bus.Tx(addr, out, in) })
 	if err == nil {
 		copy(r, in)
 	}

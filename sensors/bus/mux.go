@@ -69,7 +69,7 @@ func (c *channel) Tx(addr uint16, w, r []byte) error {
 			Err: fmt.Errorf("%s address 0x%02x is the multiplexer's own", c, addr)}
 	}
 	out, in := append([]byte(nil), w...), make([]byte, len(r))
-	err := c.m.parent.do(int(addr), func() error {
+	err := c.m.parent.do(place{int(addr), int(c.m.address)<<3 | c.n}, func() error {
 		b := c.m.parent.bus
 		if err := b.Tx(c.m.address, []byte{1 << c.n}, nil); err != nil {
 			return fmt.Errorf("select channel %s: %w", c, err)

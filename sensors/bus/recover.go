@@ -48,7 +48,7 @@ func (b *Buses) Recover(ctx context.Context, id string) (tried bool, err error) 
 	if g.overdue.Load() > 0 {
 		return true, free() // the transfer that hangs may be waiting for this
 	}
-	return true, g.do(0, free)
+	return true, g.do(place{}, free)
 }
 
 // clockOut gives up to nine clocks: a chip that was cut off in the middle of a

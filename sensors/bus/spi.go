@@ -48,7 +48,7 @@ func (c spiChip) Tx(w, r []byte) error {
 		return &sensors.Fault{Reason: sensors.IO, Err: fmt.Errorf("%s: %w", c.name, syscall.EINVAL)}
 	}
 	out, in := append([]byte(nil), w...), make([]byte, len(r))
-	err := c.do(noAddress, func() error { return c.raw.Tx(c.hertz, out, in) })
+	err := c.do(place{}, func() error { return c.raw.Tx(c.hertz, out, in) })
 	if err == nil {
 		copy(r, in)
 	}

@@ -25,12 +25,14 @@ type turns struct {
 	once    sync.Once
 	// overdue counts the callers that gave up on the transfer under way.
 	overdue atomic.Int32
-	gone    atomic.Bool // ErrGone was seen: the bus is of no more use
+	newest  atomic.Pointer[transfer] // the one under way, or the last one
+	gone    atomic.Bool              // ErrGone was seen: the bus is of no more use
 }
 
 // transfer owns its buffers: a transfer that returns late must not write into
 // memory that its caller has taken back.
 type transfer struct {
+	at   place
 	run  func() error
 	err  error
 	done chan struct{}
@@ -43,6 +45,7 @@ func newTurns(name string, bus io.Closer, bound time.Duration) *turns {
 		name: name, bus: bus, bound: bound,
 		work: make(chan *transfer), closing: make(chan struct{}), done: make(chan struct{}),
 	}
+	g.newest.Store(&transfer{})
 	go g.loop()
 	return g
 }
@@ -52,6 +55,7 @@ func (g *turns) loop() {
 	for {
 		select {
 		case t := <-g.work:
+			g.newest.Store(t)
 			t.err = protected(t.run)
 			g.overdue.Store(0)
 			close(t.done)
@@ -71,28 +75,31 @@ func protected(run func() error) (err error) {
 	return run()
 }
 
-// do runs one transfer, or a few that belong together, on the bus. addr is the
-// chip's address, noAddress where chips have none.
-func (g *turns) do(addr int, run func() error) error {
+// place is where a chip is on its bus: at an address, behind a channel of a
+// multiplexer or not. Where chips have none it is the zero place.
+type place struct{ address, channel int }
+
+// do runs one transfer, or a few that belong together, with the chip at a place.
+func (g *turns) do(at place, run func() error) error {
 	if g.overdue.Load() > 0 {
-		return g.fault(addr, sensors.Hung, ErrHung)
+		return g.hung(at)
 	}
 	timer := time.NewTimer(g.bound)
 	defer timer.Stop()
-	t := &transfer{run: run, done: make(chan struct{})}
+	t := &transfer{at: at, run: run, done: make(chan struct{})}
 	select {
 	case g.work <- t:
 	case <-g.closing:
-		return g.fault(addr, sensors.Shutdown, ErrClosed)
+		return g.fault(at, sensors.Shutdown, ErrClosed)
 	case <-timer.C:
 		if g.overdue.Load() > 0 {
-			return g.fault(addr, sensors.Hung, ErrHung)
+			return g.hung(at)
 		}
-		return g.fault(addr, sensors.Timeout, errNoTurn)
+		return g.fault(at, sensors.Timeout, sensors.ErrHeldUp)
 	}
 	select {
 	case <-t.done:
-		err := transferFault(g.place(addr), t.err)
+		err := transferFault(g.named(at), t.err)
 		if errors.Is(err, ErrGone) {
 			g.gone.Store(true)
 		}
@@ -104,27 +111,33 @@ func (g *turns) do(addr int, run func() error) error {
 			g.overdue.Store(0)
 		default:
 		}
-		return g.fault(addr, sensors.Hung, ErrHung)
+		return g.fault(at, sensors.Hung, ErrHung)
 	}
 }
 
-var errNoTurn = errors.New("no turn on the bus")
+// hung is the fault of a transfer that was not begun because the one under way
+// does not return: it is the same chip's, or this one is merely held up.
+func (g *turns) hung(at place) error {
+	by := g.newest.Load().at
+	if by == at {
+		return g.fault(at, sensors.Hung, ErrHung)
+	}
+	return g.fault(at, sensors.Hung, fmt.Errorf("%w: that of address 0x%02x did not return", sensors.ErrHeldUp, by.address))
+}
 
-const noAddress = -1
-
-// place names a chip for messages.
-func (g *turns) place(addr int) string {
-	if addr == noAddress {
+// named names a chip for messages.
+func (g *turns) named(at place) string {
+	if at == (place{}) {
 		return g.name
 	}
-	return fmt.Sprintf("%s address 0x%02x", g.name, addr)
+	return fmt.Sprintf("%s address 0x%02x", g.name, at.address)
 }
 
-func (g *turns) fault(addr int, reason sensors.Reason, err error) error {
+func (g *turns) fault(at place, reason sensors.Reason, err error) error {
 	if reason != sensors.Shutdown {
 		err = fmt.Errorf("%w within %v", err, g.bound)
 	}
-	return &sensors.Fault{Reason: reason, Err: fmt.Errorf("%s: %w", g.place(addr), err)}
+	return &sensors.Fault{Reason: reason, Err: fmt.Errorf("%s: %w", g.named(at), err)}
 }
 
 // String returns the bus's id.

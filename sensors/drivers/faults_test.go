@@ -193,31 +193,94 @@ func TestEachFaultHasOneReason(t *testing.T) {
 }
 
 // The adapter fails in the middle of a reading, at each of its transfers in turn:
-// the reading fails for that reason, and the next one is right.
+// one on I2C is made again, and the reading is right. Where it fails twice, and on
+// SPI, the reading fails for that reason, and the next one is right.
 func TestAnErrorInTheMiddle(t *testing.T) {
 	for _, row := range suiteRows {
+		for _, fails := range []int{1, 2} {
+			t.Run(fmt.Sprintf("%s/%d", row.driver, fails), func(t *testing.T) {
+				want := sensors.IO
+				if fails == 1 && row.spi == 0 {
+					want = ""
+				}
+				onSuite(t, row, func(t *testing.T, b *suiteBench) {
+					for nth, struck := 0, true; struck; nth++ {
+						here, at := b.world(), 0
+						struck = false
+						b.bus.Fault(func(int, uint16) error {
+							if at++; at-1 >= nth && at-1 < nth+fails {
+								struck = true
+								return syscall.EIO
+							}
+							return nil
+						})
+						reason, err := b.read(t, here)
+						if struck && reason != want || reason == "" && err != nil {
+							t.Fatalf("transfer %d: reason %q: %v", nth, reason, err)
+						}
+						b.bus.Fault(nil)
+						time.Sleep(30 * time.Second)
+						if _, err := b.read(t, here); err != nil {
+							t.Fatalf("after transfer %d: %v", nth, err)
+						}
+						time.Sleep(30 * time.Second)
+					}
+				})
+			})
+		}
+	}
+}
+
+// mumbler does what it is told and is heard badly at one transfer.
+type mumbler struct {
+	model
+	at, nth int
+}
+
+func (m *mumbler) Tx(now time.Time, w, r []byte) error {
+	if err := m.model.Tx(now, w, r); err != nil {
+		return err
+	}
+	if m.at++; m.at-1 == m.nth {
+		clear(r)
+		return syscall.EIO
+	}
+	return nil
+}
+
+// The chip did what it was told, or handed out what it had, but the adapter
+// failed: it is told again, and that makes no wrong value.
+func TestATransferIsRepeated(t *testing.T) {
+	for _, row := range suiteRows {
+		if row.spi != 0 {
+			continue
+		}
 		t.Run(row.driver, func(t *testing.T) {
 			onSuite(t, row, func(t *testing.T, b *suiteBench) {
-				for nth, struck := 0, true; struck; nth++ {
-					here, at := b.world(), 0
-					struck = false
-					b.bus.Fault(func(int, uint16) error {
-						if at++; at-1 == nth {
-							struck = true
-							return syscall.EIO
-						}
-						return nil
-					})
+				failed, nth := 0, 0
+				for struck := true; struck; nth++ {
+					here := b.world()
+					m := &mumbler{model: b.chip, nth: nth}
+					b.bus.Plug(row.addr, m)
 					reason, err := b.read(t, here)
-					if struck && reason != sensors.IO || !struck && err != nil {
-						t.Fatalf("transfer %d: reason %q: %v", nth, reason, err)
+					if struck = m.at > nth; reason == "" && err != nil {
+						t.Fatalf("transfer %d: %v", nth, err)
 					}
-					b.bus.Fault(nil)
+					if reason != "" {
+						failed++
+					}
+					if n := b.d.(sensors.Retrier).Retried(); struck && n == 0 {
+						t.Errorf("transfer %d was not counted", nth)
+					}
+					b.bus.Plug(row.addr, b.chip)
 					time.Sleep(30 * time.Second)
 					if _, err := b.read(t, here); err != nil {
 						t.Fatalf("after transfer %d: %v", nth, err)
 					}
 					time.Sleep(30 * time.Second)
+				}
+				if failed > 3 { // what a chip hands out only once
+					t.Errorf("%d of %d readings failed for one transfer", failed, nth)
 				}
 			})
 		})

@@ -19,6 +19,7 @@ type i2cChip struct {
 	busID string
 	addr  uint16
 	bus   i2c.Bus
+	again uint64 // transfers that were repeated
 }
 
 // attach finds the bus.
@@ -35,12 +36,27 @@ func (c *i2cChip) Close() error { return nil }
 // sensors.BusUser.
 func (c *i2cChip) Bus() string { return c.busID }
 
-// tx writes w and then, when there is r, reads r.
+// tx writes w and then, when there is r, reads r. One that was not acknowledged,
+// or that noise or another master ended, is repeated at once: a reading takes
+// many transfers. To write a register or a command twice does no harm. What a
+// chip hands out only once (a measurement of an SCD4x, the ready bit of an
+// INA226) may be gone with the first try; the chip then says so.
 func (c *i2cChip) tx(ctx context.Context, w, r []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return c.bus.Tx(c.addr, w, r)
+	err := c.bus.Tx(c.addr, w, r)
+	if reason := sensors.ReasonOf(err); reason == sensors.Nack || reason == sensors.IO {
+		c.again++
+		err = c.bus.Tx(c.addr, w, r)
+	}
+	return err
+}
+
+// Retried implements sensors.Retrier.
+func (c *i2cChip) Retried() (n uint64) {
+	n, c.again = c.again, 0
+	return n
 }
 
 // steady reads registers of a chip without a checksum until two reads in a row
