@@ -137,7 +137,7 @@ type stuck struct {
 }
 
 func (f *stuck) Apply(s Sample) (Sample, bool, error) {
-	if f.seen > 0 && s.Value == f.last {
+	if f.seen > 0 && alike(s.Value, f.last) {
 		f.seen++
 	} else {
 		f.seen, f.last = 1, s.Value
@@ -146,6 +146,19 @@ func (f *stuck) Apply(s Sample) (Sample, bool, error) {
 		return s, false, faultf(Stuck, "%v for %d readings", s.Value, f.seen)
 	}
 	return s, true, nil
+}
+
+// alike reports whether two values are the same, however they were written: a
+// program may say 85 and then 85.0.
+func alike(v, w any) bool {
+	if a, ok := v.(float64); ok {
+		b, err := number(Sample{Value: w})
+		return err == nil && a == b
+	}
+	if _, ok := w.(float64); ok {
+		return alike(w, v)
+	}
+	return v == w
 }
 
 // Reset forgets the value: a device that was opened anew has to prove again

@@ -76,6 +76,8 @@ func TestFilters(t *testing.T) {
 		{"skip_initial", "2", []any{1.0, 2.0, 3.0, 4.0}, "- - 3 4"},
 		{"rate_limit", "2", []any{10.0, 12.0, 20.0, 20.0, 20.0, 20.0}, "10 12 !rate !rate !rate 20"},
 		{"stuck", "3", []any{5.0, 5.0, 5.0, 5.0, 6.0}, "5 5 !stuck !stuck 6"},
+		{"stuck", "3", []any{int64(85), 85.0, int64(85), "85", true, true, int64(1 << 60), int64(1<<60 + 1), int64(1<<60 + 2)},
+			"85 85 !stuck 85 true true 1152921504606846976 1152921504606846977 1152921504606846978"},
 		{"monotonic", &sensors.StepOptions{MaxStep: 5}, []any{10.0, 12.0, 11.0, 18.0, 17.0}, "10 12 !out_of_range !rate 17"},
 		{"offset", "-0.5", []any{1.0, int64(2)}, "0.5 1.5"},
 		{"multiply", "10", []any{1.5}, "15"},
