@@ -72,8 +72,11 @@ type chipReader struct {
 	dirs     string // pattern of the chips' directories
 	add      func(d *chipReader, c kernelChip)
 	kernel   kernel
+	device   string // of bind
 	chips    []kernelChip
 	channels []channel
+	all      []string // directories of chips, when they were looked at
+	looked   time.Time
 	// names are those of all channels since the start, by chip and attribute: of
 	// two chips the one that is left does not get the name of the one that went.
 	names map[string]string
@@ -82,23 +85,37 @@ type chipReader struct {
 // Open finds the chips by name, and their channels.
 func (d *chipReader) Open(_ context.Context, b sensors.Buses) error {
 	d.kernel, d.channels = kernelOf(b), nil
-	device, err := d.Bind.bind(d.kernel, b)
-	if err != nil {
+	var err error
+	if d.device, err = d.Bind.bind(d.kernel, b); err != nil {
 		return err
 	}
-	chips, err := d.kernel.chips(d.dirs, d.Match, device)
-	if err != nil {
+	if err := d.find(); err != nil {
 		return err
-	}
-	d.chips = chips
-	for _, c := range chips {
-		d.add(d, c)
 	}
 	if len(d.channels) == 0 {
 		return &sensors.Fault{Reason: sensors.NotFound, Err: fmt.Errorf("the chip has no %s", strings.Join(d.Include, " or "))}
 	}
 	return nil
 }
+
+// find takes the chips and channels that are there now in place of those that
+// were.
+func (d *chipReader) find() error {
+	d.all, d.looked = d.kernel.glob(d.dirs), time.Now()
+	chips, err := d.kernel.chips(d.dirs, d.Match, d.device)
+	if err != nil {
+		return err
+	}
+	d.chips, d.channels = chips, nil
+	for _, c := range chips {
+		d.add(d, c)
+	}
+	return nil
+}
+
+// lookAgain is how often a reading looks whether chips have come: those of a USB
+// device, or of a module that was loaded after the gateway had started.
+const lookAgain = 10 * time.Second
 
 // files are those of a chip that match, in the order of their channels.
 func (d *chipReader) files(c kernelChip, patterns ...string) (all []string) {
@@ -166,6 +183,11 @@ func (d *chipReader) Read(ctx context.Context) ([]sensors.Reading, error) {
 	}
 	if err := d.kernel.still(d.chips); err != nil {
 		return nil, err
+	}
+	if time.Since(d.looked) >= lookAgain {
+		if d.looked = time.Now(); !slices.Equal(d.kernel.glob(d.dirs), d.all) {
+			return list, d.find()
+		}
 	}
 	return list, nil
 }

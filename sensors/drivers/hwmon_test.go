@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -130,6 +132,18 @@ func TestHwmon(t *testing.T) {
 		wantShown(t, shows(t, d), "lm75_1_0048_temp1=21 °C", "lm75_1_0049_temp1=31 °C", "lm75_1_004a_temp1=41 °C")
 		one := mustBuild(t, "hwmon", func(o any) { o.(*chipOptions).Match = chipMatch{Device: []string{"1-0049"}} }, nil)
 		wantShown(t, shows(t, open(t, one, h)), "temp1=31 °C")
+	})
+	t.Run("a chip that comes later is read too", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newTree(t, lm75)
+			d := open(t, mustBuild(t, "hwmon", match("lm75", "pch*"), nil), h)
+			wantShown(t, shows(t, d), "lm75_temp1=23.5 °C")
+			h.write("/sys/class/hwmon/hwmon8/name", "pch_late")
+			h.write("/sys/class/hwmon/hwmon8/temp1_input", "40000")
+			time.Sleep(10 * time.Second)
+			shows(t, d)
+			wantShown(t, shows(t, d), "lm75_temp1=23.5 °C", "pch_late_temp1=40 °C")
+		})
 	})
 	t.Run("of chips of several names the one that is there has its own", func(t *testing.T) {
 		for _, names := range [][]string{{"lm75", "tmp102"}, {"lm*"}} {
