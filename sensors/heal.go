@@ -36,28 +36,36 @@ const (
 // on most of them, so that others on its bus have peace.
 const rungs = 8
 
-// climb takes the next rung for a device that failed with err.
-func (o *owner) climb(err error) {
+// ladder is how far a device that fails has come, and what is due before it is
+// opened.
+type ladder struct {
+	rung   int // steps since the last good reading
+	remedy remedy
+}
+
+// climb takes the next rung for a device that failed with err; its supply can
+// be cut if it is powered.
+func (l *ladder) climb(err error, powered bool) {
 	switch r := ReasonOf(err); r {
 	case Unplugged, NotFound, Permission, Busy, Panic, Parse, Exited, Shutdown, Paused:
 		return // no clock and no supply changes that
 	case Hung:
-		o.rung = max(o.rung, 1) // opening waits for it
+		l.rung = max(l.rung, 1) // opening waits for it
 	}
-	o.rung++
-	switch o.remedy = reopened; o.rung % rungs {
+	l.rung++
+	switch l.remedy = reopened; l.rung % rungs {
 	case 2:
-		o.remedy = recovered
+		l.remedy = recovered
 	case 3:
-		if o.dev.Power != nil {
-			o.remedy = powerCycled
+		if powered {
+			l.remedy = powerCycled
 		}
 	}
 }
 
 // apply begins the remedy that is due; false: there is none but opening.
 func (o *owner) apply(ctx context.Context) bool {
-	step, wire, limit := o.remedy, o.bus, o.dev.Timeout
+	step, wire, limit := o.ladder.remedy, o.bus, o.dev.Timeout
 	var m method
 	switch {
 	case step == recovered:
@@ -74,8 +82,8 @@ func (o *owner) apply(ctx context.Context) bool {
 			return nil, err
 		}
 	case step == powerCycled:
-		wire, limit = nil, limit+o.dev.Power.times()
-		m = func(ctx context.Context) ([]Reading, error) { return nil, o.cyclePower(ctx) }
+		wire, limit = nil, limit+o.supply.power.times()
+		m = func(ctx context.Context) ([]Reading, error) { return nil, o.supply.cycle(ctx, o.opt.Buses) }
 	default:
 		return false
 	}
@@ -112,27 +120,34 @@ func (o *owner) healed(c *call, err error) {
 
 func (p *Power) times() time.Duration { return p.Off + p.Settle }
 
-// switchOn claims the line of the supply, active, if that has not happened.
-func (o *owner) switchOn() (err error) {
-	if o.dev.Power == nil || o.supply != nil {
+// supply is the line of a device's Power. It belongs to the calls that open and
+// heal.
+type supply struct {
+	power *Power // nil: none
+	line  Line   // nil: not claimed yet
+}
+
+// switchOn claims the line, active, if that has not happened.
+func (s *supply) switchOn(b Buses) (err error) {
+	if s.power == nil || s.line != nil {
 		return nil
 	}
-	r := o.dev.Power.Line
+	r := s.power.Line
 	r.Output, r.Initial, r.Consumer = true, true, "dunlin"
-	o.supply, err = o.opt.Buses.Line(r)
+	s.line, err = b.Line(r)
 	return err
 }
 
-// cyclePower takes the supply away for a while.
-func (o *owner) cyclePower(ctx context.Context) error {
-	err := o.switchOn()
+// cycle takes the supply away for a while.
+func (s *supply) cycle(ctx context.Context, b Buses) error {
+	err := s.switchOn(b)
 	for _, on := range []bool{false, true} {
 		if err == nil {
-			err = o.supply.Write(on)
+			err = s.line.Write(on)
 		}
-		d := o.dev.Power.Off
+		d := s.power.Off
 		if on {
-			d = o.dev.Power.Settle
+			d = s.power.Settle
 		}
 		select {
 		case <-time.After(d):
@@ -140,4 +155,12 @@ func (o *owner) cyclePower(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// close gives the line back.
+func (s *supply) close() error {
+	if s.line == nil {
+		return nil
+	}
+	return s.line.Close()
 }

@@ -91,11 +91,11 @@ func (o *owner) reopen(err error, now time.Time) {
 	case errors.Is(err, ErrHeldUp):
 		o.next = now.Add(time.Second)
 	case hangs(err) && o.bus != nil && o.wait.last > 0:
-		o.climb(err)
+		o.ladder.climb(err, o.dev.Power != nil)
 		o.wait.last = most
 		o.next = now.Add(most)
 	default:
-		o.climb(err)
+		o.ladder.climb(err, o.dev.Power != nil)
 		o.next = now.Add(o.wait.after(most))
 	}
 	if o.call != nil && o.call.task == reading {
@@ -146,7 +146,7 @@ func (o *owner) proven(now time.Time) {
 	o.health.good(now)
 	o.assume(now)
 	o.wait.reset()
-	o.tries, o.rung = 0, 0
+	o.tries, o.ladder.rung = 0, 0
 }
 
 // retry plans another try inside the interval, after an eighth of it and then

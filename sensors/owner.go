@@ -80,9 +80,8 @@ type owner struct {
 	tick      time.Time // start of the current interval
 	tries     int       // in the current interval
 	wait      backoff
-	rung      int    // steps of the ladder since the last good reading
-	remedy    remedy // before the device is opened
-	supply    Line   // nil: none, or not claimed yet; of the calls that open and heal
+	ladder    ladder
+	supply    supply
 
 	said       bool      // the retained availability is online
 	aborted    time.Time // when the session was aborted; zero: will and values are settled
@@ -127,7 +126,7 @@ var unlisted Entity
 func newOwner(d Device, o *Options, bus *wire, b *valueTable, out Publisher) *owner {
 	w := &owner{
 		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, values: b, out: out, turnSlot: make(chan struct{}, 1),
-		wait: backoff{least: time.Second},
+		wait: backoff{least: time.Second}, supply: supply{power: d.Power},
 	}
 	w.shown.Status = Status{Name: d.Name, Health: Health{State: Starting}}
 	w.will = w.topics.will(d.WillDelay)
@@ -182,8 +181,8 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 	d := o.dev.Driver
 	switch {
 	case o.call != nil:
-		if o.hung && o.aside == nil && o.remedy == recovered && o.apply(ctx) {
-			o.remedy = reopened
+		if o.hung && o.aside == nil && o.ladder.remedy == recovered && o.apply(ctx) {
+			o.ladder.remedy = reopened
 			return
 		}
 		o.giveWay(now)
@@ -192,13 +191,13 @@ func (o *owner) start(ctx context.Context, now time.Time) {
 		o.call = o.begin(ctx, closing, o.dev.Timeout, nil, closer(d))
 	case o.held:
 	case !o.opened && !now.Before(o.next):
-		if o.remedy != reopened && o.apply(ctx) {
-			o.remedy = reopened
+		if o.ladder.remedy != reopened && o.apply(ctx) {
+			o.ladder.remedy = reopened
 			return
 		}
-		o.remedy = reopened
+		o.ladder.remedy = reopened
 		o.call = o.begin(ctx, opening, o.dev.Timeout, o.bus, func(ctx context.Context) ([]Reading, error) {
-			if err := o.switchOn(); err != nil {
+			if err := o.supply.switchOn(o.opt.Buses); err != nil {
 				return nil, err
 			}
 			return nil, d.Open(ctx, o.opt.Buses)

@@ -27,8 +27,8 @@ func (o *owner) stop(ctx context.Context) {
 		go c.run()
 		_, free = await(c)
 	}
-	if free && o.supply != nil {
-		if err := o.supply.Close(); err != nil {
+	if free {
+		if err := o.supply.close(); err != nil {
 			o.log().Warn("power line not given back", "err", err)
 		}
 	}
