@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -174,28 +175,38 @@ func (d *device) arp() (arp.Conn, error) { return arp.Dial(d.link.Interface()) }
 // uses it nevertheless: that is what the user asked for.
 func (d *device) runStatic(ctx context.Context) error {
 	s := d.net.Static
+	addr := s.Address.Addr()
 	socket, err := d.arp()
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
-	taken, err := arp.Taken(ctx, socket, d.link.Hardware, s.Address.Addr(), 2, 200*time.Millisecond)
+	taken, err := arp.Taken(ctx, socket, d.link.Hardware, addr, 2, 200*time.Millisecond)
 	if err != nil {
 		return err
 	}
 	text := ""
+	const another = "Another machine has the address %v of network.txt too: give this board another one."
 	if taken {
-		text = "Another machine has the address " + s.Address.Addr().String() + " of network.txt too: give this board another one."
-		d.net.Logf("%s: %s", d.link.Name, text)
+		text = fmt.Sprintf(another, addr)
 	}
 	d.net.Problem("network", text)
 	d.use(dhcp.Lease{Address: s.Address, Router: s.Router})
-	if err := arp.Announce(socket, d.link.Hardware, s.Address.Addr()); err != nil {
-		return err
+	for {
+		if err := arp.Defend(ctx, socket, d.link.Hardware, addr); err != nil {
+			return err
+		}
+		d.net.Problem("network", fmt.Sprintf(another, addr))
+		select {
+		case <-ctx.Done():
+		case <-time.After(redefend):
+		}
 	}
-	<-ctx.Done()
-	return nil
 }
+
+// redefend is the pause between two attempts to keep an address that another
+// host insists on: more would be a storm (RFC 5227, 2.4 c).
+const redefend = 10 * time.Second
 
 // Metrics of default routes: a cable before a radio, the first before others,
 // a link-local address after all.
@@ -226,7 +237,7 @@ func (d *device) use(l dhcp.Lease) {
 	for _, r := range l.Routes {
 		routes = append(routes, link.Route(r))
 	}
-	err := d.net.kernel.Configure(d.link.Index, l.Address, routes, metric)
+	err := d.net.kernel.Configure(d.link.Index, l.Address, routes, metric, l.MTU)
 	if err != nil && !errors.Is(err, unix.ENODEV) {
 		d.net.Logf("%s: %v", d.link.Name, err)
 	}

@@ -135,8 +135,21 @@ func (p *peer) dnsmasq(link, first, last string) (stop func()) {
 		"--pid-file="+filepath.Join(dir, "pid"), "--dhcp-leasefile="+filepath.Join(dir, "leases"), "--log-facility=-",
 		"--interface="+link, "--except-interface=lo", "--bind-dynamic", "--dhcp-authoritative", "--no-ping",
 		"--dhcp-range="+first+","+last+",255.255.255.0,10m", "--domain=lan.test",
-		"--dhcp-option=option:classless-static-route,10.99.0.0/16,10.77.0.2,0.0.0.0/0,"+router, "--dhcp-option=option:ntp-server,10.77.0.1", "--dhcp-option=option:domain-search,lan.test,plant.test")
+		"--dhcp-option=option:classless-static-route,10.99.0.0/16,10.77.0.2,0.0.0.0/0,"+router, "--dhcp-option=option:ntp-server,10.77.0.1", "--dhcp-option=option:mtu,1400", "--dhcp-option=option:domain-search,lan.test,plant.test")
 	return stop
+}
+
+// announce sends an ARP announcement on the first cable, in a VLAN or in none.
+func (p *peer) announce(vlan, host, addr string) {
+	const script = `
+import socket, sys
+vlan, host, addr = sys.argv[1], bytes.fromhex(sys.argv[2].replace(":", "")), socket.inet_aton(sys.argv[3])
+tag = b"\x81\x00" + int(vlan).to_bytes(2, "big") if vlan else b""
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("lan0", 0))
+s.send(b"\xff" * 6 + host + tag + b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01" + host + addr + bytes(6) + addr)`
+	p.t.Helper()
+	p.run("/usr/bin/python3", "-c", script, vlan, host, addr)
 }
 
 // chrony serves the machine's time to everybody.
@@ -251,7 +264,7 @@ func lab(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := k.Configure(ifi.Index, netip.MustParsePrefix("10.80.0.0/31"), nil, 1); err != nil {
+		if err := k.Configure(ifi.Index, netip.MustParsePrefix("10.80.0.0/31"), nil, 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		defer ip(t, "link", "del", "ptp0")
@@ -286,8 +299,19 @@ func lab(t *testing.T) {
 	if r := routes(t); !strings.Contains(r, "default via 10.77.0.1 dev eth0 proto dhcp") || !strings.Contains(r, "10.99.0.0/16 via 10.77.0.2 dev eth0 proto dhcp") {
 		t.Errorf("routes:\n%s", r)
 	}
-	t.Run("packets of another VLAN are not ours", func(t *testing.T) {
+	t.Run("packets are as long as the server says, those of the network itself too", func(t *testing.T) {
+		for line := range strings.Lines(routes(t)) {
+			if strings.Contains(line, "dev eth0") && !strings.Contains(line, "mtu 1400") {
+				t.Errorf("no: %s", line)
+			}
+		}
+	})
+	t.Run("only other hosts' packets about an address are heard, and none of another VLAN", func(t *testing.T) {
 		ifi, err := net.InterfaceByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := net.InterfaceByName("eth1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,28 +320,16 @@ func lab(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer socket.Close()
-		// Announcements of 10.77.0.77 in VLAN 7, then of 10.77.0.78 in none.
-		const script = `
-import socket
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.bind(("lan0", 0))
-for tag, last in ((b"\x81\x00\x00\x07", 77), (b"", 78)):
-    host, addr = b"\x02\x00\x00\x00\x00\x77", bytes([10, 77, 0, last])
-    s.send(b"\xff" * 6 + host + tag + b"\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01" + host + addr + bytes(6) + addr)`
-		if out, err := p.command("/usr/bin/python3", "-c", script).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
+		if err := socket.Only(netip.MustParseAddr("10.77.0.77")); err != nil {
+			t.Fatal(err)
 		}
-		for {
-			packet, err := socket.Receive(time.Now().Add(patience))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if packet.Sender == netip.MustParseAddr("10.77.0.77") {
-				t.Error("a packet of VLAN 7 is received")
-			}
-			if packet.Sender == netip.MustParseAddr("10.77.0.78") {
-				break
-			}
+		p.announce("7", "02:00:00:00:00:07", "10.77.0.77")
+		p.announce("", "02:00:00:00:00:08", "10.77.0.78")
+		p.announce("", second.HardwareAddr.String(), "10.77.0.77")
+		p.announce("", "02:00:00:00:00:09", "10.77.0.77")
+		packet, err := socket.Receive(time.Now().Add(patience))
+		if err != nil || packet.SenderHardware[5] != 9 {
+			t.Errorf("heard %+v, %v", packet, err)
 		}
 	})
 	t.Run("the server knows the host's name", func(t *testing.T) {
@@ -353,6 +365,11 @@ z.close()`
 		eventually(t, "no address without a cable", func() bool { return !address("eth0").IsValid() })
 		p.run("ip", "link", "set", "lan0", "up")
 		eventually(t, "the same address again", func() bool { return address("eth0") == first })
+	})
+	t.Run("another host insists on the address", func(t *testing.T) {
+		p.announce("", "02:00:00:00:00:77", first.Addr().String())
+		p.announce("", "02:00:00:00:00:77", first.Addr().String())
+		eventually(t, "another address", func() bool { return inside(100, 101)() && address("eth0") != first })
 	})
 	t.Run("moved to another network", func(t *testing.T) {
 		stopServer()

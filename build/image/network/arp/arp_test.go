@@ -30,17 +30,21 @@ func TestConflicts(t *testing.T) {
 	own, other := net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 2}
 	ours, theirs, none := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.IPv4Unspecified()
 	for _, tc := range []struct {
-		name string
-		p    Packet
-		want bool
+		name          string
+		p             Packet
+		before, after bool // it is used
 	}{
-		{"somebody has it", Packet{SenderHardware: other, Sender: ours, Target: theirs}, true},
-		{"somebody probes for it too", Packet{SenderHardware: other, Sender: none, Target: ours}, true},
-		{"somebody asks for it", Packet{SenderHardware: other, Sender: theirs, Target: ours}, false},
-		{"one's own packet", Packet{SenderHardware: own, Sender: ours, Target: ours}, false},
+		{"somebody has it", Packet{SenderHardware: other, Sender: ours, Target: theirs}, true, true},
+		{"somebody probes for it too", Packet{SenderHardware: other, Sender: none, Target: ours}, true, false},
+		{"somebody asks for it", Packet{SenderHardware: other, Sender: theirs, Target: ours}, false, false},
+		{"one's own packet", Packet{SenderHardware: own, Sender: ours, Target: ours}, false, false},
+		{"one's own probe", Packet{SenderHardware: own, Sender: none, Target: ours}, false, false},
 	} {
-		if got := conflicts(tc.p, own, ours); got != tc.want {
+		if got := wanted(tc.p, own, ours); got != tc.before {
 			t.Errorf("RFC5227-2.1.1 %s: %v", tc.name, got)
+		}
+		if got := conflicts(tc.p, own, ours); got != tc.after {
+			t.Errorf("RFC5227-2.4 %s: %v", tc.name, got)
 		}
 	}
 }

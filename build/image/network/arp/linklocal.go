@@ -11,12 +11,10 @@ import (
 
 // Times of RFC 3927, 9.
 const (
-	probeNum         = 3
-	probePause       = 1500 * time.Millisecond // between PROBE_MIN and PROBE_MAX
-	announceInterval = 2 * time.Second
-	maxConflicts     = 10
-	rateLimit        = time.Minute
-	defendInterval   = 10 * time.Second
+	probeNum     = 3
+	probePause   = 1500 * time.Millisecond // between PROBE_MIN and PROBE_MAX
+	maxConflicts = 10
+	rateLimit    = time.Minute
 )
 
 // LinkLocal is the network of addresses that nobody gives out.
@@ -54,40 +52,9 @@ func Hold(ctx context.Context, c Conn, own net.HardwareAddr, use func(netip.Addr
 			continue
 		}
 		use(addr)
-		err = defend(ctx, c, own, addr)
+		err = Defend(ctx, c, own, addr)
 		use(netip.Addr{})
 		if err != nil {
-			return err
-		}
-	}
-}
-
-// defend announces addr twice, then answers the first conflict of each ten
-// seconds with another announcement; it returns nil when a second one comes
-// (RFC 3927, 2.5 b).
-func defend(ctx context.Context, c Conn, own net.HardwareAddr, addr netip.Addr) error {
-	var defended time.Time
-	for announced := 0; ; announced++ {
-		wait := time.Hour
-		if announced < 2 {
-			if err := Announce(c, own, addr); err != nil {
-				return err
-			}
-			wait = announceInterval
-		}
-		conflict, err := listen(ctx, c, own, addr, time.Now().Add(wait))
-		if err != nil {
-			return err
-		}
-		if !conflict {
-			continue
-		}
-		now := time.Now()
-		if !defended.IsZero() && now.Sub(defended) < defendInterval {
-			return nil
-		}
-		defended = now
-		if err := Announce(c, own, addr); err != nil {
 			return err
 		}
 	}

@@ -35,11 +35,12 @@ func (c *Client) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	var receiver sync.WaitGroup
 	receiver.Go(func() { failed <- c.receive(within, received) })
-	r := &run{Client: c}
+	r := &run{Client: c, undefend: func() {}, lost: make(chan netip.Addr)}
 	err := r.loop(within, received, failed)
 	cancel()
 	r.releaseLocal()
 	receiver.Wait() // it looks at its context each second
+	r.defenders.Wait()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -69,6 +70,9 @@ type run struct {
 	*Client
 	stopLocal context.CancelFunc // nil: there is none
 	local     sync.WaitGroup
+	undefend  context.CancelFunc // the lease's address is given up
+	defenders sync.WaitGroup
+	lost      chan netip.Addr // that another host insists on
 }
 
 func (r *run) loop(ctx context.Context, received <-chan *Message, failed <-chan error) error {
@@ -91,6 +95,8 @@ func (r *run) loop(ctx context.Context, received <-chan *Message, failed <-chan 
 			return ctx.Err()
 		case err := <-failed:
 			return err
+		case a := <-r.lost:
+			step = r.Machine.Conflict(time.Now(), a)
 		case m := <-received:
 			step = r.Machine.Received(time.Now(), m)
 		case <-tick:
@@ -105,6 +111,7 @@ func (r *run) do(ctx context.Context, s Step) error {
 		r.Logf("%s", s.Note)
 	}
 	if s.Lost {
+		r.undefend()
 		r.Use(Lease{})
 	}
 	if s.Send != nil {
@@ -122,23 +129,37 @@ func (r *run) do(ctx context.Context, s Step) error {
 	return nil
 }
 
-// probe asks the link for an address, and goes on with the answer. An address
-// that is used from now on is announced: others may know who had it before
-// (RFC 5227, 2.3).
+// probe asks the link for an address, and goes on with the answer.
 func (r *run) probe(ctx context.Context, addr netip.Addr) error {
 	socket, err := r.ARP()
 	if err != nil {
 		return err
 	}
-	defer socket.Close()
 	taken, err := arp.Taken(ctx, socket, r.Machine.Hardware, addr, probes, probePause)
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.do(ctx, r.Machine.Probed(time.Now(), taken))
 	}
-	if err := r.do(ctx, r.Machine.Probed(time.Now(), taken)); err != nil || taken {
-		return err
+	if err != nil || taken {
+		return errors.Join(err, socket.Close())
 	}
-	return arp.Announce(socket, r.Machine.Hardware, addr)
+	r.defend(ctx, socket, addr)
+	return nil
+}
+
+// defend defends the lease's address until it is given up, or another host
+// insists on it. A socket that fails is the link's end, which ends Run.
+func (r *run) defend(ctx context.Context, socket arp.Conn, addr netip.Addr) {
+	ctx, r.undefend = context.WithCancel(ctx)
+	r.defenders.Go(func() {
+		defer socket.Close()
+		if arp.Defend(ctx, socket, r.Machine.Hardware, addr) != nil {
+			return
+		}
+		select {
+		case r.lost <- addr:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // holdLocal lets the link have an address of 169.254/16 from now on.

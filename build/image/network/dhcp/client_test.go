@@ -123,6 +123,8 @@ func (h *hosts) Receive(deadline time.Time) (arp.Packet, error) {
 	}
 }
 
+func (h *hosts) Only(netip.Addr) error { return nil }
+
 func (h *hosts) Close() error {
 	h.Lock()
 	defer h.Unlock()
@@ -217,10 +219,45 @@ func TestClient(t *testing.T) {
 		defer l.run(t, machine())()
 		time.Sleep(time.Hour)
 		l.change(func() {
-			if len(l.told) != 1 || l.told[0].Sender != l.give || len(l.used) < 2 {
+			if len(l.told) != 2 || l.told[0].Sender != l.give || len(l.used) < 2 {
 				t.Errorf("announced %v after %d uses", l.told, len(l.used))
 			}
 		})
+	})
+	run("RFC5227-2.4 the address is defended once, and given up for another at the second conflict", func(t *testing.T, l *lan) {
+		defer l.run(t, machine())()
+		time.Sleep(time.Minute)
+		first := l.give
+		l.change(func() { l.told = nil })
+		probe := arp.Packet{SenderHardware: other, Sender: netip.IPv4Unspecified(), Target: first}
+		conflict := arp.Packet{SenderHardware: other, Sender: first, Target: first}
+		for _, p := range []arp.Packet{probe, probe, probe, conflict} {
+			l.change(func() { l.another(p) })
+		}
+		l.change(func() {
+			if len(l.told) != 1 || l.told[0].Sender != first {
+				t.Errorf("defended by %v", l.told)
+			}
+		})
+		if a, _ := l.address(); a != first {
+			t.Errorf("gave up for %v at the first conflict", a)
+		}
+		time.Sleep(time.Minute) // far enough to be another first one
+		l.change(func() { l.another(conflict) })
+		kinds(t, l, Discover, Request)
+		l.change(func() { l.give, l.told = netip.MustParseAddr("10.0.0.51"), nil; l.another(conflict) })
+		if a, _ := l.address(); a.IsValid() {
+			t.Errorf("still uses %v", a)
+		}
+		kinds(t, l, Decline)
+		time.Sleep(declineWait + time.Second)
+		a, _ := l.address()
+		want(t, "another address", a, l.give)
+		l.change(func() { l.another(conflict); l.another(conflict) }) // of what is not ours any more
+		kinds(t, l, Discover, Request)
+		if a, _ := l.address(); a != l.give {
+			t.Errorf("%v given up, for a conflict of another", l.give)
+		}
 	})
 	run("RFC3927-2 offers that come to nothing: a link-local address", func(t *testing.T, l *lan) {
 		l.says = Nak
@@ -483,6 +520,8 @@ func FuzzMachine(f *testing.F) {
 				took(m.Tick(now))
 			case 5:
 				took(m.Start(now)) // the link was gone
+			case 6:
+				took(m.Conflict(now, netip.AddrFrom4([4]byte{10, 0, 0, e >> 4})))
 			}
 		}
 	})

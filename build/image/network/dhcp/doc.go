@@ -8,6 +8,7 @@
 // an address is free. Dial opens a link's sockets.
 //
 // An address is checked by ARP before it is used; one that somebody has is
-// declined, another is announced. A link that comes back asks for the address
+// declined, another is announced and defended. One that another host insists on
+// later is given back. A link that comes back asks for the address
 // it had. Nothing that a server says is trusted further than Lease checks it.
 package dhcp

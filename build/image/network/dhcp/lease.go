@@ -18,6 +18,7 @@ type Lease struct {
 	DNS     []netip.Addr
 	NTP     []netip.Addr
 	Search  []string
+	MTU     int           // how long a packet of this network may be; 0: as long as the link takes it
 	Server  netip.Addr    // who gave it; not valid for an address of 169.254/16
 	Renew   time.Duration // T1, after the lease's start
 	Rebind  time.Duration // T2
@@ -51,6 +52,7 @@ func newLease(m *Message) (Lease, error) {
 		DNS:     m.addrs(optDNS, 3),
 		NTP:     m.addrs(optNTP, 4),
 		Search:  searchList(m),
+		MTU:     mtu(m.Options[optMTU]),
 		Server:  server[0],
 	}
 	if routers := m.addrs(optRouter, 1); len(routers) > 0 {
@@ -71,6 +73,17 @@ func newLease(m *Message) (Lease, error) {
 		l.Renew = min(l.Expire/2, l.Rebind/7*4)
 	}
 	return l, nil
+}
+
+// minMTU is what every host takes (RFC 791). A server that asks for less, down to
+// the 68 bytes of RFC 2132, makes fun of us.
+const minMTU = 576
+
+func mtu(v []byte) int {
+	if len(v) != 2 || binary.BigEndian.Uint16(v) < minMTU {
+		return 0
+	}
+	return int(binary.BigEndian.Uint16(v))
 }
 
 const maxRoutes = 16

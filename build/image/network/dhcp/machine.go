@@ -132,7 +132,7 @@ func (m *Machine) ask(now time.Time) Step {
 		Secs: uint16(min(now.Sub(m.began)/time.Second, 0xffff)),
 		Options: map[byte][]byte{
 			optClientID: append([]byte{1}, m.Hardware...),
-			optWanted:   {optMask, optRoutes, optRouter, optDNS, optDomain, optNTP, optSearch, optLeaseTime, optServer, optT1, optT2},
+			optWanted:   {optMask, optRoutes, optRouter, optDNS, optDomain, optMTU, optNTP, optSearch, optLeaseTime, optServer, optT1, optT2},
 			optMaxSize:  {maxSize >> 8, maxSize & 0xff},
 		},
 	}
@@ -259,6 +259,24 @@ func (m *Machine) Probed(now time.Time, taken bool) Step {
 	if !taken {
 		return m.bind()
 	}
+	return m.decline(now)
+}
+
+// Conflict tells that another host insists on an address that it has, too. An
+// address that is not, or no longer, the lease's changes nothing.
+func (m *Machine) Conflict(now time.Time, addr netip.Addr) Step {
+	held := m.state == bound || m.state == renewing || m.state == rebinding
+	if !held || addr != m.lease.Address.Addr() {
+		return Step{}
+	}
+	s := m.decline(now)
+	s.Lost = true
+	return s
+}
+
+// decline gives the lease back to its server as somebody else's address
+// (RFC 2131, 4.4.4), and asks for another one after a while.
+func (m *Machine) decline(now time.Time) Step {
 	address := m.lease.Address.Addr()
 	decline := &Message{XID: m.xid, Hardware: m.Hardware, Options: map[byte][]byte{
 		optKind:      {byte(Decline)},

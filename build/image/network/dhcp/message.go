@@ -28,6 +28,7 @@ const (
 	optDNS       = 6
 	optHostname  = 12
 	optDomain    = 15
+	optMTU       = 26
 	optNTP       = 42
 	optRequested = 50
 	optLeaseTime = 51

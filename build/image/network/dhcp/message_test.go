@@ -56,6 +56,11 @@ func TestLease(t *testing.T) {
 	if l, err := newLease(ack(map[byte][]byte{optLeaseTime: {255, 255, 255, 254}})); err != nil || l.Renew <= 0 || l.Renew >= l.Rebind || l.Rebind >= l.Expire {
 		t.Errorf("136 years: %+v, %v", l, err)
 	}
+	for size, want := range map[int]int{1400: 1400, 576: 576, 575: 0, 0: 0, 65535: 65535} {
+		if l, err := newLease(ack(map[byte][]byte{optMTU: {byte(size >> 8), byte(size)}})); err != nil || l.MTU != want {
+			t.Errorf("packets of %d bytes: %d, %v", size, l.MTU, err)
+		}
+	}
 	for _, evil := range []string{"lan\nnameserver 6.6.6.6", "a b", ""} {
 		if got := searchList(ack(map[byte][]byte{optDomain: []byte(evil)})); len(got) != 0 {
 			t.Errorf("domain %q gives %q", evil, got)

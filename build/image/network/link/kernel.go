@@ -117,8 +117,10 @@ type Route struct {
 
 // Configure gives a link one IPv4 address and routes in place of those it had.
 // Of several routes to a network the kernel takes the one with the lowest
-// metric. The zero prefix takes everything away.
-func (k *Kernel) Configure(index int, address netip.Prefix, routes []Route, metric uint32) error {
+// metric. An mtu below the link's own holds for all of them; the link's stays,
+// as some drivers change it only while the link is down. The zero prefix takes
+// everything away.
+func (k *Kernel) Configure(index int, address netip.Prefix, routes []Route, metric uint32, mtu int) error {
 	all, err := k.list()
 	if err != nil {
 		return err
@@ -142,7 +144,15 @@ func (k *Kernel) Configure(index int, address netip.Prefix, routes []Route, metr
 			return fmt.Errorf("add %v: %w", address, err)
 		}
 	}
-	return k.route(index, address, routes, metric)
+	ifi, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return err
+	}
+	var metrics *rtnetlink.RouteMetrics
+	if mtu > 0 && mtu < ifi.MTU {
+		metrics = &rtnetlink.RouteMetrics{MTU: uint32(mtu)}
+	}
+	return k.route(index, address, routes, metric, metrics)
 }
 
 func addressMessage(index int, p netip.Prefix) *rtnetlink.AddressMessage {
@@ -166,7 +176,7 @@ func addressMessage(index int, p netip.Prefix) *rtnetlink.AddressMessage {
 
 // route sets the link's routes, and takes others of its own away. A router
 // outside the network (some providers' /32) gets a route to itself.
-func (k *Kernel) route(index int, address netip.Prefix, routes []Route, metric uint32) error {
+func (k *Kernel) route(index int, address netip.Prefix, routes []Route, metric uint32, metrics *rtnetlink.RouteMetrics) error {
 	want := map[Route]bool{}
 	var ordered []Route
 	add := func(r Route) {
@@ -187,12 +197,18 @@ func (k *Kernel) route(index int, address netip.Prefix, routes []Route, metric u
 	}
 	var failed error
 	for _, m := range all {
+		if m.Family == unix.AF_INET && int(m.Attributes.OutIface) == index && m.Table == unix.RT_TABLE_MAIN && m.Protocol == unix.RTPROT_KERNEL &&
+			mtuOf(m.Attributes.Metrics) != mtuOf(metrics) { // the kernel's own, to the network of the address
+			m.Attributes.Metrics = metrics
+			failed = errors.Join(failed, k.conn.Route.Replace(&m))
+			continue
+		}
 		ours := m.Family == unix.AF_INET && m.Table == unix.RT_TABLE_MAIN && int(m.Attributes.OutIface) == index &&
 			(m.DstLength == 0 || m.Protocol == unix.RTPROT_DHCP)
 		if !ours {
 			continue
 		}
-		if r := routeOf(m); want[r] && m.Attributes.Priority == metric {
+		if r := routeOf(m); want[r] && m.Attributes.Priority == metric && mtuOf(m.Attributes.Metrics) == mtuOf(metrics) {
 			want[r] = false // it is there
 		} else if err := k.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
 			failed = errors.Join(failed, fmt.Errorf("remove the route to %v: %w", r.To, err))
@@ -200,10 +216,17 @@ func (k *Kernel) route(index int, address netip.Prefix, routes []Route, metric u
 	}
 	for _, r := range ordered {
 		if want[r] {
-			failed = errors.Join(failed, k.addRoute(index, r.To, r.Via, metric))
+			failed = errors.Join(failed, k.addRoute(index, r.To, r.Via, metric, metrics))
 		}
 	}
 	return failed
+}
+
+func mtuOf(m *rtnetlink.RouteMetrics) uint32 {
+	if m == nil {
+		return 0
+	}
+	return m.MTU
 }
 
 func routeOf(m rtnetlink.RouteMessage) (r Route) {
@@ -217,11 +240,11 @@ func routeOf(m rtnetlink.RouteMessage) (r Route) {
 	return r
 }
 
-func (k *Kernel) addRoute(index int, to netip.Prefix, via netip.Addr, metric uint32) error {
+func (k *Kernel) addRoute(index int, to netip.Prefix, via netip.Addr, metric uint32, metrics *rtnetlink.RouteMetrics) error {
 	m := &rtnetlink.RouteMessage{
 		Family: unix.AF_INET, DstLength: uint8(to.Bits()), Table: unix.RT_TABLE_MAIN,
 		Protocol: unix.RTPROT_DHCP, Scope: unix.RT_SCOPE_LINK, Type: unix.RTN_UNICAST,
-		Attributes: rtnetlink.RouteAttributes{OutIface: uint32(index), Priority: metric},
+		Attributes: rtnetlink.RouteAttributes{OutIface: uint32(index), Priority: metric, Metrics: metrics},
 	}
 	if to.Bits() > 0 {
 		m.Attributes.Dst = to.Addr().AsSlice()
