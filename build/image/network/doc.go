@@ -14,7 +14,7 @@
 // in network.txt (Static) takes the place of DHCP on the first wired link that
 // is connected, or on the one that it names. IPv6 is the kernel's own work:
 // addresses and routes come from router advertisements, and only their name
-// servers pass through here.
+// servers pass through here. DHCPv6 is not spoken.
 //
 // Whatever fails is logged and tried again: a board without a network still
 // measures. What only the user can repair goes to Problem, in words for

@@ -360,6 +360,29 @@ z.close()`
 			t.Errorf("%v: %q, want %q", err, out, want)
 		}
 	})
+	t.Run("a network of IPv6 only", func(t *testing.T) {
+		p.cable("eth6", "lan6", "2001:db8:6::1/64")
+		p.start("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root", "--pid-file="+filepath.Join(t.TempDir(), "pid"), "--log-facility=-",
+			"--interface=lan6", "--except-interface=lo", "--bind-dynamic", "--enable-ra", "--dhcp-range=2001:db8:6::,ra-only,10m", "--dhcp-option=option6:dns-server,[2001:db8:6::1]", "--ra-param=lan6,5")
+		eventually(t, "its name server", contains(resolv, "nameserver 2001:db8:6::1\n"))
+		const script = `
+import socket
+from zeroconf import IPVersion, Zeroconf
+z = Zeroconf(interfaces=["2001:db8:6::1"], ip_version=IPVersion.V6Only)
+found = []
+while not found: # the address of fe80::/64 is there before
+    i = z.get_service_info("_mqtt._tcp.local.", "dunlin-77aa._mqtt._tcp.local.", 1000)
+    found = [a for a in (i.parsed_addresses(IPVersion.V6Only) if i else []) if a.startswith("2001:")]
+z.close()
+try:
+    socket.create_connection((found[0], 1), 10)
+except ConnectionRefusedError:
+    print("reached")`
+		if out, err := p.command("/usr/bin/python3", "-c", script).CombinedOutput(); err != nil || string(out) != "reached\n" {
+			t.Errorf("%v: %q", err, out)
+		}
+		ip(t, "link", "del", "eth6")
+	})
 	t.Run("cable pulled and put back", func(t *testing.T) {
 		p.run("ip", "link", "set", "lan0", "down")
 		eventually(t, "no address without a cable", func() bool { return !address("eth0").IsValid() })

@@ -1,5 +1,6 @@
 // Package mdns gives a link of the board a name, NAME.local, and tells of its
-// services (RFC 6762, 6763), over IPv4.
+// services (RFC 6762, 6763), over IPv4 and IPv6, for as long as the link has
+// addresses of them.
 //
 // Responder probes for the name and those of its services, gives way to a host
 // that probes for them at the same time and comes first, takes NAME-2 and so

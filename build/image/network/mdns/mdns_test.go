@@ -58,7 +58,8 @@ func (p *port) Send(b []byte, to netip.AddrPort) error {
 	p.Lock()
 	defer p.Unlock()
 	for _, o := range p.ports {
-		if o != p && (to == Group && o.addr.Port() == 5353 || to == o.addr) {
+		heard := to == Group && o.addr.Addr().Is4() || to == Group6 && o.addr.Addr().Is6()
+		if o != p && (heard && o.addr.Port() == 5353 || to == o.addr) {
 			o.in <- packet{slices.Clone(b), p.addr}
 		}
 	}
@@ -80,7 +81,7 @@ func (p *port) Close() error { return nil }
 func host(t *testing.T, w *wire, addr string) (stop func()) { return hostOf(t, w, "dunlin", addr) }
 
 func hostOf(t *testing.T, w *wire, name, addr string) (stop func()) {
-	p := w.port(addr + ":5353")
+	p := w.port(netip.AddrPortFrom(netip.MustParseAddr(addr), 5353).String())
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &Responder{Name: name, Services: w.served, Conn: p, Logf: t.Logf,
 		Addrs: func() []netip.Prefix { return []netip.Prefix{netip.PrefixFrom(p.addr.Addr(), 24)} },
@@ -172,6 +173,36 @@ func address(t *testing.T, p *port, name string) netip.Addr {
 	}
 	a, _ := got[0].Body.(*dnsmessage.AResource)
 	return netip.AddrFrom4(a.A)
+}
+
+func TestIPv6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		asker, other, legacy := w.port("[fe80::9]:5353"), w.port("10.0.0.9:5353"), w.port("[fe80::9]:40000")
+		stop := host(t, w, "fe80::1")
+		time.Sleep(5 * time.Second)
+		if len(other.in) > 0 {
+			t.Error("a host without IPv4 is heard there")
+		}
+		want := (&dnsmessage.AAAAResource{AAAA: netip.MustParseAddr("fe80::1").As16()}).GoString()
+		for _, from := range []*port{asker, legacy} {
+			if got := ask(t, from, Group6, "dunlin.local.", dnsmessage.TypeAAAA); len(got) != 1 || got[0].Body.GoString() != want {
+				t.Errorf("asked from %v: %v", from.addr, got)
+			}
+		}
+		stopSecond := host(t, w, "fe80::2")
+		time.Sleep(10 * time.Second)
+		if got := ask(t, asker, Group6, "dunlin-2.local.", dnsmessage.TypeAAAA); len(got) != 1 {
+			t.Errorf("RFC6762-9 the second host of a name: %v", got)
+		}
+		stopSecond()
+		ask(t, asker, Group6, "nobody.local.", dnsmessage.TypeA)
+		stop()
+		var m dnsmessage.Message
+		if len(asker.in) != 1 || m.Unpack((<-asker.in).b) != nil || len(m.Answers) == 0 || m.Answers[0].Header.TTL != 0 {
+			t.Errorf("RFC6762-10.1 goodbye: %v", m.Answers)
+		}
+	})
 }
 
 func TestWhatANameHasNot(t *testing.T) {

@@ -13,10 +13,13 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Group is where mDNS is spoken.
-var Group = netip.MustParseAddrPort("224.0.0.251:5353")
+// Group and Group6 are where mDNS is spoken.
+var (
+	Group  = netip.MustParseAddrPort("224.0.0.251:5353")
+	Group6 = netip.MustParseAddrPort("[ff02::fb]:5353")
+)
 
-// Conn is a link's mDNS socket.
+// Conn is a link's mDNS socket. Addresses have no zones.
 type Conn interface {
 	Send(b []byte, to netip.AddrPort) error
 	Receive(b []byte, deadline time.Time) (n int, from netip.AddrPort, err error)
@@ -120,7 +123,7 @@ func (r *Responder) hold(ctx context.Context, host string) (says verdict, err er
 	for {
 		addrs := r.Addrs()
 		for range 2 {
-			if err := r.send(records(host, addrs, r.services), Group); err != nil {
+			if err := r.send(records(host, addrs, r.services), groups(addrs)...); err != nil {
 				return free, err
 			}
 			if says, err := r.listen(ctx, time.Now().Add(time.Second), host, holding); says != free || err != nil {
@@ -172,7 +175,7 @@ func (r *Responder) takeBack(all []dnsmessage.Resource) error {
 	for i := range all {
 		all[i].Header.TTL = 0
 	}
-	return r.send(all, Group)
+	return r.send(all, groups(r.Addrs())...)
 }
 
 // ask asks whether anybody has the names that are to be only ours, and says
@@ -191,7 +194,7 @@ func (r *Responder) ask(host string) error {
 	if err != nil {
 		return err
 	}
-	return r.Conn.Send(b, Group)
+	return r.sendTo(b, groups(r.Addrs()))
 }
 
 // unique are the records of now whose names are only ours.
@@ -199,13 +202,31 @@ func (r *Responder) unique(host string) []dnsmessage.Resource {
 	return unique(records(host, r.Addrs(), r.services))
 }
 
-func (r *Responder) send(all []dnsmessage.Resource, to netip.AddrPort) error {
+// groups are where a host with these addresses is heard.
+func groups(addrs []netip.Prefix) (all []netip.AddrPort) {
+	if slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
+		all = append(all, Group)
+	}
+	if slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
+		all = append(all, Group6)
+	}
+	return all
+}
+
+func (r *Responder) send(all []dnsmessage.Resource, to ...netip.AddrPort) error {
 	m := dnsmessage.Message{Header: dnsmessage.Header{Response: true, Authoritative: true}, Answers: all}
 	b, err := m.Pack()
 	if err != nil {
 		return err
 	}
-	return r.Conn.Send(b, to)
+	return r.sendTo(b, to)
+}
+
+func (r *Responder) sendTo(b []byte, to []netip.AddrPort) (failed error) {
+	for _, a := range to {
+		failed = errors.Join(failed, r.Conn.Send(b, a))
+	}
+	return failed
 }
 
 // What listen does meanwhile.
@@ -265,6 +286,9 @@ func (r *Responder) answer(q *dnsmessage.Message, from netip.AddrPort, host stri
 	}
 	if from.Port() != Group.Port() {
 		return r.legacy(q, out, from)
+	}
+	if from.Addr().Is6() {
+		return r.send(out, Group6)
 	}
 	return r.send(out, Group)
 }
