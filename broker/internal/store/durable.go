@@ -105,7 +105,7 @@ func Open(d disk.Disk, o Options) (*Durable, *State, journal.Report, error) {
 	bodies := make(map[uint64]*mqtt.Message)
 	j, report, err := journal.Open(d, journal.Options{
 		SegmentSize: o.SegmentSize, Interval: o.Interval, MinFree: o.MinFree, Log: o.Log,
-		Snapshot: s.snapshot, Covered: s.covered, Beside: s.beside,
+		Snapshot: s.snapshot, Covered: s.covered, Beside: s.beside, Tight: s.tight.Load,
 		Budget: o.Budget, Besides: s.spilled.Load, Stop: o.Stop,
 	}, func(raw journal.Record) error {
 		r, err := decodeRecord(Kind(raw.Kind), raw.Body)

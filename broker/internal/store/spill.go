@@ -328,6 +328,10 @@ func (s *Durable) use(l *Line) {
 
 // covered removes the files that nothing names any more. A failure costs space.
 func (s *Durable) covered() {
+	// What the two checkpoints take is no longer needed for them. They have what
+	// could not be spilled: without its room it never could.
+	taken := 2 * int64(s.j.Stats().CheckpointBytes)
+	s.spill.Leave(s.opts.MinFree + max(reserve-taken, reserve/4))
 	live := s.current()
 	err := s.spill.Release(func(file uint64) bool {
 		_, named := s.used[file]

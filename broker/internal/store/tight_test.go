@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/overflow"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -91,4 +92,63 @@ func TestRoomIsNoticed(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A backlog that fills the disk by itself gives way to what is new a file at a
+// time: most of what fits stays, and the journal goes on.
+func TestBacklogThatFillsTheDisk(t *testing.T) {
+	for _, tc := range []struct {
+		disk  int64
+		size  int
+		least int64 // bytes of messages that stay
+	}{
+		{30 << 20, 1000, 7 << 20},
+		{40 << 20, 250, 14 << 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := disktest.New(tc.disk)
+			d.Forget()
+			s, _, _, err := Open(d, Options{MinFree: 4 << 20, Spills: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.Run(ctx) }()
+			q := NewQueue(QueueLimits{Messages: 1 << 30, Bytes: 256 << 20, Overflow: overflow.DropOldest, Spills: true}, 0)
+			least := int64(1 << 40)
+			behind, total := 0, 2*int(tc.disk)/tc.size
+			for range total {
+				m := &mqtt.Message{Topic: "t", Payload: make([]byte, tc.size), QoS: 1}
+				q.Tight(s.Tight(), s.Spilled())
+				if seq := q.Push(time.Now(), m); seq > 0 {
+					s.Append(Record{Kind: MessageQueued, At: time.Now(), Message: m, Destinations: []Destination{{Name: "\x00q", Number: seq, QoS: 1}}})
+				}
+				gone, cuts := q.Gone()
+				for _, seq := range gone {
+					s.Append(Record{Kind: DeliveryDone, ClientID: "\x00q", Number: seq})
+				}
+				for _, c := range cuts {
+					s.Append(Record{Kind: LineCut, ClientID: "\x00q", From: c.From, Number: c.To, Count: c.Count})
+				}
+				s.Commit()
+				if behind += tc.size; behind > 400_000 { // the disk takes a while
+					behind = 0
+					time.Sleep(100 * time.Millisecond)
+					synctest.Wait()
+				}
+				st := q.Stats(time.Now())
+				if st.Dropped > 0 {
+					least = min(least, st.Bytes)
+				}
+			}
+			if st := s.Stats(); st.Failures > 0 || least < tc.least {
+				t.Errorf("%d MiB, messages of %d bytes: %d kB were left, %d failures, mode %s", tc.disk>>20, tc.size, least>>10, st.Failures, st.Mode)
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }

@@ -29,6 +29,9 @@ type Options struct {
 	// Beside is called between writes; it may use the disk. It reports whether
 	// a checkpoint should come soon. nil is nothing.
 	Beside func() (checkpoint bool)
+	// Tight reports whether there is no space for what Beside would write: the
+	// journal takes less then, and sooner gives it back. nil is no.
+	Tight func() bool
 	// Budget is how many bytes may be written in a day before the interval gets
 	// longer; 0 is no bound. Besides is what others have written to the disk.
 	Budget  int64
@@ -59,6 +62,7 @@ type Journal struct {
 	retryCheckpoint time.Time // not before this
 	full            bool      // nothing is kept for want of space: look for it before that
 	recovered       time.Time // when the disk worked again
+	told            time.Time // when it was said that there is no space for a checkpoint
 
 	mu struct {
 		sync.Mutex
@@ -312,6 +316,9 @@ func (j *Journal) Stats() Stats {
 // errStopped ends what waits when Run ends.
 var errStopped = errors.New("the store has stopped")
 
+// retell is how long it is not said again that there is no space for a checkpoint.
+const retell = time.Hour
+
 // Run writes until ctx ends, then makes everything durable and closes its
 // files. It returns an error only if that fails.
 func (j *Journal) Run(ctx context.Context) error {
@@ -327,8 +334,12 @@ func (j *Journal) Run(ctx context.Context) error {
 			j.wantCheckpoint = true
 		}
 		if j.due() {
-			if err := j.Checkpoint(); err != nil {
+			err := j.Checkpoint()
+			if full := errors.Is(err, errFull); err != nil && (!full || time.Since(j.told) > retell) {
 				j.log.Warn("store: no checkpoint", "err", err)
+				if full {
+					j.told = time.Now()
+				}
 			}
 		}
 		if d := j.waits(); !ticking && d > 0 {

@@ -16,7 +16,9 @@ func (j *Journal) due() bool {
 	if j.opts.Snapshot == nil || time.Now().Before(j.retryCheckpoint) {
 		return false
 	}
-	j.w.cycle = int(max(firstSegments, 4*j.checkpoint.size/uint64(j.w.size)))
+	if j.w.cycle = firstSegments; j.opts.Tight == nil || !j.opts.Tight() {
+		j.w.cycle = int(max(firstSegments, 4*j.checkpoint.size/uint64(j.w.size)))
+	}
 	return j.wantCheckpoint || j.w.filled() > j.w.cycle
 }
 
@@ -36,6 +38,10 @@ func (j *Journal) Checkpoint() error {
 		return failed
 	}
 	err := j.space(0)
+	if c := j.checkpoint.cover; errors.Is(err, errFull) && c.number > 0 { // the one before makes room
+		j.letGo(c, c)
+		err = j.space(0)
+	}
 	var size uint64
 	if err == nil {
 		size, err = writeCheckpoint(j.w.disk, cover, j.snapshot)
@@ -44,7 +50,9 @@ func (j *Journal) Checkpoint() error {
 		_, _, err = readCheckpoint(j.w.disk, cover.number, nil)
 	}
 	if err != nil {
-		j.retryCheckpoint = time.Now().Add(j.opts.Retry)
+		if j.retryCheckpoint = time.Now().Add(j.opts.Retry); errors.Is(err, errFull) {
+			j.retryCheckpoint = time.Now().Add(fullLook) // nothing was written
+		}
 		return fmt.Errorf("store: %w", err)
 	}
 	j.checkpoint.last, j.checkpoint.size = cover.number, size

@@ -112,6 +112,9 @@ func OpenSpill(d disk.Disk, minFree, maxSize int64) (*Spill, error) {
 // Last is the highest number of a file so far. It is for who writes.
 func (s *Spill) Last() uint64 { return s.next }
 
+// Leave says how many bytes of the file system are left alone from now on.
+func (s *Spill) Leave(minFree int64) { s.minFree = minFree }
+
 // Reserve is told of a file that a checkpoint names: its number is not given
 // again, whether it is there or not.
 func (s *Spill) Reserve(file uint64) { s.next = max(s.next, file) }
@@ -259,6 +262,7 @@ func (s *Spill) Release(used func(file uint64) bool) error {
 			}
 			errs = append(errs, s.drop(name))
 			delete(s.files, name)
+			s.retry = time.Time{} // there may be space
 		}
 	}
 	return errors.Join(errs...)

@@ -251,12 +251,16 @@ func (w *writer) release(covered, needed uint64) error {
 			errs = append(errs, w.disk.Rename(name, name+badSuffix))
 		case e >= needed:
 			return false
-		case slices.Contains(w.suspect, e) || len(w.spare) >= w.spares():
+		case slices.Contains(w.suspect, e):
 			errs = append(errs, w.disk.Remove(name))
 		default:
 			w.spare = append(w.spare, name)
 		}
 		return true
 	})
+	for n := len(w.spare); n > w.spares(); n = len(w.spare) {
+		errs = append(errs, w.disk.Remove(w.spare[n-1]))
+		w.spare = w.spare[:n-1]
+	}
 	return errors.Join(errs...)
 }
