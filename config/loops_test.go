@@ -43,3 +43,23 @@ func TestUnreachedWarns(t *testing.T) {
 		}
 	}
 }
+
+func TestOutdoneWarns(t *testing.T) {
+	for _, tc := range []struct{ src, place string }{
+		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: a}], spool: {max_size: 2GiB}}}`, "bridges.a.spool.max_size"},
+		{`{store: {max_size: 128MiB}, bridges: {a: {servers: ["mqtt://x"], out: [{from: a}]}}}`, ""}, // it is a default that gives way
+		{`{store: {max_size: 3GiB}, bridges: {a: {servers: ["mqtt://x"], out: [{from: a}], spool: {max_size: 2GiB}}}}`, ""},
+		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: a, ttl: 14d}, {from: b, ttl: 30d}]}}`, "bridges.a.out[1].ttl"},
+		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: b, ttl: 30d}], spool: {max_age: never}}}`, ""},
+	} {
+		got := ""
+		for _, e := range load(t, tc.src).Outdone() {
+			if got = e.Path; !e.Warning || e.Hint == "" || e.Line != 1 {
+				t.Errorf("%s: %+v", tc.src, e)
+			}
+		}
+		if got != tc.place {
+			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
+		}
+	}
+}
