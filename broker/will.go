@@ -60,6 +60,10 @@ func (h *hub) publishWill(w bequest) {
 	default:
 		m.Expires = now.Add(w.ExpiryInterval)
 	}
-	h.router.Publish(now, new(packet.Publication).Own(&m))
+	p := new(packet.Publication).Own(&m)
+	if w.who != nil {
+		p.User = w.who.Name()
+	}
+	h.router.Publish(now, p)
 	h.log.Debug("will published", "client_id", w.id, "topic", m.Topic)
 }

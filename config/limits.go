@@ -12,8 +12,8 @@ type Limits struct {
 	SessionExpiryMax  time.Duration `yaml:"session_expiry_max" also:"never" doc:"longest time that an offline session is kept, or never" ex:"7d"`
 	QueueMessages     int           `yaml:"queue_messages" min:"0" doc:"messages kept for a session, waiting and in flight; 0 is receive_maximum"`
 	QueueSize         Size          `yaml:"queue_size" doc:"bytes kept for a session; 0 is packet_size; at most 1 GiB on 32-bit boards" ex:"1MiB"`
-	RetainedMessages  int           `yaml:"retained_messages" min:"0" doc:"retained messages in all"`
-	RetainedSize      Size          `yaml:"retained_size" doc:"bytes of retained messages in all" ex:"4MiB"`
+	RetainedMessages  int           `yaml:"retained_messages" min:"0" doc:"retained messages in all; who has more than a quarter of what is retained gets none of the last eighth, unless nobody else has any"`
+	RetainedSize      Size          `yaml:"retained_size" doc:"bytes of retained messages in all, shared alike" ex:"4MiB"`
 	Subscriptions     int           `yaml:"subscriptions" min:"1" doc:"subscriptions of a session"`
 	TopicLevels       int           `yaml:"topic_levels" min:"1" max:"65535" doc:"levels of a topic"`
 	TopicLength       int           `yaml:"topic_length" min:"1" max:"65535" doc:"bytes of a topic"`

@@ -28,6 +28,9 @@ type Publication struct {
 	Memo *any
 	// Work is the router's own memory, for the next message in this Publication.
 	Work any
+	// User is whose share of the room a retained message takes; "" is the
+	// gateway's own, which has no bounds of its own.
+	User string
 
 	origin uint16    // see Origin
 	shared bool      // many receivers are expected
@@ -72,7 +75,7 @@ func (p *Publication) Own(m *mqtt.Message) *Publication {
 }
 
 func (p *Publication) reset() {
-	p.owned, p.Memo, p.origin, p.shared, p.inner = nil, nil, 0, false, nil
+	p.owned, p.Memo, p.origin, p.shared, p.inner, p.User = nil, nil, 0, false, nil, ""
 	for i := range p.images {
 		if cap(p.images[i]) > maxImage {
 			p.images[i] = nil

@@ -170,6 +170,34 @@ func manyRetained(t *testing.T) {
 	if got := s.retained("hoard/#"); got != 0 {
 		t.Errorf("%d retained messages after all were cleared", got)
 	}
+	t.Run("of one user of several", hoardingUser)
+}
+
+// A user that hoards leaves room to the others, with each version and by its
+// wills, too.
+func hoardingUser(t *testing.T) {
+	config := strings.Replace(with("retained_messages: 800"), ", anonymous: true", "", 1) + `
+auth: {users_file: users, rules: [{user: "*", publish: ["#"], subscribe: ["#"]}]}
+`
+	s := attackOn(t, victimOptions{config: config, files: map[string]string{"users": someUsers("healthy", "u", "v")}, probe: "user=healthy pass=healthy"})
+	v := s.as("v", "cid=modest")
+	v.send("PUBLISH id=1 qos=1 topic=v/0 retain=1 payload=x")
+	v.expect("PUBACK id=1 ...")
+	for i, version := range versions {
+		u := s.dial(version)
+		u.connect("cid=hoarder user=u pass=u")
+		u.flood(1000, func(n int) string { return fmt.Sprintf("PUBLISH topic=u/%d/%d retain=1 payload=x", i, n) })
+		u.nc.Close()
+	}
+	for i := range 3 {
+		s.as("u", fmt.Sprintf("cid=dies-%d wretain=1 will=u/will/%d:x", i, i)).nc.Close()
+	}
+	for i := range 150 {
+		v.send(fmt.Sprintf("PUBLISH id=1 qos=1 topic=v/%d retain=1 payload=x", i))
+		if got := v.receive(); i < 101 && !strings.HasPrefix(got, "PUBACK id=1 rc=0x10") || i == 101 && !strings.HasPrefix(got, "PUBACK id=1 rc=0x97") {
+			t.Fatalf("the modest user's message %d: %s", i, got)
+		}
+	}
 }
 
 // The sizes that are accounted must not drift: what fits at the start fits

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -49,6 +50,9 @@ func (i *Identity) Principal() string {
 	}
 	return i.proof.realm + "\x00" + i.User
 }
+
+// Name is the user name, or Anonymous, which no user has.
+func (i *Identity) Name() string { return cmp.Or(i.User, Anonymous) }
 
 // Action is what a client wants to do with a topic.
 type Action uint8

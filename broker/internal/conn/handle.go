@@ -185,6 +185,9 @@ func (c *Conn) publish(now time.Time) error {
 	c.insideTopic(&c.view.Properties)
 	c.publication.Borrow(now, &c.view, full, c.peer.id)
 	c.publication.Memo = memo
+	if p.Retain {
+		c.publication.User = c.identity.Name()
+	}
 	return c.step(now)
 }
 

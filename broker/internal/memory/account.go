@@ -100,6 +100,16 @@ func (a *Account) Take(c Cause, n int) bool {
 	return true
 }
 
+// Last reports whether n more bytes would be in the last eighth of the share
+// of a cause.
+func (a *Account) Last(c Cause, n int) bool {
+	if a == nil {
+		return false
+	}
+	share := a.budget / 16 * shares[c]
+	return share > 0 && a.held[c].Load()+int64(n) > share-share/8
+}
+
 // Add adds n bytes, which may be negative: they are let go.
 func (a *Account) Add(c Cause, n int) {
 	if a == nil || n == 0 {

@@ -9,6 +9,13 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
+// retained is a retained message with whose it is; by is nil for one that the
+// store had kept, and for the server's own.
+type retained struct {
+	*mqtt.Message
+	by *quota
+}
+
 // retain sets or clears the retained message of p's topic; the caller holds the
 // write lock. A message beyond the limits is still routed, but not retained:
 // losing the last value is better than losing the live one. It reports whether
@@ -27,9 +34,9 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded, refused
 		}
 		return had, false
 	}
-	if !r.retainable(m, old) {
+	if !r.retainable(m, old.Message, p.User) {
 		r.dropExpired(now)
-		if old, had = r.retained.Get(m.Topic); !r.retainable(m, old) {
+		if old, had = r.retained.Get(m.Topic); !r.retainable(m, old.Message, p.User) {
 			r.refused.Add(1)
 			if had {
 				// An old value must not pass for the current one.
@@ -39,7 +46,7 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded, refused
 			return had, true
 		}
 	}
-	r.place(m)
+	r.place(m, r.quotaOf(p.User))
 	if !m.Expires.IsZero() && (r.nextExpiry.IsZero() || m.Expires.Before(r.nextExpiry)) {
 		r.nextExpiry = m.Expires
 	}
@@ -47,12 +54,15 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded, refused
 	return true, false
 }
 
-func (r *Router) retainable(m, old *mqtt.Message) bool {
+func (r *Router) retainable(m, old *mqtt.Message, user string) bool {
 	n, size := r.retained.Len()-r.ownRetained+1, r.retainedBytes+int64(m.Size())
 	more := m.Footprint()
 	if old != nil {
 		n, size = n-1, size-int64(old.Size())
 		more -= old.Footprint()
+	}
+	if (old == nil || m.Size() > old.Size()) && r.scarce(n, size, more) && r.greedy(user) {
+		return false
 	}
 	return n <= r.limits.RetainedMessages && size <= r.limits.RetainedBytes &&
 		(old != nil && more <= littleMore || r.limits.Memory.May(memory.Retained, more))
@@ -66,10 +76,11 @@ const (
 )
 
 // place makes m the retained message of its topic.
-func (r *Router) place(m *mqtt.Message) {
+func (r *Router) place(m *mqtt.Message, by *quota) {
 	before := r.retained.Nodes()
-	old, had := r.retained.Set(m.Topic, m)
+	old, had := r.retained.Set(m.Topic, retained{m, by})
 	r.retainedBytes += int64(m.Size())
+	r.charge(by, 1, m.Size())
 	if !m.Hold() { // sessions have it, and paid until now
 		r.limits.Memory.Add(memory.Messages, -m.Footprint())
 	}
@@ -87,10 +98,10 @@ func (r *Router) place(m *mqtt.Message) {
 func (r *Router) Restore(m *mqtt.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.place(m)
+	r.place(m, nil)
 }
 
-func (r *Router) forget(m *mqtt.Message) {
+func (r *Router) forget(m retained) {
 	before := r.retained.Nodes()
 	r.retained.Delete(m.Topic)
 	r.letGo(m)
@@ -99,8 +110,9 @@ func (r *Router) forget(m *mqtt.Message) {
 
 // letGo takes m off the books. Sessions that still have it pay from now on: it
 // is counted once.
-func (r *Router) letGo(m *mqtt.Message) {
+func (r *Router) letGo(m retained) {
 	r.retainedBytes -= int64(m.Size())
+	r.charge(m.by, -1, -m.Size())
 	if !m.Release() {
 		r.limits.Memory.Add(memory.Messages, m.Footprint())
 	}
@@ -114,7 +126,7 @@ func (r *Router) dropExpired(now time.Time) {
 	if r.nextExpiry.IsZero() || now.Before(r.nextExpiry) || now.Before(r.swept.Add(time.Second)) {
 		return
 	}
-	var expired []*mqtt.Message
+	var expired []retained
 	var next time.Time
 	for _, m := range r.retained.All() {
 		switch {
@@ -144,9 +156,9 @@ const directly = 64
 // retainedFor collects the retained messages of a new subscription. The caller
 // holds the lock.
 func (r *Router) retainedFor(now time.Time, s *subscriber) (messages []*mqtt.Message) {
-	r.retained.Match(s.Filter, func(_ string, m *mqtt.Message) bool {
+	r.retained.Match(s.Filter, func(_ string, m retained) bool {
 		if !m.Expired(now) && !(s.NoLocal && s.sink.ClientID() == m.Publisher) {
-			messages = append(messages, m)
+			messages = append(messages, m.Message)
 		}
 		return true
 	})
@@ -161,7 +173,7 @@ func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, via *pack
 	defer r.mu.RUnlock()
 	sub := subscriber{Subscription: s, sink: sink, via: via}
 	for _, m := range messages {
-		if current, ok := r.retained.Get(m.Topic); ok && current == m {
+		if current, ok := r.retained.Get(m.Topic); ok && current.Message == m {
 			r.sendRetained(now, &sub, m)
 		}
 	}
@@ -172,7 +184,8 @@ func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, via *pack
 func (r *Router) Refresh(now time.Time, sink Sink, topic string) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	m, ok := r.retained.Get(topic)
+	kept, ok := r.retained.Get(topic)
+	m := kept.Message
 	if !ok || m.Expired(now) {
 		m = &mqtt.Message{Topic: topic, QoS: mqtt.AtLeastOnce, Retain: true}
 	}
@@ -199,9 +212,9 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 func (r *Router) Retained(now time.Time, filter string) (messages []*mqtt.Message) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	r.retained.Match(filter, func(_ string, m *mqtt.Message) bool {
+	r.retained.Match(filter, func(_ string, m retained) bool {
 		if !m.Expired(now) {
-			messages = append(messages, m)
+			messages = append(messages, m.Message)
 		}
 		return true
 	})

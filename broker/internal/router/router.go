@@ -87,7 +87,8 @@ type Router struct {
 
 	mu            sync.RWMutex
 	filters       routes
-	retained      topic.Names[*mqtt.Message]
+	retained      topic.Names[retained]
+	quotas        map[string]*quota // of who has something retained
 	retainedBytes int64
 	nextExpiry    time.Time // no retained message expires before; zero: none does
 	swept         time.Time // when they were looked through last
