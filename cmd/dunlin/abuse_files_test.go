@@ -4,8 +4,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,9 +30,9 @@ func attacksOnFiles() []attack {
 		{number: 76, name: "Client Identifiers that forge log lines", run: forgedLogLines},
 		{number: 77, name: "a flood of log lines", run: logFlood},
 		{number: 78, name: "Client Identifiers that are paths", run: pathsAsIDs},
-		{number: 79, name: "store files torn, flipped, swapped and linked", elsewhere: "issue 4: state is kept in memory"},
+		{number: 79, name: "store files torn, flipped, swapped and linked", run: wrongStoreFiles},
 		{number: 80, name: "modes of files under any umask", run: fileModes},
-		{number: 81, name: "the control socket and the page", elsewhere: "issue 7: there is neither"},
+		{number: 81, name: "the control socket and the page", elsewhere: "cmd/dunlin TestAPIErrorsAreProblems"},
 		{number: 82, name: "ports that nobody asked for", run: hiddenPorts},
 		{number: 83, name: "secrets where they do not belong", run: canaries},
 	}
@@ -123,6 +126,60 @@ func pathsAsIDs(t *testing.T) {
 	for _, path := range files() {
 		if !slices.Contains(before, path) && !strings.HasPrefix(path, filepath.Join(s.dir, "data")) {
 			t.Errorf("%s was made", path)
+		}
+	}
+}
+
+// What is torn and flipped is TestDamage. Here files of the store have become
+// something else: nothing beyond the directory is read or written through them.
+func wrongStoreFiles(t *testing.T) {
+	for what, put := range map[string]func(name, outside string) error{
+		"a symbolic link":   func(name, outside string) error { return os.Symlink(outside, name) },
+		"a link to nothing": func(name, outside string) error { return os.Symlink(outside+".missing", name) },
+		"a directory":       func(name, _ string) error { return os.Mkdir(name, 0o700) },
+		"a FIFO":            func(name, _ string) error { return syscall.Mkfifo(name, 0o600) },
+	} {
+		dir, outside := t.TempDir(), t.TempDir()
+		retain := func() (before []string) {
+			s := startVictim(t, victimOptions{config: open, dir: dir})
+			defer s.stop()
+			a := s.dial(mqtt.V5)
+			a.connect("cid=a")
+			a.send("SUBSCRIBE id=1 f=kept@0")
+			a.until("SUBACK")
+			a.send("PINGREQ")
+			before = a.until("PINGRESP")
+			a.send("PUBLISH id=1 qos=1 retain=1 topic=kept payload=x")
+			a.until("PUBACK id=1")
+			return before
+		}
+		retain()
+		segments, err := filepath.Glob(filepath.Join(dir, "data", "*.seg"))
+		if err != nil || len(segments) == 0 {
+			t.Fatalf("%d segments, %v", len(segments), err)
+		}
+		was := map[string][]byte{}
+		for _, name := range segments {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there := filepath.Join(outside, filepath.Base(name))
+			was[there] = b
+			if err := errors.Join(os.WriteFile(there, b, 0o600), os.Remove(name), put(name, there)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := retain(); len(got) > 0 {
+			t.Errorf("%s: %q was read from elsewhere", what, got)
+		}
+		for there, b := range was {
+			if now, err := os.ReadFile(there); err != nil || !bytes.Equal(now, b) {
+				t.Errorf("%s: %s was written: %v", what, there, err)
+			}
+		}
+		if made, err := filepath.Glob(filepath.Join(outside, "*.missing")); err != nil || len(made) > 0 {
+			t.Errorf("%s: %q were made: %v", what, made, err)
 		}
 	}
 }

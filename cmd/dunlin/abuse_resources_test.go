@@ -22,7 +22,7 @@ import (
 func attacksOnResources() []attack {
 	return []attack{
 		{number: 84, name: "a hundred subscribers that never read", run: slowConsumers},
-		{number: 85, name: "a full disk", elsewhere: "issue 4: state is kept in memory"},
+		{number: 85, name: "a full disk", run: fullDisk},
 		{number: 86, name: "upstream certificates that are not right", run: wrongUpstreams},
 		{number: 87, name: "a hostile upstream", elsewhere: "bridge TestBadServers"},
 		{number: 88, name: "routes that map to what is no topic", elsewhere: "bridge TestRouteErrors"},
@@ -50,6 +50,29 @@ func slowConsumers(t *testing.T) {
 	begin := time.Now()
 	p.flood(scale(20_000, 200_000), func(i int) string { return fmt.Sprintf("PUBLISH topic=slow/x payload=%d.%s", i, payload) })
 	t.Logf("published in %s, RSS is %d MiB, its peak was %d MiB", time.Since(begin).Round(time.Millisecond), s.status("VmRSS")>>20, s.status("VmHWM")>>20)
+}
+
+// The disk is full, which for a process is a limit of 0 on the sizes of files,
+// while a client hoards retained messages and sessions.
+func fullDisk(t *testing.T) {
+	s := attackOn(t, victimOptions{config: open, budget: 64 << 20, shell: "ulimit -f 0"})
+	a := s.dial(mqtt.V5)
+	a.connect("cid=hoarder")
+	a.flood(scale(3_000, 30_000), func(i int) string {
+		return fmt.Sprintf("PUBLISH topic=hoard/%d retain=1 payload=value", i)
+	})
+	for i := range scale(300, 10_000) {
+		a := s.dial(mqtt.V5)
+		a.send(fmt.Sprintf("CONNECT cid=eternal-%d clean=0 se=100000", i))
+		if got := a.receive(); !strings.HasPrefix(got, "CONNACK") {
+			t.Fatalf("session %d: %s", i, got)
+		}
+		a.send("SUBSCRIBE id=1 f=eternal@1")
+		a.receive()
+		a.nc.Close()
+	}
+	a.alive()
+	s.says("disk")
 }
 
 // wrongUpstreams are servers that a bridge must not speak to, however often it

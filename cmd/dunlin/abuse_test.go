@@ -17,14 +17,12 @@ type attack struct {
 	name   string
 	run    func(t *testing.T)
 	// elsewhere names the test that holds the case when it is not here,
-	// "folder TestName", or, starting with "issue", the part of the program
-	// that does not exist yet, or, starting with "none:", why there is nothing to
-	// attack.
+	// "folder TestName", or, starting with "none:", why there is nothing to attack.
 	elsewhere string
 }
 
-// The 92 cases, by chapters. Every one is one test here, a named test of
-// another package, or belongs to a part that is still to come.
+// The 92 cases, by chapters. Every one is one test here or a named test of
+// another package.
 func TestAbuse(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -62,7 +60,7 @@ func checkElsewhere(t *testing.T, a attack) {
 	if (a.run == nil) == (a.elsewhere == "") {
 		t.Errorf("case %d needs a test or a place, not both", a.number)
 	}
-	if a.elsewhere == "" || strings.HasPrefix(a.elsewhere, "issue") || strings.HasPrefix(a.elsewhere, "none:") {
+	if a.elsewhere == "" || strings.HasPrefix(a.elsewhere, "none:") {
 		return
 	}
 	folder, name, _ := strings.Cut(a.elsewhere, " ")
