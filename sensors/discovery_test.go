@@ -561,3 +561,52 @@ func TestSilentDeviceIsTakenBack(t *testing.T) {
 		}
 	})
 }
+
+// counter is a driver whose entity t counts.
+type counter struct{ fakeDriver }
+
+func (*counter) Counts(entity string) bool { return entity == "t" }
+
+// What a driver counts is announced as what only grows, unless the configuration
+// says otherwise or a filter makes something else of it.
+func TestCountsAreAnnounced(t *testing.T) {
+	filter := func(name string, o any) []sensors.Filter {
+		f, err := newFilter(name, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []sensors.Filter{f}
+	}
+	for _, tc := range []struct {
+		entity sensors.Entity
+		want   string
+	}{
+		{sensors.Entity{Name: "t"}, "total_increasing"},
+		{sensors.Entity{Name: "t", StateClass: "total"}, "total"},
+		{sensors.Entity{Name: "t", Filters: filter("multiply", "2")}, "total_increasing"},
+		{sensors.Entity{Name: "t", Filters: filter("derivative", nil)}, ""},
+	} {
+		bubble(t, func(t *testing.T) {
+			var got []string
+			discovery := describer("ha")
+			describe := discovery.Describe
+			discovery.Describe = func(p *sensors.Profile, gone []sensors.Part) (string, []byte, []sensors.Part) {
+				for _, f := range p.Features {
+					got = append(got, f.Name+" "+f.StateClass)
+				}
+				return describe(p, gone)
+			}
+			d := &counter{}
+			d.read = func(_ context.Context, n int) ([]sensors.Reading, error) {
+				list, err := one(float64(n))
+				return append(list, sensors.Reading{Entity: "other", Value: 1.0}), err
+			}
+			life(t, newFakeBroker(), sensors.Options{Discovery: discovery, Devices: []sensors.Device{
+				{Name: "d", Driver: d, Interval: time.Second, Entities: []sensors.Entity{tc.entity}},
+			}}, nil)
+			if !slices.Contains(got, "t "+tc.want) || !slices.Contains(got, "other ") {
+				t.Errorf("%+v is announced as %q", tc.entity, got)
+			}
+		})
+	}
+}

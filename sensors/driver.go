@@ -69,6 +69,13 @@ type Commander interface {
 	Stop(ctx context.Context) error
 }
 
+// Counter is a Driver that counts.
+type Counter interface {
+	Driver
+	// Counts reports whether an entity only grows, but for when it begins anew.
+	Counts(entity string) bool
+}
+
 // Retrier is a Driver that repeats transfers by itself.
 type Retrier interface {
 	Driver

@@ -39,7 +39,7 @@ type Feature struct {
 	Name        string
 	Unit        string
 	DeviceClass string // as configured
-	StateClass  string
+	StateClass  string // likewise, or what the driver says of it
 	Category    string
 	Listed      bool // the configuration names it
 	// Value is the newest one, a float64, int64, uint64, bool or string; nil: there is
@@ -61,6 +61,9 @@ func (o *owner) profile() *Profile {
 		if i == 0 && f.DeviceClass == "" && f.StateClass == "" {
 			f.DeviceClass, f.StateClass = o.dev.DeviceClass, o.dev.StateClass
 		}
+		if f.StateClass == "" && o.counts(e) {
+			f.StateClass = "total_increasing"
+		}
 		if c, ok := controls[f.Name]; ok {
 			f.Control = &c
 			delete(controls, f.Name)
@@ -74,6 +77,13 @@ func (o *owner) profile() *Profile {
 		p.Features = append(p.Features, Feature{Name: name, Listed: true, Control: &c})
 	}
 	return p
+}
+
+// counts reports whether the entity only grows; of what is made of several
+// readings (an average, a derivative) nobody knows.
+func (o *owner) counts(e *entity) bool {
+	c, ok := o.dev.Driver.(Counter)
+	return ok && c.Counts(e.name) && !slices.ContainsFunc(e.pipe.steps, func(s Step) bool { return s.Stage() == Smooth })
 }
 
 // controls are the device's outputs by entity, the caller's own.

@@ -84,8 +84,9 @@ type pulse struct {
 }
 
 var (
-	_ sensors.Pusher = (*pulse)(nil)
-	_ sensors.Keeper = (*pulse)(nil)
+	_ sensors.Pusher  = (*pulse)(nil)
+	_ sensors.Keeper  = (*pulse)(nil)
+	_ sensors.Counter = (*pulse)(nil)
 )
 
 func newPulse(o pulseOptions, entities map[string]any) (sensors.Driver, error) {
@@ -119,6 +120,11 @@ func newPulse(o pulseOptions, entities map[string]any) (sensors.Driver, error) {
 		return &settablePulse{d}, nil
 	}
 	return d, nil
+}
+
+// Counts implements sensors.Counter. A total that people set may fall.
+func (d *pulse) Counts(entity string) bool {
+	return slices.ContainsFunc(d.meter.totals, func(t total) bool { return t.entity == entity && !t.Settable && t.PerPulse > 0 })
 }
 
 // Keep implements sensors.Keeper.

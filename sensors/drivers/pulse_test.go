@@ -315,3 +315,23 @@ func TestPulseOptions(t *testing.T) {
 		t.Errorf("without entities: %v", names)
 	}
 }
+
+// What only grows, to those who announce it.
+func TestCounts(t *testing.T) {
+	settable := waterMeter(t, newFakeLine(), nil, func(total, _ *pulseEntity) { total.Settable = true })
+	for _, tc := range []struct {
+		d      sensors.Driver
+		entity string
+		want   bool
+	}{
+		{waterMeter(t, newFakeLine(), nil, nil), "total", true},
+		{waterMeter(t, newFakeLine(), nil, nil), "flow", false},
+		{settable, "total", false},
+		{mustBuild(t, "system", nil, nil), "net_eth0_rx_bytes", true},
+		{mustBuild(t, "system", nil, nil), "memory_total", false},
+	} {
+		if got := tc.d.(sensors.Counter).Counts(tc.entity); got != tc.want {
+			t.Errorf("%T counts %s: %v", tc.d, tc.entity, got)
+		}
+	}
+}

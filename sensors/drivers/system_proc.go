@@ -107,6 +107,11 @@ func (s *system) counts(name string) bool {
 	return s.kernel.exists("/sys/class/net/" + name + "/device")
 }
 
+// Counts implements sensors.Counter: the counters of interfaces.
+func (s *system) Counts(entity string) bool {
+	return strings.HasPrefix(entity, "net_") && (strings.HasSuffix(entity, "_bytes") || strings.HasSuffix(entity, "_errors"))
+}
+
 // network reads the counters of every interface from /proc/net/dev, which
 // shows the network namespace that the process is in.
 func (s *system) network() {

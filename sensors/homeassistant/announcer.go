@@ -126,7 +126,7 @@ func component(p *sensors.Profile, f *sensors.Feature) object {
 	case category == "config" && f.Control == nil: // Home Assistant refuses such a sensor
 	case category != "":
 		c["entity_category"] = category
-	case strings.HasPrefix(f.Name, "lost_") || strings.HasPrefix(f.Name, "rejected_"):
+	case isTally(f.Name):
 		c["entity_category"] = "diagnostic"
 	}
 	// Availability says it first; this is for a gateway that died unseen. The
@@ -150,6 +150,9 @@ func quantity(c object, class string, f *sensors.Feature, platform string) {
 		c["unit_of_measurement"] = f.Unit
 	}
 	sc := cmp.Or(f.StateClass, stateClass(class))
+	if f.StateClass == "" && isTally(f.Name) {
+		sc = "total_increasing"
+	}
 	if sc == "measurement_angle" && f.Unit != "°" {
 		sc = "measurement" // likewise
 	}

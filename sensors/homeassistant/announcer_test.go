@@ -88,7 +88,7 @@ func TestComponents(t *testing.T) {
 		"position.p": "device_tracker", "position.json_attributes_topic": "dunlin/barn-1/climate/position", "position.source_type": "gps", "position.state_topic": nil,
 		"position.expire_after": nil, "nowhere.p": "sensor", "relay.p": "switch", "relay.command_topic": "dunlin/barn-1/climate/relay/set", "relay.state_topic": "dunlin/barn-1/climate/relay", "relay.expire_after": nil,
 		"setpoint.p": "number", "setpoint.min": 0.0, "setpoint.max": 50.0, "setpoint.step": 0.1, "setpoint.device_class": "frequency", "any.mode": "box",
-		"message.p": "text", "tare.p": "button", "tare.state_topic": nil, "lost_events.entity_category": "diagnostic", "temperature.entity_category": nil,
+		"message.p": "text", "tare.p": "button", "tare.state_topic": nil, "lost_events.entity_category": "diagnostic", "lost_events.state_class": "total_increasing", "temperature.entity_category": nil,
 		"meter.entity_category": nil, "door.entity_category": "diagnostic", "setpoint.entity_category": "config",
 		"old.p": "switch", "old.unique_id": nil, "health.state_topic": "dunlin/barn-1/climate/health",
 	} {
@@ -141,6 +141,8 @@ func TestClassesFitTheirUnits(t *testing.T) {
 		{"power_factor", "%", "", 1.0, sensor, "power_factor", "measurement"},
 		{"power_factor", "", "", 1.0, sensor, "power_factor", "measurement"},
 		{"aqi", "ppm", "", 1.0, sensor, nil, "measurement"},
+		{"pm4", "µg/m³", "", 1.0, sensor, "pm4", "measurement"},
+		{"temperature_delta", "K", "", 1.0, sensor, "temperature_delta", "measurement"},
 		{"weight", "\u03bcg", "", 1.0, sensor, "weight", "measurement"}, // of the two µ the one of Greek
 		{"weight", "\u00b5g", "", 1.0, sensor, "weight", "measurement"},
 		{"volume", "fl. oz.", "", 1.0, sensor, "volume", "total"},

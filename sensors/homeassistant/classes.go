@@ -6,9 +6,9 @@ import "strings"
 const (
 	sensorClasses = " absolute_humidity apparent_power aqi area atmospheric_pressure battery blood_glucose_concentration carbon_dioxide " +
 		"carbon_monoxide conductivity current data_rate data_size date distance duration energy energy_distance energy_storage enum frequency " +
-		"gas humidity illuminance irradiance moisture monetary nitrogen_dioxide nitrogen_monoxide nitrous_oxide ozone ph pm1 pm10 pm25 " +
+		"gas humidity illuminance irradiance moisture monetary nitrogen_dioxide nitrogen_monoxide nitrous_oxide ozone ph pm1 pm10 pm25 pm4 " +
 		"power power_factor precipitation precipitation_intensity pressure reactive_energy reactive_power signal_strength sound_pressure " +
-		"speed sulphur_dioxide temperature timestamp volatile_organic_compounds volatile_organic_compounds_parts voltage volume " +
+		"speed sulphur_dioxide temperature temperature_delta timestamp volatile_organic_compounds volatile_organic_compounds_parts voltage volume " +
 		"volume_flow_rate volume_storage water weight wind_direction wind_speed "
 	binaryClasses = " battery battery_charging carbon_monoxide cold connectivity door garage_door gas heat light lock moisture motion moving " +
 		"occupancy opening plug power presence problem running safety smoke sound tamper update vibration window "
@@ -52,7 +52,7 @@ var classOfUnit = map[string]string{
 // entity's name holds.
 var classOfName = [...]struct{ unit, name, class string }{
 	{"%", "humidity", "humidity"}, {"%", "battery", "battery"}, {"%", "moisture", "moisture"}, {"%", "soil", "moisture"},
-	{"ppm", "co2", "carbon_dioxide"}, {"µg/m³", "pm2", "pm25"}, {"µg/m³", "pm10", "pm10"}, {"µg/m³", "pm1", "pm1"},
+	{"m³", "gas", "gas"}, {"m³", "water", "water"}, {"ppm", "co2", "carbon_dioxide"}, {"µg/m³", "pm2", "pm25"}, {"µg/m³", "pm10", "pm10"}, {"µg/m³", "pm1", "pm1"},
 }
 
 // guess is the device class of a number whose configuration names none.
@@ -63,6 +63,11 @@ func guess(name, unit string) string {
 		}
 	}
 	return classOfUnit[unit]
+}
+
+// isTally reports whether an entity counts what a device or its driver has lost.
+func isTally(name string) bool {
+	return strings.HasPrefix(name, "lost_") || strings.HasPrefix(name, "rejected_")
 }
 
 // stateClass is the state class of a number whose configuration names none:
