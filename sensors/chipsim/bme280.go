@@ -80,10 +80,17 @@ func (c *BME280) convert(tMask int) {
 	if c.raw {
 		return
 	}
-	c.adcT = invert(1<<20, true, c.celsius, c.cal.celsius)
+	// A model without noise would stay at the count of a skipped measurement.
+	beside := func(n, skipped int) int {
+		if n == skipped {
+			n++
+		}
+		return n
+	}
+	c.adcT = beside(invert(1<<20, true, c.celsius, c.cal.celsius), 0x80000)
 	fine := c.cal.fine(float64(c.adcT & tMask))
-	c.adcP = invert(1<<20, false, c.pascal, func(adc float64) float64 { return c.cal.pascal(adc, fine) })
-	c.adcH = invert(1<<16, true, c.percent, func(adc float64) float64 { return c.cal.percent(adc, fine) })
+	c.adcP = beside(invert(1<<20, false, c.pascal, func(adc float64) float64 { return c.cal.pascal(adc, fine) }), 0x80000)
+	c.adcH = beside(invert(1<<16, true, c.percent, func(adc float64) float64 { return c.cal.percent(adc, fine) }), 0x8000)
 }
 
 // Slow makes the chip's oscillator slower by a factor: 1.1 is ten percent.

@@ -139,7 +139,11 @@ type bme280 struct {
 	// What the control registers must hold from init on; the mode bits of
 	// ctrl_meas are apart, since forced mode clears them.
 	ctrlHum, ctrlMeas, config, mode byte
+	last                            bmeLast
 }
+
+// bmeLast are the values before, NaN before the first.
+type bmeLast struct{ celsius, percent, hPa float64 }
 
 func newBME280(name string, ids []byte, o bmeOptions, entities map[string]any) (*bme280, error) {
 	chip := i2cChip{name: name, busID: o.Bus, addr: uint16(o.Address)}
@@ -279,25 +283,30 @@ func (d *bme280) lost(ctx context.Context) error {
 func (d *bme280) readings(at time.Time, data []byte) ([]sensors.Reading, error) {
 	adcP := int32(data[0])<<12 | int32(data[1])<<4 | int32(data[2])>>4
 	adcT := int32(data[3])<<12 | int32(data[4])<<4 | int32(data[5])>>4
-	if err := d.raw("temperature", adcT, 0x80000, 0xFFFFF); err != nil {
-		return nil, err // the others are compensated with it
-	}
 	centi, fine := d.w.temperature(adcT)
 	celsius := float64(centi) / 100
+	if err := d.raw("temperature", adcT, 0x80000, 0xFFFFF, math.Abs(celsius-d.last.celsius) <= 1); err != nil {
+		return nil, err // the others are compensated with it
+	}
 	if err := d.plausible("temperature", celsius, -40, 85, "°C"); err != nil {
 		return nil, err
 	}
+	d.last.celsius = celsius
 	list := []sensors.Reading{{Entity: "temperature", Value: celsius, Unit: "°C", At: at}}
 	if d.humidity {
 		adcH := int32(data[6])<<8 | int32(data[7])
 		percent := round(float64(d.w.humidity(adcH, fine))/1024, 3)
-		err := d.raw("humidity", adcH, 0x8000, 0xFFFF)
+		err := d.raw("humidity", adcH, 0x8000, 0xFFFF, math.Abs(percent-d.last.percent) <= 5)
+		if err == nil {
+			d.last.percent = percent
+		}
 		list = append(list, sensors.Reading{Entity: "humidity", Value: percent, Unit: "%", At: at, Err: err})
 	}
 	if d.o.Oversampling.Pressure > 0 {
 		hPa := float64(d.w.pressure(adcP, fine)) / 25600
-		err := d.raw("pressure", adcP, 0x80000, 0xFFFFF)
+		err := d.raw("pressure", adcP, 0x80000, 0xFFFFF, math.Abs(hPa-d.last.hPa) <= 5)
 		if err == nil {
+			d.last.hPa = hPa
 			err = d.plausible("pressure", hPa, 300, 1100, "hPa")
 		}
 		if d.altitude.set {
@@ -308,13 +317,14 @@ func (d *bme280) readings(at time.Time, data []byte) ([]sensors.Reading, error) 
 	return list, nil
 }
 
-// raw rejects the counts that are no measurement: the value of a skipped one
-// (Tables 20, 23, 24) and the ends of the converter.
-func (d *bme280) raw(what string, adc, skipped, limit int32) error {
-	switch adc {
-	case skipped:
+// raw rejects the counts that are no measurement: the ends of the converter, and
+// the value of a skipped one (Tables 20, 23, 24). That is a value too, of 26.46 °C
+// in one chip: it is believed when the value before was near.
+func (d *bme280) raw(what string, adc, skipped, limit int32, near bool) error {
+	switch {
+	case adc == skipped && !near:
 		return d.fault(sensors.OutOfRange, fmt.Errorf("%s 0x%x: the measurement was skipped", what, adc))
-	case 0, limit:
+	case adc == 0, adc == limit:
 		return d.fault(sensors.OutOfRange, fmt.Errorf("%s 0x%x: end of the converter's range", what, adc))
 	}
 	return nil

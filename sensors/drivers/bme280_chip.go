@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 // setUp brings the chip from any state to the configured one.
 func (d *bme280) setUp(ctx context.Context) error {
+	d.last = bmeLast{math.NaN(), math.NaN(), math.NaN()}
 	if err := d.identify(ctx); err != nil {
 		return err
 	}

@@ -206,6 +206,27 @@ func TestBME280FaultsHaveOneReason(t *testing.T) {
 	}
 }
 
+// The count of a skipped measurement is a value where the one before was near:
+// this chip's is 26.4 °C, which rooms have for hours.
+func TestBME280AtTheCountOfASkippedMeasurement(t *testing.T) {
+	onBench(t, "bme280", 0x60, nil, nil, func(t *testing.T, b *bench) {
+		b.open(t)
+		b.chip.SetRaw(0x80000+500, 415148, 0x8000+100)
+		before := b.read(t)
+		b.chip.SetRaw(0x80000, 415148, 0x8000)
+		now := b.read(t)
+		near(t, "temperature", now["temperature"], before["temperature"], 0.3)
+		near(t, "humidity", now["humidity"], before["humidity"], 1)
+		b.chip.SetRaw(0x80000+50000, 415148, 0x8000)
+		b.chip.BrownOut()
+		b.reason(t)
+		b.chip.SetRaw(0x80000, 415148, 0x8000)
+		if got := b.reason(t); got != sensors.OutOfRange {
+			t.Errorf("reason %q with nothing before", got)
+		}
+	})
+}
+
 func TestBME280OpenFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name string
