@@ -277,5 +277,5 @@ func (d *lines) fields(line []byte) ([]lineField, error) {
 // OnSilence implements sensors.Pusher: a device that talks has gone quiet, or
 // says only what its format does not describe.
 func (d *lines) OnSilence() error {
-	return d.silence("line")
+	return d.silence("line of plain text")
 }

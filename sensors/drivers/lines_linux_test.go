@@ -200,6 +200,15 @@ func TestLinesSilence(t *testing.T) {
 	if got := silence(); got != sensors.NoData {
 		t.Errorf("quiet again: %q, want no_data", got)
 	}
+	k.Send("t=21.5\xb0C of a scale from 1998\n")
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := k.d.Read(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Read = %v", err)
+	}
+	if err := k.d.(sensors.Pusher).OnSilence(); sensors.ReasonOf(err) != sensors.Garbage || !strings.Contains(err.Error(), "plain text") {
+		t.Errorf("a line in Latin-1: %v", err)
+	}
 }
 
 func (k *talking) arrived() uint64 { return k.in.Arrived() }
