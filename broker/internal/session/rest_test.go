@@ -280,3 +280,60 @@ func raceRest(t *testing.T, ops []byte, policy byte) {
 		t.Fatalf("%d wait, %d bytes; the store has %d, %d are in flight of %v, %+v", waiting, bytes, len(p.store.entries), p.s.InFlight(), p.flying, p.s.out.rest)
 	}
 }
+
+// A restart takes over how much the store has, however it is cut into blocks, and
+// marks as sent again only what may have been sent.
+func TestRestoredRest(t *testing.T) {
+	const messages, size = 1000, 500
+	var h fakeStore
+	k := &Kept{Expiry: time.Hour, Last: messages, MaybeSent: 2}
+	for n := range uint64(messages) {
+		h.entries = append(h.entries, KeptDelivery{Number: n + 1, Message: message(string(make([]byte, size))), QoS: mqtt.AtLeastOnce})
+	}
+	k.Blocks = h.blocks(messages)
+	l := Limits{QueueMessages: messages, QueueBytes: 1 << 20, Subscriptions: 1, Spills: true}
+	s := Restore(&l, k)
+	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: 4, Expiry: time.Hour})
+	if n, bytes := s.Waiting(); n != messages || bytes != k.Blocks[0].Bytes {
+		t.Errorf("%d messages of %d bytes wait, the store has %d of %d", n, bytes, messages, k.Blocks[0].Bytes)
+	}
+	if !s.Ask() {
+		t.Fatal("nothing is asked for")
+	}
+	after, _ := s.Asked()
+	s.Load(h.read(after, 16<<10))
+	for n := range uint64(4) {
+		m, ok := s.Next(time.Now())
+		if !ok || m.ID != uint16(n+1) || m.Dup != (n < 2) {
+			t.Errorf("place %d: identifier %d, DUP %t, %t", n+1, m.ID, m.Dup, ok)
+		}
+	}
+}
+
+// While the disk takes nothing, what waits for it in memory is bounded, whatever
+// the bounds of the queue.
+func TestADiskThatTakesNothing(t *testing.T) {
+	l := Limits{QueueMessages: 1 << 20, QueueBytes: 1 << 30, Subscriptions: 1, Spills: true}
+	s := New(&l)
+	s.Connect(Params{Version: mqtt.V5, ReceiveMaximum: 10, Expiry: time.Hour})
+	deliver := func() bool {
+		return s.Deliver(new(packet.Publication).Own(message(string(make([]byte, 1000)))), mqtt.AtLeastOnce, false, nil) > 0
+	}
+	for !s.Spilled() {
+		deliver()
+	}
+	s.Tight(true)
+	_, before := s.Waiting()
+	for range 1000 {
+		deliver()
+	}
+	if _, bytes := s.Waiting(); bytes-before > maxTightBytes || bytes-before < maxTightBytes/2 {
+		t.Errorf("%d bytes wait for the disk", bytes-before)
+	}
+	if c := s.Counts(); c.Dropped.Full == 0 || c.Dropped.Total() != c.Dropped.Full {
+		t.Errorf("%+v", c.Dropped)
+	}
+	if s.Tight(false); !deliver() {
+		t.Error("nothing is taken when the disk is there again")
+	}
+}

@@ -195,6 +195,19 @@ func TestFullQueueDropsByQoS(t *testing.T) {
 	})
 }
 
+func TestQoS0TakesNoneOfReceiveMaximum(t *testing.T) {
+	s := newSession(2, time.Hour)
+	now := time.Now()
+	for range 5 {
+		s.Deliver(new(packet.Publication).Own(message("q")), mqtt.AtMostOnce, false, nil)
+		want(t, sent(s, now), "q/0#0")
+	}
+	for range 3 {
+		s.Deliver(new(packet.Publication).Own(message("m")), mqtt.AtLeastOnce, false, nil)
+	}
+	want(t, sent(s, now), "m/1#1", "m/1#2")
+}
+
 func TestIdentifiersWrapAroundThoseInUse(t *testing.T) {
 	s := newSession(2, time.Hour)
 	s.Deliver(new(packet.Publication).Own(message("stays")), 1, false, nil)
