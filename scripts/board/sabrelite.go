@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -71,6 +72,29 @@ func playSabrelite(w *world) {
 	if !w.becomes("the board is there", "status", "online") {
 		return
 	}
+	w.feelsTemperatures()
+	pins, err := dial(w.m.path("pins"))
+	if !w.do("QEMU's pins are reached", err) {
+		return
+	}
+	defer pins.Close()
+	w.drivesPins(newDialogue(pins))
+	line, err := dial(w.m.path("line"))
+	if !w.do("the serial line is connected", err) {
+		return
+	}
+	w.listensThroughACutCable(line)
+	line.Close() // QEMU takes one at a time
+	w.keeps(7, "a power cut", func() bool {
+		w.m.Kill()
+		w.becomes("after a power cut the broker here says so", "status", "offline")
+		return w.do("the board starts again", w.start())
+	})
+	w.hangs()
+}
+
+// feelsTemperatures sets the TMP105, and looks at an address where nothing is.
+func (w *world) feelsTemperatures() {
 	for _, celsius := range []float64{21.5, -10.25, 85, -40} {
 		w.do("QEMU sets the temperature", w.m.set("/machine/peripheral/room", "temperature", int(celsius*1000)))
 		w.turns(fmt.Sprintf("the TMP105 shows %g degrees", celsius), "room/temperature", func(value string) bool {
@@ -80,13 +104,10 @@ func playSabrelite(w *world) {
 	}
 	w.turns("an address where nothing is has no values and says so", "absent/health", func(value string) bool { return strings.Contains(value, `"state":"offline"`) })
 	w.check("and is not online", w.broker.value("sites/board/absent/availability") != "online", "")
+}
 
-	c, err := dial(w.m.path("pins"))
-	if !w.do("QEMU's pins are reached", err) {
-		return
-	}
-	defer c.Close()
-	pins := newDialogue(c)
+// drivesPins plays an input, and reads an output's register.
+func (w *world) drivesPins(pins *dialogue) {
 	for i := range 4 {
 		level := (i + 1) % 2
 		w.do("a pin is set", pins.write(fmt.Sprintf("set_irq_in /machine/soc/gpio1 unnamed-gpio-in 20 %d", level)))
@@ -102,12 +123,10 @@ func playSabrelite(w *world) {
 		fmt.Sscanf(answer, "OK 0x%x", &register)
 		w.check("and its pin is "+state, (register>>21&1 == 1) == (state == "ON"), answer)
 	}
+}
 
-	line, err := dial(w.m.path("line"))
-	if !w.do("the serial line is connected", err) {
-		return
-	}
-	defer line.Close()
+// listensThroughACutCable speaks on a serial line while the network is away.
+func (w *world) listensThroughACutCable(line net.Conn) {
 	w.speaksUntil(line, `{"n": 1}`, "scale/n", "1")
 	w.do("the network cable is pulled", w.m.ask("set_link", map[string]any{"name": "net", "up": false}))
 	time.Sleep(time.Second)
@@ -120,14 +139,6 @@ func playSabrelite(w *world) {
 	w.becomes("what was said meanwhile arrives", "scale/n", "6")
 	got := strings.Join(w.broker.values("sites/board/scale/n"), " ")
 	w.check("all of it", strings.HasSuffix(got, "2 3 4 5 6"), got)
-	line.Close() // QEMU takes one at a time
-
-	w.keeps(7, "a power cut", func() bool {
-		w.m.Kill()
-		w.becomes("after a power cut the broker here says so", "status", "offline")
-		return w.do("the board starts again", w.start())
-	})
-	w.hangs()
 }
 
 // hangs stops dunlin with the board's watchdog armed: the board starts anew.
