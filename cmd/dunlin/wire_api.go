@@ -38,7 +38,26 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 	if err != nil {
 		return fmt.Errorf("attach api: %w", err)
 	}
-	a := api.New(api.Options{
+	a := api.New(g.apiOptions(cfg, d, c))
+	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
+		<-ctx.Done()
+		return c.Close()
+	}}, part{"systemd", notifySystemd(a)}, part{"history", a.Remember})
+	if d.volatile {
+		// nothing of it is on disk, no socket either
+	} else if ln, err := api.Listen(socketPath(cfg)); err != nil {
+		d.logger("http").Warn("no control socket: 'dunlin status' and its like cannot reach this gateway", "err", err)
+	} else {
+		g.serve("socket", ln, a.ServeSocket)
+	}
+	g.api = a
+	g.parts = append(g.parts, part{"web", g.web.run})
+	return g.openPage(cfg, d)
+}
+
+// apiOptions is what the control plane asks the gateway for; c is its client.
+func (g *gateway) apiOptions(cfg *config.Config, d *deps, c *broker.Client) api.Options {
+	return api.Options{
 		Broker: g.broker, Client: c, Build: readVersion(), Log: d.logger("http"),
 		Config:  g.config.Load,
 		Bridges: g.bridgeList,
@@ -61,20 +80,11 @@ func (g *gateway) wireAPI(cfg *config.Config, d *deps) error {
 			}
 			return until
 		},
-	})
-	g.parts = append(g.parts, part{"api client", func(ctx context.Context) error {
-		<-ctx.Done()
-		return c.Close()
-	}}, part{"systemd", notifySystemd(a)}, part{"history", a.Remember})
-	if d.volatile {
-		// nothing of it is on disk, no socket either
-	} else if ln, err := api.Listen(socketPath(cfg)); err != nil {
-		d.logger("http").Warn("no control socket: 'dunlin status' and its like cannot reach this gateway", "err", err)
-	} else {
-		g.serve("socket", ln, a.ServeSocket)
 	}
-	g.api = a
-	g.parts = append(g.parts, part{"web", g.web.run})
+}
+
+// openPage listens at http.bind, if that is not empty.
+func (g *gateway) openPage(cfg *config.Config, d *deps) error {
 	if cfg.HTTP.Bind == "" {
 		return nil
 	}
