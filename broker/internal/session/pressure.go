@@ -46,11 +46,16 @@ const never = 5
 // QoS 1 and 2 those were.
 func (s *Session) Shed(level int) (promised int) {
 	o := &s.out
-	most := o.queue.len()
-	if level == 1 {
-		most = (most + 1) / 2
+	waiting := 0 // of QoS 0
+	for i := range o.queue.len() {
+		if o.queue.at(i).qos == mqtt.AtMostOnce {
+			waiting++
+		}
 	}
-	o.dropQoS0(&o.counts.Dropped.Memory, most)
+	if level == 1 {
+		waiting = (waiting + 1) / 2
+	}
+	o.dropQoS0(&o.counts.Dropped.Memory, waiting)
 	s.unload()
 	if level < s.sheds() {
 		return 0
