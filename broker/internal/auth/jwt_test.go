@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -192,6 +193,33 @@ func marshal(t testing.TB, public any) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// A signature that is cut, or has something behind it, is wrong and no more.
+func TestJWTSignaturesOfAnotherLength(t *testing.T) {
+	i := newIssuer(t)
+	list, err := parseKeys([]byte(i.jwks(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &keys{userClaim: "sub", list: list}
+	now := time.Now()
+	for _, algorithm := range []string{"HS256", "RS256", "ES256", "EdDSA"} {
+		token := i.sign(t, algorithm, fmt.Sprintf(`{"alg":%q}`, algorithm), fmt.Sprintf(`{"sub":"dev1","exp":%d}`, now.Unix()+60))
+		if _, err := k.verify([]byte(token), now); err != nil {
+			t.Fatal(algorithm, err)
+		}
+		dot := strings.LastIndexByte(token, '.')
+		signature, err := base64URL.DecodeString(token[dot+1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range [][]byte{nil, signature[:1], signature[:len(signature)/2], signature[:len(signature)-1], append(slices.Clone(signature), 0), slices.Repeat(signature, 2)} {
+			if _, err := k.verify([]byte(token[:dot+1]+b64(other)), now); err == nil {
+				t.Errorf("%s: a signature of %d bytes is taken for one of %d", algorithm, len(other), len(signature))
+			}
+		}
+	}
 }
 
 func TestJWTAudience(t *testing.T) {

@@ -238,6 +238,18 @@ func TestSCRAMRefusesForeignMessages(t *testing.T) {
 	}
 }
 
+func TestSCRAMRefusesForeignBeginnings(t *testing.T) {
+	for _, first := range []string{
+		"", "n", "n,", "n,,", "n,,n=user", "n,,r=abc,n=user", "n,,m=x,n=user,r=abc", "n,,n=user,x=abc", "n,,n=user,r=", "n,,n=user,r=a\tc",
+		"x,,n=user,r=abc", ",,n=user,r=abc", "n,a,n=user,r=abc", "n,,n=,r=abc", "n,,n=us=3Der=,r=abc",
+	} {
+		x := scramUsers(t).Exchange("SCRAM-SHA-256", &Connect{})
+		if reply, done, id, err := step(t, x, first); code(t, err) != mqtt.NotAuthorized || reply != "" || done || id.User != "" {
+			t.Errorf("%q is answered with %q, %v", first, reply, err)
+		}
+	}
+}
+
 // A proof that is right for a nonce or a header of the client's own choice.
 func TestSCRAMRefusesProofsForSomethingElse(t *testing.T) {
 	for _, change := range []func(string) string{
