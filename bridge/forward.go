@@ -136,7 +136,7 @@ func (l *link) write(ctx context.Context, now time.Time, seq uint64, o *outgoing
 	if err := l.b.pacer.sent(f.sent, f.size, seq != 0 && l.wasLate(laneOf(seq))); err != nil {
 		l.b.o.Log.Debug("daily budget not saved", "bridge", l.b.o.Name, "err", err)
 	}
-	l.b.status.update(func(s *Stats) { s.Sent++ })
+	l.b.status.update(func(s *Stats) { s.Sent, s.Payload = s.Sent+1, s.Payload+uint64(len(o.payload)) })
 	return end, nil
 }
 

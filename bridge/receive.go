@@ -198,7 +198,7 @@ func (r *receiver) publish(ctx context.Context, in inbound, m mqtt.Message) (mqt
 		return mqtt.Success, nil
 	case err == nil:
 		r.twins.first(&in)
-		r.status.update(func(s *Stats) { s.Received++ })
+		r.status.update(func(s *Stats) { s.Received, s.Taken = s.Received+1, s.Taken+uint64(len(m.Payload)) })
 		return mqtt.Success, nil
 	case errors.As(err, &refused) && refused.Code.Failed():
 		r.status.update(func(s *Stats) { s.Rejected++ })

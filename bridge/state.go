@@ -66,6 +66,7 @@ type Stats struct {
 	Queue    mqtt.QueueStats
 	InFlight int           // PUBLISH packets awaiting their last acknowledgement
 	Sent     uint64        // PUBLISH packets written, resends included
+	Payload  uint64        // their payload bytes
 	Acked    uint64        // messages acknowledged by the server
 	Resent   uint64        // PUBLISH packets written with DUP=1
 	Again    uint64        // messages sent anew because the server had lost the session
@@ -87,6 +88,7 @@ type Stats struct {
 	Drain    time.Duration // until the queue is empty at that rate, if nothing came; 0 when it is, or nothing moves
 
 	Received  uint64 // messages from upstream published locally
+	Taken     uint64 // their payload bytes
 	Duplicate uint64 // messages from upstream that came again and were not published again: resent with QoS 2, or retained here
 	Rejected  uint64 // messages from upstream that the local broker refused, no route wanted, or that looped
 	Refusals  map[mqtt.ReasonCode]uint64

@@ -35,6 +35,7 @@ type Stats struct {
 	Drops                   Drops // Dropped by why
 	Waiting                 int
 	WaitingBytes            int
+	InFlight                int // of Waiting, sent and not acknowledged
 
 	Throttled        uint64 // how often a client was not read for a while because of its rate
 	TooLarge         uint64 // dropped: beyond the client's Maximum Packet Size
@@ -51,6 +52,7 @@ type sessionCounts struct {
 	accepted, done uint64
 	dropped        Drops
 	waiting, bytes int
+	inFlight       int
 }
 
 // Drops are messages that were given up for a receiver, by why.
@@ -64,6 +66,7 @@ func (s *sessionCounts) addLive(p *conn.Peer) {
 	s.dropped.Add(c.Dropped)
 	s.waiting += waiting
 	s.bytes += bytes
+	s.inFlight += p.InFlight()
 }
 
 func (s *sessionCounts) add(p *conn.Peer) {
@@ -109,7 +112,7 @@ func (b *Broker) Stats() Stats {
 	}
 	h.Unlock()
 	s.Memory.Disconnected = b.hub.slowEnded.Load()
-	s.Accepted, s.Done, s.Waiting, s.WaitingBytes = sum.accepted, sum.done, sum.waiting, sum.bytes
+	s.Accepted, s.Done, s.Waiting, s.WaitingBytes, s.InFlight = sum.accepted, sum.done, sum.waiting, sum.bytes, sum.inFlight
 	s.Dropped, s.Drops = sum.dropped.Total(), sum.dropped
 	return s
 }

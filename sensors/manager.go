@@ -42,6 +42,9 @@ type Status struct {
 	Values []Value
 	// Unsent counts publishes that the broker refused or did not take in time.
 	Unsent uint64
+	// Took is how long the last Read was on its way, the wait for the bus
+	// included; 0 of a device that is not read at intervals.
+	Took time.Duration
 }
 
 // Value is one entity's newest value.
@@ -184,7 +187,7 @@ func (o *owner) publishStatus() {
 	s := &o.shown.Status
 	o.shown.Lock()
 	defer o.shown.Unlock()
-	s.Health, s.Unsent, s.Values = o.health.clone(), o.unsent, s.Values[:0]
+	s.Health, s.Unsent, s.Took, s.Values = o.health.clone(), o.unsent, o.took, s.Values[:0]
 	for _, e := range o.entities {
 		if e.has {
 			s.Values = append(s.Values, Value{e.name, e.value().Value, e.unit, e.value().At})

@@ -46,6 +46,7 @@ func (o *owner) finished(ctx context.Context, c *call, out outcome) {
 		case c.yielded && out.err != nil: // nothing is wrong with the device
 			o.next = now
 		default:
+			o.took = now.Sub(c.start)
 			o.finishedRead(ctx, out, now)
 		}
 	}

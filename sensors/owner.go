@@ -80,6 +80,7 @@ type owner struct {
 	tick      time.Time // start of the current interval
 	tries     int       // in the current interval
 	wait      backoff
+	took      time.Duration // by the last Read
 	ladder    ladder
 	supply    supply
 

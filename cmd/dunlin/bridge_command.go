@@ -354,28 +354,39 @@ func (j *bridgeJob) test(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	class, rows := "", [][]string{}
-	for _, s := range p.Steps {
-		sign := "✓ "
-		if s.Error != "" {
-			sign, class = "✗ ", s.Name
-		}
-		rows = append(rows, []string{sign + s.Name, printable(strings.TrimSpace(s.Detail + " " + s.Error))})
-	}
 	if show {
-		err = writeTable(j.s.out, rows)
+		err = writeProbe(j.s.out, &p)
 	}
 	if err != nil || p.OK {
 		return err
 	}
-	why := "the bridge cannot work"
+	j.code, err = probeFailed(&p)
+	return err
+}
+
+func writeProbe(w io.Writer, p *api.Probe) error {
+	rows := [][]string{}
+	for _, s := range p.Steps {
+		sign := "✓ "
+		if s.Error != "" {
+			sign = "✗ "
+		}
+		rows = append(rows, []string{sign + s.Name, printable(strings.TrimSpace(s.Detail + " " + s.Error))})
+	}
+	return writeTable(w, rows)
+}
+
+// probeFailed is the exit code of a probe that failed, and what to look at.
+func probeFailed(p *api.Probe) (code int, cure error) {
+	code, cure = exitUnreachable, errors.New("the bridge cannot work")
+	class := p.Steps[len(p.Steps)-1].Name
 	for _, c := range cures {
 		if c.class == class {
-			why = c.cure
+			cure = errors.New(c.cure)
 		}
 	}
-	if j.code = exitUnreachable; class == "auth" {
-		j.code = exitRefused
+	if class == "auth" {
+		code = exitRefused
 	}
-	return errors.New(why)
+	return code, cure
 }

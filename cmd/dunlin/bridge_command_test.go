@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -224,4 +225,23 @@ func TestExportDoesNotHoldTheBridge(t *testing.T) {
 	}
 	r.run("resume cloud", exitDone)
 	r.run("spool drain cloud --wait --timeout 1m", exitDone)
+}
+
+func TestCheckConnects(t *testing.T) {
+	there, _, _ := startGateway(t, `mqtt: {listeners: [{bind: "127.0.0.1:0", anonymous: true}]}`, deps{})
+	nowhere := freeAddress(t)
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	text := fmt.Sprintf(`node: barn
+bridges:
+  a: {servers: ["mqtt://%s"], out: [{from: "a/#"}], in: [{from: "b/#"}]}
+  b: {servers: ["mqtt://%s"], out: [{from: "a/#"}]}
+`, there, nowhere)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr := runTool(t, "check", "--connect", file)
+	if code != exitUnreachable || !strings.Contains(out, "bridge a\n✓ clock") || !strings.Contains(out, "✓ mqtt     accepted: QoS 2") ||
+		!strings.Contains(out, "bridge b\n✓ clock") || !strings.Contains(out, "✗ tcp    "+nowhere) || !strings.HasPrefix(stderr, "dunlin check: bridge b: look at the server, the port") {
+		t.Errorf("%d %s%s", code, out, stderr)
+	}
 }

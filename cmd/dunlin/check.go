@@ -10,16 +10,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
 	"github.com/dunlin-mqtt/dunlin/config"
+	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
-const checkHelp = `Usage: dunlin check [FILE...] [--json]
+const checkHelp = `Usage: dunlin check [FILE...] [--connect | --json]
 
 Tests configuration files and reports every problem at once, each with its
 place and what to do, also in the files they name: users, rules, certificates.
-No hardware, socket or data is touched. Without FILE it tests the file that
+No hardware, socket or data is touched, but --connect goes the way to the servers
+of each bridge, as 'dunlin bridge test' does of a running gateway. Without FILE it tests the file that
 'dunlin run' would use: -c, $DUNLIN_CONFIG, /etc/dunlin/dunlin.yaml,
 ./dunlin.yaml.
 
@@ -28,18 +31,24 @@ Problems go to standard error in the form file:line:col: error: message.
 Examples:
   dunlin check
   dunlin check /etc/dunlin/dunlin.yaml
+  dunlin check --connect barn.yaml
   dunlin check --json site-*.yaml
 
-Exit codes: 0 valid, 2 wrong usage, 3 invalid.
+Exit codes: 0 valid, 2 wrong usage, 3 invalid; with --connect 4 if a server is
+not reached, 5 if one refuses.
 `
 
-func runCheck(_ context.Context, args []string, s streams) int {
+func runCheck(ctx context.Context, args []string, s streams) int {
 	fs := flags.New("check")
 	named := fs.StringP("config", "c", "", "configuration `FILE`")
 	asJSON := fs.Bool("json", false, "print one JSON object a file")
+	connect := fs.Bool("connect", false, "try the servers of bridges")
 	code, done := parseFlags(fs, args, s, func(w io.Writer) { printHelp(w, checkHelp, fs) })
 	if done {
 		return code
+	}
+	if *connect && *asJSON {
+		return usageError(s, "check", "takes one of --connect and --json")
 	}
 	files := fs.Args()
 	if *named != "" {
@@ -61,6 +70,37 @@ func runCheck(_ context.Context, args []string, s streams) int {
 		}
 		if !r.Valid {
 			code = exitConfig
+		} else if *connect {
+			code = cmp.Or(code, connectBridges(ctx, r.config, s))
+		}
+	}
+	return code
+}
+
+// connectBridges tries the way to the servers of each bridge, with nothing to
+// carry.
+func connectBridges(ctx context.Context, cfg *config.Config, s streams) (code int) {
+	for i := range cfg.Bridges {
+		bc := &cfg.Bridges[i]
+		o := bridgeOptions(cfg, bc)
+		o.Out, o.In, o.ClockSynced = nil, nil, sensors.ClockSynced
+		o.Signer, _ = bridgeSigner(bc) // check has found that it can sign
+		b, err := bridge.New(o)
+		if err != nil {
+			fmt.Fprintln(s.err, "dunlin check:", err)
+			return exitFailed
+		}
+		p := api.TestBridge(ctx, b)
+		p.Steps = p.Steps[1:] // the routes that it has not
+		fmt.Fprintf(s.out, "bridge %s\n", bc.Name)
+		if err := writeProbe(s.out, &p); err != nil {
+			fmt.Fprintln(s.err, "dunlin check:", err)
+			return exitFailed
+		}
+		if !p.OK {
+			failed, cure := probeFailed(&p)
+			fmt.Fprintf(s.err, "dunlin check: bridge %s: %v\n", bc.Name, cure)
+			code = cmp.Or(code, failed)
 		}
 	}
 	return code

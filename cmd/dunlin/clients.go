@@ -123,7 +123,7 @@ func kickClients(ctx context.Context, q *asker, ids []string) int {
 		if _, err := q.get(ctx, "DELETE", "/api/v1/clients/"+url.PathEscape(id), nil); err != nil {
 			var p *api.Problem
 			if errors.As(err, &p) && p.Status == 404 {
-				p.Title += q.meant(ctx, id)
+				p.Title += q.meant(ctx, id, false)
 			}
 			code = q.fail(err)
 		} else {
@@ -133,15 +133,17 @@ func kickClients(ctx context.Context, q *asker, ids []string) int {
 	return code
 }
 
-// meant suggests a client of the gateway for an identifier that it does not
-// know.
-func (q *asker) meant(ctx context.Context, id string) string {
+// meant suggests a client for an identifier that the gateway does not know,
+// with own also one of the gateway itself.
+func (q *asker) meant(ctx context.Context, id string, own bool) string {
 	asked, known := *q, api.Clients{}
 	asked.json = false
 	asked.get(ctx, "GET", "/api/v1/clients?limit=1000", &known) // else there is nothing to suggest
 	var names []string
 	for i := range known.Clients {
-		names = append(names, printable(known.Clients[i].ID))
+		if own || !known.Clients[i].Local {
+			names = append(names, printable(known.Clients[i].ID))
+		}
 	}
 	return didYouMean(id, names, "")
 }

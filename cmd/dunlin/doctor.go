@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
@@ -70,6 +72,9 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 	}
 	if q.flags.NArg() > 0 {
 		return q.usage("takes no arguments")
+	}
+	if ext := filepath.Ext(*bundle); slices.Contains([]string{".gz", ".tgz", ".tar", ".zip", ".xz", ".zst"}, ext) {
+		return q.usage("the report is plain text, not %s: --bundle %s.txt", ext, strings.TrimSuffix(*bundle, ext))
 	}
 	d := &doctor{root: "/"}
 	d.configuration(q.config)
@@ -175,7 +180,7 @@ func (d *doctor) writeBundle(ctx context.Context, q *asker, file string) error {
 			return err
 		}
 	}
-	for _, target := range []string{"/api/v1/status", "/metrics"} {
+	for _, target := range []string{"/api/v1/status", "/metrics", "/api/v1/logs?limit=1000"} {
 		fmt.Fprintf(f, "\n== %s\n", target)
 		asked := *q
 		asked.json, asked.s.out = true, f // as it comes

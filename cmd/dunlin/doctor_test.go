@@ -103,10 +103,14 @@ func TestDoctorCommand(t *testing.T) {
 	if _, out, _ := runTool(t, "doctor", "-c", file); !strings.Contains(out, "✓ ports\n") {
 		t.Errorf("doctor says\n%s", out)
 	}
-	report := filepath.Join(t.TempDir(), "report")
+	report := filepath.Join(t.TempDir(), "report.tgz")
+	if code, _, stderr := runTool(t, "doctor", "-c", file, "--bundle", report); code != exitUsage || !strings.Contains(stderr, "the report is plain text, not .tgz: --bundle") {
+		t.Errorf("%d %s", code, stderr)
+	}
+	report = strings.TrimSuffix(report, ".tgz")
 	runTool(t, "doctor", "-c", file, "--bundle", report)
 	b, err := os.ReadFile(report)
-	for _, want := range []string{"== doctor", "mqtt.limits.connections:", "\ndunlin_build_info{", `"node":"barn"`, "MemTotal:"} {
+	for _, want := range []string{"== doctor", "mqtt.limits.connections:", "\ndunlin_build_info{", `"node":"barn"`, "MemTotal:", "== /api/v1/logs"} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %q in the report (%v)", want, err)
 		}

@@ -62,6 +62,12 @@ func TestPageLogin(t *testing.T) {
 	if bare := port.do("GET", "/", "", "Accept-Encoding", "identity"); bare.body != page.body || bare.header.Get("Content-Encoding") != "" {
 		t.Errorf("without gzip: %v %.40q", bare.header, bare.body)
 	}
+	if none := port.do("GET", "/", "", "Accept-Encoding", "br, gzip;q=0.0, identity"); none.body != page.body || none.header.Get("Content-Encoding") != "" {
+		t.Errorf("with gzip refused: %v %.40q", none.header, none.body)
+	}
+	if got := port.do("GET", "/", "", "Accept-Encoding", "gzip;q=0.5"); got.header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("with gzip of little weight: %v", got.header)
+	}
 	if got := port.do("GET", "/", "", "Accept-Encoding", "br, gzip"); got.header.Get("Content-Encoding") != "gzip" || got.body == page.body {
 		t.Errorf("with gzip: %v", got.header)
 	}

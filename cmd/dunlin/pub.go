@@ -17,6 +17,13 @@ func runPub(ctx context.Context, args []string, s streams) int {
 	if done {
 		return code
 	}
+	if pub.flags.fs.Changed("clear") {
+		q := newAsker("pub", "", s)
+		if err := clearTopics(ctx, q, pub.flags.clear, pub.flags.yes); err != nil {
+			return q.fail(err)
+		}
+		return exitDone
+	}
 	if pub.flags.lines {
 		return pub.runLines(ctx, s.in)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/dunlin-mqtt/dunlin/broker/topic"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/flags"
@@ -12,6 +13,7 @@ import (
 
 const pubHelp = `Usage: dunlin pub [FLAGS] -t TOPIC (-m MESSAGE | -f FILE | -s | -l | -n)
        dunlin pub [FLAGS] TOPIC MESSAGE
+       dunlin pub --clear FILTER [-y]
 
 Publishes messages. The flags and the exit codes are those of mosquitto_pub.
 
@@ -23,6 +25,7 @@ Examples:
   dunlin pub lamp/set on
   dunlin pub -t lamp/set -m on -q 1
   dunlin pub -t lamp/state -n -r               clear a retained message
+  dunlin pub --clear 'old/#' -y                and all below a topic
   dunlin pub -t camera/picture -f picture.jpg -q 2
   journalctl -f | dunlin pub -t logs -l        a message a line
   dunlin pub -t tick -m now --repeat 10 --repeat-delay 0.5
@@ -49,6 +52,8 @@ type pubFlags struct {
 	repeat      int
 	repeatDelay float64
 	inflight    int
+	clear       string
+	yes         bool
 }
 
 func (f *pubFlags) register(fs *flags.Set) {
@@ -62,7 +67,14 @@ func (f *pubFlags) register(fs *flags.Set) {
 	fs.IntVar(&f.repeat, "repeat", 1, "send the message `N` times")
 	fs.Float64Var(&f.repeatDelay, "repeat-delay", 0, "`SECONDS` between repetitions")
 	fs.IntVarP(&f.inflight, "max-inflight", "M", 20, "at most `N` unacknowledged QoS 1 and 2 messages")
+	fs.StringVar(&f.clear, "clear", "", "clear what this machine's gateway retains on topics that match `FILTER`, as 'dunlin topics clear'")
+	fs.BoolVarP(&f.yes, "yes", "y", false, "clear without looking first")
 	f.mqttFlags.register(fs)
+}
+
+// elsewhere reports whether the flags name a server.
+func (f *pubFlags) elsewhere() bool {
+	return slices.ContainsFunc([]string{"host", "port", "unix", "url"}, f.fs.Changed)
 }
 
 func (f *pubFlags) topic() string { return f.topics[len(f.topics)-1] }
@@ -84,7 +96,12 @@ func (f *pubFlags) check(args []string) error {
 	if modes == 0 && len(args) > 0 {
 		f.message, args, modes = args[0], args[1:], 1
 	}
+	clears := f.fs.Changed("clear")
 	switch {
+	case clears && (modes > 0 || len(f.topics) > 0 || f.elsewhere()):
+		return errors.New("--clear asks the gateway of this machine and takes nothing but -y; of another server: dunlin sub -t FILTER --remove-retained -W 1")
+	case clears:
+		return nil
 	case len(args) > 0:
 		return fmt.Errorf("unexpected argument %q; quote a message that holds spaces", args[0])
 	case len(f.topics) == 0:

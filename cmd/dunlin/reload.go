@@ -47,7 +47,7 @@ func (g *gateway) Reload(dry bool) (*api.Reload, error) {
 	next, err := g.readAgain()
 	if err != nil {
 		if !dry {
-			g.reloaded.Store(&api.Reloaded{At: time.Now()})
+			g.note(false)
 		}
 		return nil, err
 	}
@@ -61,12 +61,23 @@ func (g *gateway) Reload(dry bool) (*api.Reload, error) {
 		}
 	}
 	err = g.apply(next)
-	g.reloaded.Store(&api.Reloaded{At: time.Now(), OK: err == nil})
+	g.note(err == nil)
 	if err != nil {
 		return nil, err
 	}
 	g.deps.log.Info("configuration reloaded", "changes", len(out.Changes))
 	return out, nil
+}
+
+// note keeps how a reload went.
+func (g *gateway) note(ok bool) {
+	r := &api.Reloaded{At: time.Now(), OK: ok}
+	if last := g.reloaded.Load(); ok {
+		r.Good = r.At
+	} else if last != nil {
+		r.Good = last.Good
+	}
+	g.reloaded.Store(r)
 }
 
 // readAgain loads and checks the configuration as run does.

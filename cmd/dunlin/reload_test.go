@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -202,6 +203,11 @@ func dialTCP(t *testing.T, address string) net.Conn {
 
 func TestReloadOfMistakesChangesNothing(t *testing.T) {
 	f := startFromFile(t, reloadDevices)
+	const goodAt = "\ndunlin_config_last_reload_success_timestamp_seconds "
+	at := func() string {
+		return regexp.MustCompile(goodAt + ".*").FindString(f.socket.do("GET", "/metrics", "").body)
+	}
+	start := at()
 	for _, wrong := range [][2]string{
 		{"driver: sim, interval: 50ms", "driver: smi, interval: 50ms"}, {`from: "b/#"`, `from: "b/#/c"`}, {"bridges:", "brigdes:"},
 		{`from: "a/#"}]}`, `from: "a/#"}], tls: {ca: /no/such/file}}`}, {"min: 1, max: 1}}}", "min: 1, max: 1}}}\n  - {name: first, driver: sim}"},
@@ -217,6 +223,9 @@ func TestReloadOfMistakesChangesNothing(t *testing.T) {
 		if a := f.socket.do("GET", "/metrics", ""); !strings.Contains(a.body, "\ndunlin_config_last_reload_successful 0\n") {
 			t.Error("the metrics do not tell of the failed reload")
 		}
+		if start == "" || at() != start {
+			t.Errorf("the last good reload was%q, is%q", start, at())
+		}
 		s := f.status()
 		if len(s.Devices) != 2 || len(s.Bridges) != 2 || s.Bridges[0].Name != "a" || len(s.Attention) == 0 || !strings.Contains(s.Attention[0], "reload") {
 			t.Errorf("%s has changed something, or nobody is told: %+v", wrong[1], s)
@@ -228,6 +237,9 @@ func TestReloadOfMistakesChangesNothing(t *testing.T) {
 	}
 	if a := f.socket.do("GET", "/metrics", ""); !strings.Contains(a.body, "\ndunlin_config_last_reload_successful 1\n") {
 		t.Error("the metrics do not tell of the reload that went well")
+	}
+	if good := at(); good == "" || good == start {
+		t.Errorf("the last good reload is still that of%q", start)
 	}
 }
 

@@ -61,6 +61,9 @@ func TestClientsAndTopicsCommands(t *testing.T) {
 	if code, _, stderr := runTool(t, "clients", "kick", "nobody"); code != exitFailed || stderr != "dunlin clients: no client \"nobody\" is connected\n" {
 		t.Errorf("kick nobody: %d %q", code, stderr)
 	}
+	if code, _, stderr := runTool(t, "clients", "kick", "ap"); code != exitFailed || stderr != "dunlin clients: no client \"ap\" is connected\n" {
+		t.Errorf("kick ap, which api, a client of the gateway itself, is near: %d %q", code, stderr)
+	}
 	for _, step := range []struct {
 		args string
 		code int
@@ -105,7 +108,16 @@ func TestClientsAndTopicsCommands(t *testing.T) {
 	if code, out, _ := runTool(t, "topics", "clear", "old/#"); code != exitDone || out != "old/a\nold/b/c\n2 would be cleared: add -y\n" {
 		t.Errorf("clear without -y: %d %q", code, out)
 	}
-	if code, out, _ := runTool(t, "topics", "clear", "old/#", "-y"); code != exitDone || out != "old/a\nold/b/c\n2 cleared\n" {
+	if code, out, _ := runTool(t, "pub", "--clear", "old/b/#"); code != exitDone || out != "old/b/c\n1 would be cleared: add -y\n" {
+		t.Errorf("pub --clear: %d %q", code, out)
+	}
+	if code, out, _ := runTool(t, "pub", "--clear", "old/b/#", "-y"); code != exitDone || out != "old/b/c\n1 cleared\n" {
+		t.Errorf("pub --clear -y: %d %q", code, out)
+	}
+	if code, _, stderr := runTool(t, "pub", "--clear", "old/#", "-y", "-h", "elsewhere"); code != exitUsage || !strings.Contains(stderr, "--clear asks the gateway of this machine") {
+		t.Errorf("pub --clear of a server: %d %q", code, stderr)
+	}
+	if code, out, _ := runTool(t, "topics", "clear", "old/#", "-y"); code != exitDone || out != "old/a\n1 cleared\n" {
 		t.Errorf("clear: %d %q", code, out)
 	}
 	if code, out, _ := runTool(t, "topics", "old"); code != exitDone || out != "" {

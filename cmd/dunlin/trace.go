@@ -71,7 +71,7 @@ func (q *asker) known(ctx context.Context) error {
 	_, err := asked.get(ctx, "GET", "/api/v1/clients/"+url.PathEscape(id), &c)
 	var p *api.Problem
 	if errors.As(err, &p) && p.Status == 404 {
-		fmt.Fprintf(q.s.err, "No client %s is known yet%s\n", printable(id), q.meant(ctx, id))
+		fmt.Fprintf(q.s.err, "No client %s is known yet%s\n", printable(id), q.meant(ctx, id, true))
 		return nil
 	}
 	for i := 0; i < len(c.Events) && err == nil; i++ {

@@ -341,6 +341,13 @@ func (p *Peer) Counts() (c session.Counts, waiting, bytes int) {
 	return p.state.session.Counts(), waiting, bytes
 }
 
+// InFlight is how many messages were sent and not acknowledged.
+func (p *Peer) InFlight() int {
+	p.state.Lock()
+	defer p.state.Unlock()
+	return p.state.session.InFlight()
+}
+
 // InMemory is the size of what waits in memory.
 func (p *Peer) InMemory() int {
 	p.state.Lock()

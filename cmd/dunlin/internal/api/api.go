@@ -173,12 +173,25 @@ func (c *call) show(f *page.File) {
 // that.
 func (c *call) replyPacked(contentType string, body []byte) {
 	c.w.Set("Vary", "Accept-Encoding")
-	if strings.Contains(c.Header.Get("accept-encoding"), "gzip") {
+	if takesGzip(c.Header.Get("accept-encoding")) {
 		c.w.Set("Content-Encoding", "gzip")
 	} else {
 		body = plain.Bytes(body)
 	}
 	c.w.Reply(200, contentType, body)
+}
+
+// takesGzip reads an Accept-Encoding, in which a coding of weight 0 is refused
+// (RFC 9110, 12.5.3).
+func takesGzip(accept string) bool {
+	for part := range strings.SplitSeq(accept, ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		if strings.TrimSpace(coding) == "gzip" {
+			q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+			return !weighted || strings.Trim(q, "0.") != ""
+		}
+	}
+	return false
 }
 
 // wanted is the role that a route takes.

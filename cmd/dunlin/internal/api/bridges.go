@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,9 +101,12 @@ func resumeBridge(_ *call, b *bridge.Bridge) (any, error) {
 	return nil, nil
 }
 
-func testBridge(c *call, b *bridge.Bridge) (any, error) {
+func testBridge(c *call, b *bridge.Bridge) (any, error) { return TestBridge(c.ctx, b), nil }
+
+// TestBridge goes the way to the bridge's server.
+func TestBridge(ctx context.Context, b *bridge.Bridge) Probe {
 	out := Probe{Steps: []ProbeStep{}}
-	err := b.Test(c.ctx, func(s bridge.Step) {
+	err := b.Test(ctx, func(s bridge.Step) {
 		step := ProbeStep{Name: s.Name, Detail: s.Detail}
 		if s.Err != nil {
 			step.Error = s.Err.Error()
@@ -110,7 +114,7 @@ func testBridge(c *call, b *bridge.Bridge) (any, error) {
 		out.Steps = append(out.Steps, step)
 	})
 	out.OK = err == nil
-	return out, nil
+	return out
 }
 
 // letters calls f for what waits or, of a dead route, was given up, behind a

@@ -76,7 +76,8 @@ func (a *API) admit(c *call) *Problem {
 }
 
 // foreign refuses what a web page of another site had a browser send: under a
-// name that was pointed at this machine (DNS rebinding), or across origins.
+// name that was pointed at this machine (DNS rebinding), or across origins. A
+// request without Host, as load balancers ask by HTTP/1.0, is no browser's.
 func foreign(c *call) *Problem {
 	name := c.Host
 	if host, _, err := net.SplitHostPort(name); err == nil {
@@ -85,7 +86,7 @@ func foreign(c *call) *Problem {
 	name = strings.ToLower(strings.Trim(name, "[]"))
 	own, _ := os.Hostname()
 	_, notAddress := netip.ParseAddr(name)
-	if notAddress != nil && name != "localhost" && !strings.HasSuffix(name, ".local") && !strings.EqualFold(name, own) {
+	if c.Host != "" && notAddress != nil && name != "localhost" && !strings.HasSuffix(name, ".local") && !strings.EqualFold(name, own) {
 		return &Problem{403, "this machine has another name", "use its address, its host name or NAME.local"}
 	}
 	if c.Method == "GET" || c.Method == "HEAD" {
@@ -93,7 +94,7 @@ func foreign(c *call) *Problem {
 	}
 	site, origin := c.Header.Get("sec-fetch-site"), c.Header.Get("origin")
 	_, page, _ := strings.Cut(origin, "://")
-	if site == "same-origin" || site == "none" || site == "" && (origin == "" || page == c.Host) {
+	if site == "same-origin" || site == "none" || site == "" && (origin == "" || page == c.Host && page != "") {
 		return nil
 	}
 	return problem(403, "pages of other sites may not act here")

@@ -5,7 +5,25 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
 )
+
+// A probe of HTTP/1.0 has no Host, a browser always has one.
+func TestForeign(t *testing.T) {
+	for _, tc := range []struct {
+		method, host, origin string
+		status               int
+	}{
+		{"GET", "", "", 0}, {"GET", "127.0.0.1:8083", "", 0}, {"GET", "barn.local", "", 0}, {"GET", "evil.example", "", 403},
+		{"POST", "", "", 0}, {"POST", "", "null", 403}, {"POST", "", "http://evil.example", 403}, {"POST", "[::1]:8083", "http://[::1]:8083", 0},
+	} {
+		c := &call{Request: &http1.Request{Method: tc.method, Host: tc.host, Header: http1.Header{{Name: "origin", Value: tc.origin}}}}
+		if p := foreign(c); (p == nil) != (tc.status == 0) || p != nil && p.Status != tc.status {
+			t.Errorf("%+v: %+v", tc, p)
+		}
+	}
+}
 
 func TestDoor(t *testing.T) {
 	lan, other, local := netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8"), netip.MustParseAddr("127.0.0.1")

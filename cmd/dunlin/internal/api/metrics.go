@@ -62,8 +62,13 @@ func metrics(c *call) (any, error) {
 	if last == nil {
 		last = &Reloaded{At: a.started, OK: true}
 	}
+	good := last.Good
+	if good.IsZero() {
+		good = a.started
+	}
 	e.gauge("dunlin_config_last_reload_successful", "Whether the last reload succeeded.", one(last.OK))
 	e.gauge("dunlin_config_last_reload_timestamp_seconds", "Unix time of the last reload, or of the start.", unix(last.At))
+	e.gauge("dunlin_config_last_reload_success_timestamp_seconds", "Unix time of the last reload that succeeded, or of the start.", unix(good))
 	e.counter("dunlin_http_connections_closed_total", "Connections to the page and the API that were closed because there were too many.", a.crowded.Load())
 	e.broker(a)
 	e.listeners(a)
@@ -88,6 +93,7 @@ func (e *exposition) broker(a *API) {
 	e.gauge("dunlin_mqtt_retained_bytes", "Payload and topic bytes of the retained messages.", float64(s.RetainedBytes))
 	e.gauge("dunlin_mqtt_queued_messages", "Messages waiting for offline or slow clients.", float64(s.Waiting))
 	e.gauge("dunlin_mqtt_queued_bytes", "Their bytes.", float64(s.WaitingBytes))
+	e.gauge("dunlin_mqtt_inflight_messages", "QoS 1 and 2 messages sent and not yet acknowledged.", float64(s.InFlight))
 	e.counter("dunlin_mqtt_messages_routed_total", "Messages routed, those of devices and bridges included.", s.Published)
 	in, out := &s.Received, &s.Sent
 	for _, f := range []struct {
@@ -169,9 +175,11 @@ func bridgeValues(s *bridge.Stats) [len(bridgeFamilies)]float64 {
 func (e *exposition) bridges(a *API) {
 	var names []string
 	var values [][len(bridgeFamilies)]float64
+	var carried [][2]uint64
 	for _, b := range a.Bridges() {
 		s := b.Stats()
 		names, values = append(names, b.Name()), append(values, bridgeValues(&s))
+		carried = append(carried, [2]uint64{s.Taken, s.Payload})
 	}
 	for i, f := range &bridgeFamilies {
 		if len(names) > 0 {
@@ -180,6 +188,13 @@ func (e *exposition) bridges(a *API) {
 		for j, name := range names {
 			e.sample(values[j][i], "bridge", name)
 		}
+	}
+	if len(names) > 0 {
+		e.family("counter", "dunlin_bridge_bytes_total", "Payload bytes carried, those sent again included.")
+	}
+	for i, name := range names {
+		e.sample(float64(carried[i][0]), "bridge", name, "direction", "in")
+		e.sample(float64(carried[i][1]), "bridge", name, "direction", "out")
 	}
 	if len(names) > 0 {
 		e.family("gauge", "dunlin_spool_max_bytes", "Bytes that may wait.")
@@ -212,6 +227,12 @@ func (e *exposition) devices(a *API) {
 	for _, d := range all {
 		e.sample(float64(d.OK), "sensor", d.Name, "result", "ok")
 		e.sample(float64(d.Failed), "sensor", d.Name, "result", "error")
+	}
+	e.family("gauge", "dunlin_sensor_read_duration_seconds", "Time the last reading took, the wait for a shared bus included.")
+	for _, d := range a.Devices() {
+		if d.Took > 0 {
+			e.sample(d.Took.Seconds(), "sensor", d.Name)
+		}
 	}
 	e.family("gauge", "dunlin_sensor_last_reading_timestamp_seconds", "Unix time of the last good reading.")
 	for _, d := range all {

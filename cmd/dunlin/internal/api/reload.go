@@ -18,8 +18,9 @@ type Change struct {
 
 // Reloaded is how a reload went.
 type Reloaded struct {
-	At time.Time
-	OK bool
+	At   time.Time
+	OK   bool
+	Good time.Time // when the last one went well; zero: none has yet
 }
 
 func reload(c *call) (any, error) { return c.a.Reload(c.args["dry_run"] == "true") }
