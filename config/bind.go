@@ -143,8 +143,9 @@ func (l *loader) bindStruct(n *node, v reflect.Value, path string, f field) {
 	if n.kind == scalar {
 		if _, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 			mark := len(l.errs)
-			l.bindText(n, v, path, f)
-			l.validate(v, path, mark)
+			if l.bindText(n, v, path, f); len(l.errs) == mark {
+				l.validate(v, path, mark)
+			}
 			return
 		}
 	}
@@ -200,8 +201,11 @@ func (l *loader) bindMapping(n *node, path string, s shared, parts ...reflect.Va
 		if s.lenient && ours(key, missing) == "" && nearest(key, missing, (len(key)+1)/3) == "" {
 			continue
 		}
-		if !slices.Contains(names, key) && !(path == "" && strings.HasPrefix(key, "x-")) {
-			l.fail(e.key, join(path, key), l.suggest(path, key, names), "unknown key %q%s", shorten(key), in(path))
+		word := keyWord(key)
+		if slices.Contains(names, word) && word != key {
+			l.fail(e.key, join(path, word), "write "+word+": and a space before the value", "key %q and its value are one word%s", word, in(path))
+		} else if !slices.Contains(names, key) && !(path == "" && strings.HasPrefix(key, "x-")) {
+			l.fail(e.key, join(path, word), l.suggest(path, word, names), "unknown key %q%s", shorten(word), in(path))
 		}
 	}
 	for _, v := range parts {
@@ -240,6 +244,9 @@ func (l *loader) bindMap(n *node, v reflect.Value, path string, f field) {
 			out.SetMapIndex(it.Key(), it.Value())
 		}
 	}
+	if l.nameless(n, path, v.Type().Elem()) {
+		return
+	}
 	for _, e := range n.entries {
 		el := reflect.New(v.Type().Elem()).Elem()
 		setDefaults(el)
@@ -247,6 +254,24 @@ func (l *loader) bindMap(n *node, v reflect.Value, path string, f field) {
 		out.SetMapIndex(reflect.ValueOf(e.key.text).Convert(v.Type().Key()), el)
 	}
 	v.Set(out)
+}
+
+// nameless reports that what stands in the place of names are the keys of one
+// of the things that are named there.
+func (l *loader) nameless(n *node, path string, things ...reflect.Type) bool {
+	for _, e := range n.entries {
+		for _, t := range things {
+			if t.Kind() != reflect.Struct || e.value.kind != scalar && e.value.kind != list {
+				continue
+			}
+			if slices.ContainsFunc(l.fieldsOf(t), func(f field) bool { return f.key == e.key.text }) {
+				l.fail(e.key, path, fmt.Sprintf("give what it belongs to a name: %s: {NAME: {%s: ...}}", last(path), e.key.text),
+					"%s stands where %s has names", e.key.text, last(path))
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // element returns the description of one element of a map or slice.
@@ -269,6 +294,8 @@ func (l *loader) bindSlice(n *node, v reflect.Value, path string, f field) {
 		out = reflect.Append(out, el)
 	}
 	switch {
+	case f.named != "" && n.kind == mapping && l.nameless(n, path, et):
+		return
 	case f.named != "" && n.kind == mapping:
 		for _, e := range n.entries {
 			el := f.element(e.key.text)
@@ -276,7 +303,7 @@ func (l *loader) bindSlice(n *node, v reflect.Value, path string, f field) {
 			add(e.value, join(path, e.key.text), el, f.named)
 		}
 	case f.named != "":
-		l.fail(n, path, f.example(), "expected named entries (name: ...), found %s", n.is())
+		l.fail(n, path, "each begins with its name, without '- ': NAME: {...}", "expected named entries (name: ...), found %s", n.is())
 		return
 	case n.kind == list:
 		for i, it := range n.items {

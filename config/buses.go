@@ -233,8 +233,11 @@ func checkMultiplexer(l *loader, buses []Bus, id, ref, path string) {
 // a multiplexer. A plain number is a bus of the kernel and needs no entry.
 func busFault(buses []Bus, ref, want string) (fault, hint string) {
 	example := ", type: i2c, path: /dev/i2c-1}"
-	if want == "spi" {
+	switch want {
+	case "spi":
 		example = ", type: spi, path: /dev/spidev0.0}"
+	case "modbus":
+		example = ", type: modbus_rtu, port: {path: /dev/ttyUSB0}}"
 	}
 	if strings.HasPrefix(ref, "/") {
 		return "must be an id from buses, not a path", "under buses: - {id: main" + example + ", and here bus: main"
@@ -249,7 +252,7 @@ func busFault(buses []Bus, ref, want string) (fault, hint string) {
 		for _, b := range buses {
 			ids = append(ids, b.ID)
 		}
-		if len(ids) == 0 {
+		if strings.Join(ids, "") == "" {
 			return strconv.Quote(shorten(ref)) + " is not among buses", "there are none: add buses: [{id: " + shorten(id) + example + "]"
 		}
 		return strconv.Quote(shorten(ref)) + " is not among buses", oneOf(id, ids)

@@ -130,6 +130,13 @@ func (d *Device) bindEntities(l *loader, n *node, path string, driver Driver, kn
 		l.fail(n, path, "for example temperature: {filters: [{delta: 0.1}]}", "expected named entries (name: ...), found %s", n.is())
 		return
 	}
+	things := []reflect.Type{reflect.TypeFor[Entity]()}
+	if v, ok := pointee(entityOptions(driver)); ok {
+		things = append(things, v.Type())
+	}
+	if l.nameless(n, path, things...) {
+		return
+	}
 	for _, e := range n.entries {
 		p := join(path, e.key.text)
 		v := e.value

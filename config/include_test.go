@@ -45,6 +45,18 @@ func TestIncludedFilesMerge(t *testing.T) {
 	}
 }
 
+func TestIncludeOfADirectory(t *testing.T) {
+	dir := tree(t, map[string]string{"dunlin.yaml": "include: [conf.d]\n", "conf.d/10.yaml": "node: b\n"})
+	_, errs := LoadFile(filepath.Join(dir, "dunlin.yaml"), testTables(), environment())
+	if len(errs) != 1 || errs[0].Line != 1 || errs[0].Msg != `included file "conf.d" is a directory` || errs[0].Hint != "name its files: conf.d/*.yaml" {
+		t.Error(errs)
+	}
+	_, errs = LoadFile(dir, testTables(), environment())
+	if len(errs) != 1 || errs[0].Msg != "cannot read the file: it is a directory" {
+		t.Error(errs)
+	}
+}
+
 func TestPositionsKeepTheirFile(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"dunlin.yaml":    "include: [conf.d/*.yaml, absent.yaml]\ndevices: [{name: one, driver: system}]\nbogus: 1\n",

@@ -99,6 +99,10 @@ func (l *loader) include(path string, root *node) *node {
 		case len(files) == 0 && pattern != "" && !strings.ContainsAny(pattern, "*?["):
 			l.fail(it, "include", "", "included file %q does not exist", shorten(pattern))
 		}
+		if st, err := os.Stat(resolve(filepath.Dir(path), pattern)); err == nil && st.IsDir() {
+			l.fail(it, "include", "name its files: "+filepath.Join(pattern, "*.yaml"), "included file %q is a directory", shorten(pattern))
+			continue
+		}
 		slices.Sort(files)
 		for _, f := range files {
 			if same(f, path) {

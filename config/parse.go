@@ -112,11 +112,14 @@ func (p *treeBuilder) mapping(n *node, entries []yaml.Entry, depth int) {
 		if v.kind == null {
 			p.emptied(key, v)
 		}
-		if looksSecret(key.text) {
+		if word := keyWord(key.text); looksSecret(word) || word == "credentials" {
 			v.hide()
+			if word != key.text {
+				key.hide()
+			}
 		}
 		if f, ok := first[key.text]; ok {
-			p.errorf(key, fmt.Sprintf("the first one is in line %d", f.line), "key %q is here twice", shorten(key.text))
+			p.errorf(key, fmt.Sprintf("the first one is in line %d", f.line), "key %q is here twice", shorten(keyWord(key.text)))
 			continue
 		}
 		first[key.text] = key

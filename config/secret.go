@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -92,8 +93,16 @@ func readAtMost(path string, n int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() || st.Size() > int64(n) {
-		return nil, &os.PathError{Op: "read", Path: path, Err: fmt.Errorf("not a file of at most %d KiB", n>>10)}
+	fault := ""
+	switch {
+	case st.IsDir():
+		fault = "it is a directory"
+	case !st.Mode().IsRegular():
+		fault = "it is no regular file"
+	case st.Size() > int64(n):
+		fault = fmt.Sprintf("it is larger than %d KiB", n>>10)
+	default:
+		return os.ReadFile(path)
 	}
-	return os.ReadFile(path)
+	return nil, &os.PathError{Op: "read", Path: path, Err: errors.New(fault)}
 }

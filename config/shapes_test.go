@@ -11,10 +11,11 @@ import (
 // what these say.
 func TestShapes(t *testing.T) {
 	var (
-		number   = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?`)
-		names    = regexp.MustCompile(`\{([a-z_]+)\}`)
-		envName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-		isSecret = regexp.MustCompile(`(?i)(?:password|token|secret|sas|passphrase)["']?\s*:\s*(\S.*)`)
+		number  = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)?`)
+		names   = regexp.MustCompile(`\{([a-z_]+)\}`)
+		envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+		words   = regexp.MustCompile(`[^ :={}"]+`)
+		value   = regexp.MustCompile(`^[ :="]+([^ :="].*)`)
 	)
 	pieces := []string{"1", "23", ".", "{", "}", "node", "_", "N", "password", "Token", "sas", "s", ":", " ", `"`, "x", "é", "$", "-"}
 	r := rand.New(rand.NewPCG(1, 2))
@@ -35,8 +36,11 @@ func TestShapes(t *testing.T) {
 			t.Errorf("%q has the template %q", s, got)
 		}
 		want := -1
-		if at := isSecret.FindStringSubmatchIndex(s); at != nil {
-			want = at[2]
+		for _, word := range words.FindAllStringIndex(s, -1) {
+			if at := value.FindStringSubmatchIndex(s[word[1]:]); at != nil && looksSecret(s[word[0]:word[1]]) {
+				want = word[1] + at[2]
+				break
+			}
 		}
 		if got := secretIn(s); got != want {
 			t.Errorf("%q has a secret at %d, want %d", s, got, want)

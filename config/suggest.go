@@ -142,8 +142,13 @@ func places(owners []string) string {
 }
 
 // oneOf returns a hint for a value that is not among options. Where many are
-// possible and one is near, that one is enough.
+// possible and one is near, that one is enough. Of options that have no text the
+// file has said so elsewhere.
 func oneOf(s string, options []string) string {
+	options = slices.DeleteFunc(slices.Clone(options), func(o string) bool { return o == "" })
+	if len(options) == 0 {
+		return "there are none"
+	}
 	all := strings.Join(options, ", ")
 	best := ours(s, options)
 	if best == "" {

@@ -55,3 +55,27 @@ func TestWordsOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// A hint says what to write, and nothing that would be wrong as well.
+func TestHints(t *testing.T) {
+	for text, want := range map[string]string{
+		"bridges: {servers: [a]}":  "give what it belongs to a name: bridges: {NAME: {servers: ...}}",
+		"bridges: [{name: cloud}]": "each begins with its name, without '- ': NAME: {...}",
+		"devices: [{name: a, driver: system, entities: {filters: [{delta: 1}]}}]": "give what it belongs to a name: entities: {NAME: {filters: ...}}",
+		"mqtt: {overlap:once}":                                                             "write overlap: and a space before the value",
+		"mqtt: {sys_interval: 5}":                                                          "did you mean 5s?",
+		"mqtt: {sys_interval: 99999999999999999999}":                                       "for example sys_interval: 10s",
+		"mqtt: {limits: {packet_size: 99999999999999999999}}":                              "for example packet_size: 256KiB",
+		"auth: {rules: [{role: operators, publish: [a]}]}":                                 "there are none",
+		"buses: [{id: , type: i2c, path: /dev/i2c-1}, {id: m, type: tca9548a, bus: i2c1}]": `for example id: i2c1|one of m`,
+	} {
+		_, errs := Load("a.yaml", []byte(text), testTables(), environment())
+		var got []string
+		for _, e := range errs {
+			got = append(got, e.Hint)
+		}
+		if !strings.Contains(strings.Join(got, "|"), want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}

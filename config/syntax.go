@@ -26,40 +26,44 @@ func (s *source) unreadable() (Error, bool) {
 	return Error{}, false
 }
 
-// secretKeys are the names of keys whose values are secrets, wherever they
-// stand: a file that cannot be parsed has no paths.
-var secretKeys = [...]string{"password", "token", "secret", "sas", "passphrase"}
-
-// secretIn is where the value of the first such key of a line begins, -1 for
-// none.
+// secretIn is where what follows the first word of a line that looks like the
+// key of a secret begins, -1 for nothing: a file that cannot be parsed has no
+// paths, and its mistake may be that the colon is missing.
 func secretIn(line string) int {
-	first, value := len(line), -1
-	for _, key := range secretKeys {
-		for i := 0; i < first && i+len(key) < len(line); i++ {
-			if !strings.EqualFold(line[i:i+len(key)], key) {
-				continue
-			}
-			after := strings.TrimPrefix(strings.TrimPrefix(line[i+len(key):], `"`), "'")
-			after, isKey := strings.CutPrefix(strings.TrimLeft(after, " \t\r"), ":")
-			if after = strings.TrimLeft(after, " \t\r"); isKey && after != "" {
-				first, value = i, len(line)-len(after)
-				break
+	for from := 0; from < len(line); {
+		word := line[from:]
+		if n := strings.IndexFunc(word, func(r rune) bool { return strings.ContainsRune(" \t\r:={}[],\"'", r) }); n >= 0 {
+			word = word[:n]
+		}
+		if from += len(word); looksSecret(word) {
+			if after := strings.TrimLeft(line[from:], " \t\r:=\"'"); len(after) < len(line)-from && after != "" {
+				return len(line) - len(after)
 			}
 		}
+		from++
 	}
-	return value
+	return -1
 }
 
 // looksSecret says that the value of a key is meant to be a secret, also if the
 // key is misspelled, or not where it belongs.
 func looksSecret(key string) bool {
 	key = strings.ToLower(key)
-	for _, part := range [...]string{"pass", "tok", "secret", "sas"} {
+	for _, part := range [...]string{"pass", "pasw", "pwd", "tok", "secret", "sas"} {
 		if strings.Contains(key, part) {
 			return true
 		}
 	}
-	return false
+	return nearest(key, []string{"password", "passphrase", "secret", "token"}, 2) != ""
+}
+
+// keyWord is a key without a value that is glued to it, as in {user:"x"} and
+// {user=x}, which for YAML are one word.
+func keyWord(key string) string {
+	if i := strings.IndexAny(key, ":="); i > 0 {
+		return key[:i]
+	}
+	return key
 }
 
 // hideSecrets stars out what may be a secret in a line that is shown before

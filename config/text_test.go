@@ -165,6 +165,16 @@ func TestMessagesStarOutSecrets(t *testing.T) {
 		"http: {tokens: [{name: a, token: hunter2}, {name: a, token: hunter2}]}\n",
 		// misspelled, misplaced, twice, in a wrong form
 		"bridges: {a: {credentials: {passwrd: hunter2}}}\n",
+		"bridges: {a: {credentials: {pasword: hunter2}}}\n",
+		"bridges: {a: {credentials: {password:\"hunter2\"}}}\n",
+		"bridges: {a: {credentials: {password:hunter2}}}\n",
+		"bridges: {a: {credentials: {password=hunter2, password=hunter2}}}\n",
+		"bridges: {a: {credentials: {tokne:hunter2}}}\n",
+		"bridges: {a: {credentials: hunter2}}\n",
+		"bridges:\n  a:\n    credentials:\n      username: u\n      password = hunter2\n",
+		"bridges:\n  a:\n    credentials:\n      username: u\n      password hunter2\n",
+		"bridges:\n  a:\n    credentials:\n      username: u\n      passwort=hunter2\n",
+		"bridges: {a: {credentials: {pasword: hunter2]}}\n",
 		"bridges: {a: {credentials: {Pass_Word: \"hunter2\"}}}\n",
 		"bridges: {a: {credentials: {password: x, password: hunter2}}}\n",
 		"bridges: {a: {credentials: {password: *hunter2}}}\n",
@@ -180,6 +190,9 @@ func TestMessagesStarOutSecrets(t *testing.T) {
 		var b strings.Builder
 		if err := errs.Print(&b); err != nil {
 			t.Fatal(err)
+		}
+		for _, e := range errs {
+			b.WriteString(e.Path)
 		}
 		if len(errs) == 0 || strings.Contains(b.String(), "hunter2") {
 			t.Errorf("%s shows\n%s", src, b.String())

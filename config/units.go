@@ -172,7 +172,11 @@ func parseDuration(s string) (time.Duration, error) {
 		unit := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
 		rest = rest[len(unit):]
 		if unit == "" && rest == "" {
-			return 0, &unitError{"needs a unit", "did you mean " + s + "s?"}
+			e := &unitError{msg: "needs a unit"}
+			if _, err := ParseDuration(s + "s"); err == nil {
+				e.hint = "did you mean " + s + "s?"
+			}
+			return 0, e
 		}
 		per := timeUnit(unit)
 		if per == 0 {
@@ -232,7 +236,11 @@ func parseSize(s string) (Size, error) {
 	unit := strings.TrimSpace(s[len(digits):])
 	per := sizeUnit(unit)
 	if digits != "" && unit == "" {
-		return 0, &unitError{"needs a unit", "did you mean " + s + "B, or " + s + "KiB?"}
+		e := &unitError{msg: "needs a unit"}
+		if _, err := parseSize(s + "KiB"); err == nil {
+			e.hint = "did you mean " + s + "B, or " + s + "KiB?"
+		}
+		return 0, e
 	}
 	n, err := strconv.ParseFloat(digits, 64)
 	if per == 0 || err != nil || n*per >= math.MaxInt64 {

@@ -32,6 +32,7 @@ func TestCheckOfFilters(t *testing.T) {
 		"[{calibrate_polynomial: {datapoints: [0 -> 1]}}]":    "",
 		"[{calibrate_polynomial: {datapoints: [0->1,0->2]}}]": "the measured values must differ",
 		"[{loop_4_20ma: {wire_break: 5}}]":                    "is for less than 4 mA",
+		"[{throttle: 5x}]":                                    "is not a duration",
 		"[{round_to_multiple_of: 0}]":                         "want more than 0",
 		"[{derivative: {time_unit: year}}]":                   `time_unit cannot be "year"`,
 		"[{map: [0]}]":                                        `want "read -> meant"`,
@@ -45,6 +46,9 @@ func TestCheckOfFilters(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := checkFile(file).errors.Error()
+		if strings.Count(got, "\n") > 0 {
+			t.Errorf("%s: one mistake is told as\n%s", filters, got)
+		}
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", filters, got, want)
 		}

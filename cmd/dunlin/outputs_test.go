@@ -199,6 +199,7 @@ func TestCheckOfOutputs(t *testing.T) {
 		"a line command":     {`{name: a, driver: lines, port: {path: /dev/x}, entities: {v: {}}, commands: {c: {send: "{{1|0}}", require: "z.x > 1"}}}`, `there is no device "z"`},
 		"a disabled value":   {`{name: a, driver: gpio_out, line: A, require: "t.level > 1"}, {name: t, driver: sim, entities: {level: {disabled: true}}}`, "require: t.level is disabled"},
 		"a disabled output":  {`{name: a, driver: gpio_out, line: A, entities: {output: {disabled: true}}}`, "disabled: output is an output"},
+		"no such entity":     {`{name: a, driver: bme280, bus: "1", entities: {temprature: {filters: [{delta: 1}]}}}`, "4:51: device a: entities.temprature: a bme280 measures"},
 		"a supply":           {`{name: a, driver: sim, power: {line: GPIO22, off: 2h}}`, "off must be at most 1m"},
 		"its fail-safe":      {`{name: a, driver: lines, port: {path: /dev/x}, entities: {v: {}}, commands: {c: {platform: number, send: "{{payload}}", failsafe: {state: inactive, after: 1s, without: heartbeat}}}}`, "is not a number"},
 	} {

@@ -72,7 +72,7 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 		}
 		driver, err := specs[d.Driver].New(d.Options, options)
 		if err != nil {
-			errs = append(errs, cfg.Errorf(d.Path, "", "device %s: %v", d.Name, err))
+			errs = append(errs, cfg.Errorf(placeOf(d.Path, err), "", "device %s: %v", d.Name, err))
 			continue
 		}
 		errs = append(errs, disabledOutputs(cfg, d.Entities, driver)...)
@@ -80,6 +80,16 @@ func makeDevices(cfg *config.Config) ([]sensors.Device, config.Errors) {
 		devices = append(devices, dev)
 	}
 	return devices, append(errs, checkOutputs(cfg, devices)...)
+}
+
+// placeOf is where a device has what a driver refuses: it names the entity, if
+// it is one.
+func placeOf(device string, err error) string {
+	if rest, ok := strings.CutPrefix(err.Error(), "entities."); ok {
+		entity, _, _ := strings.Cut(rest, ":")
+		return device + ".entities." + entity
+	}
+	return device
 }
 
 // unknownClass reports a device class that Home Assistant does not have: it

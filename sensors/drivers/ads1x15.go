@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
@@ -109,7 +110,8 @@ func (o *adsOptions) channels(entities map[string]any) ([]adsChannel, error) {
 		}
 		mux, pga := slices.Index(adsInputs, input), slices.Index(adsScales, scale)
 		if mux < 0 || pga < 0 {
-			return nil, fmt.Errorf("entities.%s: which input? give input: %v and full_scale: %v", name, adsInputs, adsScales)
+			return nil, fmt.Errorf("entities.%s: which input? give input: one of %s, and full_scale: one of %s",
+				name, strings.Join(adsInputs[:], ", "), strings.Join(adsScales[:], ", "))
 		}
 		list = append(list, adsChannel{name, uint16(adsIdle | mux<<12 | pga<<9 | adsSingle | rate<<5 | adsNoComp), adsVolts[pga]})
 	}
