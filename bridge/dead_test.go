@@ -48,6 +48,22 @@ func TestB10PacketTooLarge(t *testing.T) {
 		want(t, "connections", len(r.c.Connects()), 1)
 		r.stop()
 	})
+	bubble(t, "what is too large only by the properties of the bridge goes without", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{PacketSize: 200}}, withDead(t))
+		r.put("out/a", strings.Repeat("x", 120), 1)
+		r.put("out/a", "small", 1)
+		after(time.Second)
+		seen := r.c.Seen()
+		want(t, "seen", len(seen), 2)
+		for i, m := range seen {
+			_, ts := m.Properties.Get(propTime)
+			_, via := m.Properties.Get(viaProperty)
+			want(t, "ts of "+string(m.Payload[:1]), ts, i == 1)
+			want(t, "via of "+string(m.Payload[:1]), via, true)
+		}
+		want(t, "dead letters", len(letters(t, r.Bridge)), 0)
+		r.stop()
+	})
 	bubble(t, "a limit above what the protocol allows is none", func(t *testing.T) {
 		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{PacketSize: math.MaxUint32}}, withDead(t))
 		r.put("out/a", "small", 1)

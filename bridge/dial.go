@@ -91,10 +91,10 @@ type dialer struct {
 }
 
 func newDialer(o *Options) (*dialer, error) {
-	d := &dialer{tls: o.TLS, dial: o.Dial, adapt: o.Profile.configure, built: o.Built, names: resolver{known: map[string]known{}}}
-	d.names.lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+	d := &dialer{tls: o.TLS, dial: o.Dial, adapt: o.Profile.configure, built: o.Built}
+	d.names = newResolver(func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	}
+	})
 	if d.dial == nil {
 		d.dial = d.names.dial
 	}

@@ -16,16 +16,30 @@ const (
 )
 
 // resolver finds addresses and connects to them. It remembers those that
-// worked, so that a dead or a lying name server does not take the link down.
+// worked, so that a dead or a lying name server does not take the link down, and
+// one behind which nobody answers, so that the others get their turn.
 type resolver struct {
 	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
-	known  map[string]known // by host
+	known  map[string]known      // by host
+	mute   map[string]netip.Addr // by host: it took the last connection; no answer to CONNECT came yet
 }
 
-// known is the address of the last good connection.
+// known is the address of the last connection that was answered.
 type known struct {
 	addr netip.Addr
 	at   time.Time
+}
+
+func newResolver(lookup func(ctx context.Context, host string) ([]netip.Addr, error)) resolver {
+	return resolver{lookup: lookup, known: map[string]known{}, mute: map[string]netip.Addr{}}
+}
+
+// answered is told that the last connection to host leads to a server.
+func (r *resolver) answered(host string) {
+	if addr, ok := r.mute[host]; ok {
+		r.known[host] = known{addr, time.Now()}
+		delete(r.mute, host)
+	}
 }
 
 // dial connects over TCP to server, a host:port.
@@ -42,13 +56,13 @@ func (r *resolver) dial(ctx context.Context, server string) (net.Conn, error) {
 	defer cancel()
 	c, addr, err := race(dctx, addrs, port)
 	if err == nil {
-		r.known[host] = known{addr, time.Now()}
+		r.mute[host] = addr
 	}
 	return c, err
 }
 
 // resolve returns the addresses of host, and at the end the one that worked
-// last.
+// last, and the one that is mute.
 func (r *resolver) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
@@ -57,7 +71,10 @@ func (r *resolver) resolve(ctx context.Context, host string) ([]netip.Addr, erro
 	defer cancel()
 	addrs, err := r.lookup(rctx, host)
 	if k, ok := r.known[host]; ok && time.Since(k.at) < addressMaxAge && !slices.Contains(addrs, k.addr) {
-		return append(addrs, k.addr), nil
+		addrs, err = append(addrs, k.addr), nil
+	}
+	if i := slices.Index(addrs, r.mute[host]); i >= 0 {
+		addrs = append(slices.Delete(addrs, i, i+1), r.mute[host])
 	}
 	if err == nil && len(addrs) == 0 {
 		err = errors.New("no address")

@@ -66,6 +66,10 @@ func (l *link) publish(ctx context.Context, now time.Time, seq uint64, o *outgoi
 		return failf(ClassLocal, "encode: %w", err)
 	}
 	code, why := l.unfit(o, len(packet))
+	if code == mqtt.PacketTooLarge && o.told > 0 { // better without what the bridge tells about it than not at all
+		o.add, o.told = o.add[o.told:], 0
+		return l.publish(ctx, now, seq, o)
+	}
 	switch {
 	case code == mqtt.PacketTooLarge && len(o.more) > 0: // one that was sent before: the limit is new
 		l.b.cuts.split(seq, o.more)

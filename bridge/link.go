@@ -155,6 +155,7 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 	if err != nil {
 		return nil, err
 	}
+	b.dialer.names.answered(s.host)
 	l.since = time.Now()
 	return l, nil
 }

@@ -132,6 +132,7 @@ func (p *preparer) stamp(o *outgoing, e *mqtt.Queued, plain bool, s *stamp) {
 	}
 	if p.envelope == Raw {
 		o.add = s.missing(o.props, o.qos)
+		o.told = len(o.add)
 	}
 	via, _ := o.props.Get(viaProperty)
 	if via != "" {

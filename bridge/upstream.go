@@ -48,6 +48,7 @@ type outgoing struct {
 	expiry  uint32 // s, of hasExp
 	hasExp  bool
 	add     []mqtt.UserProperty // of the bridge; they replace those of the same name
+	told    int                 // how many of add, at its beginning, only tell about the message
 	batch   *route              // joins it with others: payload is its part of the batch
 	more    []uint64            // entries that a batch holds besides its first
 }
