@@ -1,12 +1,15 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -234,5 +237,88 @@ func countLost(t *testing.T, d *disktest.Fake, all int) (lost int, report journa
 			return all, report
 		}
 		all, after = all-len(entries), upTo
+	}
+}
+
+// poorDisk is a disk on which some of a spill file cannot be read, or all of it.
+type poorDisk struct {
+	*disktest.Fake
+	page int64 // of the only spill file that there is; -1: it cannot be opened
+	away bool  // nothing can be
+}
+
+func (d *poorDisk) Open(name string) (disk.File, error) {
+	if d.away {
+		return nil, fs.ErrNotExist
+	}
+	if d.page < 0 && strings.HasSuffix(name, ".spill") {
+		return nil, errors.New("input/output error")
+	}
+	f, err := d.Fake.Open(name)
+	if strings.HasSuffix(name, ".spill") {
+		f = &poorFile{f, d.page * 4096}
+	}
+	return f, err
+}
+
+type poorFile struct {
+	disk.File
+	at int64 // of the page
+}
+
+func (f *poorFile) ReadAt(b []byte, off int64) (int, error) {
+	if off > f.at || off+int64(len(b)) <= f.at {
+		return f.File.ReadAt(b, off)
+	}
+	n, _ := f.File.ReadAt(b[:f.at-off], off)
+	return n, errors.New("input/output error")
+}
+
+// A place of a spill file that cannot be read costs what is on it, and a file that
+// cannot be opened what is in it. A disk that is away costs nothing.
+func TestSpillThatCannotBeRead(t *testing.T) {
+	const messages = 300
+	for _, tc := range []struct {
+		name        string
+		page        int64
+		least, most int // messages that are read
+		bad         uint64
+	}{
+		{"one page", 5, messages - 6, messages - 1, 1},
+		{"the first page", 0, messages - 6, messages - 1, 1},
+		{"the file", -1, 1, messages / 2, 0},
+	} {
+		d := &poorDisk{Fake: disktest.New(1 << 30), page: tc.page}
+		s, _, _, err := Open(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range uint64(messages) {
+			m := &mqtt.Message{Topic: "t", QoS: 1, Payload: body(n+1, 1000)}
+			s.Append(Record{Kind: MessageQueued, Message: m, Destinations: []Destination{{Name: "\x00q", Number: n + 1, QoS: 1}}})
+		}
+		s.beside()
+		if err := s.j.Checkpoint(); err != nil { // a segment is there
+			t.Fatal(err)
+		}
+		d.away = true
+		if _, upTo, err := s.Read("\x00q", 0, 64<<10); err == nil || upTo != 0 {
+			t.Errorf("%s: a disk that is away: read up to %d, %v", tc.name, upTo, err)
+		}
+		d.away = false
+		got := 0
+		for after := uint64(0); ; {
+			entries, upTo, err := s.Read("\x00q", after, 64<<10)
+			if err != nil {
+				t.Fatal(tc.name, err)
+			}
+			if len(entries) == 0 {
+				break
+			}
+			got, after = got+len(entries), upTo
+		}
+		if bad := s.Stats().BadSpill; got < tc.least || got > tc.most || tc.bad > 0 && bad != tc.bad || bad == 0 {
+			t.Errorf("%s: %d of %d messages, %d bad pages", tc.name, got, messages, bad)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -27,13 +26,15 @@ func (s *Durable) ReadTo(room *Room, name string, after uint64, limit int) (entr
 			return r.entries, r.upTo, nil
 		}
 		batch, next, err := s.readRun(room, &r, limit)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, journal.ErrNoFile) {
 			// A file may go with all that was in it while it is looked for.
 			if missing++; missing < 3 {
 				continue
 			}
-			s.badSpill(r.run.Extent.File, int(r.run.Extent.To-r.run.Extent.From))
-			next, err = r.run.Extent.To, nil
+			if s.spill.Others(r.run.Extent.File) {
+				s.badSpill(r.run.Extent.File, int(r.run.Extent.To-r.run.Extent.From))
+				next, err = r.run.Extent.To, nil
+			}
 		}
 		if err != nil {
 			return nil, after, err

@@ -102,8 +102,8 @@ func TestBacklogThatFillsTheDisk(t *testing.T) {
 		size  int
 		least int64 // bytes of messages that stay
 	}{
-		{30 << 20, 1000, 7 << 20},
-		{40 << 20, 250, 14 << 20},
+		{30 << 20, 1000, 5500 << 10},
+		{40 << 20, 250, 9 << 20},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := disktest.New(tc.disk)

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -65,8 +67,29 @@ func (r *reading) drop(name uint64) {
 	}
 }
 
+// Others reports whether another file than this one can be opened: then it is not
+// the disk that is away, or has no descriptor left.
+func (s *Spill) Others(file uint64) bool {
+	names, _ := s.disk.Names() // none says that it is away
+	for _, name := range names {
+		_, isSegment := number(name, "", segmentSuffix)
+		n, isSpill := number(name, "", spillSuffix)
+		if !isSegment && (!isSpill || n == file) {
+			continue
+		}
+		if f, err := s.disk.Open(name); err == nil {
+			_ = f.Close() // it was only opened
+			return true
+		}
+	}
+	return false
+}
+
 // Close closes what Read has kept open.
 func (s *Spill) Close() { s.reading.drop(0) }
+
+// ErrNoFile is what Read returns if a file cannot be opened.
+var ErrNoFile = errors.New("no spill file")
 
 // Read gives the records of e from its page at on to f, in order, and stops at
 // the first end of a batch after more than limit bytes of memory. It returns the page
@@ -74,20 +97,23 @@ func (s *Spill) Close() { s.reading.drop(0) }
 func (s *Spill) Read(e Extent, at uint32, limit int, f func(Record) error) (next uint32, bad int, err error) {
 	file, buf, drops, err := s.reading.begin(s.disk, e.File)
 	if err != nil {
-		return at, 0, err
+		return at, 0, fmt.Errorf("%w: %w", ErrNoFile, err)
 	}
 	defer func() { s.reading.end(file, e.File, buf, drops, next < e.To) }()
 	var r reader
 	done := 0
 	for at < e.To {
 		n := min(uint32(len(buf)/pageSize), e.To-at)
-		got, _ := file.ReadAt(buf[:n*pageSize], int64(at)*pageSize) // what is missing counts as bad
-		for i := range n {
+		got, _ := file.ReadAt(buf[:n*pageSize], int64(at)*pageSize)
+		if got < pageSize { // the place cannot be read, those behind it may be
+			bad++
+			at++
+			r.lost()
+			continue
+		}
+		for i := range got / pageSize {
 			p := buf[i*pageSize : (i+1)*pageSize]
-			h, ok := page{}, int(i+1)*pageSize <= got
-			if ok {
-				h, ok = open(p)
-			}
+			h, ok := open(p)
 			if !ok || h.epoch != e.File || h.number != uint64(at) {
 				bad++
 				at++
