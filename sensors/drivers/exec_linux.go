@@ -203,6 +203,10 @@ func (c *child) Close() error {
 	late.Stop()
 	signal(syscall.SIGKILL) // what the program left behind
 	_, err := c.process.Wait()
+	// As the first process of a container we inherit the rest of the group.
+	for left := error(nil); left == nil || left == syscall.EINTR; {
+		_, left = syscall.Wait4(-c.pid, nil, 0, nil)
+	}
 	_ = c.err.SetReadDeadline(time.Unix(1, 0))
 	<-c.drained
 	return errors.Join(err, c.err.Close())

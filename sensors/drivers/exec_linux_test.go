@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
@@ -101,6 +103,26 @@ func TestExecGroupIsKilled(t *testing.T) {
 	}
 	if now := openFiles(t); now != files {
 		t.Errorf("%d open files, %d before", now, files)
+	}
+}
+
+// The first process of a container inherits whom others leave behind.
+func TestExecLeavesNoZombies(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	k := newProgram(t, `sleep 1000 & echo "{\"child\":$!}"; exit`, nil)
+	list, err := k.read(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.d.Close(); err != nil {
+		t.Error(err)
+	}
+	pid := values(list)["child"].(int64)
+	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
+		t.Errorf("it is left: %s", stat)
 	}
 }
 
