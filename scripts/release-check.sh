@@ -96,6 +96,7 @@ for file in "$out"/*.apk "$out"/*.ipk; do
 	for path in usr/bin/dunlin etc/init.d/dunlin etc/dunlin/dunlin.yaml; do
 		grep -qx "$path" "$work/list" || die "$file lacks $path"
 	done
+	grep -q '/LICENCES\.txt$' "$work/list" || die "$file lacks the licences"
 	! grep -E 'systemd|udev|lintian' "$work/list" || die "$file has what its system has no use for"
 	archive "$file" etc/init.d/dunlin | sh -n /dev/stdin || die "$file: the service's script"
 done
@@ -105,6 +106,7 @@ for file in "$out"/*.ipk; do
 done
 for file in "$out"/*.apk; do
 	[ "$(tar --warning=no-unknown-keyword -xzf "$file" -O .PKGINFO | grep -cv '^[a-z]* = ')" = 0 ] || die "$file: .PKGINFO has lines that apk does not read"
+	tar --warning=no-unknown-keyword -xzf "$file" -O .PKGINFO | grep -qE '^pkgver = [0-9]+(\.[0-9]+)*(_(alpha|beta|pre|rc|git)[0-9]*)*$' || die "$file: its version is none of apk's"
 done
 ok "packages for Alpine and OpenWrt"
 lintian --fail-on error "$out"/*_amd64.deb || die "lintian"

@@ -65,8 +65,10 @@ for deb in "$out"/*.deb; do repack "$deb"; done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
 	package rpm "${pair%=*}" "${pair#*=}"
 done
+# apk's versions have suffixes of a list: 1.2.0-dev is 1.2.0_pre there, and the third commit after 1.2.0 is 1.2.0_git3.
+of_apk=$(sed -E 's/-dev$/_pre/; s/-(alpha|beta|rc)\.?([0-9]*)/_\1\2/; s/-([0-9]+)-g[0-9a-f]+/_git\1/; s/-dirty$//' <<<"$VERSION")
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
-	package apk "${pair%=*}" "${pair#*=}" alpine
+	VERSION=$of_apk package apk "${pair%=*}" "${pair#*=}" alpine
 done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7 mipsle=linux-mipsle; do
 	package ipk "${pair%=*}" "${pair#*=}" openwrt
@@ -74,7 +76,7 @@ done
 
 containers=()
 for arch in amd64 arm64 armv7 armv6 riscv64; do containers+=("$arch=$out/bin/dunlin-linux-$arch"); done
-build/out/release-tool oci "$out/dunlin-$VERSION-oci.tar" /etc/ssl/certs/ca-certificates.crt "${containers[@]}"
+build/out/release-tool oci "$out/dunlin-$VERSION-oci.tar" /etc/ssl/certs/ca-certificates.crt "$out/LICENCES.txt" "${containers[@]}"
 
 (cd "$out" && find . -type f ! -path './doc/*' ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 (cd "$out" && stat -c '  %10s  %n' bin/* *.deb *.rpm *.apk *.ipk *.tar *.json)

@@ -27,14 +27,14 @@ func run(args []string) error {
 		return writeLicences(os.Stdout, args[1], false)
 	case len(args) == 2 && args[0] == "copyright":
 		return writeLicences(os.Stdout, args[1], true)
-	case len(args) >= 4 && args[0] == "oci":
+	case len(args) >= 5 && args[0] == "oci":
 		f, err := os.Create(args[1])
 		if err != nil {
 			return err
 		}
-		return errors.Join(writeImage(f, args[2], args[3:], os.Getenv("VERSION"), made), f.Close())
+		return errors.Join(writeImage(f, args[2], args[3], args[4:], os.Getenv("VERSION"), made), f.Close())
 	}
-	return errors.New("usage: release sbom BINARY | licences BINARY | copyright BINARY | oci OUT.tar CERTIFICATES ARCH=BINARY...")
+	return errors.New("usage: release sbom BINARY | licences BINARY | copyright BINARY | oci OUT.tar CERTIFICATES LICENCES ARCH=BINARY...")
 }
 
 // epoch is the time of a release, by the convention of reproducible builds.

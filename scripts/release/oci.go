@@ -46,9 +46,13 @@ type image struct {
 }
 
 // writeImage writes an OCI layout with one image for each ARCH=BINARY: the
-// program, the certificates, an empty state directory.
-func writeImage(w io.Writer, certificates string, binaries []string, version string, made time.Time) error {
+// program, the certificates, the licences, an empty state directory.
+func writeImage(w io.Writer, certificates, licences string, binaries []string, version string, made time.Time) error {
 	certs, err := os.ReadFile(certificates)
+	if err != nil {
+		return err
+	}
+	terms, err := os.ReadFile(licences)
 	if err != nil {
 		return err
 	}
@@ -67,7 +71,7 @@ func writeImage(w io.Writer, certificates string, binaries []string, version str
 		if err != nil {
 			return err
 		}
-		m, err := img.manifest(p, program, certs, version)
+		m, err := img.manifest(p, program, certs, terms, version)
 		if err != nil {
 			return err
 		}
@@ -91,8 +95,8 @@ func writeImage(w io.Writer, certificates string, binaries []string, version str
 }
 
 // manifest writes the blobs of one platform.
-func (img *image) manifest(p platform, program, certs []byte, version string) (descriptor, error) {
-	plain, packed, err := img.layer(program, certs)
+func (img *image) manifest(p platform, program, certs, terms []byte, version string) (descriptor, error) {
+	plain, packed, err := img.layer(program, certs, terms)
 	if err != nil {
 		return descriptor{}, err
 	}
@@ -121,7 +125,7 @@ func (img *image) manifest(p platform, program, certs []byte, version string) (d
 }
 
 // layer is the file system of the image, plain and gzipped.
-func (img *image) layer(program, certs []byte) (plain, packed []byte, err error) {
+func (img *image) layer(program, certs, terms []byte) (plain, packed []byte, err error) {
 	var b bytes.Buffer
 	t := tar.NewWriter(&b)
 	for _, f := range []struct {
@@ -133,6 +137,7 @@ func (img *image) layer(program, certs []byte) (plain, packed []byte, err error)
 		{"usr/", 0o755, 0, nil}, {"usr/bin/", 0o755, 0, nil}, {"usr/bin/dunlin", 0o755, 0, program},
 		{"etc/", 0o755, 0, nil}, {"etc/dunlin/", 0o755, 0, nil}, {"etc/ssl/", 0o755, 0, nil}, {"etc/ssl/certs/", 0o755, 0, nil},
 		{"etc/ssl/certs/ca-certificates.crt", 0o644, 0, certs},
+		{"usr/share/", 0o755, 0, nil}, {"usr/share/licenses/", 0o755, 0, nil}, {"usr/share/licenses/dunlin/", 0o755, 0, nil}, {"usr/share/licenses/dunlin/LICENCES.txt", 0o644, 0, terms},
 		{"var/", 0o755, 0, nil}, {"var/lib/", 0o755, 0, nil}, {"var/lib/dunlin/", 0o750, imageUser, nil}, {"tmp/", 0o1777, 0, nil},
 	} {
 		h := &tar.Header{Name: f.name, Mode: f.mode, Uid: f.user, Gid: f.user, Size: int64(len(f.data)), ModTime: img.made, Format: tar.FormatUSTAR, Typeflag: tar.TypeReg}

@@ -59,14 +59,14 @@ func follow(t *testing.T, all map[string][]byte, d descriptor) []byte {
 
 func TestImageIsALayoutThatHoldsTogether(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"certs": "CERTS", "a": "program a", "b": "program b"} {
+	for name, text := range map[string]string{"certs": "CERTS", "terms": "TERMS", "a": "program a", "b": "program b"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	build := func() []byte {
 		var b bytes.Buffer
-		err := writeImage(&b, filepath.Join(dir, "certs"), []string{"amd64=" + filepath.Join(dir, "a"), "armv6=" + filepath.Join(dir, "b")}, "1.2.3", made)
+		err := writeImage(&b, filepath.Join(dir, "certs"), filepath.Join(dir, "terms"), []string{"amd64=" + filepath.Join(dir, "a"), "armv6=" + filepath.Join(dir, "b")}, "1.2.3", made)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,11 +103,11 @@ func TestImageIsALayoutThatHoldsTogether(t *testing.T) {
 			t.Fatal(err, config)
 		}
 		root := files(t, layer)
-		if got := string(root["usr/bin/dunlin"]); got != []string{"program a", "program b"}[i] || string(root["etc/ssl/certs/ca-certificates.crt"]) != "CERTS" {
+		if got := string(root["usr/bin/dunlin"]); got != []string{"program a", "program b"}[i] || string(root["etc/ssl/certs/ca-certificates.crt"]) != "CERTS" || string(root["usr/share/licenses/dunlin/LICENCES.txt"]) != "TERMS" {
 			t.Errorf("platform %d holds %q", i, got)
 		}
 	}
-	if err := writeImage(io.Discard, filepath.Join(dir, "certs"), []string{"vax=x"}, "", made); err == nil {
+	if err := writeImage(io.Discard, filepath.Join(dir, "certs"), filepath.Join(dir, "terms"), []string{"vax=x"}, "", made); err == nil {
 		t.Error("a platform nobody knows was taken")
 	}
 }

@@ -97,3 +97,45 @@ func TestAlpineService(t *testing.T) {
 		}
 	}
 }
+
+// installed is what a script of a package meets after its files are there:
+// tools that say what they are asked for, and a dunlin.yaml of a group.
+const installed = `
+PATH=/nowhere
+group=$1 enabled=$2 script=$3
+shift 3
+stat() { echo "$group"; }
+getent() { :; }
+systemctl() { case $1 in is-enabled) [ "$enabled" = yes ] ;; is-active) [ "$enabled" = yes ] ;; *) echo systemctl "$@" ;; esac; }
+for tool in usermod chown chmod chgrp; do eval "$tool() { echo $tool \"\$@\"; }"; done
+. "$script"
+`
+
+func TestWhatAPackageDoesAfterItsFiles(t *testing.T) {
+	chgrp := "chgrp dunlin /etc/dunlin/dunlin.yaml\n"
+	for name, tc := range map[string]struct {
+		script, group, enabled string
+		args                   []string
+		want                   map[string]bool
+	}{
+		"deb, new": {"postinst", "root", "yes", []string{"configure", ""}, map[string]bool{
+			"systemctl enable -q --no-reload dunlin.service\n": true, "chown root:dunlin /etc/dunlin /etc/dunlin/dunlin.yaml\n": true}},
+		"deb, upgrade": {"postinst", "root", "yes", []string{"configure", "1.0.0"}, map[string]bool{"enable": false, "chown": false, chgrp: false}},
+		"rpm, new": {"postinst", "root", "no", []string{"1"}, map[string]bool{
+			"systemctl preset -q --no-reload dunlin.service\n": true, "enable": false, "chown root:dunlin /etc/dunlin /etc/dunlin/dunlin.yaml\n": true}},
+		"rpm, upgrade that put its own dunlin.yaml there": {"postinst", "root", "yes", []string{"2"}, map[string]bool{chgrp: true, "preset": false}},
+		"rpm, upgrade": {"postinst", "dunlin", "yes", []string{"2"}, map[string]bool{"chgrp": false}},
+		"apk, upgrade that put its own dunlin.yaml there": {"alpine.post-upgrade", "root", "yes", nil, map[string]bool{"chgrp dunlin /etc/dunlin /etc/dunlin/dunlin.yaml\n": true}},
+		"apk, upgrade": {"alpine.post-upgrade", "dunlin", "yes", nil, map[string]bool{"chgrp": false}},
+	} {
+		out, err := runService(t, installed, append([]string{tc.group, tc.enabled, "../../build/package/" + tc.script}, tc.args...)...)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		for line, want := range tc.want {
+			if strings.Contains(out, line) != want {
+				t.Errorf("%s: %q is %v in\n%s", name, line, !want, out)
+			}
+		}
+	}
+}
