@@ -79,6 +79,8 @@ func TestFilters(t *testing.T) {
 		{"stuck", "3", []any{int64(85), 85.0, int64(85), "85", true, true, int64(1 << 60), int64(1<<60 + 1), int64(1<<60 + 2)},
 			"85 85 !stuck 85 true true 1152921504606846976 1152921504606846977 1152921504606846978"},
 		{"monotonic", &sensors.StepOptions{MaxStep: 5}, []any{10.0, 12.0, 11.0, 18.0, 17.0}, "10 12 !out_of_range !rate 17"},
+		{"monotonic", &sensors.StepOptions{}, []any{-5.0, -5.0, 6.0, 6.0, 1e9, 0.0, 1e9}, "-5 -5 6 6 1000000000 !out_of_range 1000000000"},
+		{"sentinel", "85", []any{85.0, 20.0, 85.0, 82.0, 85.0, int64(0)}, "!out_of_range 20 !out_of_range 82 85 0"},
 		{"offset", "-0.5", []any{1.0, int64(2)}, "0.5 1.5"},
 		{"multiply", "10", []any{1.5}, "15"},
 		{"multiply", "1e308", []any{1e10}, "!out_of_range"},
@@ -213,6 +215,9 @@ func TestEveryFilterHasDefaultsAndRefusesNonsense(t *testing.T) {
 		{"calibrate_linear", []sensors.Pair{{1, 2}, {1, 3}}, "the measured values must differ"},
 		{"delta", "-1", "-1 is negative"},
 		{"throttle", "10", `"10" is not a duration as 10s, 5m or 1h`},
+		{"round_to_multiple_of", "0", "value: want more than 0"},
+		{"throttle", "-10s", `"-10s" is not a duration as 10s, 5m or 1h`},
+		{"throttle", "366d", `"366d" is not a duration as 10s, 5m or 1h`},
 		{"throttle", nil, "period: want more than 0, at most 365d"},
 		{"throttle", &sensors.PeriodOptions{Period: 366 * 24 * time.Hour}, "period: want more than 0, at most 365d"},
 		{"round", "1.5", `"1.5" is not a whole number from 0 to 1000000`},
@@ -255,6 +260,14 @@ func TestCalibrationIsLeastSquares(t *testing.T) {
 	for _, d := range []float64{-0.01, 0.01} {
 		if sum(slope+d, offset) < best || sum(slope, offset+d) < best {
 			t.Errorf("line %v x + %v is not the best", slope, offset)
+		}
+	}
+}
+
+func TestPairsThatAreNone(t *testing.T) {
+	for _, text := range []string{"", "->", "1", "1 - 2", "-> 1", "1 ->", "a -> 1", "1 -> b", "1 -> 2S", "1 -> NaN", "inf -> 1", "1 -> 2 -> 3"} {
+		if err := new(sensors.Pair).UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was taken", text)
 		}
 	}
 }
