@@ -465,6 +465,10 @@ func (c *fakeConn) subscribe(v *packet.View) {
 		if m.QoS > 0 {
 			p.ID = uint16(i + 1)
 		}
+		if !m.Expires.IsZero() {
+			p.Properties.Has |= packet.HasMessageExpiry
+			p.Properties.MessageExpiry = uint32(time.Until(m.Expires) / time.Second)
+		}
 		if n, ok := m.Properties.Get(viaProperty); ok {
 			p.Properties.Has |= packet.HasUser
 			p.Properties.User = []packet.UserProperty{{Name: []byte(viaProperty), Value: []byte(n)}}

@@ -35,6 +35,16 @@ func TestReceive(t *testing.T) {
 		want(t, "acknowledgements", sorted(r.s.mu.acks), sorted([]string{"4 1 00", "5 2 00", "7 2 00", "4 4 00"}))
 		want(t, "filters", r.s.mu.filters, []string{"site/cmd/#"})
 	})
+	bubble(t, "what is left of a message's life is what it had there", func(t *testing.T) {
+		short, ever := message("site/cmd/a", "0", 1), message("site/cmd/b", "1", 1)
+		short.Expires = time.Now().Add(time.Minute)
+		r := start(t, newServer(t, always(plan{send: []mqtt.Message{short, ever}})), cmd)
+		after(time.Second)
+		got := r.local.messages()
+		if len(got) != 2 || !got[0].Expires.Equal(short.Expires) || !got[1].Expires.IsZero() {
+			t.Errorf("got %+v", got)
+		}
+	})
 	bubble(t, "nothing becomes a topic that starts with $", func(t *testing.T) {
 		r := start(t, newServer(t, always(plan{send: []mqtt.Message{
 			message("a/$SYS/broker", "forged", 1), message("a/b/broker", "1", 1),
