@@ -32,11 +32,11 @@ func certified(flags byte, verify uint32, cn string) []byte {
 	return tlv(tlvSSL, append(binary.BigEndian.AppendUint32([]byte{flags}, verify), append(tlv(0x21, []byte("TLSv1.3")), tlv(tlvSSLCN, []byte(cn))...)...))
 }
 
-// summed puts a CRC-32C into a header that ends in a TLV for it.
-func summed(b []byte, wrong byte) []byte {
+// summed puts a CRC-32C into the TLV for it, behind which so many bytes of the
+// header are left.
+func summed(b []byte, left int, wrong byte) []byte {
 	sum := crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))
-	binary.BigEndian.PutUint32(b[len(b)-4:], sum)
-	b[len(b)-1] ^= wrong
+	binary.BigEndian.PutUint32(b[len(b)-left-4:], sum^uint32(wrong))
 	return b
 }
 
@@ -80,8 +80,11 @@ func TestParseProxy(t *testing.T) {
 		{"2, a name without a certificate", string(proxy2(0x21, 0x11, tcp4, certified(0x01, 0, "me"))), ok("192.0.2.7:1234", "")},
 		{"2, a certificate with a wildcard", string(proxy2(0x21, 0x11, tcp4, certified(0x03, 0, "a/#"))), nil},
 		{"2, TLS details that end early", string(proxy2(0x21, 0x11, tcp4, tlv(tlvSSL, []byte{1, 0}))), nil},
-		{"2, a checksum", string(summed(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, make([]byte, 4))), 0)), ok("192.0.2.7:1234", "")},
-		{"2, a wrong checksum", string(summed(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, make([]byte, 4))), 1)), nil},
+		{"2, a checksum", string(summed(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, make([]byte, 4))), 0, 0)), ok("192.0.2.7:1234", "")},
+		{"2, a wrong checksum", string(summed(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, make([]byte, 4))), 0, 1)), nil},
+		{"2, a checksum in front of a name", string(summed(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, make([]byte, 4)), certified(0x03, 0, "me")), len(certified(0x03, 0, "me")), 0)), ok("192.0.2.7:1234", "me")},
+		{"2, a wrong one in front of a name", string(summed(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, make([]byte, 4)), certified(0x03, 0, "me")), len(certified(0x03, 0, "me")), 1)), nil},
+		{"2, a short checksum", string(proxy2(0x21, 0x11, tcp4, tlv(tlvCRC32C, []byte{0, 0}))), nil},
 		{"MQTT", "\x10\x0c\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00", nil},
 		{"HTTP", "GET / HTTP/1.1\r\n\r\n", nil},
 	} {
@@ -174,7 +177,7 @@ func TestProxy(t *testing.T) {
 func FuzzProxyHeader(f *testing.F) {
 	f.Add([]byte("PROXY TCP4 192.0.2.7 192.0.2.1 1234 1883\r\nx"))
 	f.Add(proxy2(0x21, 0x11, tcp4, certified(0x03, 0, "me")))
-	f.Add(summed(proxy2(0x21, 0x21, tcp6, tlv(tlvCRC32C, make([]byte, 4))), 0))
+	f.Add(summed(proxy2(0x21, 0x21, tcp6, tlv(tlvCRC32C, make([]byte, 4))), 0, 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, h, err := parseProxy(b)
 		if err != nil {
