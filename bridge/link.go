@@ -44,23 +44,8 @@ type link struct {
 	hurry    atomic.Bool          // batches wait no longer
 	reborn   atomic.Bool          // births of the Edge are due
 
-	// The sender's own; the reader's while they are lent.
-	behind  [LaneCount]int    // entries of each lane that waited for the link
-	batches map[int]*gathered // in the making, by route
-	entry   mqtt.Queued       // being sent
-	taken   bool              // entry was taken from the queue and is not sent yet
-	took    time.Time         // when it was taken
-	loose   []loose           // sent with QoS 0 and still in the queue, in order
-	end     int64             // of the Edge: where its latest message ends in what was written
-	past    bool              // of the Edge: births are due as soon as nothing waits
-
-	// The reader's own.
-	acks    []ack         // to be settled
-	heard   time.Time     // when their bytes were read
-	settled []flight      // reused
-	seqs    []uint64      // reused
-	busy    time.Duration // that the last call of settle took
-	noRoom  bool          // the server refuses retained messages that it takes without RETAIN
+	sending
+	settling
 }
 
 // good reports whether the connection has been stable, and of use.
@@ -132,7 +117,8 @@ func (b *Bridge) connect(ctx, lctx context.Context, s server, bit bool) (*link, 
 	}
 	in.bridge, in.plainWill = bit, b.wills[s] == plainWill
 	kept := context.WithoutCancel(lctx) // what was acknowledged is recorded also while the link is ending
-	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), lent: make(chan context.Context, 1), back: make(chan error, 1), until: in.until, batches: map[int]*gathered{}}
+	l := &link{b: b, server: s.address(), moved: make(chan struct{}, 1), lent: make(chan context.Context, 1), back: make(chan error, 1), until: in.until}
+	l.batches = map[int]*gathered{}
 	l.plainWill = in.plainWill
 	l.begins(&in)
 	l.lends = b.o.Edge == nil && !slices.ContainsFunc(b.out, func(r route) bool { return r.batch.Form != BatchNone })

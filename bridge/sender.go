@@ -8,6 +8,18 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
+// sending is the sender's own, and the reader's while it is lent (lend.go).
+type sending struct {
+	behind  [LaneCount]int    // entries of each lane that waited for the link
+	batches map[int]*gathered // in the making, by route
+	entry   mqtt.Queued       // being sent
+	taken   bool              // entry was taken from the queue and is not sent yet
+	took    time.Time         // when it was taken
+	loose   []loose           // sent with QoS 0 and still in the queue, in order
+	end     int64             // of the Edge: where its latest message ends in what was written
+	past    bool              // of the Edge: births are due as soon as nothing waits
+}
+
 // send is the sender: it empties the queue until ctx ends or the link fails.
 func (l *link) send(ctx context.Context) error {
 	l.b.pacer.connected()

@@ -17,6 +17,16 @@ type ack struct {
 	code mqtt.ReasonCode
 }
 
+// settling is the reader's own.
+type settling struct {
+	acks    []ack         // to be settled
+	heard   time.Time     // when their bytes were read
+	settled []flight      // reused
+	seqs    []uint64      // reused
+	busy    time.Duration // that the last call of settle took
+	noRoom  bool          // the server refuses retained messages that it takes without RETAIN
+}
+
 // rttBusy is how long the reader may have been away for a round trip to count:
 // nobody knows when the bytes came meanwhile.
 const rttBusy = 50 * time.Millisecond
