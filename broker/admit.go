@@ -28,7 +28,7 @@ func (l *listener) Connect(c *conn.Conn, r *conn.Request) (a conn.Accepted, err 
 	}
 	if w := r.Will; w != nil {
 		if err := l.mayPublish(a.ClientID, a.Identity, w.Message.Topic, w.Message.QoS, w.Message.Retain); err != nil {
-			return a, mqtt.Errorf(mqtt.NotAuthorized, "", "the will may not be published")
+			return a, mqtt.Errorf(mqtt.NotAuthorized, "", "the will may not be published to %.100q", w.Message.Topic)
 		}
 	}
 	a.ExpiryMax = l.limits.SessionExpiryMax

@@ -1,6 +1,8 @@
 package broker_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -74,6 +76,45 @@ func TestAWildcardDeliversOnlyWhatMayBeReceived(t *testing.T) {
 
 // The rights to a/# go while one client is there, one is away, one is a member
 // of a group, and messages wait.
+// The log says the first filter and the first message of a connection that are
+// refused, whatever a client asks for again and again.
+func TestRefusalsInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := brokertest.New(t, func(o *broker.Options) {
+			o.Auth, o.Log = newForbidding("secret"), slog.New(slog.NewTextHandler(&log, nil))
+		})
+		for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+			log.Reset()
+			c := b.Client(v)
+			c.Connect("cid=c")
+			for range 3 {
+				c.Send("SUBSCRIBE id=1 f=open@1 f=secret/#@1 f=secret/a@1")
+				c.Receive()
+				for _, topic := range []string{"open", "secret/b", "secret/c"} {
+					c.Send("PUBLISH id=2 qos=1 payload=x topic=" + topic)
+					c.Receive()
+				}
+			}
+			c.Close()
+			w := b.Client(v)
+			w.Send("CONNECT cid=w will=secret/w:x")
+			w.Receive()
+			synctest.Wait()
+			for said, want := range map[string]int{
+				`msg="subscription refused" user="" topic=secret/# err="not authorized to subscribe" remote=pipe client_id=c`:        1,
+				`msg="message refused" user="" topic=secret/b err="not authorized to publish to this topic" remote=pipe client_id=c`: 1,
+				`the will may not be published to \"secret/w\"`:                                                                      1,
+				" refused": 3,
+			} {
+				if got := strings.Count(log.String(), said); got != want {
+					t.Errorf("%s: %d times, want %d: %s\n%s", v, got, want, said, &log)
+				}
+			}
+		}
+	})
+}
+
 func TestRightsThatGoStopDeliveries(t *testing.T) {
 	for _, how := range []string{"noticed by the next SUBSCRIBE", "told by RightsChanged"} {
 		t.Run(how, func(t *testing.T) {

@@ -143,6 +143,7 @@ type Conn struct {
 	asked    bool // since the loop last looked, a packet came that is no PUBACK
 	waiting  bool // the session has something that Receive Maximum holds back; the writer's own
 	mayCrowd bool // something was parked since crowded was false
+	refused  refusals
 
 	maxIn   int32        // Receive Maximum announced; 0 for 3.x
 	unacked atomic.Int32 // PUBLISH with QoS > 0 whose acknowledgement did not leave

@@ -20,7 +20,7 @@ func (c *Conn) subscribe(now time.Time, e *session.Effect) (mqtt.ReasonCode, err
 		if c.version() == mqtt.V5 {
 			return 0, no
 		}
-		return no.Code, nil
+		return c.decline(no.Code, no.Msg), nil
 	}
 	if c.fits(filter) != nil {
 		return c.decline(mqtt.TopicFilterInvalid, "a Topic Filter is longer or deeper than the server takes"), nil

@@ -117,6 +117,9 @@ func (c *Conn) step(now time.Time) (err error) {
 			if err != nil {
 				return err
 			}
+			if code.Failed() {
+				c.tell(refusedFilter, "subscription refused", e.Subscription.Filter, c.why)
+			}
 			c.reasons = append(c.reasons, code)
 		case session.Unsubscribe:
 			c.reasons = append(c.reasons, c.unsubscribe(e))
@@ -165,7 +168,7 @@ func (c *Conn) publish(now time.Time) error {
 		no = errIdentifiers
 	}
 	if no != nil {
-		return c.refuse(no)
+		return c.refuse(name, no)
 	}
 	if p.QoS > mqtt.AtMostOnce {
 		size := len(full) + len(p.Payload)
@@ -174,13 +177,13 @@ func (c *Conn) publish(now time.Time) error {
 		}
 		switch c.cfg.Barrier.Refuses(full, size) {
 		case mqtt.ImplementationSpecificError:
-			return c.refuse(errNotKept)
+			return c.refuse(name, errNotKept)
 		case mqtt.QuotaExceeded:
-			return c.refuse(errFull)
+			return c.refuse(name, errFull)
 		}
 	}
 	if len(p.Payload) > smallInput && c.cfg.Memory.Level() >= 4 {
-		return c.refuse(errShort)
+		return c.refuse(name, errShort)
 	}
 	c.insideTopic(&c.view.Properties)
 	c.publication.Borrow(now, &c.view, full, c.peer.id)
@@ -267,7 +270,8 @@ var errFull = mqtt.Errorf(mqtt.QuotaExceeded, "", "a queue that must not lose it
 // say so: they get a plain acknowledgement (3.1.1, section 3.3.5). But an
 // acknowledgement of what should have been kept would be a lie: they are closed
 // instead, and send it again.
-func (c *Conn) refuse(e *mqtt.Error) error {
+func (c *Conn) refuse(name string, e *mqtt.Error) error {
+	c.tell(refusedMessage, "message refused", name, e.Msg)
 	c.cfg.Counters.PublishRefused.Add(1)
 	if (e == errNotKept || e == errFull || e == errIdentifiers || e == errShort && c.view.Publish.QoS > mqtt.AtMostOnce) && c.version() != mqtt.V5 {
 		return e
@@ -283,4 +287,21 @@ func (c *Conn) refuse(e *mqtt.Error) error {
 		return c.acknowledge(packet.PUBREC, c.view.ID, code, e.Msg)
 	}
 	return nil
+}
+
+// refusals are what was refused of a connection and told in the log: the first
+// of each kind, for the client may repeat it for ever.
+type refusals uint8
+
+const (
+	refusedFilter refusals = 1 << iota
+	refusedMessage
+)
+
+func (c *Conn) tell(kind refusals, what, topic, why string) {
+	if c.refused&kind != 0 {
+		return
+	}
+	c.refused |= kind
+	c.cfg.Log.Info(what, c.about("user", c.identity.User, "topic", topic, "err", why)...)
 }
