@@ -57,6 +57,7 @@ func Convert(lines []Line) (yaml string, notes []Note) {
 			c.note("%s has no equal here", l.Name)
 		}
 	}
+	c.roomForPackets(lines)
 	return c.yaml(), c.notes
 }
 
@@ -123,10 +124,10 @@ type setting struct {
 	why    string
 }
 
-// whole is a whole number from least on, which gets a unit.
+// whole is a whole number between what dunlin takes, which gets a unit.
 type whole struct {
-	unit  string
-	least int
+	unit        string
+	least, most int
 }
 
 // into reads the line if the table has it. Settings of users are for a listener
@@ -146,8 +147,8 @@ func (c *converter) into(table []setting, s *settings, users bool) bool {
 	case row.read != nil:
 		row.read(c, s)
 	case row.number != nil:
-		if n, ok := c.number(row.number.least); ok {
-			s.set(row.key, n+row.number.unit)
+		if n, ok := c.number(row.number); ok {
+			s.set(row.key, strconv.Itoa(n)+row.number.unit)
 		}
 	default:
 		s.set(row.key, c.line.Value)
@@ -188,18 +189,39 @@ func (s *settings) yes(key string) string {
 	return ""
 }
 
-// number is a value that is a whole number from least on, or a note.
-func (c *converter) number(least int) (string, bool) {
+// number is a value that is a whole number within w, or a note.
+func (c *converter) number(w *whole) (n int, ok bool) {
 	n, err := strconv.Atoi(c.line.Value)
-	if err != nil {
+	switch {
+	case err != nil:
 		c.note("%s: %q is no number", c.line.Name, c.line.Value)
-		return "", false
-	}
-	if n < least {
+	case n < w.least && n <= 0:
 		c.note("%s %d: no limit is what dunlin does not have: its own holds", c.line.Name, n)
-		return "", false
+	case n < w.least || n > w.most:
+		c.note("%s %d: dunlin takes %d to %d: its own limit holds", c.line.Name, n, w.least, w.most)
+	default:
+		return n, true
 	}
-	return strconv.Itoa(n), true
+	return 0, false
+}
+
+// roomForPackets makes queues as large as the largest packet, as dunlin wants
+// them, where they would be smaller.
+func (c *converter) roomForPackets(lines []Line) {
+	size := func(key string, otherwise int) int {
+		if n, err := strconv.Atoi(strings.TrimSuffix(c.global.values[key], "B")); err == nil {
+			return n
+		}
+		return otherwise
+	}
+	if size("queue_size", 1<<20) >= size("packet_size", 256<<10) {
+		return
+	}
+	c.global.set("queue_size", "0")
+	if i := slices.IndexFunc(lines, func(l Line) bool { return l.Name == "max_queued_bytes" }); i >= 0 {
+		c.line = lines[i]
+		c.note("max_queued_bytes %s: a queue has room for the largest packet at least", c.line.Value)
+	}
 }
 
 func (c *converter) yaml() string {

@@ -1,6 +1,7 @@
 package mosquittoconf
 
 import (
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -22,13 +23,13 @@ var globalSettings = []setting{
 	{name: "allow_anonymous", key: "anonymous"},
 	{name: "password_file", key: "users_file"},
 	{name: "acl_file", key: "acl_file"},
-	{name: "max_keepalive", key: "keep_alive_max", number: &whole{"s", 1}},
-	{name: "max_packet_size", key: "packet_size", number: &whole{"B", 20}},
-	{name: "message_size_limit", key: "packet_size", number: &whole{"B", 20}},
-	{name: "max_inflight_messages", key: "receive_maximum", number: &whole{"", 1}},
-	{name: "max_queued_messages", key: "queue_messages", number: &whole{"", 1}},
-	{name: "max_queued_bytes", key: "queue_size", number: &whole{"B", 1}},
-	{name: "sys_interval", key: "sys_interval", number: &whole{"s", 0}},
+	{name: "max_keepalive", key: "keep_alive_max", number: &whole{"s", 1, 65535}},
+	{name: "max_packet_size", key: "packet_size", number: &whole{"B", 128, 256 << 20}},
+	{name: "message_size_limit", key: "packet_size", number: &whole{"B", 128, 256 << 20}},
+	{name: "max_inflight_messages", key: "receive_maximum", number: &whole{"", 1, 65535}},
+	{name: "max_queued_messages", key: "queue_messages", number: &whole{"", 1, math.MaxInt32}},
+	{name: "max_queued_bytes", key: "queue_size", number: &whole{"B", 1, 1 << 30}},
+	{name: "sys_interval", key: "sys_interval", number: &whole{"s", 0, 86400}},
 	{name: "persistent_client_expiration", read: expiration},
 	{name: "retain_available", key: "retain"},
 	{name: "log_type", read: logType},
@@ -82,11 +83,11 @@ var listenerSettings = []setting{
 	{name: "use_identity_as_username", read: identity},
 	{name: "use_subject_as_username", read: identity},
 	{name: "mount_point", key: "topic_prefix"},
-	{name: "max_connections", key: "connections", number: &whole{"", 1}},
-	{name: "max_topic_alias", key: "topic_alias_maximum", number: &whole{"", 0}},
+	{name: "max_connections", key: "connections", number: &whole{"", 1, 1_000_000}},
+	{name: "max_topic_alias", key: "topic_alias_maximum", number: &whole{"", 0, 65535}},
 	{name: "max_topic_alias_broker", why: "dunlin's own topic aliases follow the client's limit"},
-	{name: "max_qos", key: "max_qos", number: &whole{"", 0}},
-	{name: "maximum_qos", key: "max_qos", number: &whole{"", 0}},
+	{name: "max_qos", key: "max_qos", number: &whole{"", 0, 2}},
+	{name: "maximum_qos", key: "max_qos", number: &whole{"", 0, 2}},
 	{name: "tls_version", why: "TLS 1.2 and 1.3 are spoken"},
 	{name: "ciphers", why: "the secure ones of Go are used"},
 	{name: "ciphers_tls1.3", why: "the secure ones of Go are used"},
@@ -117,7 +118,7 @@ var bridgeSettings = []setting{
 	{name: "password", key: "password"},
 	{name: "remote_clientid", key: "client_id"},
 	{name: "clientid", key: "client_id"},
-	{name: "keepalive_interval", key: "keep_alive", number: &whole{"s", 5}},
+	{name: "keepalive_interval", key: "keep_alive", number: &whole{"s", 5, 64800}},
 	{name: "bridge_cafile", key: "ca"},
 	{name: "bridge_certfile", key: "cert"},
 	{name: "bridge_keyfile", key: "key"},
