@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,5 +77,19 @@ func TestRetainedQuotas(t *testing.T) {
 	fill(r, "bob", 1, "x")
 	if got := fill(r, "ann", 100, "x"); got != 19 {
 		t.Errorf("after a restart a user retains %d more, want 19", got)
+	}
+}
+
+// Each level of a topic takes memory, which must be there before the message
+// is retained: of topics from other servers no limit bounds the levels.
+func TestLevelsOfRetainedTopicsAreAccounted(t *testing.T) {
+	const share = 1 << 20
+	account := memory.New(4 * share)
+	r := New(new(store.Memory), Limits{RetainedMessages: 100, RetainedBytes: 1 << 20, Memory: account})
+	if !r.Publish(time.Unix(1000, 0), message(strings.Repeat("/", 65_000), "x", true)).NotRetained {
+		t.Error("a topic of 65,001 levels is retained")
+	}
+	if held := account.Held(memory.Retained); held > share {
+		t.Errorf("%d bytes are held, the share is %d", held, share)
 	}
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
@@ -60,6 +61,8 @@ func (r *Router) retainable(m, old *mqtt.Message, user string) bool {
 	if old != nil {
 		n, size = n-1, size-int64(old.Size())
 		more -= old.Footprint()
+	} else {
+		more += entrySize + nodeSize*(strings.Count(m.Topic, "/")+1) // at most
 	}
 	if (old == nil || m.Size() > old.Size()) && r.scarce(n, size, more) && r.greedy(user) {
 		return false
