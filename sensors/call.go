@@ -13,6 +13,14 @@ import (
 // the call counts as hung.
 const grace = time.Second
 
+// calls are those into the driver.
+type calls struct {
+	call  *call // nil: none
+	begun *call // in this turn, and to be run after it; nil: none
+	aside *call // Close beside a hung call
+	hung  bool  // call did not come back in time
+}
+
 // wire is a bus that several devices share: one transfer at a time, a slot
 // instead of a mutex because transfers block.
 type wire struct {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -20,6 +21,13 @@ type Discovery struct {
 	// Listener is the topic on which the system says "online" when it wants
 	// all announcements again.
 	Listener string
+}
+
+// announced is what other systems know of a device.
+type announced struct {
+	again        atomic.Bool   // the announcement is wanted once more
+	announcement *mqtt.Message // nil: nobody announces the device
+	described    bool          // the registry knows the device, and the announcement is out
 }
 
 // gatewayEntry is the registry's name of the gateway: no device may have it.

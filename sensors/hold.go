@@ -3,6 +3,7 @@ package sensors
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,12 @@ const (
 	Pause
 	Resume
 )
+
+// wishes are what a person has asked for.
+type wishes struct {
+	hold, hurry atomic.Bool // see heed
+	held        bool        // the device is paused
+}
 
 // Ask passes on what a person asks of a device; it does not wait for it.
 func (m *Manager) Ask(name string, what Asked) error {

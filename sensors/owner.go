@@ -22,9 +22,10 @@ const (
 
 // owner is what a device is run by: whoever brings news of it (a call that
 // returned, the alarm, a message) takes a turn as its owner, one at a time.
-// Everything here belongs to the turn. Between turns no goroutine waits, so a
-// device that is not read just now costs no stack. Calls into the driver run
-// between turns, one at a time, and come back through call.done.
+// Everything here belongs to the turn, but for what is atomic and for shown.
+// Between turns no goroutine waits, so a device that is not read just now costs
+// no stack. Calls into the driver run between turns, one at a time, and come
+// back through call.done.
 type owner struct {
 	dev        Device
 	opt        *Options
@@ -53,8 +54,7 @@ type owner struct {
 	patience  time.Duration // the deadline of a Read
 	commander Commander     // nil: no outputs
 
-	session  Session // nil: ended, the will is pending or published
-	inbox    inbox   // commands
+	inbox    inbox // commands
 	waiting  []*command
 	entities []*entity // in order of appearance
 	health   tracker
@@ -65,13 +65,8 @@ type owner struct {
 		Status
 	}
 
-	call  *call // in the driver; nil: none
-	begun *call // in this turn, and to be run after it; nil: none
-	aside *call // Close beside a hung call
-	hung  bool  // call did not come back in time
-
-	hold, hurry atomic.Bool // what a person has asked for: see heed
-	held        bool        // the device is paused
+	calls
+	wishes
 
 	opened    bool
 	mustClose bool
@@ -84,17 +79,8 @@ type owner struct {
 	ladder    ladder
 	supply    supply
 
-	said       bool      // the retained availability is online
-	aborted    time.Time // when the session was aborted; zero: will and values are settled
-	left       time.Time // when the last session ended
-	healthSent time.Time
-	healthSeen uint64    // OK+Err as published
-	unsent     uint64    // publishes that failed
-	toldAt     time.Time // when the log heard of one
-
-	again        atomic.Bool   // the announcement is wanted once more
-	announcement *mqtt.Message // nil: nobody announces the device
-	described    bool          // the registry knows the device, and the announcement is out
+	spoken
+	announced
 }
 
 // entity is one entity with its pipeline, which has its newest value.

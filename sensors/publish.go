@@ -9,6 +9,18 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
+// spoken is what the device has said, and by which session.
+type spoken struct {
+	session    Session   // nil: ended, the will is pending or published
+	said       bool      // the retained availability is online
+	aborted    time.Time // when the session was aborted; zero: will and values are settled
+	left       time.Time // when the last session ended
+	healthSent time.Time
+	healthSeen uint64    // OK+Err as published
+	unsent     uint64    // publishes that failed
+	toldAt     time.Time // when the log heard of one
+}
+
 // attach opens the device's session; nothing is said by it. It reports
 // whether there is one.
 func (o *owner) attach(ctx context.Context) bool {
