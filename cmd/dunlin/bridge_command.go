@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -344,6 +345,16 @@ var cures = [...]struct{ class, cure string }{
 	{"quota", "the server has too much to do, or a quota is used up"},
 }
 
+// cureOf is what to look at, "" if nothing is known.
+func cureOf(class string) string {
+	for _, c := range cures {
+		if c.class == class {
+			return c.cure
+		}
+	}
+	return ""
+}
+
 // longIn is how long a test, 45 s a server, a purge and a requeue may take.
 const longIn = 10 * time.Minute
 
@@ -378,15 +389,9 @@ func writeProbe(w io.Writer, p *api.Probe) error {
 
 // probeFailed is the exit code of a probe that failed, and what to look at.
 func probeFailed(p *api.Probe) (code int, cure error) {
-	code, cure = exitUnreachable, errors.New("the bridge cannot work")
 	class := p.Steps[len(p.Steps)-1].Name
-	for _, c := range cures {
-		if c.class == class {
-			cure = errors.New(c.cure)
-		}
-	}
-	if class == "auth" {
+	if code = exitUnreachable; class == "auth" {
 		code = exitRefused
 	}
-	return code, cure
+	return code, errors.New(cmp.Or(cureOf(class), "the bridge cannot work"))
 }

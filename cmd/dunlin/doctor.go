@@ -43,6 +43,7 @@ type doctor struct {
 	status *api.Status // nil: no gateway answers
 	silent error       // why not
 	found  []finding
+	nodes  []string // device files that were found missing, or not to be used
 }
 
 // add adds a finding; why may be "".

@@ -204,8 +204,8 @@ var faultsOfBridges = []seeded{
 	{"no route", "", func(_ *testing.T, d *doctor) {
 		d.unreachable("cloud", &url.URL{Host: "192.0.2.1:8883"}, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)})
 	}, "bridges", "ip route"},
-	{"bridge down", "", tells(api.Status{Bridges: []api.Bridge{{Name: "cloud", State: "down", Class: "auth"}}}), "bridges", "dunlin bridge test cloud"},
-	{"spool that dropped", "", tells(api.Status{Bridges: []api.Bridge{{Name: "cloud", State: "up", Dropped: 7}}}), "bridges", "max_size"},
+	{"bridge down", "", tells(api.Status{Bridges: []api.Bridge{{Name: "cloud", State: "down", Class: "auth"}}}), "bridges", "look at client_id and credentials, those of proxy too, and at the rights there; 'dunlin bridge test cloud'"},
+	{"spool that dropped", "", tells(api.Status{Bridges: []api.Bridge{{Name: "cloud", State: "up", Dropped: 7, Drops: map[string]uint64{"full": 7}}}}), "bridges", "max_size"},
 }
 
 // tells has the gateway run and tell of itself.
@@ -221,7 +221,8 @@ var faultsOfGateway = []seeded{
 	{"gateway that does not run", "", checks("gateway"), "gateway", "systemctl status"},
 	{"device without a right", "", tells(api.Status{Devices: []api.Device{{Name: "air", State: "offline", Reason: "permission"}}}), "gateway", "usermod"},
 	{"device offline", "", tells(api.Status{Devices: []api.Device{{Name: "door", State: "offline", Reason: "nack"}}}), "gateway", "wires"},
-	{"disk that failed", "", tells(api.Status{Store: api.Store{Mode: "degraded"}}), "gateway", "dmesg"},
+	{"disk that failed", "", tells(api.Status{Store: api.Store{Mode: "degraded", Error: "input/output error"}}), "gateway", "dmesg"},
+	{"disk that is full", "", tells(api.Status{Store: api.Store{Mode: "degraded", Error: "no room on the disk for another segment"}}), "gateway", "make room"},
 	{"messages dropped", "", tells(api.Status{Broker: api.Broker{Dropped: 3}}), "gateway", "queue_messages"},
 }
 

@@ -196,8 +196,10 @@ func (d *doctor) node(who, path, group, missing string) {
 		}
 		f.Close()
 	case errors.Is(err, fs.ErrNotExist):
+		d.nodes = append(d.nodes, path)
 		d.add("hardware", "it cannot be read", missing, "%s: %s does not exist", who, path)
 	case errors.Is(err, fs.ErrPermission):
+		d.nodes = append(d.nodes, path)
 		d.add("hardware", "it cannot be read", "'usermod -aG "+group+" dunlin', then restart the gateway", "%s: no permission for %s", who, path)
 	}
 }

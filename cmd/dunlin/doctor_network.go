@@ -69,10 +69,14 @@ func (d *doctor) bridges(ctx context.Context) {
 	if d.status != nil {
 		for _, b := range d.status.Bridges {
 			if b.State == string(bridge.Down) {
-				d.add("bridges", "messages wait in the spool: "+count(b.Waiting), "'dunlin bridge test "+b.Name+"' goes through it step by step", "%s is down: %s: %s", b.Name, b.Class, b.Reason)
+				cure := "'dunlin bridge test " + b.Name + "' goes through it step by step"
+				if first := cureOf(b.Class); first != "" {
+					cure = first + "; " + cure
+				}
+				d.add("bridges", "messages wait in the spool: "+count(b.Waiting), cure, "%s is down: %s: %s", b.Name, b.Class, b.Reason)
 			}
-			if b.Dropped > 0 {
-				d.add("bridges", "the spool was full, or they were too old", "raise bridges."+b.Name+".spool.max_size, or send less", "%s has dropped %s", b.Name, messages(b.Dropped))
+			if n, why := b.Lost(); n > 0 {
+				d.add("bridges", "the spool or the disk was full, they were too old, or the server refuses them", "raise bridges."+b.Name+".spool.max_size, or send less; 'dunlin bridge dead list "+b.Name+"' shows what was refused", "%s has dropped %s: %s", b.Name, messages(n), why)
 			}
 		}
 		return
@@ -129,10 +133,15 @@ func (d *doctor) gateway(context.Context) {
 		return
 	}
 	if d.status.Store.Mode == "degraded" {
-		d.add("gateway", "what arrives now is lost at a restart", "look at the disk: 'dmesg | grep -i error'", "the disk refuses writes")
+		cure := "look at the disk: 'dmesg | grep -i error'"
+		if strings.Contains(d.status.Store.Error, "no room") || strings.Contains(d.status.Store.Error, syscall.ENOSPC.Error()) {
+			cure = "make room: 'journalctl --vacuum-size=50M', 'apt clean'; or lower store.min_free, or raise store.max_size"
+		}
+		d.add("gateway", "what arrives now is lost at a restart", cure, "the disk refuses writes: %s", d.status.Store.Error)
 	}
 	for _, v := range d.status.Devices {
-		if v.State != "online" && v.State != "starting" && v.Reason != string(sensors.Paused) {
+		told := slices.ContainsFunc(d.nodes, func(node string) bool { return strings.Contains(v.Error, node) })
+		if v.State != "online" && v.State != "starting" && v.Reason != string(sensors.Paused) && !told {
 			cure := "look at its wires, its address and its power"
 			if v.Reason == string(sensors.Permission) {
 				cure = "'usermod -aG i2c,spi,gpio,dialout dunlin' with those of the groups that there are, then restart the gateway"

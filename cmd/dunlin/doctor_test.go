@@ -89,6 +89,23 @@ func TestDoctorInvents(t *testing.T) {
 	}
 }
 
+// What is missing is told once, with its cure: not as a device that is offline,
+// too.
+func TestDoctorTellsOnce(t *testing.T) {
+	d := patient(t, i2cBus)
+	d.status = &api.Status{Devices: []api.Device{
+		{Name: "climate", State: "offline", Reason: "not_found", Error: "open /dev/i2c-1: no such file or directory"},
+		{Name: "other", State: "offline", Reason: "timeout", Error: "nothing came"},
+	}}
+	d.status.Bridges = []api.Bridge{{Name: "cloud", State: "up", Dropped: 9, Drops: map[string]uint64{"unwanted": 4, "replaced": 5}}}
+	d.hardware(t.Context())
+	d.bridges(t.Context())
+	d.gateway(t.Context())
+	if len(d.found) != 2 || d.found[0].Check != "hardware" || !strings.HasPrefix(d.found[1].What, "device other is offline") {
+		t.Errorf("%+v", d.found)
+	}
+}
+
 func TestDoctorCommand(t *testing.T) {
 	startAPI(t)
 	file := secretFile(t, "dunlin.yaml", "mqtt: {listeners: [{bind: \"127.0.0.1:0\"}]}\nhttp: {tokens: [{name: x, token: hidden-word}]}\n")

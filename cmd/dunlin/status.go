@@ -99,6 +99,10 @@ func writeStatus(w io.Writer, st *api.Status) error {
 			return err
 		}
 	}
+	if len(st.Attention) > 0 {
+		_, err := fmt.Fprintln(w, "  'dunlin doctor' says what to do")
+		return err
+	}
 	return nil
 }
 

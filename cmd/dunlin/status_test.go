@@ -26,7 +26,7 @@ func TestStatusCommand(t *testing.T) {
 		`^barn   dunlin \S+   up \d+ \w+   [0-9.]+ MB   cpu \d+ %          ATTENTION: 1\n\nSensors 1/1 good ──▶ Broker 0 clients, 0.0/s in, 0.0/s out ──▶ Spool 0 ──✕──▶ cloud DOWN \d+ m?s\n`,
 		`\nDEVICE  DRIVER  READING  AGE +STATE\ntank    sim     12.5 cm  \d+ m?s +online\n`,
 		`\nBRIDGE  STATE +WAITING  SIZE  OLDEST  DROPPED  LAST ERROR\ncloud   down \d+ m?s +0        0 B   -       0        tcp: .*refused`,
-		`\n! bridge cloud is down: .*\n$`,
+		`\n! bridge cloud is down: .*\n  'dunlin doctor' says what to do\n$`,
 	} {
 		if code != exitDone || !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("code %d, stderr %q, and no %s in\n%s", code, stderr, want, out)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/journal"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -39,6 +41,9 @@ func TestStopWhileNothingIsKept(t *testing.T) {
 			synctest.Wait()
 			if !s.Refuses("t") && s.Stats().Failures == 0 {
 				t.Fatal("the disk did not fail")
+			}
+			if st := s.Stats(); st.Mode == journal.Degraded && !strings.HasSuffix(st.Fault, "input/output error") {
+				t.Errorf("why nothing is kept: %q", st.Fault)
 			}
 			broken.Store(!mended)
 			stop()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,6 +99,7 @@ type waiter struct {
 type Stats struct {
 	Written
 	Mode            Mode
+	Fault           string        // while the Mode is Degraded, why
 	Unsynced        int           // records written but not synced, or not written
 	UnsyncedAge     time.Duration // of the oldest of them
 	LastSync        time.Duration // how long it took
@@ -305,6 +307,7 @@ func (j *Journal) Stats() Stats {
 	s := m.stats
 	if m.err != nil {
 		s.Mode = Degraded
+		s.Fault, _, _ = strings.Cut(m.err.Error(), "\n") // the second file's is mostly the same
 	}
 	s.BudgetLeft = int(j.left.Load() / 10)
 	if s.Unsynced = int(m.last - m.synced); s.Unsynced > 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 // errFull says that a new file would leave less than the reserve.
-var errFull = errors.New("no space for another segment")
+var errFull = errors.New("no room on the disk for another segment: store.min_free or store.max_size is reached")
 
 // spares is how many segments are kept for the next life at least: as many as
 // fill between two checkpoints of a small state, since a new file costs its size

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -77,6 +78,7 @@ type Store struct {
 	Unsynced float64 `json:"unsynced"`
 	Written  uint64  `json:"written"` // bytes
 	Failures uint64  `json:"failures"`
+	Error    string  `json:"error,omitempty"` // of degraded: why
 }
 
 // Device is one device of the gateway.
@@ -181,7 +183,7 @@ func (a *API) Status() *Status {
 func (s *Status) attend() {
 	say := func(format string, args ...any) { s.Attention = append(s.Attention, fmt.Sprintf(format, args...)) }
 	if s.Store.Mode == "degraded" {
-		say("the disk refuses writes: nothing is kept until it works again")
+		say("the disk refuses writes: %s; nothing is kept until it works again", s.Store.Error)
 	}
 	for _, d := range s.Devices {
 		if d.Reason == string(sensors.Paused) {
@@ -197,10 +199,22 @@ func (s *Status) attend() {
 		if b.Paused {
 			say("bridge %s is paused", b.Name)
 		}
-		if b.Dropped > 0 {
-			say("bridge %s has dropped %d messages", b.Name, b.Dropped)
+		if n, why := b.Lost(); n > 0 {
+			say("bridge %s has dropped %d messages: %s", b.Name, n, why)
 		}
 	}
+}
+
+// Lost is how many messages were dropped that nobody meant to be, and why: not
+// what was thinned out as the configuration says, or deleted by a person.
+func (b *Bridge) Lost() (n uint64, why string) {
+	for _, r := range [...]mqtt.DropReason{mqtt.DropFull, mqtt.DropExpired, mqtt.DropAged, mqtt.DropDead, mqtt.DropLost} {
+		if dropped := b.Drops[r.String()]; dropped > 0 {
+			n += dropped
+			why += fmt.Sprintf(", %d %s", dropped, r)
+		}
+	}
+	return n, strings.TrimPrefix(why, ", ")
 }
 
 func (a *API) store() Store {
@@ -208,7 +222,7 @@ func (a *API) store() Store {
 	if !durable {
 		return Store{Mode: "memory"}
 	}
-	return Store{Mode: s.Mode.String(), Unsynced: s.UnsyncedAge.Seconds(), Written: s.Journal + s.Checkpoint + s.NewSegments, Failures: s.Failures}
+	return Store{Mode: s.Mode.String(), Unsynced: s.UnsyncedAge.Seconds(), Written: s.Journal + s.Checkpoint + s.NewSegments, Failures: s.Failures, Error: s.Fault}
 }
 
 // load is one of the values that the broker keeps below $SYS: PUBLISH packets

@@ -1,0 +1,22 @@
+package api
+
+import (
+	"slices"
+	"testing"
+)
+
+// What a person should look at names its cause, and is not what somebody meant
+// to be.
+func TestAttention(t *testing.T) {
+	s := Status{Store: Store{Mode: "degraded", Error: "read-only file system"}, Bridges: []Bridge{
+		{Name: "a", State: "up", Dropped: 12, Drops: map[string]uint64{"full": 7, "expired": 2, "unwanted": 3}},
+		{Name: "b", State: "up", Dropped: 5, Drops: map[string]uint64{"replaced": 1, "sampled": 1, "unwanted": 3}},
+	}}
+	s.attend()
+	if want := []string{
+		"the disk refuses writes: read-only file system; nothing is kept until it works again",
+		"bridge a has dropped 9 messages: 7 full, 2 expired",
+	}; !slices.Equal(s.Attention, want) {
+		t.Errorf("%q", s.Attention)
+	}
+}
