@@ -44,6 +44,9 @@ func (d *Dir) Names() ([]string, error) {
 // Create implements Disk. The file has mode 0600, and belongs to whom the
 // directory belongs to: root may look after it for another user.
 func (d *Dir) Create(name string) (File, error) {
+	if err := d.here(); err != nil {
+		return nil, err
+	}
 	f, err := d.open(name, os.O_CREATE|os.O_EXCL)
 	if err == nil {
 		d.give(f.(osFile).File)
@@ -71,6 +74,9 @@ func (d *Dir) open(name string, flags int) (File, error) {
 
 // Rename implements Disk.
 func (d *Dir) Rename(from, to string) error {
+	if err := d.here(); err != nil {
+		return err
+	}
 	return os.Rename(filepath.Join(d.path, from), filepath.Join(d.path, to))
 }
 
@@ -79,6 +85,9 @@ func (d *Dir) Remove(name string) error { return os.Remove(filepath.Join(d.path,
 
 // SyncDir implements Disk.
 func (d *Dir) SyncDir() error {
+	if err := d.here(); err != nil {
+		return err
+	}
 	f, err := os.Open(d.path)
 	if err != nil {
 		return err

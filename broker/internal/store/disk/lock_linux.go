@@ -29,3 +29,36 @@ func (d *Dir) Lock() error {
 	d.lock = f
 	return nil
 }
+
+// errAway says that what is at the directory's path is not what was locked: the
+// disk that is mounted there may have gone. What is written now would be hidden
+// when it is back.
+var errAway = errors.New("data directory: another directory is there than at the start")
+
+// here reports whether the directory is the one that was locked. A disk that was
+// unplugged comes back with the same number of the directory, and perhaps another
+// one of its own: it is locked anew.
+func (d *Dir) here() error {
+	if d.lock == nil {
+		return nil
+	}
+	var is, was syscall.Stat_t
+	if err := syscall.Stat(d.path, &is); err != nil {
+		return &os.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	if err := syscall.Fstat(int(d.lock.Fd()), &was); err != nil {
+		return &os.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	switch {
+	case is.Ino != was.Ino:
+		return errAway
+	case is.Dev == was.Dev:
+		return nil
+	}
+	old := d.lock
+	err := d.Lock()
+	if err == nil {
+		old.Close() // the lock of what is there no more
+	}
+	return err
+}
