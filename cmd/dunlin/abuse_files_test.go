@@ -216,6 +216,16 @@ func fileModes(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "chmod") {
 		t.Errorf("a key that a group may read: %v\n%s", err, out)
 	}
+	for mode, warned := range map[fs.FileMode]bool{0o604: true, 0o640: false} { // of a bridge, which goes on
+		if err := os.Chmod(a.path("server.key"), mode); err != nil {
+			t.Fatal(err)
+		}
+		o := victimOptions{config: open + fmt.Sprintf("bridges: {up: {servers: [\"mqtts://localhost:1\"], client_id: c, credentials: {cert: %q, key: %q}, out: [{from: x}]}}\n", a.path("server.pem"), a.path("server.key"))}
+		out, err := programCommand(t, o, "check", layOut(t, &o)).CombinedOutput()
+		if err != nil || strings.Contains(string(out), "chmod 600 ") != warned {
+			t.Errorf("a bridge's key with mode %s: %v\n%s", mode, err, out)
+		}
+	}
 }
 
 // listeningSockets are the TCP sockets that the program listens on.

@@ -33,6 +33,10 @@ func configExtremes(t *testing.T) {
 		"topic_length":        {"0", "1", "-1", "65535", "65536"},
 		"message_rate":        {"0/s", "1/d", "-1/s", "999999999/s"},
 		"connect_rate":        {"0/s", "1/d", "-1/s", "999999999/s"},
+		"byte_rate":           {"0B/s", "-1B/s", "1GiB/s", "99999999999GiB/s"},
+		"flapping":            {"0/min", "1/min", "-1/min", "99999999999/min"},
+		"keep_alive_factor":   {"0", "1", "10", "11", "-1"},
+		"sessions":            {"0", "1", "-1", "9223372036854775807"},
 	} {
 		for _, value := range values {
 			config := fmt.Sprintf("mqtt: {listeners: [{bind: \"127.0.0.1:0\", anonymous: true}], limits: {%s: %s}, sys_interval: 0s}\n", key, value)

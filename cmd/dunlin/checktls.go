@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"runtime"
 
 	"github.com/dunlin-mqtt/dunlin/config"
 )
@@ -41,4 +43,27 @@ func fileFault(cfg *config.Config, path, cure string, err error) config.Error {
 		cure = "put the PEM file there, or correct the path"
 	}
 	return cfg.Errorf(path, cure, "%v", err)
+}
+
+// openKeys warns of private keys of bridges that everybody can read. Those of
+// listeners are refused; a bridge goes on, for what renews its key may do so at
+// any hour of the night.
+func openKeys(cfg *config.Config) (warnings config.Errors) {
+	warn := func(path string, file config.Path) {
+		fi, err := os.Stat(string(file)) // what is missing is told elsewhere
+		if err != nil || fi.Mode()&0o007 == 0 || runtime.GOOS == "windows" {
+			return
+		}
+		e := cfg.Errorf(path, "chmod 600 "+string(file), "%s is open to everybody on this machine (mode %04o)", file, fi.Mode().Perm())
+		e.Warning = true
+		warnings = append(warnings, e)
+	}
+	for i := range cfg.Bridges {
+		b := &cfg.Bridges[i]
+		warn("bridges."+b.Name+".credentials.key", b.Credentials.Key)
+		if b.Credentials.JWT != nil {
+			warn("bridges."+b.Name+".credentials.jwt.key", b.Credentials.JWT.Key)
+		}
+	}
+	return warnings
 }
