@@ -125,8 +125,11 @@ func TestSecretsNeverShow(t *testing.T) {
 }
 
 func TestSecretsComeFromFilesAndCredentials(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"cloud": "from-file\n", "big": strings.Repeat("x", maxSecret+1)} {
+	dir := filepath.Join(t.TempDir(), "credentials")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"cloud": "from-file\n", "big": strings.Repeat("x", maxSecret+1), "../x": "not a credential"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
