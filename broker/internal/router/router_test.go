@@ -157,3 +157,40 @@ func TestOverlapEachDeliversOncePerSubscription(t *testing.T) {
 	slices.Sort(a.got)
 	a.want(t, "x/1[7]", "x/2[8]")
 }
+
+// At the limits a topic's new value takes the place of its old one; one that
+// does not fit takes the old one away, which must not pass for the current one.
+func TestRetainedAtTheLimits(t *testing.T) {
+	now := time.Unix(1000, 0)
+	large := func(n int) string { return string(make([]byte, n)) }
+	for _, tc := range []struct {
+		name    string
+		limits  Limits
+		x, y    string // are there
+		next    string // x
+		refused bool
+	}{
+		{"messages", Limits{RetainedMessages: 2, RetainedBytes: 1000}, "1", "1", "2", false},
+		{"bytes", Limits{RetainedMessages: 9, RetainedBytes: 402}, large(200), large(200), large(200), false},
+		{"too large", Limits{RetainedMessages: 9, RetainedBytes: 402}, large(200), large(200), large(201), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := New(new(store.Memory), tc.limits)
+			for topic, payload := range map[string]string{"x": tc.x, "y": tc.y} {
+				if r.Publish(now, message(topic, payload, true)).NotRetained {
+					t.Fatalf("%s is not retained", topic)
+				}
+			}
+			if !r.Publish(now, message("z", "1", true)).NotRetained {
+				t.Error("another topic is retained")
+			}
+			if refused := r.Publish(now, message("x", tc.next, true)).NotRetained; refused != tc.refused {
+				t.Errorf("the new value is refused: %t", refused)
+			}
+			got := r.Retained(now, "x")
+			if tc.refused && len(got) != 0 || !tc.refused && (len(got) != 1 || string(got[0].Payload) != tc.next) {
+				t.Errorf("%d messages are retained", len(got))
+			}
+		})
+	}
+}
