@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -109,6 +111,23 @@ func TestPaceBudgetOfAKilledProcess(t *testing.T) {
 	}
 	if total > 100_000+20*(100_000/usageParts+100) {
 		t.Errorf("%d bytes of a budget of 100000 in 20 processes", total)
+	}
+}
+
+// A file that is no usage counts as none; a negative one would be a larger budget.
+func TestPaceBudgetFiles(t *testing.T) {
+	file := t.TempDir() + "/day"
+	day := start2026.Unix() / 86400
+	for text, used := range map[string]int64{
+		fmt.Sprintf("%d 900\n", day): 900, fmt.Sprintf("%d 900\n", day-1): 0,
+		fmt.Sprintf("%d -900\n", day): 0, fmt.Sprintf("%d\n", day): 0, fmt.Sprintf("%d x\n", day): 0, "x 900\n": 0, "": 0, "900": 0,
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := newPacer(Pace{Daily: 1000}, file).used(start2026); got != used {
+			t.Errorf("%q: %d bytes are used, want %d", text, got, used)
+		}
 	}
 }
 
