@@ -63,3 +63,25 @@ func TestOutdoneWarns(t *testing.T) {
 		}
 	}
 }
+
+func TestWillsWarns(t *testing.T) {
+	const discovery = `gateway: {base: "plant/{node}", homeassistant: {discovery: true}}` + "\nnode: n\n"
+	for _, tc := range []struct{ src, place string }{
+		{discovery + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "plant/#"}, {from: "homeassistant/#"}]}}`, "bridges.a.status_topic"},
+		{discovery + `bridges: {a: {servers: ["mqtt://x"], status_topic: "plant/{node}/status", out: [{from: "#"}]}}`, ""},
+		{discovery + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "plant/#"}]}}`, ""},
+		{discovery + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "#", to: "site/#"}]}}`, ""},
+		{`gateway: {homeassistant: {discovery: true}}` + "\nnode: n\n" + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "#"}]}}`, ""},
+		{`gateway: {base: "plant"}` + "\nnode: n\n" + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "#"}]}}`, ""},
+	} {
+		got := ""
+		for _, e := range load(t, tc.src).Wills() {
+			if got = e.Path; !e.Warning || e.Hint != `status_topic: "plant/n/status"` || e.Line != 3 {
+				t.Errorf("%s: %+v", tc.src, e)
+			}
+		}
+		if got != tc.place {
+			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
+		}
+	}
+}
