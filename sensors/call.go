@@ -19,6 +19,8 @@ type calls struct {
 	begun *call // in this turn, and to be run after it; nil: none
 	aside *call // Close beside a hung call
 	hung  bool  // call did not come back in time
+	// hungAt is when it was last so that this device kept its bus from others.
+	hungAt time.Time
 }
 
 // wire is a bus that several devices share: one transfer at a time, a slot

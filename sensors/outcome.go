@@ -78,8 +78,8 @@ func (o *owner) closed() {
 
 // reopen has the driver closed and opened anew. A device that is merely
 // unplugged is looked for every second, and one that is held up waits for no
-// longer either. One that hangs again when its bus was freed holds up others at
-// each try: it has few.
+// longer either. One that hangs again within ten minutes holds up others each
+// time: it has one try a minute.
 func (o *owner) reopen(err error, now time.Time) {
 	if o.mustClose && o.next.After(now) {
 		return
@@ -88,16 +88,18 @@ func (o *owner) reopen(err error, now time.Time) {
 	if r := ReasonOf(err); (r == Unplugged || r == NotFound) && !o.health.LastOK.IsZero() {
 		most = time.Second
 	}
-	switch o.mustClose = true; {
-	case errors.Is(err, ErrHeldUp):
+	o.mustClose = true
+	if errors.Is(err, ErrHeldUp) {
 		o.next = now.Add(time.Second)
-	case hangs(err) && o.bus != nil && o.wait.last > 0:
-		o.ladder.climb(err, o.dev.Power != nil)
-		o.wait.last = most
-		o.next = now.Add(most)
-	default:
+	} else {
 		o.ladder.climb(err, o.dev.Power != nil)
 		o.next = now.Add(o.wait.after(most))
+	}
+	if hangs(err) && o.bus != nil {
+		if now.Sub(o.hungAt) < 10*time.Minute {
+			o.next = now.Add(most)
+		}
+		o.hungAt = now
 	}
 	if o.call != nil && o.call.task == reading {
 		o.call.cancel()
