@@ -52,7 +52,7 @@ var classOfUnit = map[string]string{
 // entity's name holds.
 var classOfName = [...]struct{ unit, name, class string }{
 	{"%", "humidity", "humidity"}, {"%", "battery", "battery"}, {"%", "moisture", "moisture"}, {"%", "soil", "moisture"},
-	{"m³", "gas", "gas"}, {"m³", "water", "water"}, {"ppm", "co2", "carbon_dioxide"}, {"µg/m³", "pm2", "pm25"}, {"µg/m³", "pm10", "pm10"}, {"µg/m³", "pm1", "pm1"},
+	{"ppm", "co2", "carbon_dioxide"}, {"µg/m³", "pm2", "pm25"}, {"µg/m³", "pm10", "pm10"}, {"µg/m³", "pm1", "pm1"},
 }
 
 // guess is the device class of a number whose configuration names none.
