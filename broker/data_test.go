@@ -68,6 +68,10 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 			p.Send("PUBLISH topic=t/3 payload=three qos=2 id=3 up=a:b")
 			p.Expect("PUBREC id=3")
 			s.Expect("PUBLISH id=3 topic=t/3 payload=three qos=2 sid=7 up=a:b")
+			for id, payload := range []string{"four", ""} { // what is cleared stays so
+				p.Send(fmt.Sprintf("PUBLISH topic=c/4 payload=%s qos=1 id=%d retain=1", payload, 10+id))
+				p.Expect(fmt.Sprintf("PUBACK id=%d rc=0x10", 10+id))
+			}
 			if clean {
 				b.Stop()
 			} else {
@@ -99,8 +103,33 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 			if got[0] != "PUBLISH topic=t/2 payload=two qos=0 retain=1" {
 				t.Errorf("received %q", got)
 			}
+			n.Send("SUBSCRIBE id=2 f=c/#@0")
+			n.Expect("SUBACK id=2 rcs=0x00")
+			n.Send("PINGREQ")
+			n.Expect("PINGRESP")
 		})
 	}
+}
+
+// A value for which there was no room takes the one before along, for good: it
+// must not pass for the current one.
+func TestARetainedValueThatWasRefused(t *testing.T) {
+	dir := t.TempDir()
+	b := brokertest.New(t, onDisk(dir), func(o *broker.Options) { o.Limits.RetainedSize = 100 })
+	p := b.Client(mqtt.V5)
+	p.Connect("cid=p clean=1")
+	p.Send("PUBLISH topic=c/1 payload=old qos=1 id=1 retain=1")
+	p.Expect("PUBACK id=1 rc=0x10")
+	p.Send("PUBLISH topic=c/1 payload=" + strings.Repeat("x", 100) + " qos=1 id=2 retain=1")
+	p.Expect("PUBACK id=2 rc=0x97 reason=yes")
+	b.Stop()
+	b = brokertest.New(t, onDisk(dir))
+	n := b.Client(mqtt.V5)
+	n.Connect("cid=n")
+	n.Send("SUBSCRIBE id=1 f=c/#@0")
+	n.Expect("SUBACK id=1 rcs=0x00")
+	n.Send("PINGREQ")
+	n.Expect("PINGRESP")
 }
 
 // Who was connected with a will when the process was killed left without a
