@@ -155,7 +155,7 @@ func (d *doctor) gateway(context.Context) {
 	}{
 		{d.status.Broker.Dropped, "messages were dropped", "clients that were away or slow missed them", "raise mqtt.limits.queue_messages, or look at 'dunlin clients'"},
 		{d.status.Broker.PublishRefused, "messages of clients were refused", "nobody gets them, and MQTT 3.1.1 does not tell who sent them", "'dunlin trace CLIENT' shows what, 'dunlin explain acl USER publish TOPIC' why"},
-		{d.status.Broker.RetainedRefused, "messages were not retained", "who subscribes later does not get them: a limit is reached", "raise mqtt.limits.retained_messages or retained_size, or 'dunlin topics clear FILTER'"},
+		{d.status.Broker.RetainedRefused, "messages were not retained", "who subscribes later does not get them: a limit is reached", "raise mqtt.limits.retained_messages, retained_size or memory.limit, or 'dunlin topics clear FILTER'"},
 	} {
 		if c.n > 0 {
 			d.add("gateway", c.why, c.cure, "%s %s", count(c.n), c.what)

@@ -157,7 +157,7 @@ function Devices({ list }) {
   if (!list.length) return null;
   const shown = [...list].sort((a, b) => (deviceWords(b)[0] === "bad") - (deviceWords(a)[0] === "bad")).slice(0, 8);
   return (
-    <Card w={7} title="Sensors" note={list.length} action={<a href="#/devices">All devices</a>}>
+    <Card w={7} title="Sensors" note={list.length} class="sensors" action={<a href="#/devices">All devices</a>}>
       <table><thead><tr><th>Sensor</th><th>Reading</th><th class="hide-s">Last hour</th><th class="hide-s">Age</th><th>State</th></tr></thead>
         <tbody>{shown.map(d => {
           const [kind, words] = deviceWords(d), first = d.values.find(v => past.series[`device/${d.name}/${v.entity}`]);

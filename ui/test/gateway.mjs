@@ -60,6 +60,7 @@ devices:
       level: {signal: sine, min: 5, max: 95, period: 90s, unit_of_measurement: "%", filters: [{round: 1}]}
   - {name: meter, driver: sim, interval: 250ms, entities: {power: {signal: random_walk, min: 200, max: 2600, unit_of_measurement: W, filters: [{round: 0}]}}}
   - {name: cellar, driver: bme280, bus: i2c9, address: 0x76, interval: 1s}
+  - {name: ${"ünverträglich".repeat(4)}, driver: sim, entities: {${"außentemperatur".repeat(3)}: {unit_of_measurement: °C}, 湿度: {unit_of_measurement: "%"}}}
 bridges:
   cloud:
     servers: ["mqtt://127.0.0.1:${this.upstream}"]
