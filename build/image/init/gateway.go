@@ -86,10 +86,26 @@ func (b *board) runGateway(ctx context.Context, etc string) (said string, err er
 	last := newRing(16 << 10) // a panic's stacks are long
 	b.log.copyFrom(io.TeeReader(out, last))
 	err, said = cmd.Wait(), tail(string(last.text()), 2<<10)
-	if b.life.ended(lastWords(err, string(last.text()))) == vainStarts && ctx.Err() == nil {
+	words := lastWords(err, string(last.text()))
+	vain := b.life.ended(words)
+	if ctx.Err() != nil {
+		return said, err
+	}
+	if vain == vainStarts {
 		b.report("gateway", "It does not start, and is tried again and again:\n"+said)
 	}
+	if u := b.updater.Load(); u != nil && crashed(err) {
+		u.Crashed(words)
+	}
 	return said, err
+}
+
+// crashed tells whether a run ended by a panic or a signal, rather than with a
+// reason that may lie outside of the program: an address, a disk.
+func crashed(err error) bool {
+	var exit *exec.ExitError
+	const panicked, signaled = 2, -1
+	return errors.As(err, &exit) && (exit.ExitCode() == panicked || exit.ExitCode() == signaled)
 }
 
 // tail is the end of a text, at most so many bytes of whole lines.

@@ -21,7 +21,8 @@
 //
 // A crash, a panic of the kernel, a hang that the watchdog ends and a power
 // cut all lead to the default slot too: only Choose changes that, and it is
-// one sector. What became of the last update lies in a file (record.go).
+// one sector. A version that crashes again and again in the first day after its
+// Choose is given up for the one before (regret.go). What became of the last update lies in a file (record.go).
 //
 // One goroutine a connection, at most four; one update at a time, behind a
 // one-slot channel that is held while the card is written.

@@ -22,13 +22,14 @@ const (
 
 // Record is what became of the last update.
 type Record struct {
-	Phase   Phase     `json:"phase"`
-	Version string    `json:"version,omitempty"` // of the update
-	From    string    `json:"from,omitempty"`    // the version before it
-	Slot    int       `json:"slot,omitempty"`    // the update's
-	Before  Health    `json:"before"`
-	Time    time.Time `json:"time"`
-	Reason  string    `json:"reason,omitempty"` // why it fell back or was not written
+	Phase   Phase       `json:"phase"`
+	Version string      `json:"version,omitempty"` // of the update
+	From    string      `json:"from,omitempty"`    // the version before it
+	Slot    int         `json:"slot,omitempty"`    // the update's
+	Before  Health      `json:"before"`
+	Time    time.Time   `json:"time"`
+	Reason  string      `json:"reason,omitempty"`  // why it fell back or was not written
+	Crashes []time.Time `json:"crashes,omitempty"` // of late, after it was committed
 }
 
 // String is the record in one line.
