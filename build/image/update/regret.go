@@ -18,13 +18,22 @@ const (
 )
 
 // Crashed tells that the gateway has ended by a fault, and with which words.
-// It returns at once but for the time that it takes to read a slot.
+// It returns at once.
 func (u *Updater) Crashed(words string) {
+	select {
+	case u.crashes <- words:
+	default: // one is being looked at
+	}
+}
+
+// regret counts a crash, and gives this version up after too many. To read the
+// slot of the other one takes seconds, for which the gateway need not wait.
+func (u *Updater) regret(words string) {
 	select {
 	case u.busy <- struct{}{}:
 		defer func() { <-u.busy }()
 	default:
-		return // a trial sees it by itself, and an update may be its end
+		return // an update is written, which may be the cure
 	}
 	rec, err := load(u.Record)
 	now := time.Now().UTC()
@@ -39,7 +48,7 @@ func (u *Updater) Crashed(words string) {
 		}
 		return
 	}
-	if err := u.goBack(rec); err != nil {
+	if err := u.goBack(); err != nil {
 		u.Logf("update: this version crashes, and %v", err)
 		return
 	}
@@ -49,17 +58,15 @@ func (u *Updater) Crashed(words string) {
 	u.Restart("")
 }
 
-// goBack has the version start that was before an update.
-func (u *Updater) goBack(rec Record) error {
+// goBack has the version start that was before the last update.
+func (u *Updater) goBack() error {
 	other := slots.Other(u.Slot)
-	state, m, err := u.Card.Slot(other)
-	switch {
-	case err != nil:
+	state, _, err := u.Card.Slot(other)
+	if err == nil && state != slots.Whole {
+		err = fmt.Errorf("slot %d is %v", other, state)
+	}
+	if err != nil {
 		return err
-	case state != slots.Whole:
-		return fmt.Errorf("slot %d is %v", other, state)
-	case m.Version != rec.From:
-		return fmt.Errorf("slot %d has %s, not %s", other, m.Version, rec.From)
 	}
 	return u.Card.Choose(other)
 }

@@ -45,7 +45,7 @@ func TestAVersionThatCrashesLater(t *testing.T) {
 						}
 					}
 					time.Sleep(tc.every)
-					b.Crashed("panic: out of luck")
+					b.regret("panic: out of luck")
 					if choice, err := b.Card.Choice(); err != nil || choice.Default != 3 && n < regretEnds {
 						t.Fatalf("slot %d starts after crash %d: %v", choice.Default, n, err)
 					}
@@ -61,7 +61,7 @@ func TestAVersionThatCrashesLater(t *testing.T) {
 					<-b.restarts
 					b.Slot = 2
 					for range 10 {
-						b.Crashed("panic: out of luck")
+						b.regret("panic: out of luck")
 					}
 					if choice, err := b.Card.Choice(); err != nil || choice.Default != 2 || len(b.restarts) > 0 {
 						t.Errorf("there and back again: slot %d: %v", choice.Default, err)
@@ -70,4 +70,23 @@ func TestAVersionThatCrashesLater(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRunHearsOfCrashes(t *testing.T) {
+	b := written(t)
+	b.Slot = 3
+	b.trial(t.Context())
+	b.run(t)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		b.Crashed("signal: killed") // one at a time is heard
+		select {
+		case argument := <-b.restarts:
+			if choice, err := b.Card.Choice(); err != nil || choice.Default != 2 || argument != "" {
+				t.Errorf("slot %d starts next, after a restart with %q: %v", choice.Default, argument, err)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("it goes on for ever")
 }

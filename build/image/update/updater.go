@@ -40,9 +40,10 @@ type Updater struct {
 
 	running string // version
 
-	busy chan struct{} // one slot: who holds it may write to the card
-	news chan struct{} // one slot: the gateway is to be told
-	now  struct {
+	busy    chan struct{} // one slot: who holds it may write to the card
+	news    chan struct{} // one slot: the gateway is to be told
+	crashes chan string   // one slot: its last words
+	now     struct {
 		sync.Mutex
 		doing string
 	}
@@ -50,7 +51,7 @@ type Updater struct {
 
 // New is an updater of what u says.
 func New(u *Updater) *Updater {
-	u.busy, u.news = make(chan struct{}, 1), make(chan struct{}, 1)
+	u.busy, u.news, u.crashes = make(chan struct{}, 1), make(chan struct{}, 1), make(chan string, 1)
 	return u
 }
 
@@ -63,8 +64,8 @@ type Gateway interface {
 	Publish(ctx context.Context, topic, value string) error
 }
 
-// Run tries the version that runs, if it is on trial, and takes updates until
-// ctx ends. A card with one slot has neither: its updates are refused with the
+// Run tries the version that runs, if it is on trial, and takes updates and
+// looks at crashes until ctx ends. A card with one slot has neither: its updates are refused with the
 // reason.
 func (u *Updater) Run(ctx context.Context) error {
 	u.running = u.version()
@@ -78,11 +79,27 @@ func (u *Updater) Run(ctx context.Context) error {
 	}()
 	u.Tell()
 	u.trial(ctx)
+	select {
+	case <-u.crashes: // before or in the trial, which saw it too
+	default:
+	}
 	<-u.busy
-	err := <-served
+	err := u.watch(served)
 	stop()
 	<-told
 	return err
+}
+
+// watch looks at crashes until the server has ended.
+func (u *Updater) watch(served <-chan error) error {
+	for {
+		select {
+		case words := <-u.crashes:
+			u.regret(words)
+		case err := <-served:
+			return err
+		}
+	}
 }
 
 var errVolatile = errors.New("the card's data partition cannot be used, everything is kept in memory: an update would not outlive its restart. Flash the card again, or take another one")
