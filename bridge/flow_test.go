@@ -179,6 +179,10 @@ func TestB09QuotaExceeded(t *testing.T) {
 		if n := r.pacer.mu.pace.catchup.full; n == 0 {
 			t.Error("the pace does not know of it")
 		}
+		full = time.Now().Add(time.Millisecond)
+		r.put("out/a", "once more", 1)
+		after(2 * time.Second)
+		want(t, "delivered after a first refusal", r.c.Payloads(), append(all, "once more"))
 		r.stop()
 	})
 }
