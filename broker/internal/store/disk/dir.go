@@ -65,11 +65,12 @@ func (d *Dir) open(name string, flags int) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+	fi, err := f.Stat()
+	if err != nil || !fi.Mode().IsRegular() {
 		f.Close() // nothing was written
 		return nil, fmt.Errorf("%s: not a regular file", filepath.Join(d.path, name))
 	}
-	return osFile{f}, nil
+	return osFile{f, linked(fi)}, nil
 }
 
 // Rename implements Disk.
@@ -96,7 +97,10 @@ func (d *Dir) SyncDir() error {
 	return ignoringInterrupts(func() error { return syscall.Fsync(int(f.Fd())) })
 }
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	linked bool // it has a name, as far as the file system tells
+}
 
 func (f osFile) Size() (int64, error) {
 	fi, err := f.Stat()

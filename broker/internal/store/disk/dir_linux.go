@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 )
@@ -8,9 +10,24 @@ import (
 // noFollow keeps a name in the data directory from leading elsewhere.
 const noFollow = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// Datasync implements File with fdatasync(2).
+// linked reports whether a file has a name. There are file systems that count
+// none.
+func linked(fi fs.FileInfo) bool {
+	s, ok := fi.Sys().(*syscall.Stat_t)
+	return ok && s.Nlink > 0
+}
+
+var errDeleted = errors.New("the file was deleted by another program")
+
+// Datasync implements File with fdatasync(2). A file that has lost its name is
+// gone with its last descriptor: nothing in it is durable.
 func (f osFile) Datasync() error {
 	err := ignoringInterrupts(func() error { return syscall.Fdatasync(int(f.Fd())) })
+	if err == nil && f.linked {
+		if fi, e := f.Stat(); e == nil && !linked(fi) {
+			err = errDeleted
+		}
+	}
 	if err != nil {
 		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}

@@ -9,6 +9,9 @@ import (
 
 const noFollow = 0
 
+// linked reports false off Linux: it is not looked after.
+func linked(os.FileInfo) bool { return false }
+
 // Datasync implements File.
 func (f osFile) Datasync() error { return f.Sync() }
 

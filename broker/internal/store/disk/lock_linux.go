@@ -30,14 +30,15 @@ func (d *Dir) Lock() error {
 	return nil
 }
 
-// errAway says that what is at the directory's path is not what was locked: the
-// disk that is mounted there may have gone. What is written now would be hidden
-// when it is back.
-var errAway = errors.New("data directory: another directory is there than at the start")
+// errAway says that what is at the directory's path is on another file system
+// than what was locked: the disk that is mounted there may have gone. What is
+// written now would be hidden when it is back.
+var errAway = errors.New("data directory: its disk is away, and another one at its place")
 
-// here reports whether the directory is the one that was locked. A disk that was
-// unplugged comes back with the same number of the directory, and perhaps another
-// one of its own: it is locked anew.
+// here reports whether the directory is the one that was locked, or stands for
+// it: a disk that was unplugged comes back with the same inode, and perhaps
+// another device number; one that was deleted is made anew on the same file
+// system. These are locked anew.
 func (d *Dir) here() error {
 	if d.lock == nil {
 		return nil
@@ -50,10 +51,10 @@ func (d *Dir) here() error {
 		return &os.PathError{Op: "stat", Path: d.path, Err: err}
 	}
 	switch {
-	case is.Ino != was.Ino:
-		return errAway
-	case is.Dev == was.Dev:
+	case is.Dev == was.Dev && is.Ino == was.Ino:
 		return nil
+	case is.Dev != was.Dev && is.Ino != was.Ino:
+		return errAway
 	}
 	old := d.lock
 	err := d.Lock()

@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
@@ -126,19 +127,7 @@ func (w *writer) leave() error {
 func (w *writer) take() error {
 	epoch := w.epoch + 1
 	name := segmentName(epoch)
-	from := ""
-	if n := len(w.spare); n > 0 {
-		from, w.spare = w.spare[n-1], w.spare[:n-1]
-	} else {
-		var err error
-		if from, err = w.prepare(); err != nil {
-			if from = w.give(); from == "" {
-				return err
-			}
-		}
-	}
-	if err := w.disk.Rename(from, name); err != nil {
-		w.spare = append(w.spare, from)
+	if err := w.name(name); err != nil {
 		return fmt.Errorf("take a segment: %w", err)
 	}
 	w.epoch = epoch
@@ -155,6 +144,31 @@ func (w *writer) take() error {
 		return fmt.Errorf("take a segment: %w", err)
 	}
 	w.current = &segment{file: f, epoch: epoch, pages: int(size / pageSize)}
+	return nil
+}
+
+// name gives a name to a spare segment, or a new one.
+func (w *writer) name(name string) error {
+	for len(w.spare) > 0 {
+		last := len(w.spare) - 1
+		err := w.disk.Rename(w.spare[last], name)
+		if err == nil || errors.Is(err, fs.ErrNotExist) { // somebody has deleted it
+			w.spare = w.spare[:last]
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	file, err := w.prepare()
+	if err != nil {
+		if file = w.give(); file == "" {
+			return err
+		}
+	}
+	if err := w.disk.Rename(file, name); err != nil {
+		w.spare = append(w.spare, file)
+		return err
+	}
 	return nil
 }
 
