@@ -16,8 +16,8 @@ type node[V any] struct {
 	parent, first, last, next, prev *node[V]
 	index                           map[string]*node[V] // nil up to wide children
 
-	children uint32
 	start    uint16 // where this node's own level starts in path
+	children uint8  // how many, while there is no index
 	set      bool   // value counts
 	plus     bool   // a child is "+"; only in Filters
 	hash     bool   // a child is "#"; only in Filters
@@ -45,12 +45,10 @@ func (n *node[V]) adopt(c *node[V]) {
 		n.first = c
 	}
 	n.last = c
-	n.children++
-	switch {
-	case n.index != nil:
+	if n.index != nil {
 		n.index[c.level()] = c
-	case n.children > wide:
-		n.index = make(map[string]*node[V], 2*wide)
+	} else if n.children++; n.children > wide {
+		n.index, n.children = make(map[string]*node[V], 2*wide), 0
 		for c := n.first; c != nil; c = c.next {
 			n.index[c.level()] = c
 		}
@@ -69,11 +67,10 @@ func (n *node[V]) disown(c *node[V]) {
 	} else {
 		n.last = c.prev
 	}
-	n.children--
-	if n.index != nil {
-		if delete(n.index, c.level()); n.children <= wide/2 {
-			n.index = nil
-		}
+	if n.index == nil {
+		n.children--
+	} else if delete(n.index, c.level()); len(n.index) <= wide/2 {
+		n.index, n.children = nil, uint8(len(n.index))
 	}
 	n.mark(c, false)
 }
