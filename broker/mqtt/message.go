@@ -18,6 +18,9 @@ type Message struct {
 	Expires time.Time
 	QoS     QoS
 	Retain  bool // the RETAIN flag as the publisher set it
+	// Quota is the router's number of the user whose share of the room for
+	// retained messages this one takes; 0: nobody's.
+	Quota uint16
 	// Publisher is the Client Identifier of the session that published the
 	// message; No Local is decided by it [MQTT-3.8.3-3].
 	Publisher string

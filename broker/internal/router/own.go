@@ -25,5 +25,5 @@ func (r *Router) retainOwn(m *mqtt.Message) {
 	if !had {
 		r.ownRetained++
 	}
-	r.retained.Set(m.Topic, retained{Message: m})
+	r.retained.Set(m.Topic, m)
 }

@@ -29,8 +29,8 @@ func TestRetainedQuotas(t *testing.T) {
 		for _, user := range []string{"", "ann", "bob"} {
 			fill(r, user, 100, "")
 		}
-		if c := r.Counts(); len(r.quotas) != 0 || c.Retained != 0 || c.RetainedBytes != 0 {
-			t.Errorf("cleared, %d quotas and %+v are left", len(r.quotas), c)
+		if c := r.Counts(); len(r.quotas.byUser) != 0 || c.Retained != 0 || c.RetainedBytes != 0 {
+			t.Errorf("cleared, %d quotas and %+v are left", len(r.quotas.byUser), c)
 		}
 	}
 	payload := string(make([]byte, 993)) // 1000 bytes with its topic

@@ -10,13 +10,6 @@ import (
 	"github.com/dunlin-mqtt/dunlin/broker/packet"
 )
 
-// retained is a retained message with whose it is; by is nil for one that the
-// store had kept, and for the server's own.
-type retained struct {
-	*mqtt.Message
-	by *quota
-}
-
 // retain sets or clears the retained message of p's topic; the caller holds the
 // write lock. A message beyond the limits is still routed, but not retained:
 // losing the last value is better than losing the live one. It reports whether
@@ -35,9 +28,9 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded, refused
 		}
 		return had, false
 	}
-	if !r.retainable(m, old.Message, p.User) {
+	if !r.retainable(m, old, p.User) {
 		r.dropExpired(now)
-		if old, had = r.retained.Get(m.Topic); !r.retainable(m, old.Message, p.User) {
+		if old, had = r.retained.Get(m.Topic); !r.retainable(m, old, p.User) {
 			r.refused.Add(1)
 			if had {
 				// An old value must not pass for the current one.
@@ -47,7 +40,8 @@ func (r *Router) retain(now time.Time, p *packet.Publication) (recorded, refused
 			return had, true
 		}
 	}
-	r.place(m, r.quotaOf(p.User))
+	m.Quota = r.quotaOf(p.User)
+	r.place(m)
 	if !m.Expires.IsZero() && (r.nextExpiry.IsZero() || m.Expires.Before(r.nextExpiry)) {
 		r.nextExpiry = m.Expires
 	}
@@ -79,11 +73,11 @@ const (
 )
 
 // place makes m the retained message of its topic.
-func (r *Router) place(m *mqtt.Message, by *quota) {
+func (r *Router) place(m *mqtt.Message) {
 	before := r.retained.Nodes()
-	old, had := r.retained.Set(m.Topic, retained{m, by})
+	old, had := r.retained.Set(m.Topic, m)
 	r.retainedBytes += int64(m.Size())
-	r.charge(by, 1, m.Size())
+	r.charge(m.Quota, 1, m.Size())
 	if !m.Hold() { // sessions have it, and paid until now
 		r.limits.Memory.Add(memory.Messages, -m.Footprint())
 	}
@@ -101,10 +95,10 @@ func (r *Router) place(m *mqtt.Message, by *quota) {
 func (r *Router) Restore(m *mqtt.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.place(m, nil)
+	r.place(m)
 }
 
-func (r *Router) forget(m retained) {
+func (r *Router) forget(m *mqtt.Message) {
 	before := r.retained.Nodes()
 	r.retained.Delete(m.Topic)
 	r.letGo(m)
@@ -113,9 +107,9 @@ func (r *Router) forget(m retained) {
 
 // letGo takes m off the books. Sessions that still have it pay from now on: it
 // is counted once.
-func (r *Router) letGo(m retained) {
+func (r *Router) letGo(m *mqtt.Message) {
 	r.retainedBytes -= int64(m.Size())
-	r.charge(m.by, -1, -m.Size())
+	r.charge(m.Quota, -1, -m.Size())
 	if !m.Release() {
 		r.limits.Memory.Add(memory.Messages, m.Footprint())
 	}
@@ -129,7 +123,7 @@ func (r *Router) dropExpired(now time.Time) {
 	if r.nextExpiry.IsZero() || now.Before(r.nextExpiry) || now.Before(r.swept.Add(time.Second)) {
 		return
 	}
-	var expired []retained
+	var expired []*mqtt.Message
 	var next time.Time
 	for _, m := range r.retained.All() {
 		switch {
@@ -159,9 +153,9 @@ const directly = 64
 // retainedFor collects the retained messages of a new subscription. The caller
 // holds the lock.
 func (r *Router) retainedFor(now time.Time, s *subscriber) (messages []*mqtt.Message) {
-	r.retained.Match(s.Filter, func(_ string, m retained) bool {
+	r.retained.Match(s.Filter, func(_ string, m *mqtt.Message) bool {
 		if !m.Expired(now) && !(s.NoLocal && s.sink.ClientID() == m.Publisher) {
-			messages = append(messages, m.Message)
+			messages = append(messages, m)
 		}
 		return true
 	})
@@ -176,7 +170,7 @@ func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, via *pack
 	defer r.mu.RUnlock()
 	sub := subscriber{Subscription: s, sink: sink, via: via}
 	for _, m := range messages {
-		if current, ok := r.retained.Get(m.Topic); ok && current.Message == m {
+		if current, ok := r.retained.Get(m.Topic); ok && current == m {
 			r.sendRetained(now, &sub, m)
 		}
 	}
@@ -187,8 +181,7 @@ func (r *Router) Resume(now time.Time, sink Sink, s mqtt.Subscription, via *pack
 func (r *Router) Refresh(now time.Time, sink Sink, topic string) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	kept, ok := r.retained.Get(topic)
-	m := kept.Message
+	m, ok := r.retained.Get(topic)
 	if !ok || m.Expired(now) {
 		m = &mqtt.Message{Topic: topic, QoS: mqtt.AtLeastOnce, Retain: true}
 	}
@@ -215,9 +208,9 @@ func (r *Router) sendRetained(now time.Time, s *subscriber, m *mqtt.Message) {
 func (r *Router) Retained(now time.Time, filter string) (messages []*mqtt.Message) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	r.retained.Match(filter, func(_ string, m retained) bool {
+	r.retained.Match(filter, func(_ string, m *mqtt.Message) bool {
 		if !m.Expired(now) {
-			messages = append(messages, m.Message)
+			messages = append(messages, m)
 		}
 		return true
 	})

@@ -87,8 +87,8 @@ type Router struct {
 
 	mu            sync.RWMutex
 	filters       routes
-	retained      topic.Names[retained]
-	quotas        map[string]*quota // of who has something retained
+	retained      topic.Names[*mqtt.Message]
+	quotas        quotas
 	retainedBytes int64
 	nextExpiry    time.Time // no retained message expires before; zero: none does
 	swept         time.Time // when they were looked through last
