@@ -85,6 +85,7 @@ func TestRefusalsInTheLog(t *testing.T) {
 			o.Auth, o.Log = newForbidding("secret"), slog.New(slog.NewTextHandler(&log, nil))
 		})
 		for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+			synctest.Wait() // nobody writes to it
 			log.Reset()
 			c := b.Client(v)
 			c.Connect("cid=c")
