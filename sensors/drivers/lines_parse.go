@@ -1,7 +1,6 @@
 package drivers
 
 import (
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/sensors/drivers/pattern"
@@ -109,7 +109,7 @@ func flatten(out []lineField, path string, doc any) []lineField {
 // csvParser remembers the names of columns across lines and replugs: a board
 // sends its header once, when it starts.
 type csvParser struct {
-	comma   rune
+	comma   string
 	header  bool
 	columns []string
 }
@@ -131,14 +131,12 @@ func newCSVParser(o *linesOptions) (lineParser, error) {
 			return nil, &lineOptionError{"columns", fmt.Sprintf("%q is empty or there twice", name)}
 		}
 	}
-	p := &csvParser{comma: comma, header: o.Header, columns: slices.Clone(o.Columns)}
+	p := &csvParser{comma: delimiter, header: o.Header, columns: slices.Clone(o.Columns)}
 	return p.parse, nil
 }
 
 func (p *csvParser) parse(line string) ([]lineField, error) {
-	r := csv.NewReader(strings.NewReader(line))
-	r.Comma, r.TrimLeadingSpace = p.comma, p.comma != '\t' && p.comma != ' '
-	record, err := r.Read()
+	record, err := splitCSV(line, p.comma)
 	if err != nil {
 		return nil, fmt.Errorf("not CSV: %w", err)
 	}
@@ -163,6 +161,38 @@ func (p *csvParser) parse(line string) ([]lineField, error) {
 		}
 	}
 	return fields, nil
+}
+
+// splitCSV takes a line apart as RFC 4180 has it: what stands in quotes may have
+// commas, and two quotes for one.
+func splitCSV(line, comma string) (record []string, err error) {
+	for more := true; more; {
+		field := ""
+		if comma != "\t" && comma != " " {
+			line = strings.TrimLeftFunc(line, unicode.IsSpace)
+		}
+		rest, quoted := strings.CutPrefix(line, `"`)
+		if !quoted {
+			field, line, more = strings.Cut(line, comma)
+			if strings.Contains(field, `"`) {
+				return nil, errors.New("a quote in a column without quotes")
+			}
+		}
+		for quoted {
+			part, after, ok := strings.Cut(rest, `"`)
+			if !ok {
+				return nil, errors.New("a quote is not closed")
+			}
+			field += part
+			if rest, quoted = strings.CutPrefix(after, `"`); quoted {
+				field += `"`
+			} else if line, more = strings.CutPrefix(after, comma); !more && line != "" {
+				return nil, errors.New("something follows a closed quote")
+			}
+		}
+		record = append(record, field)
+	}
+	return record, nil
 }
 
 // namesOnly recognizes a header: every column is a different name, none a

@@ -1,13 +1,16 @@
 package drivers
 
 import (
+	"encoding/csv"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -202,6 +205,31 @@ func TestLineShapes(t *testing.T) {
 		got := fillIn(s, func(inside string) string { return "<" + inside + ">" })
 		if want := placeholder.ReplaceAllString(s, "<$1>"); got != want {
 			t.Errorf("%q becomes %q, want %q", s, got, want)
+		}
+	}
+}
+
+// splitCSV and package encoding/csv agree, also about what is none.
+func TestSplitCSV(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const letters = "aé \t,;\"\"1"
+	for range 200_000 {
+		comma := []string{",", ";", "\t", " ", "é"}[r.IntN(5)]
+		line := ""
+		for range r.IntN(12) {
+			c := []rune(letters)[r.IntN(9)]
+			line += string(c)
+		}
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		want := csv.NewReader(strings.NewReader(line))
+		want.Comma, _ = utf8.DecodeRuneInString(comma)
+		want.TrimLeadingSpace = comma != "\t" && comma != " "
+		record, err := want.Read()
+		got, bad := splitCSV(line, comma)
+		if (bad == nil) != (err == nil) || bad == nil && !slices.Equal(got, record) {
+			t.Fatalf("%q by %q: %q, %v; want %q, %v", line, comma, got, bad, record, err)
 		}
 	}
 }
