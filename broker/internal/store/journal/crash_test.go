@@ -92,10 +92,10 @@ type promise struct {
 }
 
 // load drives a journal on a fake disk and returns what it promised.
-func load(t *testing.T, d *disktest.Fake, seed uint64, steps int) []promise {
+func load(t *testing.T, d *disktest.Fake, minFree int64, seed uint64, steps int) []promise {
 	t.Helper()
 	l := &registry{map[uint64][]byte{}}
-	j, _, err := Open(d, Options{SegmentSize: 8 * pageSize, Snapshot: l.snapshot}, l.apply)
+	j, _, err := Open(d, Options{SegmentSize: 8 * pageSize, MinFree: minFree, Snapshot: l.snapshot}, l.apply)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,10 +205,16 @@ func times(t *testing.T, variable string, n int) int {
 	return n
 }
 
-func TestCrashStates(t *testing.T) {
-	d := disktest.New(1 << 30)
+func TestCrashStates(t *testing.T) { crashStates(t, 1<<30, 0) }
+
+// Where there is no space for two checkpoints, the older goes before the next is
+// written.
+func TestCrashStatesOnAFullDisk(t *testing.T) { crashStates(t, 400<<10, 64<<10) }
+
+func crashStates(t *testing.T, free, minFree int64) {
+	d := disktest.New(free)
 	var said []promise
-	synctest.Test(t, func(t *testing.T) { said = load(t, d, 1, 400) })
+	synctest.Test(t, func(t *testing.T) { said = load(t, d, minFree, 1, 400) })
 	total := d.Ops()
 	rng := rand.New(rand.NewPCG(3, 4))
 	n, records := times(t, "CRASH_STATES", 300), 0
@@ -247,7 +253,7 @@ func failOnce(t *testing.T, op string, nth int) {
 		}
 		return nil
 	})
-	said := load(t, d, uint64(nth), 30)
+	said := load(t, d, 0, uint64(nth), 30)
 	rng := rand.New(rand.NewPCG(uint64(nth), 5))
 	for ops := rng.IntN(29); ops <= d.Ops() && !t.Failed(); ops += 29 {
 		for _, loss := range disktest.Losses() {

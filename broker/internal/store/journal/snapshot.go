@@ -40,7 +40,8 @@ func (j *Journal) Checkpoint() error {
 	err := j.space(0)
 	if c := j.checkpoint.cover; errors.Is(err, errFull) && c.number > 0 { // the one before makes room
 		j.letGo(c, c)
-		err = j.space(0)
+		for err = j.space(0); errors.Is(err, errFull) && j.w.cede(); err = j.space(0) {
+		}
 	}
 	var size uint64
 	if err == nil {

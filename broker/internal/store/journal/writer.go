@@ -251,6 +251,17 @@ func (w *writer) give() (name string) {
 	return ""
 }
 
+// cede removes a segment that is not needed yet: a checkpoint frees more of them.
+// The last stays.
+func (w *writer) cede() bool {
+	n := len(w.spare) - 1
+	if n < 1 || w.disk.Remove(w.spare[n]) != nil {
+		return false
+	}
+	w.spare = w.spare[:n]
+	return true
+}
+
 // release gives segments back once a checkpoint covers those before an epoch,
 // but for those that the one before needs, from its epoch on.
 func (w *writer) release(covered, needed uint64) error {
