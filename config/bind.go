@@ -264,10 +264,11 @@ func (l *loader) nameless(n *node, path string, things ...reflect.Type) bool {
 			if t.Kind() != reflect.Struct || e.value.kind != scalar && e.value.kind != list {
 				continue
 			}
-			if slices.ContainsFunc(l.fieldsOf(t), func(f field) bool { return f.key == e.key.text }) {
-				l.fail(e.key, path, fmt.Sprintf("give what it belongs to a name: %s: {NAME: {%s: ...}}", last(path), e.key.text),
-					"%s stands where %s has names", e.key.text, last(path))
-				return true
+			for _, f := range l.fieldsOf(t) {
+				if key, names := e.key.text, last(path); f.key == key {
+					l.fail(e.key, path, "give what it belongs to a name: "+names+": {NAME: {"+key+": ...}}", "%s stands where %s has names", key, names)
+					return true
+				}
 			}
 		}
 	}

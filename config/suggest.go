@@ -145,11 +145,16 @@ func places(owners []string) string {
 // possible and one is near, that one is enough. Of options that have no text the
 // file has said so elsewhere.
 func oneOf(s string, options []string) string {
-	options = slices.DeleteFunc(slices.Clone(options), func(o string) bool { return o == "" })
-	if len(options) == 0 {
+	all := ""
+	for _, o := range options {
+		if o != "" {
+			all += ", " + o
+		}
+	}
+	if all == "" {
 		return "there are none"
 	}
-	all := strings.Join(options, ", ")
+	all = all[2:]
 	best := ours(s, options)
 	if best == "" {
 		best = nearest(s, options, (len(s)+1)/3)

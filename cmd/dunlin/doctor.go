@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
@@ -74,8 +73,8 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 	if q.flags.NArg() > 0 {
 		return q.usage("takes no arguments")
 	}
-	if ext := filepath.Ext(*bundle); slices.Contains([]string{".gz", ".tgz", ".tar", ".zip", ".xz", ".zst"}, ext) {
-		return q.usage("the report is plain text, not %s: --bundle %s.txt", ext, strings.TrimSuffix(*bundle, ext))
+	if ext := filepath.Ext(*bundle); ext != "" && strings.Contains(".gz .tgz .tar .zip .xz .zst", ext) {
+		return q.usage("the report is plain text, not %s: --bundle report.txt", ext)
 	}
 	d := &doctor{root: "/"}
 	d.configuration(q.config)

@@ -83,6 +83,7 @@ func TestPageLogin(t *testing.T) {
 	}
 	_, bob := logIn(port, "bob", "password of bob")
 	_, script := logIn(port, "", "do-as-you-like") // a token of http.tokens
+	looking := port.stream("/api/v1/events", "Cookie", alice)
 	for _, c := range []struct {
 		method, path, cookie string
 		want                 int
@@ -104,6 +105,11 @@ func TestPageLogin(t *testing.T) {
 		if got.status != c.want {
 			t.Errorf("%s %s with %.8q %v: %d, want %d: %s", c.method, c.path, c.cookie, c.fields, got.status, c.want, got.body)
 		}
+	}
+	for looking.text.Scan() { // to its end
+	}
+	if err := looking.text.Err(); err != nil {
+		t.Errorf("a stream goes on after the logout: %v", err)
 	}
 	for range 5 {
 		logIn(port, "bob", "a guess")

@@ -184,9 +184,8 @@ func (c *call) replyPacked(contentType string, body []byte) {
 // takesGzip reads an Accept-Encoding, in which a coding of weight 0 is refused
 // (RFC 9110, 12.5.3).
 func takesGzip(accept string) bool {
-	for part := range strings.SplitSeq(accept, ",") {
-		coding, weight, _ := strings.Cut(part, ";")
-		if strings.TrimSpace(coding) == "gzip" {
+	for _, part := range strings.Split(accept, ",") { // not SplitSeq: 500 bytes of machine code
+		if coding, weight, _ := strings.Cut(part, ";"); strings.TrimSpace(coding) == "gzip" {
 			q, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
 			return !weighted || strings.Trim(q, "0.") != ""
 		}

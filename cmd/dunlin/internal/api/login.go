@@ -132,9 +132,20 @@ func (a *API) recognize(c *call) {
 	c.User, c.role, c.login, c.proof = l.user, a.roleOf(&l), true, &l
 }
 
-// stays reports whether the caller still has the role that it came with: a
-// stream of who lost it ends.
-func (c *call) stays() bool { return c.proof == nil || c.a.roleOf(c.proof) >= c.role }
+// stays reports whether the caller still has the login and the role that it came
+// with: a stream of who lost them ends.
+func (c *call) stays() bool {
+	if c.login {
+		l := &c.a.logins
+		l.Lock()
+		_, known := l.open[sha256.Sum256([]byte(c.cookie()))]
+		l.Unlock()
+		if !known {
+			return false
+		}
+	}
+	return c.proof == nil || c.a.roleOf(c.proof) >= c.role
+}
 
 // mayRead reports whether the caller may see what is published on a topic:
 // users who are no admins read no more here than over MQTT.

@@ -147,27 +147,31 @@ func (e *exposition) listeners(a *API) {
 	}
 }
 
-// bridgeFamilies are the families of bridges, in the order of bridgeValues.
-var bridgeFamilies = [...]struct{ kind, name, help string }{
-	{"gauge", "dunlin_bridge_up", "Whether the upstream connection is established."},
-	{"counter", "dunlin_bridge_connects_total", "Successful connections to the upstream server."},
-	{"counter", "dunlin_bridge_connect_failures_total", "Failed attempts to connect."},
-	{"counter", "dunlin_bridge_acknowledged_messages_total", "Messages that the upstream server acknowledged, or that left with QoS 0."},
-	{"counter", "dunlin_bridge_received_messages_total", "Messages from upstream published here."},
-	{"counter", "dunlin_bridge_dead_messages_total", "Messages given up for a lasting reason."},
-	{"gauge", "dunlin_bridge_rtt_seconds", "Time between a PUBLISH and its acknowledgement, smoothed."},
-	{"gauge", "dunlin_bridge_last_acknowledged_timestamp_seconds", "Unix time of the last upstream acknowledgement."},
-	{"gauge", "dunlin_spool_messages", "Messages waiting."},
-	{"gauge", "dunlin_spool_bytes", "Bytes waiting."},
-	{"gauge", "dunlin_spool_oldest_message_age_seconds", "Age of the oldest waiting message: the lag."},
-	{"counter", "dunlin_spool_appended_messages_total", "Messages written to the spool."},
-	{"counter", "dunlin_spool_dropped_messages_total", "Messages given up by overflow or expiry."},
+// bridgeFamilies are the families of bridges, in the order of bridgeValues; one
+// without a help goes on with the family before it, in the other direction.
+var bridgeFamilies = [...]struct{ kind, name, help, direction string }{
+	{"gauge", "dunlin_bridge_up", "Whether the upstream connection is established.", ""},
+	{"counter", "dunlin_bridge_connects_total", "Successful connections to the upstream server.", ""},
+	{"counter", "dunlin_bridge_connect_failures_total", "Failed attempts to connect.", ""},
+	{"counter", "dunlin_bridge_acknowledged_messages_total", "Messages that the upstream server acknowledged, or that left with QoS 0.", ""},
+	{"counter", "dunlin_bridge_received_messages_total", "Messages from upstream published here.", ""},
+	{"counter", "dunlin_bridge_dead_messages_total", "Messages given up for a lasting reason.", ""},
+	{"counter", "dunlin_bridge_bytes_total", "Payload bytes carried, those sent again included.", "in"},
+	{"", "", "", "out"},
+	{"gauge", "dunlin_bridge_rtt_seconds", "Time between a PUBLISH and its acknowledgement, smoothed.", ""},
+	{"gauge", "dunlin_bridge_last_acknowledged_timestamp_seconds", "Unix time of the last upstream acknowledgement.", ""},
+	{"gauge", "dunlin_spool_messages", "Messages waiting.", ""},
+	{"gauge", "dunlin_spool_bytes", "Bytes waiting.", ""},
+	{"gauge", "dunlin_spool_oldest_message_age_seconds", "Age of the oldest waiting message: the lag.", ""},
+	{"counter", "dunlin_spool_appended_messages_total", "Messages written to the spool.", ""},
+	{"counter", "dunlin_spool_dropped_messages_total", "Messages given up by overflow or expiry.", ""},
 }
 
 func bridgeValues(s *bridge.Stats) [len(bridgeFamilies)]float64 {
 	q := &s.Queue
 	return [...]float64{
 		one(s.State == bridge.Up), float64(s.Connects), float64(s.Attempts - s.Connects), float64(s.Queue.Removed), float64(s.Received), float64(s.Dead),
+		float64(s.Taken), float64(s.Payload),
 		s.RTT.Seconds(), unix(s.LastAck), float64(q.Messages), float64(q.Bytes), q.Oldest.Seconds(), float64(q.Accepted), float64(q.Dropped),
 	}
 }
@@ -175,26 +179,21 @@ func bridgeValues(s *bridge.Stats) [len(bridgeFamilies)]float64 {
 func (e *exposition) bridges(a *API) {
 	var names []string
 	var values [][len(bridgeFamilies)]float64
-	var carried [][2]uint64
 	for _, b := range a.Bridges() {
 		s := b.Stats()
 		names, values = append(names, b.Name()), append(values, bridgeValues(&s))
-		carried = append(carried, [2]uint64{s.Taken, s.Payload})
 	}
 	for i, f := range &bridgeFamilies {
-		if len(names) > 0 {
+		if len(names) > 0 && f.help != "" {
 			e.family(f.kind, f.name, f.help)
 		}
 		for j, name := range names {
-			e.sample(values[j][i], "bridge", name)
+			labels := []string{"bridge", name, "direction", f.direction}
+			if f.direction == "" {
+				labels = labels[:2]
+			}
+			e.sample(values[j][i], labels...)
 		}
-	}
-	if len(names) > 0 {
-		e.family("counter", "dunlin_bridge_bytes_total", "Payload bytes carried, those sent again included.")
-	}
-	for i, name := range names {
-		e.sample(float64(carried[i][0]), "bridge", name, "direction", "in")
-		e.sample(float64(carried[i][1]), "bridge", name, "direction", "out")
 	}
 	if len(names) > 0 {
 		e.family("gauge", "dunlin_spool_max_bytes", "Bytes that may wait.")
@@ -229,9 +228,9 @@ func (e *exposition) devices(a *API) {
 		e.sample(float64(d.Failed), "sensor", d.Name, "result", "error")
 	}
 	e.family("gauge", "dunlin_sensor_read_duration_seconds", "Time the last reading took, the wait for a shared bus included.")
-	for _, d := range a.Devices() {
+	for _, d := range all {
 		if d.Took > 0 {
-			e.sample(d.Took.Seconds(), "sensor", d.Name)
+			e.sample(d.Took, "sensor", d.Name)
 		}
 	}
 	e.family("gauge", "dunlin_sensor_last_reading_timestamp_seconds", "Unix time of the last good reading.")

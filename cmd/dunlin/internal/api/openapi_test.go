@@ -146,6 +146,9 @@ func schema(t reflect.Type) object {
 		properties, required := object{}, []string{}
 		for i := range t.NumField() {
 			name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			if name == "-" {
+				continue
+			}
 			properties[name] = schema(t.Field(i).Type)
 			if option == "" {
 				required = append(required, name)

@@ -92,6 +92,7 @@ type Device struct {
 	OK     uint64  `json:"ok"`
 	Failed uint64  `json:"failed"`
 	Values []Value `json:"values"`
+	Took   float64 `json:"-"` // by the last read, in seconds
 }
 
 // Value is the newest value of an entity.
@@ -246,7 +247,7 @@ func (a *API) devices() []Device {
 		h := &s.Health
 		d := Device{
 			Name: s.Name, Driver: drivers[s.Name], State: string(h.State), Reason: string(h.Reason), Error: h.Error,
-			Age: age(h.LastOK), OK: h.OK, Failed: h.Err, Values: []Value{},
+			Age: age(h.LastOK), OK: h.OK, Failed: h.Err, Values: []Value{}, Took: s.Took.Seconds(),
 		}
 		for _, v := range s.Values {
 			d.Values = append(d.Values, Value{v.Entity, v.Value, v.Unit})
