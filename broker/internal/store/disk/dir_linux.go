@@ -36,6 +36,9 @@ func (f osFile) Datasync() error {
 
 // Free implements Disk.
 func (d *Dir) Free() (int64, error) {
+	if err := d.here(); err != nil {
+		return 0, err
+	}
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(d.path, &s); err != nil {
 		return 0, &os.PathError{Op: "statfs", Path: d.path, Err: err}

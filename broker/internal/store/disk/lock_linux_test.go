@@ -80,6 +80,9 @@ func TestDirectoryThatIsAway(t *testing.T) {
 	if err := d.SyncDir(); !errors.Is(err, errAway) {
 		t.Errorf("%v", err)
 	}
+	if n, err := d.Free(); !errors.Is(err, errAway) {
+		t.Errorf("%d bytes are free, %v", n, err)
+	}
 	if err := errors.Join(os.Remove(path), os.Symlink(mounted, path)); err != nil {
 		t.Fatal(err)
 	}
