@@ -41,7 +41,7 @@ func runRun(ctx context.Context, args []string, s streams) int {
 	log, levels, calm := newLogger(cfg.Log, s.err, &kept)
 	defer calm()
 	if cfg.File == "" {
-		log.Info("no configuration found: serving this machine only", "bind", cfg.MQTT.Listeners[0].Bind)
+		log.Info("no configuration found: serving this machine only; 'sudo dunlin init' opens it to others", "bind", cfg.MQTT.Listeners[0].Bind)
 	}
 	g, err := wire(cfg, deps{log: log, lines: &kept, levels: levels, control: true, memory: limitMemory(cfg.Memory, log)})
 	if err != nil {

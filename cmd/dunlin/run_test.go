@@ -3,6 +3,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,4 +45,40 @@ func TestRunSet(t *testing.T) {
 			t.Errorf("%s: code %d, want %d\n%s%s", tc.args, code, tc.code, out, stderr)
 		}
 	}
+}
+
+// Who starts without a configuration is told how to get one, whether or not the
+// usual port is free.
+func TestRunWithoutConfiguration(t *testing.T) {
+	if _, err := os.Stat("/etc/dunlin/dunlin.yaml"); err == nil {
+		t.Skip("this machine has a configuration")
+	}
+	t.Chdir(t.TempDir())
+	t.Setenv("DUNLIN_CONFIG", "")
+	t.Setenv("STATE_DIRECTORY", t.TempDir())
+	t.Setenv("RUNTIME_DIRECTORY", t.TempDir())
+	if log := runOnce(t); !strings.Contains(log, "serving this machine only; 'sudo dunlin init' opens it to others") {
+		t.Error(log)
+	}
+}
+
+// The log says where the page is.
+func TestRunTellsThePage(t *testing.T) {
+	file, bind := filepath.Join(t.TempDir(), "dunlin.yaml"), freeAddress(t)
+	text := "data_dir: " + t.TempDir() + "\nmqtt: {listeners: [{bind: \"127.0.0.1:0\"}]}\nhttp: {bind: \"" + bind + "\"}\nlog: {format: text}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if log := runOnce(t, "-c", file); !strings.Contains(log, bind) {
+		t.Error(log)
+	}
+}
+
+// runOnce starts a gateway that is to stop at once, and returns what it says.
+func runOnce(t *testing.T, args ...string) string {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var log bytes.Buffer
+	dispatch(ctx, append([]string{"run"}, args...), streams{strings.NewReader(""), io.Discard, &log})
+	return log.String()
 }

@@ -20,6 +20,7 @@ func (g *gateway) servePage(ln net.Listener) {
 	left := make(chan struct{})
 	g.page, g.pageListener = ln.Addr(), ln
 	g.leavePage = func() { close(left); ln.Close() }
+	g.deps.logger("http").Info("the page is served", "address", ln.Addr().String())
 	g.web.add(part{"http", func(ctx context.Context) error {
 		serving, cancel := context.WithCancel(ctx)
 		defer cancel()
