@@ -297,7 +297,7 @@ func TestReloadOfTLS(t *testing.T) {
 			return nil, err
 		}
 		t.Cleanup(func() { nc.Close() })
-		nc.SetDeadline(time.Now().Add(30 * time.Second))
+		nc.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := nc.Write([]byte("\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01" + id)); err != nil {
 			return nil, err
 		}
@@ -311,8 +311,14 @@ func TestReloadOfTLS(t *testing.T) {
 		{"reload", func() { g.reload(load(t, text), slog.New(slog.DiscardHandler)) }},
 		{"handshake", func() {
 			for until := time.Now().Add(30 * time.Second); time.Now().Before(until); {
-				if _, err := connect("b"); err != nil {
+				nc, err := connect("b")
+				switch {
+				case err == nil:
+					nc.Close()
+				case strings.Contains(err.Error(), "bad certificate"):
 					return
+				default:
+					t.Log(err) // of too many at once: not what is waited for
 				}
 			}
 		}},
