@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/dunlin-mqtt/dunlin/broker/mqtt"
+import (
+	"context"
+
+	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+)
 
 // presence is who is attached to a session at the moment.
 type presence struct {
@@ -38,4 +42,35 @@ func (b *Broker) Disconnect(clientID string, code mqtt.ReasonCode) bool {
 		e.Kick(code)
 	}
 	return e != nil
+}
+
+// EndSession ends the session of a client of the network with all that waits in
+// it, as if its Session Expiry Interval had passed: its will is published. A
+// connection is ended before, with AdministrativeAction, and waited for, at most
+// until ctx ends. It reports whether there was a session.
+func (b *Broker) EndSession(ctx context.Context, clientID string) (bool, error) {
+	r := &b.hub.registry
+	for there := false; ; there = true {
+		r.Lock()
+		cl := r.clients[clientID]
+		switch {
+		case cl == nil || cl.owner == gateway:
+			r.Unlock()
+			return there, nil
+		case cl.endpoint == nil:
+			b.hub.remove(clientID, cl)
+			r.Unlock()
+			b.hub.end(cl)
+			b.log.Info("session dropped", "client_id", clientID)
+			return true, nil
+		}
+		e := cl.endpoint
+		r.Unlock()
+		e.Kick(mqtt.AdministrativeAction)
+		select {
+		case <-e.Done():
+		case <-ctx.Done():
+			return true, ctx.Err()
+		}
+	}
 }

@@ -297,14 +297,21 @@ func (h *hub) expired(id string, cl *client) {
 		r.Unlock()
 		return
 	}
-	h.stop(cl.delay)
-	delete(r.clients, id)
-	r.keeping.remove(cl)
+	h.remove(id, cl)
 	if cl.owner != gateway {
 		r.expired++
 	}
 	r.Unlock()
 	h.end(cl)
+}
+
+// remove takes a session that nobody is attached to out of the registry, whose
+// lock the caller holds.
+func (h *hub) remove(id string, cl *client) {
+	h.stop(cl.expiry)
+	h.stop(cl.delay)
+	delete(h.registry.clients, id)
+	h.registry.keeping.remove(cl)
 }
 
 // after is time.AfterFunc for callbacks that close waits for. The caller holds

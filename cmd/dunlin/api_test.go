@@ -258,6 +258,8 @@ func TestAPIErrorsAreProblems(t *testing.T) {
 		{socket, "GET", "/api/v1/clients/none", "", nil, 404},
 		{socket, "GET", "/api/v1/clients/", "", nil, 404},
 		{socket, "DELETE", "/api/v1/clients/none", "", nil, 404},
+		{socket, "DELETE", "/api/v1/clients/none?session=true", "", nil, 404}, {socket, "DELETE", "/api/v1/clients/gateway?session=true", "", nil, 409},
+		{socket, "DELETE", "/api/v1/clients/none?session=yes", "", nil, 400},
 		{socket, "PUT", "/api/v1/status", "", nil, 405},
 		{socket, "GET", "/api/v1/status?x=1", "", nil, 400},
 		{socket, "GET", "/api/v1/clients?limit=0", "", nil, 400},

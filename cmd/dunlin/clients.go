@@ -13,20 +13,21 @@ import (
 )
 
 const clientsHelp = `Usage: dunlin clients [TEXT] [--offline | --connected] [--json]
-       dunlin clients kick CLIENT...
+       dunlin clients kick|drop CLIENT...
        dunlin clients ban [CLIENT] [--user USER] [--address IP] [--for 1h]
        dunlin clients unban [CLIENT] [--user USER] [--address IP]
        dunlin clients bans [--json]
 
 Lists the clients of the running gateway whose Client Identifier or user has
-TEXT in it. kick ends connections; the clients may come back. ban also keeps
-out who matches all that is named, until unban, the time or a restart. bans
+TEXT in it. kick ends connections; the clients may come back. drop ends their
+sessions too, with all that waits in them. ban keeps out who matches all that is named, until unban, the time or a restart. bans
 shows who is kept out; mqtt.limits.flapping makes such bans too.
 
 Examples:
   dunlin clients
   dunlin clients esp- --offline
   dunlin clients kick esp-17
+  dunlin clients drop 'old phone'
   dunlin clients ban esp-17 --for 10m
   dunlin clients ban --address 192.0.2.7
 `
@@ -52,11 +53,11 @@ func runClients(ctx context.Context, args []string, s streams) int {
 	if len(args) > 0 && args[0] == "bans" {
 		return listBans(ctx, q, args[1:])
 	}
-	if len(args) > 0 && args[0] == "kick" {
-		return kickClients(ctx, q, args[1:])
+	if len(args) > 0 && (args[0] == "kick" || args[0] == "drop") {
+		return kickClients(ctx, q, args[0] == "drop", args[1:])
 	}
 	if len(args) > 1 {
-		return q.usage("takes one text, or kick, ban, unban or bans%s", didYouMean(args[0], []string{"kick", "ban", "unban", "bans"}, ""))
+		return q.usage("takes one text, or kick, drop, ban, unban or bans%s", didYouMean(args[0], []string{"kick", "drop", "ban", "unban", "bans"}, ""))
 	}
 	if *offline && *connected {
 		return q.usage("takes one of --offline and --connected")
@@ -114,20 +115,25 @@ func writeClients(w io.Writer, all []api.Client) error {
 	return writeTable(w, rows)
 }
 
-func kickClients(ctx context.Context, q *asker, ids []string) int {
+// kickClients ends connections, with drop sessions too.
+func kickClients(ctx context.Context, q *asker, drop bool, ids []string) int {
+	what, query := "connection", ""
+	if drop {
+		what, query = "session", "?session=true"
+	}
 	if len(ids) == 0 {
-		return q.usage("name the clients to kick")
+		return q.usage("name the clients whose %s is to end", what)
 	}
 	code := exitDone
 	for _, id := range ids {
-		if _, err := q.get(ctx, "DELETE", "/api/v1/clients/"+url.PathEscape(id), nil); err != nil {
+		if _, err := q.get(ctx, "DELETE", "/api/v1/clients/"+url.PathEscape(id)+query, nil); err != nil {
 			var p *api.Problem
 			if errors.As(err, &p) && p.Status == 404 {
 				p.Title += q.meant(ctx, id, false)
 			}
 			code = q.fail(err)
 		} else {
-			fmt.Fprintf(q.s.out, "%s: connection ended\n", printable(id))
+			fmt.Fprintf(q.s.out, "%s: %s ended\n", printable(id), what)
 		}
 	}
 	return code

@@ -61,6 +61,12 @@ func TestClientsAndTopicsCommands(t *testing.T) {
 	if code, _, stderr := runTool(t, "clients", "kick", "nobody"); code != exitFailed || stderr != "dunlin clients: no client \"nobody\" is connected\n" {
 		t.Errorf("kick nobody: %d %q", code, stderr)
 	}
+	if code, out, _ := runTool(t, "clients", "drop", "esp-2"); code != exitDone || out != "esp-2: session ended\n" {
+		t.Errorf("drop: %d %q", code, out)
+	}
+	if code, _, stderr := runTool(t, "clients", "drop", "nobody"); code != exitFailed || stderr != "dunlin clients: \"nobody\" has no session\n" {
+		t.Errorf("drop nobody: %d %q", code, stderr)
+	}
 	if code, _, stderr := runTool(t, "clients", "kick", "ap"); code != exitFailed || stderr != "dunlin clients: no client \"ap\" is connected\n" {
 		t.Errorf("kick ap, which api, a client of the gateway itself, is near: %d %q", code, stderr)
 	}

@@ -45,12 +45,13 @@ const Table = ({ list }) => (
 
 const kinds = { refused: "e", denied: "e", skipped: "w", end: "mut", message: "mut", delivered: "mut" };
 
-function Actions({ connected, path, again, name }) {
+function Actions({ connected, kept, path, again, name }) {
   const [traced, setTraced] = useState(null);
   return (
     <>
       <p class="acts">
         {connected && <Act label="Disconnect" sure="Really disconnect?" run={() => ask("DELETE", path).then(again)} />}
+        {kept && <Act label="Drop session" sure="Really drop all that waits?" run={() => ask("DELETE", path + "?session=true").then(again)} />}
         <button type="button" aria-pressed={!!traced} onClick={() => setTraced(traced ? null : name)}>{traced ? "End the trace" : "Trace for 5 min"}</button>
       </p>
       {traced && <Trace name={name} />}
@@ -100,7 +101,7 @@ function One({ name, admin }) {
         <h3>Last events</h3>
         <div class="log short scroll" tabIndex={0} role="region" aria-label="Last events">{[...c.events].reverse().map((e, i) => <div key={i}><time dateTime={e.time}>{clock(e.time)}</time> <span class={"lv8 " + (kinds[e.what] || "")}>{e.what}</span> {e.text}{e.count > 1 && <span class="mut"> × {num(e.count)}</span>}</div>)}</div>
       </>}
-      {admin && !c.local && <Actions name={name} connected={c.connected} path={path} again={again} />}
+      {admin && !c.local && <Actions name={name} connected={c.connected} kept={!!c.protocol} path={path} again={again} />}
     </Card>
   );
 }

@@ -119,6 +119,12 @@ async function journeys() {
   await page.click("button:has-text('Really disconnect?')");
   await Promise.race([visitor.closed_, wait(10_000).then(() => assert.fail("esp-17 is still connected"))]);
   clearInterval(feed);
+  const sleeper = await connect(world.mqtt, "old-phone", { clean: false });
+  sleeper.destroy();
+  await show(page, "clients/old-phone");
+  await page.click("button:has-text('Drop session')");
+  await page.click("button:has-text('Really drop all that waits?')");
+  await until("the session is gone", 10, async () => !(await world.api("GET", "clients/old-phone")).doc.protocol);
 
   // A retained message is written and cleared by the page.
   await show(page, "topics/site%2Fnote");
@@ -223,7 +229,7 @@ async function viewer() {
   for (const at of Object.keys(places).filter(p => p !== "clients/visitor")) {
     await show(page, at);
     await wait(200);
-    for (const action of ["Disconnect", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits", "Read now", "Pause reading"]) {
+    for (const action of ["Disconnect", "Drop session", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits", "Read now", "Pause reading"]) {
       assert.equal(await page.locator(`main button:text-is("${action}")`).count(), 0, `${at} offers ${action} to a viewer`);
     }
   }

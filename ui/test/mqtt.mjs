@@ -17,8 +17,8 @@ const packet = (first, ...parts) => {
 };
 
 // connect makes a client and waits until it is let in.
-export const connect = (port, id) => new Promise((done, fail) => {
-  const s = net.connect(port, "127.0.0.1", () => s.write(packet(0x10, text("MQTT"), Buffer.from([4, 2, 0, 0]), text(id))));
+export const connect = (port, id, { clean = true } = {}) => new Promise((done, fail) => {
+  const s = net.connect(port, "127.0.0.1", () => s.write(packet(0x10, text("MQTT"), Buffer.from([4, clean ? 2 : 0, 0, 0]), text(id))));
   s.closed_ = new Promise(end => s.on("close", end));
   s.on("error", fail).once("close", () => fail(new Error(id + " is not let in"))).once("data", () => done(s));
 });

@@ -108,6 +108,13 @@ func kick(c *call) (any, error) {
 	if i, ok := c.a.Broker.Client(c.name); ok && i.Local {
 		return nil, problem(409, "%s belongs to the gateway itself", c.name)
 	}
+	if c.args["session"] == "true" {
+		there, err := c.a.Broker.EndSession(c.ctx, c.name)
+		if err == nil && !there {
+			err = problem(404, "%.100q has no session", c.name)
+		}
+		return nil, err
+	}
 	if !c.a.Broker.Disconnect(c.name, mqtt.AdministrativeAction) {
 		return nil, problem(404, "no client %.100q is connected", c.name)
 	}

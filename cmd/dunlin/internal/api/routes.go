@@ -32,7 +32,7 @@ func init() {
 		{"GET", "/api/v1/events", viewer, "the status each second, as server-sent events; with changes=true whole first, then without devices and bridges that are as before, but older, and with attention null if it is the same", "changes", nil, events},
 		{"GET", "/api/v1/clients", viewer, "sessions by Client Identifier; state is connected or offline", "q,state,limit,cursor", Clients{}, clients},
 		{"GET", "/api/v1/clients/*", viewer, "one session, and the last events of the client", "", Client{}, oneClient},
-		{"DELETE", "/api/v1/clients/*", admin, "end a client's connection", "", nil, kick},
+		{"DELETE", "/api/v1/clients/*", admin, "end a client's connection; with session=true also its session, with all that waits in it", "session", nil, kick},
 		{"GET", "/api/v1/bans", viewer, "who is kept out, and for how long still", "", []Ban(nil), bans},
 		{"POST", "/api/v1/bans", admin, "keep out for so many seconds who matches all that is named, until a restart; connections of theirs end", "client,user,address,for", nil, ban},
 		{"DELETE", "/api/v1/bans", admin, "end a ban", "client,user,address", nil, unban},
