@@ -85,7 +85,7 @@ var doors = map[string][]string{
 	"periph.io/x/conn":    {"sensors", "sensors/bus", "sensors/chipsim", "sensors/drivers", "cmd/dunlin", "cmd/dunlin/internal/scan"},
 	"go.bug.st/serial":    {"serial"},
 	"golang.org/x/crypto": {"broker/internal/auth"},
-	"golang.org/x/sys":    {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "broker/internal/listen", "cmd/dunlin", "scripts/board/guest", "scripts/powercut/guest"},
+	"golang.org/x/sys":    {"serial", "serial/serialtest", "sensors/bus", "sensors/drivers", "broker/internal/listen", "broker/internal/store/disk", "cmd/dunlin", "scripts/board/guest", "scripts/powercut/guest"},
 }
 
 type goPackage struct {
