@@ -264,8 +264,8 @@ func TestB23ServerWithout(t *testing.T) {
 			bubble(t, name+": another one is tried, MQTT "+v.String(), func(t *testing.T) {
 				r := cloud(t, cloudtest.Options{Faults: f}, speaking(v), func(o *Options) { o.StatusTopic, o.In = "gw/status", []Route{{From: "cmd/#"}} })
 				after(time.Minute)
-				r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Retain: true})
 				r.c.Kill()
+				r.q.add(mqtt.Message{Topic: "out/a", Payload: []byte("1"), QoS: 1, Retain: true})
 				after(time.Minute)
 				want(t, "delivered", r.c.Payloads(), "[online online 1]")
 				_, kept := r.c.Retained("up/a")
