@@ -4,6 +4,21 @@ import (
 	"testing"
 )
 
+// wantWarning checks that all are warnings at a line, with a hint, and the last of
+// them is about place; "" is none.
+func wantWarning(t *testing.T, src string, line int, place string, all Errors) {
+	t.Helper()
+	got := ""
+	for _, e := range all {
+		if got = e.Path; !e.Warning || e.Hint == "" || e.Line != line {
+			t.Errorf("%s: %+v", src, e)
+		}
+	}
+	if got != place {
+		t.Errorf("%s: got %q, want %q", src, got, place)
+	}
+}
+
 func TestLoopsWarns(t *testing.T) {
 	for _, tc := range []struct{ src, place string }{
 		{`bridges: {a: {servers: ["mqtt://x"], protocol: "3.1.1", out: [{from: "s/#"}], in: [{from: "s/#"}]}}`, "bridges.a.out[0].from"},
@@ -13,15 +28,7 @@ func TestLoopsWarns(t *testing.T) {
 		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}]}, b: {servers: ["mqtt://x"], client_id: b, protocol: "3.1.1", in: [{from: "$share/g/s/#"}]}}`, "bridges.a.out[0].from"},
 		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: "s/#"}]}, b: {servers: ["mqtt://y"], protocol: "3.1.1", in: [{from: "s/#"}]}}`, ""},
 	} {
-		got := ""
-		for _, e := range load(t, tc.src).Loops() {
-			if got = e.Path; !e.Warning || e.Hint == "" || e.Line != 1 {
-				t.Errorf("%s: %+v", tc.src, e)
-			}
-		}
-		if got != tc.place {
-			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
-		}
+		wantWarning(t, tc.src, 1, tc.place, load(t, tc.src).Loops())
 	}
 }
 
@@ -32,15 +39,7 @@ func TestUnreachedWarns(t *testing.T) {
 		{`bridges: {a: {servers: ["mqtt://x"], in: [{from: "#"}, {from: "$share/g/s"}, {from: "s/+", to: "t/+"}]}}`, "bridges.a.in[2].from"},
 		{`store: {classes: [{filter: "s/+", durability: never}, {filter: "s/a", durability: always}]}`, "store.classes[1].filter"},
 	} {
-		got := ""
-		for _, e := range load(t, tc.src).Unreached() {
-			if got = e.Path; !e.Warning || e.Hint == "" || e.Line != 1 {
-				t.Errorf("%s: %+v", tc.src, e)
-			}
-		}
-		if got != tc.place {
-			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
-		}
+		wantWarning(t, tc.src, 1, tc.place, load(t, tc.src).Unreached())
 	}
 }
 
@@ -52,15 +51,7 @@ func TestOutdoneWarns(t *testing.T) {
 		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: a, ttl: 14d}, {from: b, ttl: 30d}]}}`, "bridges.a.out[1].ttl"},
 		{`bridges: {a: {servers: ["mqtt://x"], out: [{from: b, ttl: 30d}], spool: {max_age: never}}}`, ""},
 	} {
-		got := ""
-		for _, e := range load(t, tc.src).Outdone() {
-			if got = e.Path; !e.Warning || e.Hint == "" || e.Line != 1 {
-				t.Errorf("%s: %+v", tc.src, e)
-			}
-		}
-		if got != tc.place {
-			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
-		}
+		wantWarning(t, tc.src, 1, tc.place, load(t, tc.src).Outdone())
 	}
 }
 
@@ -74,14 +65,12 @@ func TestWillsWarns(t *testing.T) {
 		{`gateway: {homeassistant: {discovery: true}}` + "\nnode: n\n" + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "#"}]}}`, ""},
 		{`gateway: {base: "plant"}` + "\nnode: n\n" + `bridges: {a: {servers: ["mqtt://x"], out: [{from: "#"}]}}`, ""},
 	} {
-		got := ""
-		for _, e := range load(t, tc.src).Wills() {
-			if got = e.Path; !e.Warning || e.Hint != `status_topic: "plant/n/status"` || e.Line != 3 {
+		all := load(t, tc.src).Wills()
+		wantWarning(t, tc.src, 3, tc.place, all)
+		for _, e := range all {
+			if e.Hint != `status_topic: "plant/n/status"` {
 				t.Errorf("%s: %+v", tc.src, e)
 			}
-		}
-		if got != tc.place {
-			t.Errorf("%s: got %q, want %q", tc.src, got, tc.place)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (w *writer) leave() error {
 func (w *writer) take() error {
 	epoch := w.epoch + 1
 	name := segmentName(epoch)
-	if err := w.name(name); err != nil {
+	if err := w.claim(name); err != nil {
 		return fmt.Errorf("take a segment: %w", err)
 	}
 	w.epoch = epoch
@@ -147,8 +147,8 @@ func (w *writer) take() error {
 	return nil
 }
 
-// name gives a name to a spare segment, or a new one.
-func (w *writer) name(name string) error {
+// claim gives a name to a spare segment, or a new one.
+func (w *writer) claim(name string) error {
 	for len(w.spare) > 0 {
 		last := len(w.spare) - 1
 		err := w.disk.Rename(w.spare[last], name)
