@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,9 +24,16 @@ type slowStore struct {
 	waiting []func()
 	hold    bool
 	kinds   []store.Kind
+	gate    chan struct{} // if set, the end of a session is not appended before it is closed
 }
 
 func (s *slowStore) Append(r store.Record) uint64 {
+	s.mu.Lock()
+	gate := s.gate
+	s.mu.Unlock()
+	if r.Kind == store.SessionEnded && gate != nil {
+		<-gate
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
@@ -230,4 +238,41 @@ func TestTheEndOfAKeptSessionIsRecorded(t *testing.T) {
 			t.Errorf("the last record is of kind %d, want SessionEnded", last)
 		}
 	})
+}
+
+// A session that began under the name of one whose end was not yet recorded was
+// lost with it at the next start.
+func TestTheEndOfASessionIsRecordedBeforeTheNextBegins(t *testing.T) {
+	for name, end := range map[string]func(*brokertest.Broker){
+		"its client ends it":         func(b *brokertest.Broker) { resumed(b).Send("DISCONNECT se=0") },
+		"its expiry interval passes": func(*brokertest.Broker) { time.Sleep(time.Hour) },
+		"it is dropped":              func(b *brokertest.Broker) { go b.EndSession(context.Background(), "keeper") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *brokertest.Broker, s *slowStore) {
+				gate := make(chan struct{})
+				s.mu.Lock()
+				s.gate = gate
+				s.mu.Unlock()
+				end(b)
+				synctest.Wait()
+				c := b.Client(mqtt.V5)
+				c.Send("CONNECT cid=keeper clean=0 se=60")
+				synctest.Wait()
+				close(gate)
+				c.Expect("CONNACK sp=0 rc=0x00 ...")
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if last := s.kinds[len(s.kinds)-2:]; !slices.Equal(last, []store.Kind{store.SessionEnded, store.SessionKept}) {
+					t.Errorf("the last records are of kinds %d, want SessionEnded, SessionKept", last)
+				}
+			})
+		})
+	}
+}
+
+func resumed(b *brokertest.Broker) *brokertest.Client {
+	c := b.Client(mqtt.V5)
+	c.Connect("cid=keeper clean=0 se=60")
+	return c
 }

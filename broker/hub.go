@@ -28,6 +28,7 @@ type hub struct {
 	registry struct {
 		sync.Mutex
 		clients map[string]*client
+		ending  map[string]ending // sessions that have left clients, until the store knows
 		queues  map[string]*Queue
 		lines   map[string]*store.Line // of queues that the store has kept, until they are attached
 		closed  bool
@@ -62,6 +63,14 @@ type endpoint interface {
 	Wake()
 }
 
+// ending stands for the endpoint of a session until its end is recorded: a
+// session that began under its name before would end with it in the store.
+type ending chan struct{}
+
+func (ending) Kick(mqtt.ReasonCode)    {}
+func (e ending) Done() <-chan struct{} { return e }
+func (ending) Wake()                   {}
+
 // client is one session with what must happen when nobody is attached to it.
 // The registry's lock guards it.
 type client struct {
@@ -76,6 +85,7 @@ type client struct {
 	remote   string      // of the endpoint, or the last one
 	proof    *time.Timer // ends the connection when the proof of who ends
 	kept     bool        // the store has a record of the session
+	ending   ending      // it is in registry.ending
 	lastEnd  mqtt.ReasonCode
 	left     int64 // when the client of a session left that was restored, before this boot: Unix time, ns; else 0
 	since    int64 // when endpoint came or left: Unix time, ns
@@ -93,6 +103,7 @@ func newHub(o *Options, r *router.Router, m *memory.Account) *hub {
 		h.events = &events{hub: h, publishes: o.ClientEvents, tell: o.OnClient}
 	}
 	h.registry.clients = make(map[string]*client)
+	h.registry.ending = make(map[string]ending)
 	h.registry.queues = make(map[string]*Queue)
 	return h
 }
@@ -173,6 +184,9 @@ func (h *hub) tryAttach(a attachment) (ok attached, old endpoint, gone *client, 
 	if a.door != nil && (a.door.lost(a.who) || revoked(a.endpoint)) { // since it was asked for; RightsChanged has looked, or looks later
 		return ok, nil, nil, mqtt.Errorf(mqtt.BadUserNameOrPassword, "", "what proved the user is no more")
 	}
+	if e, is := r.ending[a.id]; is {
+		return ok, e, nil, nil
+	}
 	cl := r.clients[a.id]
 	foreign := cl != nil && cl.owner != a.owner
 	if foreign && a.owner != gateway {
@@ -244,8 +258,7 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	var gone *client
 	switch {
 	case expiry == 0:
-		delete(r.clients, id)
-		r.keeping.remove(cl)
+		h.remove(id, cl)
 		gone = cl
 	case cl.will != nil && (cl.will.Delay <= 0 || r.closed && !h.keepsWill(cl)):
 		now = h.bequeath(cl)
@@ -255,6 +268,11 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	if gone == nil && expiry < session.NeverExpires && !r.closed {
 		cl.expiry = h.after(expiry, func() { h.expired(id, cl) })
 	}
+	if gone == nil { // with the lock: who attaches next writes that it is back
+		h.router.Persist(store.Record{
+			Kind: store.SessionKept, ClientID: id, Owner: string(cl.owner), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(), Sent: cl.peer.Unacknowledged(),
+		})
+	}
 	r.Unlock()
 	h.publishWill(now)
 	if noWill {
@@ -262,10 +280,6 @@ func (h *hub) detach(id string, e endpoint, end conn.End) {
 	}
 	if gone != nil {
 		h.end(gone)
-	} else {
-		h.router.Persist(store.Record{
-			Kind: store.SessionKept, ClientID: id, Owner: string(cl.owner), Prefix: cl.peer.Prefix(), Expiry: expiry, At: time.Now(), Sent: cl.peer.Unacknowledged(),
-		})
 	}
 }
 
@@ -280,10 +294,15 @@ func (h *hub) end(cl *client) {
 	if cl.kept {
 		h.router.Persist(store.Record{Kind: store.SessionEnded, ClientID: cl.peer.ClientID()})
 	}
-	h.registry.Lock()
+	r := &h.registry
+	r.Lock()
+	if cl.ending != nil {
+		delete(r.ending, cl.peer.ClientID())
+		close(cl.ending)
+	}
 	will := h.bequeath(cl)
-	h.registry.ended.add(cl.peer)
-	h.registry.Unlock()
+	r.ended.add(cl.peer)
+	r.Unlock()
 	cl.peer.Release()
 	h.crowded(cl.peer, false)
 	h.publishWill(will)
@@ -306,12 +325,16 @@ func (h *hub) expired(id string, cl *client) {
 }
 
 // remove takes a session that nobody is attached to out of the registry, whose
-// lock the caller holds.
+// lock the caller holds; end comes next.
 func (h *hub) remove(id string, cl *client) {
 	h.stop(cl.expiry)
 	h.stop(cl.delay)
 	delete(h.registry.clients, id)
 	h.registry.keeping.remove(cl)
+	if cl.kept {
+		cl.ending = make(ending)
+		h.registry.ending[id] = cl.ending
+	}
 }
 
 // after is time.AfterFunc for callbacks that close waits for. The caller holds
