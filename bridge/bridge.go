@@ -26,7 +26,8 @@ type Bridge struct {
 	status   *status
 	receiver *receiver
 
-	reached chan struct{} // one slot: a Test has reached a server
+	reached chan struct{} // one slot: do not wait any longer for the next attempt
+	anew    chan struct{} // one slot: end the connection that is up
 
 	// What is remembered between connections; each is used by the goroutine
 	// named, and connections follow one another.
@@ -59,7 +60,7 @@ func New(o Options) (*Bridge, error) {
 	o.Profile.bound(&o)
 	b := &Bridge{
 		o: o, self: LocalID(o.Name), status: newStatus(time.Now()),
-		tries: map[uint64]int{}, plain: map[server]bool{}, wills: map[server]int{}, aside: map[int]aside{}, failback: failbackMin, reached: make(chan struct{}, 1),
+		tries: map[uint64]int{}, plain: map[server]bool{}, wills: map[server]int{}, aside: map[int]aside{}, failback: failbackMin, reached: make(chan struct{}, 1), anew: make(chan struct{}, 1),
 		retry: backoff{rand: rand.Int64N, limit: o.RetryMax}, quota: backoff{rand: rand.Int64N, limit: o.RetryMax},
 	}
 	for _, text := range o.Servers {
@@ -227,6 +228,10 @@ func (b *Bridge) attempt(ctx context.Context) (up time.Duration, err error) {
 }
 
 func (b *Bridge) up(l *link, s server) {
+	select {
+	case <-b.anew: // this is the connection that was asked for
+	default:
+	}
 	b.status.update(func(st *Stats) {
 		st.State, st.Since, st.Class, st.Reason = Up, l.since, "", ""
 		st.Connects++

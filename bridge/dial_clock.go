@@ -38,9 +38,9 @@ func withoutClock(cfg *tls.Config, built time.Time) {
 // was done: the clock set, a certificate replaced.
 const cureLook = 10 * time.Second
 
-// rest waits for d. It ends early when a Test reaches the server and, after a
-// failure of a certificate or of credentials, which may be signed for a time, when
-// the clock is set or other certificates are there.
+// rest waits for d. It ends early when a Test reaches the server, at a Reconnect
+// and, after a failure of a certificate or of credentials, which may be signed for
+// a time, when the clock is set or other certificates are there.
 func (b *Bridge) rest(ctx context.Context, d time.Duration, class Class) error {
 	look, files := d, identity{}
 	if class.slow() {

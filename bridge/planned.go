@@ -42,6 +42,8 @@ func (l *link) foresee(ctx context.Context, at int) error {
 	}
 	for {
 		select {
+		case <-l.b.anew:
+			return &planned{why: "a person asked for it"}
 		case <-renew:
 			return &planned{why: "renew the credentials"}
 		case <-back:

@@ -147,3 +147,39 @@ func TestServersInOrder(t *testing.T) {
 		r.stop()
 	})
 }
+
+func TestReconnect(t *testing.T) {
+	bubble(t, "a link that is up is made anew at once, and nothing is lost or sent twice", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{}, func(o *Options) { o.StatusTopic = "gw/status" })
+		r.put("out/a", "1", 1)
+		after(time.Second)
+		r.Reconnect()
+		r.put("out/a", "2", 1)
+		after(time.Second)
+		want(t, "connects", r.Stats().Connects, 2)
+		want(t, "state", r.Stats().State, Up)
+		got := map[string]int{}
+		for _, m := range r.c.Messages() {
+			got[string(m.Payload)]++
+		}
+		want(t, "arrived", fmt.Sprint(got), "map[1:1 2:1 online:2]")
+		after(time.Hour)
+		want(t, "connects an hour later", r.Stats().Connects, 2)
+		r.stop()
+	})
+	bubble(t, "a bridge that waits tries again at once, and stays up", func(t *testing.T) {
+		r := cloud(t, cloudtest.Options{Faults: cloudtest.Faults{Connack: mqtt.NotAuthorized}})
+		after(3 * time.Second)
+		want(t, "attempts", r.Stats().Attempts, 1)
+		r.Reconnect()
+		after(time.Second)
+		want(t, "attempts at a server that still refuses", r.Stats().Attempts, 2)
+		r.c.Set(func(f *cloudtest.Faults) { f.Connack = mqtt.Success })
+		r.Reconnect()
+		r.Reconnect()
+		after(time.Second)
+		want(t, "state", r.Stats().State, Up)
+		want(t, "connects", r.Stats().Connects, 1)
+		r.stop()
+	})
+}

@@ -243,9 +243,6 @@ func (l *link) gone(err error, n int) error {
 	if left := l.backlog.Add(-int64(n)); left <= 0 && left > -int64(n) {
 		l.b.event(Event{Kind: EventDrained, Messages: l.waited, Duration: time.Since(l.since)})
 	}
-	select {
-	case l.moved <- struct{}{}:
-	default:
-	}
+	knock(l.moved)
 	return nil
 }

@@ -18,3 +18,11 @@ func (s *signal) tell() {
 		s.c = nil
 	}
 }
+
+// knock fills a channel of one slot.
+func knock(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -13,6 +13,14 @@ func (b *Bridge) Pause() { b.pacer.pause(true) }
 // Resume ends a Pause.
 func (b *Bridge) Resume() { b.pacer.pause(false) }
 
+// Reconnect ends the connection to the server, once what is in flight is
+// acknowledged or a moment is over, and connects anew at once; a bridge that waits
+// to try again does so now.
+func (b *Bridge) Reconnect() {
+	knock(b.reached)
+	knock(b.anew)
+}
+
 // Paused reports whether Pause holds the bridge back.
 func (b *Bridge) Paused() bool {
 	paused, _ := b.pacer.gate()

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/scan"
 )
 
 const apiConfig = `node: barn
@@ -524,5 +525,40 @@ func TestAPIAsksDevices(t *testing.T) {
 	}
 	if a := port.do("POST", "/api/v1/devices/tank/pause", "", "Authorization", "Bearer see-but-do-not-touch"); a.status != 403 {
 		t.Errorf("a viewer: %+v", a)
+	}
+}
+
+// 'dunlin doctor' and 'dunlin scan' from within, for those who may act.
+func TestAPILooksAtTheMachine(t *testing.T) {
+	socket, port, _ := startAPI(t)
+	until(t, "the bridge is down", func() bool {
+		var b api.Bridge
+		socket.read("/api/v1/bridges/cloud", &b)
+		return b.State == "down"
+	})
+	var found api.Diagnosis
+	socket.read("/api/v1/doctor", &found)
+	if !slices.ContainsFunc(found.Found, func(f api.Finding) bool { return f.Check == "bridges" && f.Why != "" && f.Cure != "" }) {
+		t.Errorf("the bridge is not among %+v", found)
+	}
+	var report scan.Report
+	a := socket.do("POST", "/api/v1/scan?bus=i2c-77", "")
+	if err := json.Unmarshal([]byte(a.body), &report); a.status != 200 || err != nil || !slices.Contains(report.Skipped, "i2c-77: there is no such I2C bus") || !strings.Contains(report.YAML, "devices:") {
+		t.Errorf("scan: %+v, %v", a, err)
+	}
+	if a := socket.do("POST", "/api/v1/scan?all=1", ""); a.status != 400 {
+		t.Errorf("scan?all=1: %+v", a)
+	}
+	for _, ask := range [][2]string{{"GET", "/api/v1/doctor"}, {"POST", "/api/v1/scan"}, {"POST", "/api/v1/bridges/cloud/reconnect"}} {
+		if a := port.do(ask[0], ask[1], "", "Authorization", "Bearer see-but-do-not-touch"); a.status != 403 {
+			t.Errorf("%v for a viewer: %+v", ask, a)
+		}
+	}
+	var d api.Device
+	if socket.read("/api/v1/devices/tank", &d); d.Driver != "sim" {
+		t.Errorf("one device: %+v", d)
+	}
+	if a := socket.do("GET", "/api/v1/devices/none", ""); a.status != 404 {
+		t.Errorf("no device: %+v", a)
 	}
 }

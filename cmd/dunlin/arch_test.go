@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"scripts/powercut":       {"scripts/board/initramfs", "scripts/powercut/oracle"},
 	"scripts/powercut/guest": {"scripts/powercut/oracle"},
 
-	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1", "cmd/dunlin/internal/history", "cmd/dunlin/internal/lines", "cmd/dunlin/internal/page", "cmd/dunlin/internal/plain"},
+	"cmd/dunlin/internal/api": {"broker", "broker/mqtt", "bridge", "sensors", "config", "cmd/dunlin/internal/http1", "cmd/dunlin/internal/history", "cmd/dunlin/internal/lines", "cmd/dunlin/internal/page", "cmd/dunlin/internal/plain", "cmd/dunlin/internal/scan"},
 
 	"cmd/dunlin/internal/scan": {"sensors", "sensors/bus", "serial", "serial/modbus"},
 

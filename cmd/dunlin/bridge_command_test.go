@@ -74,6 +74,9 @@ func (r *bridgeRig) publish(topic, payload string) {
 func TestBridgeCommandWorksOnTheSpool(t *testing.T) {
 	r := newBridgeRig(t)
 	r.run("test cloud", exitDone, "✓ connect", "✓ mqtt", "QoS 2")
+	before := len(r.cloud.Connects())
+	r.run("reconnect cloud", exitDone)
+	until(t, "the bridge has connected anew", func() bool { return len(r.cloud.Connects()) > before })
 	r.run("pause cloud", exitDone)
 	for i := range 3 {
 		r.publish("sensors/a", fmt.Sprint("value ", i))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,14 +27,6 @@ Examples:
 Exit codes: 0 nothing found, 1 something found.
 `
 
-// finding is one thing that is wrong.
-type finding struct {
-	Check string `json:"check"`
-	What  string `json:"what"`
-	Why   string `json:"why,omitempty"`
-	Cure  string `json:"cure"`
-}
-
 // doctor looks for trouble. It changes nothing but that it tries to write into
 // data_dir.
 type doctor struct {
@@ -41,7 +34,7 @@ type doctor struct {
 	cfg    *config.Config
 	status *api.Status // nil: no gateway answers
 	silent error       // why not
-	found  []finding
+	found  []api.Finding
 	nodes  []string // device files that were found missing, or not to be used
 }
 
@@ -50,7 +43,7 @@ func (d *doctor) add(check, why, cure, what string, args ...any) {
 	if strings.Contains(cure, "ctl") && !hasSystemd(d.root) {
 		cure += "; systemd does not run this machine: use what does"
 	}
-	d.found = append(d.found, finding{check, fmt.Sprintf(what, args...), why, cure})
+	d.found = append(d.found, api.Finding{Check: check, What: fmt.Sprintf(what, args...), Why: why, Cure: cure})
 }
 
 // checkup is every check in order; each adds what it finds.
@@ -94,10 +87,7 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 	case *bundle != "":
 		err = d.writeBundle(ctx, &asked, *bundle)
 	case q.json:
-		err = json.NewEncoder(s.out).Encode(struct {
-			API   string    `json:"api"`
-			Found []finding `json:"found"`
-		}{"v1", append([]finding{}, d.found...)})
+		err = json.NewEncoder(s.out).Encode(d.diagnosis())
 	default:
 		err = d.write(s.out)
 	}
@@ -108,6 +98,23 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 		return exitFailed
 	}
 	return exitDone
+}
+
+func (d *doctor) diagnosis() api.Diagnosis {
+	return api.Diagnosis{API: "v1", Found: append([]api.Finding{}, d.found...)}
+}
+
+// examine is the checkup from within the gateway, with its rights: the file as it
+// is now, what is carried out if that has mistakes.
+func (g *gateway) examine(ctx context.Context) api.Diagnosis {
+	d := &doctor{root: "/", status: g.api.Status()}
+	running := g.config.Load()
+	d.configuration(running.File)
+	d.cfg = cmp.Or(d.cfg, running)
+	for _, c := range checkup {
+		c.look(d, ctx)
+	}
+	return d.diagnosis()
 }
 
 // write tells people what was found, check by check.

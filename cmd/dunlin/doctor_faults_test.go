@@ -35,7 +35,7 @@ func TestDoctorFindsSeededFaults(t *testing.T) {
 		t.Run(tc.fault, func(t *testing.T) {
 			d := patient(t, tc.config)
 			tc.seed(t, d)
-			if !slices.ContainsFunc(d.found, func(f finding) bool {
+			if !slices.ContainsFunc(d.found, func(f api.Finding) bool {
 				return f.Check == tc.check && strings.Contains(f.Cure, tc.cure) && f.What != "" && f.Cure != ""
 			}) {
 				t.Errorf("not found: %+v", d.found)

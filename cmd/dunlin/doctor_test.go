@@ -111,7 +111,7 @@ func TestDoctorCommand(t *testing.T) {
 	file := secretFile(t, "dunlin.yaml", "mqtt: {listeners: [{bind: \"127.0.0.1:0\"}]}\nhttp: {tokens: [{name: x, token: hidden-word}]}\n")
 	var doc struct {
 		API   string
-		Found []finding
+		Found []api.Finding
 	}
 	_, out, stderr := runTool(t, "doctor", "-c", file, "--json")
 	if err := json.Unmarshal([]byte(out), &doc); err != nil || doc.API != "v1" {

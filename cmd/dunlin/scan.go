@@ -94,23 +94,32 @@ func runScan(ctx context.Context, args []string, s streams) int {
 
 // look finds what there is.
 func (f *scanFlags) look(ctx context.Context, cfg *config.Config, line scan.Line) (*scan.Report, error) {
+	report := &scan.Report{Items: []scan.Item{}, Skipped: []string{}}
 	if f.modbus != "" {
-		report := &scan.Report{Items: []scan.Item{}, Skipped: []string{}}
-		return report, report.Modbus(ctx, line)
+		if err := report.Modbus(ctx, line); err != nil {
+			return nil, err
+		}
+	} else {
+		buses, err := bus.New(nil, f.root)
+		if err != nil {
+			return nil, err
+		}
+		defer buses.Close()
+		if f.i2c == nil {
+			f.i2c = buses.I2C
+		}
+		known := drivers.Table()
+		report = scan.Run(ctx, scan.Options{
+			Root: f.root, I2C: f.i2c, GPIO: bus.GPIO, Used: usedBy(cfg, f.root), Bus: f.bus, All: f.all,
+			Driver: func(name string) bool { return known[name].New != nil },
+		})
 	}
-	buses, err := bus.New(nil, f.root)
-	if err != nil {
-		return nil, err
+	taken := map[string]bool{}
+	for _, d := range cfg.Devices {
+		taken[d.Name] = true
 	}
-	defer buses.Close()
-	if f.i2c == nil {
-		f.i2c = buses.I2C
-	}
-	known := drivers.Table()
-	return scan.Run(ctx, scan.Options{
-		Root: f.root, I2C: f.i2c, GPIO: bus.GPIO, Used: usedBy(cfg, f.root), Bus: f.bus, All: f.all,
-		Driver: func(name string) bool { return known[name].New != nil },
-	}), nil
+	report.Configure(taken)
+	return report, nil
 }
 
 func (f *scanFlags) scan(ctx context.Context, cfg *config.Config, line scan.Line, w io.Writer) error {
@@ -125,11 +134,8 @@ func (f *scanFlags) scan(ctx context.Context, cfg *config.Config, line scan.Line
 	case f.json:
 		return json.NewEncoder(w).Encode(report)
 	case f.yaml:
-		taken := map[string]bool{}
-		for _, d := range cfg.Devices {
-			taken[d.Name] = true
-		}
-		return report.WriteYAML(w, taken)
+		_, err := io.WriteString(w, report.YAML)
+		return err
 	}
 	return report.WriteText(w)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/http1"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/scan"
 	"github.com/dunlin-mqtt/dunlin/config"
 )
 
@@ -69,6 +70,11 @@ func (g *gateway) apiOptions(cfg *config.Config, d *deps, c *broker.Client) api.
 		Check:  g.checkText,
 		Reload: g.Reload, Reloaded: g.reloaded.Load, Node: cfg.Node,
 		Upgrade: g.upgrade,
+		Examine: g.examine,
+		Scan: func(ctx context.Context, bus string, all bool) (*scan.Report, error) {
+			f := scanFlags{root: "/", bus: bus, all: all}
+			return f.look(ctx, g.config.Load(), scan.Line{})
+		},
 		Free: func() (int64, bool) {
 			free, _, ok := diskSpace(string(g.config.Load().DataDir))
 			return free, ok

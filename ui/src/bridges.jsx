@@ -51,6 +51,7 @@ function Actions({ b }) {
     <>
       <p class="acts">
         <Act label="Test" run={() => ask("POST", path + "/test").then(setProbe)} />
+        <Act label="Reconnect" run={() => ask("POST", path + "/reconnect")} />
         {b.paused ? <Act label="Go on sending" kind="main" run={put("POST", "resume")} /> : <Act label="Pause sending" sure="Really send nothing?" run={put("POST", "pause")} />}
         <Act label="What waits" run={() => show("spool")} />
         {b.dead_kept > 0 && <Act label="Refused upstream" run={() => show("dead")} />}

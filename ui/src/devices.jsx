@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { ask } from "./api.js";
 import { age, num, value } from "./format.js";
 import { useLive } from "./live.js";
-import { Act, Card, Empty, Failure, Pill, Plot, Spark, useHistory } from "./parts.jsx";
+import { Act, Card, Copy, Empty, Failure, Pill, Plot, Spark, useHistory } from "./parts.jsx";
 import { device as words } from "./words.js";
 
 export function Devices({ name, admin }) {
@@ -14,12 +14,35 @@ export function Devices({ name, admin }) {
   return (
     <>
       {name && (one ? <One d={one} key={name} admin={admin} /> : <Card title={name} action={<a href="#/devices">Close</a>}><Failure err={new Error("there is no device of this name")} /></Card>)}
-      {!list.length && <Card title="Devices"><Empty title="No devices yet"><p>Find what is wired with <code>dunlin scan</code>, or begin with a pretended one:</p><pre>{`devices:
+      {!list.length && <Card title="Devices"><Empty title="No devices yet"><p>{admin ? "Look below for what is wired" : <>Find what is wired with <code>dunlin scan</code></>}, or begin with a pretended one:</p><pre>{`devices:
   - name: room
     driver: sim
     entities: {temperature: {signal: sine, min: 18, max: 24}}`}</pre></Empty></Card>}
       {list.map(d => <Tile d={d} key={d.name} past={past} />)}
+      {admin && <Scan />}
     </>
+  );
+}
+
+// Scan looks for what could be read too, and gives the lines to configure it.
+function Scan() {
+  const [doc, setDoc] = useState();
+  const rows = doc && doc.items;
+  return (
+    <Card title="Hardware">
+      <p class="acts"><Act label="Look for hardware" run={() => ask("POST", "scan").then(setDoc)} /></p>
+      {doc && <div aria-live="polite">
+        {!rows.length && <p class="mut">Nothing was found.</p>}
+        {rows.length > 0 && <div class="scroll short" tabIndex={0} role="region" aria-label="Hardware found"><table>
+          <thead><tr><th>Where</th><th>What</th><th>Driver</th><th class="hide-s">Note</th></tr></thead>
+          <tbody>{rows.map(i => <tr key={i.where}><td>{i.where}</td><td>{i.what || "–"}</td><td>{i.driver || "–"}</td><td class="hide-s mut">{i.used_by ? "used by " + i.used_by : i.note || "new"}</td></tr>)}</tbody>
+        </table></div>}
+        <h3>To be added to the configuration, then Config, Reload <Copy text={doc.yaml} /></h3>
+        <pre tabIndex={0} role="region" aria-label="Configuration of what is new">{doc.yaml}</pre>
+        <h3>Not touched</h3>
+        <ul class="small mut">{doc.skipped.map(s => <li key={s}>{s}</li>)}</ul>
+      </div>}
+    </Card>
   );
 }
 

@@ -40,7 +40,7 @@ const show = async (page, at) => {
 
 // looks are the faults of a page that a program can see.
 async function look(page, name) {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  const over = await page.evaluate(() => (scrollTo(0, 0), document.documentElement.scrollWidth - innerWidth)); // at its top nothing is below the header
   assert.ok(over <= 0, `${name}: ${over} px too wide`);
   await page.evaluate(axe);
   const found = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
@@ -160,9 +160,16 @@ async function journeys() {
   await page.click("button:has-text('Go on reading')");
   await page.waitForSelector("button:has-text('Read now')");
   await until("greenhouse is back", 10, async () => (await device()).state === "online");
+  await page.click("button:has-text('Look for hardware')");
+  await page.waitForSelector("[aria-label='Configuration of what is new'] >> text=devices:");
+  await look(page, "hardware that was found");
   await show(page, "bridges/cloud");
   await page.click("button:has-text('Test')");
   await page.waitForSelector("[aria-label='Steps of the test'] .pill.ok");
+  const connects = async () => (await world.api("GET", "bridges/cloud")).doc.connects;
+  const links = await connects();
+  await page.click("button:has-text('Reconnect')");
+  await until("the bridge has connected anew", 10, async () => (await connects()) > links);
   await page.click("button:has-text('Pause sending')");
   await page.click("button:has-text('Really send nothing?')");
   await page.waitForSelector(".pill:has-text('Paused')");
@@ -174,7 +181,7 @@ async function journeys() {
   await show(page, "logs");
   await page.waitForSelector(".log >> text=dunlin starts");
   await page.context().close();
-  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, device read now, pause, bridge test, pause, log";
+  return "log in, rate, plot, diff, events, trace, disconnect, publish, clear, reload plan, check, device read now, pause, hardware, bridge test, reconnect, pause, log";
 }
 
 async function outage() {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/lines"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/page"
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/plain"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/scan"
 	"github.com/dunlin-mqtt/dunlin/config"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
@@ -45,6 +47,10 @@ type Options struct {
 	// Upgrade takes over connections of the port that ask for another protocol,
 	// or returns false.
 	Upgrade func(r *http1.Request, read []byte) bool
+	// Examine is 'dunlin doctor' from within; Scan looks for hardware, on one I2C
+	// bus or, with "", on those for sensors.
+	Examine func(ctx context.Context) Diagnosis
+	Scan    func(ctx context.Context, bus string, all bool) (*scan.Report, error)
 	// Free is how many bytes the disk has room for, if that is known;
 	// Certificates are those in use, and until when each is valid.
 	Free         func() (bytes int64, ok bool)
@@ -63,6 +69,7 @@ type API struct {
 	past     past
 	watchers watchers
 	crowded  atomic.Uint64 // connections that were closed because there were too many
+	looking  sync.Mutex    // held while somebody has the machine looked at
 }
 
 // New makes an API; it serves nothing yet.

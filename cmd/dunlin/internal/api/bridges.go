@@ -101,6 +101,11 @@ func resumeBridge(_ *call, b *bridge.Bridge) (any, error) {
 	return nil, nil
 }
 
+func reconnectBridge(_ *call, b *bridge.Bridge) (any, error) {
+	b.Reconnect()
+	return nil, nil
+}
+
 func testBridge(c *call, b *bridge.Bridge) (any, error) { return TestBridge(c.ctx, b), nil }
 
 // TestBridge goes the way to the bridge's server.

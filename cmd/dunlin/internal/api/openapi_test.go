@@ -69,7 +69,7 @@ func (r *route) argument(name string) object {
 	switch name {
 	case "limit", "points", "span", "since", "older", "rate", "after":
 		kind = "number"
-	case "dry_run", "downgrade", "changes":
+	case "dry_run", "downgrade", "changes", "session", "all":
 		kind = "boolean"
 	case "topic", "seq":
 		required = true

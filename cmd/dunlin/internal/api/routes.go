@@ -1,6 +1,9 @@
 package api
 
-import "github.com/dunlin-mqtt/dunlin/sensors"
+import (
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/scan"
+	"github.com/dunlin-mqtt/dunlin/sensors"
+)
 
 // route is one row of the table.
 type route struct {
@@ -50,7 +53,10 @@ func init() {
 		{"GET", "/api/v1/logs", viewer, "the newest lines of the log", "level,part,q,after,limit", Logs{}, logs},
 		{"GET", "/api/v1/config", viewer, "every setting that is carried out; secrets are ***", "", Settings{}, settings},
 		{"POST", "/api/v1/config/check", admin, "the mistakes of the configuration in the body", "", Checked{}, checkText},
+		{"GET", "/api/v1/doctor", admin, "what is wrong with the configuration, the machine and the gateway, why it matters and what cures it", "", Diagnosis{}, diagnose},
+		{"POST", "/api/v1/scan", admin, "look for hardware that can be read, as 'dunlin scan' does; takes seconds on a bus that hangs", "bus,all", scan.Report{}, scanHardware},
 		{"GET", "/api/v1/devices", viewer, "devices of this gateway", "", []Device(nil), devices},
+		{"GET", "/api/v1/devices/*", viewer, "one device", "", Device{}, oneDevice},
 		{"POST", "/api/v1/devices/*/read", admin, "read a device at once, or try to open it", "", nil, askDevice(sensors.ReadNow)},
 		{"POST", "/api/v1/devices/*/pause", admin, "close a device until resume: it is offline with the reason paused", "", nil, askDevice(sensors.Pause)},
 		{"POST", "/api/v1/devices/*/resume", admin, "open it again", "", nil, askDevice(sensors.Resume)},
@@ -58,6 +64,7 @@ func init() {
 
 		{"GET", "/api/v1/bridges/*", viewer, "one link", "", Bridge{}, onBridge(oneBridge)},
 		{"POST", "/api/v1/bridges/*/test", admin, "try the way to the server as another client; takes up to 45 s a server", "", Probe{}, onBridge(testBridge)},
+		{"POST", "/api/v1/bridges/*/reconnect", admin, "end the link and connect anew at once, as after a repair", "", nil, onBridge(reconnectBridge)},
 		{"POST", "/api/v1/bridges/*/pause", admin, "send nothing until resume; the link stays up", "", nil, onBridge(pauseBridge)},
 		{"POST", "/api/v1/bridges/*/resume", admin, "send again", "", nil, onBridge(resumeBridge)},
 		{"GET", "/api/v1/bridges/*/spool", admin, "what waits, in the order of sending", "limit,cursor", Letters{}, listLetters(false)},

@@ -143,6 +143,17 @@ func status(c *call) (any, error) { return c.a.Status(), nil }
 
 func devices(c *call) (any, error) { return c.a.devices(), nil }
 
+func oneDevice(c *call) (any, error) {
+	for _, d := range c.a.devices() {
+		if d.Name == c.name {
+			return d, nil
+		}
+	}
+	return nil, noDevice(c)
+}
+
+func noDevice(c *call) error { return problem(404, "there is no device %.100q", c.name) }
+
 // askDevice is a route's do for the device that the path names.
 func askDevice(what sensors.Asked) func(*call) (any, error) {
 	return func(c *call) (any, error) {
@@ -150,7 +161,7 @@ func askDevice(what sensors.Asked) func(*call) (any, error) {
 		case nil:
 			return nil, nil
 		case sensors.ErrNoDevice:
-			return nil, problem(404, "there is no device %.100q", c.name)
+			return nil, noDevice(c)
 		default:
 			return nil, problem(409, "%v", err)
 		}

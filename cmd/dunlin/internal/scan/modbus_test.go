@@ -55,10 +55,7 @@ func unitsAndSpeed(t *testing.T) {
 	if got := strings.Join(tried, " "); got != "none even" {
 		t.Errorf("tried %s: it must go on until somebody answers, and no further", got)
 	}
-	var got strings.Builder
-	if err := r.WriteYAML(&got, map[string]bool{}); err != nil {
-		t.Fatal(err)
-	}
+	r.Configure(map[string]bool{})
 	const want = `buses:
   - {id: modbus_dev_ttyusb0, type: modbus_rtu, port: {path: /dev/ttyUSB0}, baud: 9600, parity: even}
 devices:
@@ -66,8 +63,8 @@ devices:
   - {name: ttyusb0_unit_3, driver: modbus, bus: modbus_dev_ttyusb0, unit: 3, registers: [{name: first, address: 0, table: input}]}   # /dev/ttyUSB0 unit 3 unit, 9600 baud, parity even
   # - {name: ttyusb0_unit_4, driver: modbus, bus: modbus_dev_ttyusb0, unit: 4, registers: [{name: first, address: 0, table: input}]}   # /dev/ttyUSB0 unit 4 unit, 9600 baud, parity even
 `
-	if got.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", &got, want)
+	if r.YAML != want {
+		t.Errorf("got\n%s\nwant\n%s", r.YAML, want)
 	}
 }
 

@@ -47,6 +47,8 @@ type Report struct {
 	Items []Item `json:"items"`
 	// Skipped says what was not looked at, and why.
 	Skipped []string `json:"skipped"`
+	// YAML is a configuration of what is new; Configure writes it.
+	YAML string `json:"yaml"`
 }
 
 func (r *Report) add(i Item) { r.Items = append(r.Items, i) }

@@ -299,10 +299,7 @@ func TestYAML(t *testing.T) {
 		})
 		m.o.Used = map[string]string{"28-3c01e076877d": "boiler"}
 		r, _ := m.run()
-		var got strings.Builder
-		if err := r.WriteYAML(&got, map[string]bool{"bme280": true}); err != nil {
-			t.Fatal(err)
-		}
+		r.Configure(map[string]bool{"bme280": true})
 		const want = `devices:
   - {name: bme280_2, driver: bme280, bus: "1", address: 0x76}   # i2c-1 0x76 BME280
   - {name: bme280_3, driver: bme280, bus: "1", address: 0x77}   # i2c-1 0x77 BME280
@@ -311,13 +308,13 @@ func TestYAML(t *testing.T) {
   # - {name: bh1750, driver: bh1750, bus: "1", address: 0x23}   # i2c-1 0x23 BH1750 or an I/O expander?
   # - {name: ttyusb0, driver: DRIVER, port: {usb: {vid: "0403", pid: "6001", serial: "A50285BI"}}}   # /dev/ttyUSB0 FT232R
 `
-		if got.String() != want {
-			t.Errorf("got\n%s\nwant\n%s", &got, want)
+		if r.YAML != want {
+			t.Errorf("got\n%s\nwant\n%s", r.YAML, want)
 		}
 	})
-	var none strings.Builder
-	if err := (&Report{}).WriteYAML(&none, nil); err != nil || none.String() != "devices: []\n" {
-		t.Errorf("nothing: %q, %v", &none, err)
+	var none Report
+	if none.Configure(nil); none.YAML != "devices: []\n" {
+		t.Errorf("nothing: %q", none.YAML)
 	}
 	var empty strings.Builder
 	if err := (&Report{}).WriteText(&empty); err != nil || empty.String() != "Nothing was found.\n" {

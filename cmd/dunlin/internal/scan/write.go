@@ -42,9 +42,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// WriteYAML writes a configuration of what is new. taken are names of devices
-// that are there already.
-func (r *Report) WriteYAML(w io.Writer, taken map[string]bool) error {
+// Configure fills YAML. taken are names of devices that are there already.
+func (r *Report) Configure(taken map[string]bool) {
 	buses, devices, comments := r.Entries(taken)
 	if buses != "" {
 		buses = "buses:\n" + buses
@@ -54,8 +53,7 @@ func (r *Report) WriteYAML(w io.Writer, taken map[string]bool) error {
 	} else {
 		devices = "\n" + devices
 	}
-	_, err := io.WriteString(w, buses+"devices:"+devices+comments)
-	return err
+	r.YAML = buses + "devices:" + devices + comments
 }
 
 // Entries are lines of a configuration of what is new: of buses, of devices,
