@@ -41,14 +41,14 @@ func words(n, size int) []byte {
 	return []byte(strings.Repeat(fmt.Sprintf("%07d.", n), size/8))
 }
 
-// drains takes messages as they come, from the one numbered next on, and
-// acknowledges all of them, or at most count.
-func drains(t *testing.T, s *brokertest.Client, next, count, size int) {
+// drains takes count messages of 200 bytes, the first of them numbered next, and
+// acknowledges them.
+func drains(t *testing.T, s *brokertest.Client, next, count int) {
 	t.Helper()
 	for n := range count {
 		got := s.Receive()
 		var id int
-		if _, err := fmt.Sscanf(got, "PUBLISH id=%d", &id); err != nil || !strings.Contains(got, " payload="+string(words(next+n, size))+" ") {
+		if _, err := fmt.Sscanf(got, "PUBLISH id=%d", &id); err != nil || !strings.Contains(got, " payload="+string(words(next+n, 200))+" ") {
 			t.Fatalf("message %d is %.60q", next+n, got)
 		}
 		s.Send(fmt.Sprintf("PUBACK id=%d", id))
@@ -96,11 +96,11 @@ func TestSessionBeyondItsHead(t *testing.T) {
 	s.Connect("cid=s clean=0 se=1000000 sp=1")
 	t.Logf("a client that comes back is served after %s", time.Since(start))
 	third := n / 3
-	drains(t, s, 0, third, size)
+	drains(t, s, 0, third)
 	taker := b.Client(mqtt.V5) // [MQTT-3.1.4-3]
 	taker.Connect("cid=s clean=0 se=1000000 sp=1")
 	// What was in flight comes again first, in order [MQTT-4.4.0-1].
-	drains(t, taker, third, third, size)
+	drains(t, taker, third, third)
 	taker.Send("PINGREQ")
 	for taker.Receive() != "PINGRESP" { // what was acknowledged is worked off
 	}
@@ -109,7 +109,7 @@ func TestSessionBeyondItsHead(t *testing.T) {
 	b = brokertest.New(t, roomy(dir, broker.DropOldest))
 	s = b.Client(mqtt.V5)
 	s.Connect("cid=s clean=0 se=1000000 sp=1")
-	drains(t, s, 2*third, n-2*third, size)
+	drains(t, s, 2*third, n-2*third)
 	s.Send("PINGREQ")
 	s.Expect("PINGRESP")
 	if got := b.Stats(); got.Waiting != 0 || got.Drops.Total() > 0 {
@@ -234,7 +234,7 @@ func TestSpilledMessagesOfAShare(t *testing.T) {
 	other.Expect("SUBACK id=1 rcs=0x01")
 	s := b.Client(mqtt.V5)
 	s.Connect("cid=s clean=1") // its session ends [MQTT-3.1.2-4]
-	drains(t, other, 0, n, size)
+	drains(t, other, 0, n)
 	if got := b.Stats(); got.Drops.Total() > 0 {
 		t.Errorf("%+v", got.Drops)
 	}

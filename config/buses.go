@@ -166,7 +166,7 @@ func (b *Bus) bind(l *loader, n *node, path string) {
 		l.fail(n, path, "for example {id: i2c1, type: i2c, path: /dev/i2c-1}", "expected a mapping (key: value), found %s", n.is())
 		return
 	}
-	typ := l.peek(n, path, "type")
+	typ := l.peek(n, "type")
 	b.Options = newBusOptions(typ)
 	common := reflect.ValueOf(b).Elem()
 	if b.Options == nil {
@@ -181,7 +181,7 @@ func (b *Bus) bind(l *loader, n *node, path string) {
 
 // peek returns the text of a key that decides about the others, "" when it is
 // missing or wrong; binding the mapping reports that.
-func (l *loader) peek(n *node, path, key string) string {
+func (l *loader) peek(n *node, key string) string {
 	e, ok := n.get(key)
 	if !ok || e.value.kind != scalar {
 		return ""

@@ -97,7 +97,7 @@ func (d *Device) bind(l *loader, n *node, path string) {
 		l.fail(n, path, "for example {name: host, driver: system}", "expected a mapping (key: value), found %s", n.is())
 		return
 	}
-	name := l.peek(n, path, "driver")
+	name := l.peek(n, "driver")
 	driver, known := l.tables.Drivers[name]
 	parts := []reflect.Value{reflect.ValueOf(d).Elem()}
 	if known {

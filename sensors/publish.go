@@ -159,7 +159,7 @@ func (o *owner) arrive(ctx context.Context, now time.Time) {
 func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 	o.registry.mend(now)
 	if err := o.describe(ctx); err != nil {
-		return o.unpublished(ctx, err, now)
+		return o.unpublished(err, now)
 	}
 	var newest *entity
 	var spoken []*entity
@@ -176,7 +176,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 		e.seq++
 	}
 	if err := o.publishAll(ctx, o.changedValues(now)); err != nil {
-		return o.unpublished(ctx, err, now)
+		return o.unpublished(err, now)
 	}
 	for _, e := range o.entities {
 		e.dirty = false
@@ -188,7 +188,7 @@ func (o *owner) publishValues(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	if err := o.publishState(ctx, newest, now); err != nil {
-		return o.unpublished(ctx, err, now)
+		return o.unpublished(err, now)
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (o *owner) publishState(ctx context.Context, newest *entity, now time.Time)
 
 // unpublished decides after a failed publish: a slow broker is waited for, a
 // session that has ended is replaced at the next reading.
-func (o *owner) unpublished(ctx context.Context, err error, now time.Time) error {
+func (o *owner) unpublished(err error, now time.Time) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		o.leave(now)
 	}

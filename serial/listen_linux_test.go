@@ -63,8 +63,8 @@ func (u *uart) expect(want string) {
 	}
 }
 
-// accept takes the next connection and the packet that begins it.
-func (u *uart) accept(connect string) net.Conn {
+// accept takes the next connection and the CONNECT that begins it.
+func (u *uart) accept() net.Conn {
 	u.t.Helper()
 	nc, err := u.ln.Accept()
 	if err != nil {
@@ -109,7 +109,7 @@ func TestListen(t *testing.T) {
 				t.Errorf("address %v", a)
 			}
 			u.Send("boot: 0x00\x00\xc0\x10\x00" + u.frame(connect)) // what a board says first means nothing
-			nc := u.accept(connect)
+			nc := u.accept()
 			// Packets leave one in a frame, however they were written.
 			long := "\x30\x90\x03" + strings.Repeat("\x00\xc0\xdb+", 100)
 			stream := connack + long + pong
@@ -137,9 +137,9 @@ func TestListen(t *testing.T) {
 			})
 			t.Run("another CONNECT takes over", func(t *testing.T) {
 				u.Send(u.frame(connect))
-				old := u.accept(connect)
+				old := u.accept()
 				u.Send(u.frame(connect))
-				nc = u.accept(connect)
+				nc = u.accept()
 				u.ended(old)
 				nc.Write([]byte(connack))
 				u.expect(connack)
@@ -152,7 +152,7 @@ func TestListen(t *testing.T) {
 			t.Run("so does what is no packet", func(t *testing.T) {
 				for _, bad := range []string{ping + ping, "\x30", "\x30\x05abc", "\x30\xff\xff\xff\xff\x01"} {
 					u.Send(u.frame(connect))
-					nc = u.accept(connect)
+					nc = u.accept()
 					u.Send(u.frame(bad))
 					u.ended(nc)
 					u.expect("")
@@ -160,7 +160,7 @@ func TestListen(t *testing.T) {
 			})
 			t.Run("a client that leaves", func(t *testing.T) {
 				u.Send(u.frame(connect))
-				nc = u.accept(connect)
+				nc = u.accept()
 				u.Send(u.frame(""))
 				u.ended(nc)
 			})
@@ -171,7 +171,7 @@ func TestListen(t *testing.T) {
 func TestListenReplug(t *testing.T) {
 	u := newUART(t, "cobs", serial.ListenOptions{})
 	u.Send(u.frame(connect))
-	nc := u.accept(connect)
+	nc := u.accept()
 	for range 3 {
 		u.Unplug()
 		u.ended(nc)
@@ -179,7 +179,7 @@ func TestListenReplug(t *testing.T) {
 		u.in.Reset(deviceReader{u.Device})
 		u.expect("")
 		u.Send(u.frame(connect))
-		nc = u.accept(connect)
+		nc = u.accept()
 		u.Send(u.frame(ping))
 		u.reads(nc, ping)
 	}
@@ -195,7 +195,7 @@ func TestListenTellsOfDamage(t *testing.T) {
 	var text syncBuffer
 	u := newUART(t, "cobs", serial.ListenOptions{Log: slog.New(slog.NewTextHandler(&text, nil))})
 	u.Send("\x07noise\x00" + u.frame(connect))
-	nc := u.accept(connect)
+	nc := u.accept()
 	u.Send(u.frame(ping) + strings.Replace(u.frame("\x30\x03abc"), "b", "B", 1))
 	u.reads(nc, ping)
 	u.ended(nc)
@@ -228,7 +228,7 @@ func TestListenStuckWriter(t *testing.T) {
 	before := runtime.NumGoroutine()
 	u := newUART(t, "slip", serial.ListenOptions{WriteTimeout: 50 * time.Millisecond})
 	u.Send(u.frame(connect))
-	nc := u.accept(connect)
+	nc := u.accept()
 	big := append([]byte{0x30, 0x80, 0x80, 0x04}, make([]byte, 0x10000)...)
 	nc.SetWriteDeadline(time.Now().Add(soon))
 	_, err := nc.Write(big)
@@ -253,7 +253,7 @@ func TestListenStuckWriter(t *testing.T) {
 func TestListenCloseSaysGoodbye(t *testing.T) {
 	u := newUART(t, "cobs", serial.ListenOptions{})
 	u.Send(u.frame(connect))
-	nc := u.accept(connect)
+	nc := u.accept()
 	closed := make(chan struct{})
 	go func() { u.ln.Close(); close(closed) }()
 	if _, err := u.ln.Accept(); !errors.Is(err, net.ErrClosed) {
@@ -273,7 +273,7 @@ func TestPacketFrameExample(t *testing.T) {
 	for framing, want := range map[string]string{"cobs": "02 c0 03 0b 5b 00", "slip": "c0 db dc 00 0b 5b c0"} {
 		u := newUART(t, framing, serial.ListenOptions{})
 		u.Send(u.frame(connect))
-		nc := u.accept(connect)
+		nc := u.accept()
 		u.Send(string(unhex(t, want)))
 		u.reads(nc, ping)
 	}

@@ -33,10 +33,9 @@ type Control interface {
 	// Discard throws away what was received and not read, and what was written
 	// and not sent.
 	Discard(received, written bool) error
-	// SetDTR and SetRTS drive the modem control lines; ErrUnsupported where the
-	// port has none.
+	// SetDTR drives the line by which many boards are reset; ErrUnsupported where
+	// the port has none.
 	SetDTR(on bool) error
-	SetRTS(on bool) error
 }
 
 // dtrPulse is how long dtr: pulse keeps DTR off. Boards with a series

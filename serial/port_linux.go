@@ -184,18 +184,13 @@ func (p *port) Discard(received, written bool) error {
 }
 
 // SetDTR implements Control.
-func (p *port) SetDTR(on bool) error { return p.setModem("set dtr", unix.TIOCM_DTR, on) }
-
-// SetRTS implements Control.
-func (p *port) SetRTS(on bool) error { return p.setModem("set rts", unix.TIOCM_RTS, on) }
-
-func (p *port) setModem(op string, line int, on bool) error {
+func (p *port) SetDTR(on bool) error {
 	req := uint(unix.TIOCMBIC)
 	if on {
 		req = unix.TIOCMBIS
 	}
-	return p.fail(op, p.control(func(fd int) error {
-		return unix.IoctlSetPointerInt(fd, req, line)
+	return p.fail("set dtr", p.control(func(fd int) error {
+		return unix.IoctlSetPointerInt(fd, req, unix.TIOCM_DTR)
 	}))
 }
 

@@ -246,9 +246,6 @@ func (p *port) Discard(received, written bool) error {
 // SetDTR implements Control.
 func (p *port) SetDTR(on bool) error { return p.fail("set dtr", p.s.SetDTR(on)) }
 
-// SetRTS implements Control.
-func (p *port) SetRTS(on bool) error { return p.fail("set rts", p.s.SetRTS(on)) }
-
 // fail makes an *Error of an error of the open port, nil of nil; a closed port
 // is always an error.
 func (p *port) fail(op string, err error) error {

@@ -120,8 +120,8 @@ func journaled(client string, body []byte) (Message, bool) {
 	return Message{Message: v.Message(time.Now()), Client: client, ID: v.ID, Dup: v.Publish.Dup}, true
 }
 
-// ReadJournal returns the messages in a journal, also while its owner runs.
-func ReadJournal(path string) ([]Message, error) {
+// readJournal returns the messages in a journal, also while its owner runs.
+func readJournal(path string) ([]Message, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -112,7 +112,7 @@ func (p *Process) Kill() {
 // Messages returns what it has taken.
 func (p *Process) Messages() []Message {
 	p.t.Helper()
-	m, err := ReadJournal(p.Journal)
+	m, err := readJournal(p.Journal)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -269,7 +269,7 @@ func (s *script) bytes(words string) ([]byte, error) {
 	if s.version == mqtt.V5 {
 		none = "00"
 	}
-	b, err := Hex(strings.NewReplacer("$head", head[s.version], "$none", none).Replace(words[4:]))
+	b, err := unhex(strings.NewReplacer("$head", head[s.version], "$none", none).Replace(words[4:]))
 	if err != nil || words[0] == 'h' {
 		return b, err
 	}

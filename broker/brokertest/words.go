@@ -189,9 +189,9 @@ func setFilter(v *packet.View, value string) error {
 	return nil
 }
 
-// Hex reads bytes as scripts write them: hex digits and 'text', spaces where
+// unhex reads bytes as scripts write them: hex digits and 'text', spaces where
 // one likes.
-func Hex(s string) (b []byte, err error) {
+func unhex(s string) (b []byte, err error) {
 	for i, part := range strings.Split(s, "'") {
 		if i%2 == 1 {
 			b = append(b, part...)

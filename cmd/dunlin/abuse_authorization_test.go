@@ -303,7 +303,7 @@ func takeoverStorm(t *testing.T) {
 }
 
 func stuckTakeover(t *testing.T) {
-	s, a := secured(t, "")
+	s, a := secured(t)
 	for i, open := range []func() *attacker{
 		func() *attacker { return s.dial(mqtt.V5) },
 		func() *attacker { return newAttacker(t, a.client(t, s.openAt(1)), mqtt.V5) },

@@ -270,7 +270,7 @@ func manyUserProperties(t *testing.T) {
 	}
 	before := s.status("VmRSS")
 	for n := range 60 { // what one packet needed is not kept, with a goroutine a connection either
-		a, _ := s.webSocket(mqtt.V5)
+		a, _ := s.webSocket()
 		a.write(wsFrame(0x82, rawConnect(2, props(), field(fmt.Sprintf("crowd-%d", n)))))
 		a.expect("CONNACK rc=0x00 ...")
 		a.write(wsFrame(0x82, frame(0x32, field("t"), u16(1), props(crowd))))

@@ -39,15 +39,15 @@ func attacksOnTransport() []attack {
 
 // secured is a victim with a TLS listener and the authority of its
 // certificate.
-func secured(t *testing.T, keys string) (*victim, *authority) {
+func secured(t *testing.T) (*victim, *authority) {
 	t.Helper()
 	a := newAuthority(t)
 	a.issue(t, "server", &x509.Certificate{
 		Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
-	s := attackOn(t, victimOptions{config: strings.Replace(open, "}],", fmt.Sprintf("}, {bind: \"127.0.0.1:0\", anonymous: true, tls: {cert: %q, key: %q%s}}],",
-		a.path("server.pem"), a.path("server.key"), strings.ReplaceAll(keys, "DIR/", a.dir+"/")), 1), budget: 48 << 20})
+	s := attackOn(t, victimOptions{config: strings.Replace(open, "}],", fmt.Sprintf("}, {bind: \"127.0.0.1:0\", anonymous: true, tls: {cert: %q, key: %q}}],",
+		a.path("server.pem"), a.path("server.key")), 1), budget: 48 << 20})
 	return s, a
 }
 
@@ -80,7 +80,7 @@ func (a *authority) pool() *x509.CertPool {
 }
 
 func weakTLS(t *testing.T) {
-	s, a := secured(t, "")
+	s, a := secured(t)
 	for name, cfg := range map[string]*tls.Config{
 		"TLS 1.0":      {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10},
 		"TLS 1.1":      {MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11},
@@ -107,7 +107,7 @@ func weakTLS(t *testing.T) {
 }
 
 func leftHandshakes(t *testing.T) {
-	s, a := secured(t, "")
+	s, a := secured(t)
 	begin := time.Now()
 	hello := []byte{22, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3}
 	for i := range scale(200, 500) {
@@ -257,7 +257,7 @@ func latinName() []byte {
 }
 
 func wrongPort(t *testing.T) {
-	s, a := secured(t, "")
+	s, a := secured(t)
 	plain := s.openAt(1)
 	plain.Write(rawConnect(2, props(), field("plain")))
 	closes(t, plain, 2*time.Second)

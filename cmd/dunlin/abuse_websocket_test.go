@@ -118,7 +118,7 @@ func (s *victim) request(line string, fields map[string]string) (*http.Response,
 }
 
 // webSocket is a WebSocket connection that was let in.
-func (s *victim) webSocket(v mqtt.Version) (*attacker, *wsConn) {
+func (s *victim) webSocket() (*attacker, *wsConn) {
 	s.t.Helper()
 	r, c := s.request("GET /mqtt HTTP/1.1", map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate"})
 	if r == nil || r.StatusCode != http.StatusSwitchingProtocols {
@@ -127,12 +127,12 @@ func (s *victim) webSocket(v mqtt.Version) (*attacker, *wsConn) {
 	if x := r.Header.Get("Sec-WebSocket-Extensions"); x != "" {
 		s.t.Errorf("the server agrees to %s", x)
 	}
-	return newAttacker(s.t, c, v), c
+	return newAttacker(s.t, c, mqtt.V5), c
 }
 
 func webSocketBorders(t *testing.T) {
 	s := attackOn(t, victimOptions{config: withWebSocket})
-	a, c := s.webSocket(mqtt.V5)
+	a, c := s.webSocket()
 	connect := rawConnect(2, props(), field("borders"))
 	a.write(wsFrame(0x80|wsBinary, connect[:5]), wsFrame(0x80|wsBinary, connect[5:])) // Remaining Length beyond the frame
 	a.expect("CONNACK rc=0x00 ...")
@@ -173,7 +173,7 @@ func webSocketBorders(t *testing.T) {
 	}
 	before := s.status("VmRSS")
 	for range 20 { // a frame that promises 200 MB and does not come
-		a, _ := s.webSocket(mqtt.V5)
+		a, _ := s.webSocket()
 		a.write(wsFrame(0x80|wsBinary, rawConnect(2, props(), field(""))))
 		a.expect("CONNACK rc=0x00 ...")
 		a.write([]byte{0x80 | wsBinary, 0xFF, 0, 0, 0, 0, 0x0C, 0, 0, 0, 1, 2, 3, 4}, make([]byte, 1000))
@@ -203,13 +203,13 @@ func webSocketViolations(t *testing.T) {
 		"Close of one byte":        {wsFrame(0x80|wsClose, []byte{3}), []uint16{1002}},
 		"Close with code 999":      {wsFrame(0x80|wsClose, []byte{3, 231}), []uint16{1002}},
 	} {
-		a, c := s.webSocket(mqtt.V5)
+		a, c := s.webSocket()
 		a.write(tc.bytes)
 		if last := a.last(); last == "silence" || c.closed != tc.codes[0] && c.closed != tc.codes[len(tc.codes)-1] {
 			t.Errorf("%s: %s with code %d, want %d", name, last, c.closed, tc.codes)
 		}
 	}
-	a, c := s.webSocket(mqtt.V5)
+	a, c := s.webSocket()
 	a.write(wsFrame(0x80|wsBinary, rawConnect(2, props(), field("pinger"))))
 	a.expect("CONNACK rc=0x00 ...")
 	for range 200 { // a flood of Ping that is not read

@@ -89,13 +89,13 @@ func onlyDataDir(file string) *config.Config {
 
 // ask sends a request; the caller ends ctx when it is done with the answer. An
 // error of the gateway is an *api.Problem.
-func (q *asker) ask(ctx context.Context, method, target string, body []byte) (*http1.Response, error) {
+func (q *asker) ask(ctx context.Context, method, target string) (*http1.Response, error) {
 	path, mistakes := q.path()
 	nc, err := api.Dial(ctx, path)
 	if err != nil {
 		return nil, &unreachable{path, mistakes, err}
 	}
-	r, err := http1.Do(ctx, nc, method, target, "dunlin", nil, body)
+	r, err := http1.Do(ctx, nc, method, target, "dunlin", nil, nil)
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -117,7 +117,7 @@ func (q *asker) get(ctx context.Context, method, target string, doc any) (show b
 	ctx, cancel := context.WithTimeout(ctx, q.patience)
 	defer cancel()
 	var b []byte
-	r, err := q.ask(ctx, method, target, nil)
+	r, err := q.ask(ctx, method, target)
 	if err == nil {
 		b, err = io.ReadAll(r.Body)
 	}

@@ -51,7 +51,7 @@ func runBackup(ctx context.Context, args []string, s streams) int {
 func (q *asker) backup(ctx context.Context, w io.Writer) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, err := q.ask(ctx, "GET", "/api/v1/backup", nil)
+	r, err := q.ask(ctx, "GET", "/api/v1/backup")
 	if err != nil {
 		return 0, err
 	}

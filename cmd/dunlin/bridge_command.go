@@ -263,7 +263,7 @@ func (j *bridgeJob) list(ctx context.Context) error {
 func (j *bridgeJob) export(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r, err := j.ask(ctx, "GET", j.target, nil)
+	r, err := j.ask(ctx, "GET", j.target)
 	if err != nil {
 		return err
 	}

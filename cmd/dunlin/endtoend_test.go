@@ -53,10 +53,10 @@ bridges:
     in: [{from: "cmd/{node}/#", to: "dunlin/{node}/#"}]
 `, pty.Path(), wire.addr()), deps{buses: buses, retryMax: 2 * time.Second})
 
-	observer.line("sites/barn/host/load_1m ", patience)
-	observer.line("sites/barn/host/memory_used_percent ", patience)
+	observer.line("sites/barn/host/load_1m ")
+	observer.line("sites/barn/host/memory_used_percent ")
 	pty.Send(`{"weight": 12.5}` + "\n")
-	observer.line("sites/barn/scale/weight 12.5", patience)
+	observer.line("sites/barn/scale/weight 12.5")
 
 	publishThroughOutage(t, g, up.Stop, up.Start, wire)
 	checkArrivals(t, observer)
@@ -73,7 +73,7 @@ bridges:
 	if out, err := send.CombinedOutput(); err != nil {
 		t.Fatalf("mosquitto_pub: %v %s", err, out)
 	}
-	observer.line("sites/barn/heater/output ON", patience)
+	observer.line("sites/barn/heater/output ON")
 	observer.until("result", patience, func(line string) bool {
 		return strings.HasPrefix(line, "sites/barn/heater/output/result ") && strings.Contains(line, `"ok":true`)
 	})
@@ -189,21 +189,21 @@ bridges:
 		return cmd
 	}
 	cmd := program()
-	observer.line("sites/barn/status online", patience)
-	observer.line("sites/barn/host/load_1m ", patience)
+	observer.line("sites/barn/status online")
+	observer.line("sites/barn/host/load_1m ")
 	cmd.Process.Kill()
 	cmd.Wait()
-	observer.line("sites/barn/status offline", patience)
+	observer.line("sites/barn/status offline")
 
 	cmd = program()
-	observer.line("sites/barn/status online", patience)
-	observer.line("sites/barn/host/availability online", patience)
+	observer.line("sites/barn/status online")
+	observer.line("sites/barn/host/availability online")
 	cmd.Process.Signal(os.Interrupt)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("stopped by a signal: %v, want exit 0", err)
 	}
-	observer.line("sites/barn/host/availability offline", patience)
-	observer.line("sites/barn/status offline", patience)
+	observer.line("sites/barn/host/availability offline")
+	observer.line("sites/barn/status offline")
 }
 
 // The bridge trusts its own authority and shows its certificate; a server of
@@ -245,7 +245,7 @@ bridges:
 	}
 	stop()
 	startGateway(t, bridgeOver(a.path("ca.pem")), deps{})
-	observer.line("sites/barn/load_1m ", patience)
+	observer.line("sites/barn/load_1m ")
 }
 
 // An unplugged serial device is offline with its reason a moment after
@@ -267,15 +267,15 @@ devices:
 	n, _ := strconv.Atoi(port)
 	w := startViewer(t, n, "-t", "dunlin/barn/scale/#", "-q", "1")
 	pty.Send(`{"weight": 1}` + "\n")
-	w.line("dunlin/barn/scale/weight 1", patience)
-	w.line("dunlin/barn/scale/availability online", patience)
+	w.line("dunlin/barn/scale/weight 1")
+	w.line("dunlin/barn/scale/availability online")
 
 	pulled := time.Now()
 	pty.Unplug()
 	w.until("health with its reason", patience, func(line string) bool {
 		return strings.HasPrefix(line, "dunlin/barn/scale/health ") && strings.Contains(line, `"reason":"unplugged"`)
 	})
-	w.line("dunlin/barn/scale/availability offline", patience)
+	w.line("dunlin/barn/scale/availability offline")
 	if took := time.Since(pulled); took < 2*time.Second || took > 2*time.Second+10*time.Second {
 		t.Errorf("offline after %s, want within a second of will_delay (2 s)", took)
 	} else {
@@ -287,7 +287,7 @@ devices:
 	for i := range 20 {
 		pty.Send(fmt.Sprintf("{\"weight\": %d}\n", 100+i))
 	}
-	w.line("dunlin/barn/scale/weight 119", patience)
+	w.line("dunlin/barn/scale/weight 119")
 	var values []string
 	online := -1
 	for _, line := range w.seen {
@@ -302,7 +302,7 @@ devices:
 		t.Error("online was published before the first value")
 	}
 	if online < 0 {
-		w.line("dunlin/barn/scale/availability online", patience)
+		w.line("dunlin/barn/scale/availability online")
 	}
 	for i, v := range values {
 		if v != strconv.Itoa(100+i) {

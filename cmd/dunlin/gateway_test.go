@@ -137,11 +137,11 @@ func (w *viewer) until(what string, limit time.Duration, ok func(line string) bo
 	}
 }
 
-// line waits for one exact line, or one that starts with prefix when it ends
-// in a space.
-func (w *viewer) line(want string, limit time.Duration) string {
+// line waits for a line that is want, or that starts with it if it ends in a
+// space.
+func (w *viewer) line(want string) {
 	w.t.Helper()
-	return w.until(fmt.Sprintf("line %q", want), limit, func(line string) bool {
+	w.until(fmt.Sprintf("line %q", want), patience, func(line string) bool {
 		return line == want || strings.HasSuffix(want, " ") && strings.HasPrefix(line, want)
 	})
 }

@@ -157,19 +157,19 @@ bridges: {cloud: {servers: ["mqtt://%s"], client_id: "barn/1", out: [{from: "a/#
 		t.Fatal(err)
 	}
 	w := startViewer(t, n, "-t", "$SYS/broker/connection/#")
-	w.line(topic+"1", patience)
+	w.line(topic + "1")
 	up.Stop()
-	w.line(topic+"0", patience)
+	w.line(topic + "0")
 	up.Start()
-	w.line(topic+"1", patience)
+	w.line(topic + "1")
 
 	// dunlin's own values: the numbers come every sys_interval.
 	own := startViewer(t, n, "-t", "$SYS/dunlin/bridge/cloud/+")
-	own.line("$SYS/dunlin/bridge/cloud/state up", patience)
+	own.line("$SYS/dunlin/bridge/cloud/state up")
 	own = startViewer(t, n, "-t", "$SYS/dunlin/bridge/cloud/+/messages")
-	own.line("$SYS/dunlin/bridge/cloud/spool/messages 0", patience)
+	own.line("$SYS/dunlin/bridge/cloud/spool/messages 0")
 	own = startViewer(t, n, "-t", "$SYS/dunlin/bridge/cloud/error")
-	own.line("$SYS/dunlin/bridge/cloud/error none", patience)
+	own.line("$SYS/dunlin/bridge/cloud/error none")
 }
 
 var number = regexp.MustCompile(`\d+`)

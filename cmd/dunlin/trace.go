@@ -113,7 +113,7 @@ func (q *asker) trace(ctx context.Context, what url.Values) error {
 // stream gives the data of server-sent events to take until ctx or the stream
 // ends.
 func (q *asker) stream(ctx context.Context, target string, take func(data []byte) error) error {
-	r, err := q.ask(ctx, "GET", target, nil)
+	r, err := q.ask(ctx, "GET", target)
 	if err != nil {
 		return err
 	}

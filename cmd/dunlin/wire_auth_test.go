@@ -309,7 +309,7 @@ auth: {users_file: %q, acl_file: %q}
 				seen := func(w *viewer, payload string) string {
 					t.Helper()
 					publish("root", "p-"+name, "cmd/"+id, "end of "+payload)
-					w.line("cmd/"+id+" end of "+payload, toolTimeout)
+					w.line("cmd/" + id + " end of " + payload)
 					var topics []string
 					for _, line := range w.seen {
 						if topic, is := strings.CutSuffix(line, " "+payload); is {
@@ -325,7 +325,7 @@ auth: {users_file: %q, acl_file: %q}
 						t.Fatal(err)
 					}
 					w := startViewer(t, n, login(as, client, "-t", "#")...)
-					w.line("cmd/"+id+" ready", toolTimeout)
+					w.line("cmd/" + id + " ready")
 					return w
 				}
 				root := subscribe("root", "r-"+name)

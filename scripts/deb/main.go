@@ -99,15 +99,15 @@ func (w *world) must(command string) string {
 }
 
 // is checks what a command on the machine says.
-func (w *world) is(what, command, want string) bool {
+func (w *world) is(what, command, want string) {
 	got := w.say(command)
-	return w.check(what, got == want, fmt.Sprintf("%s says %q, not %q", command, got, want))
+	w.check(what, got == want, fmt.Sprintf("%s says %q, not %q", command, got, want))
 }
 
 // becomes waits up to a minute for a command on the machine to succeed.
-func (w *world) becomes(what, command string) bool {
+func (w *world) becomes(what, command string) {
 	output, code := w.sh("for i in $(seq 120); do " + command + " && exit; sleep 0.5; done; " + command)
-	return w.check(what, code == 0, fmt.Sprintf("%s: exit code %d: %s", command, code, output))
+	w.check(what, code == 0, fmt.Sprintf("%s: exit code %d: %s", command, code, output))
 }
 
 // pid is the process of the service.

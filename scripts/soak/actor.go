@@ -232,7 +232,7 @@ func (a *actor) received(l *link, v *packet.View) error {
 		l.aliases[alias] = name
 	}
 	if p.QoS < mqtt.ExactlyOnce || !a.box.received[v.ID] {
-		a.judge(l, name, p)
+		a.judge(name, p)
 	}
 	switch p.QoS {
 	case mqtt.AtLeastOnce:
@@ -245,7 +245,7 @@ func (a *actor) received(l *link, v *packet.View) error {
 }
 
 // judge asks the models whether this message may come now.
-func (a *actor) judge(l *link, name string, p *packet.Publish) {
+func (a *actor) judge(name string, p *packet.Publish) {
 	if len(p.Payload) == 0 && strings.HasPrefix(name, "ret/") {
 		return
 	}

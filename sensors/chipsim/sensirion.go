@@ -41,9 +41,9 @@ func argument(w []byte) (word uint16, ok bool) {
 	return uint16(w[0])<<8 | uint16(w[1]), true
 }
 
-// count inverts value = offset + span * count / full to the nearest count.
-func count(value, offset, span, full float64) int {
-	return int(math.Round(min(max((value-offset)/span*full, 0), full)))
+// count inverts value = offset + span * count / 65535 to the nearest count.
+func count(value, offset, span float64) int {
+	return int(math.Round(min(max((value-offset)/span*65535, 0), 65535)))
 }
 
 // answer is what a chip has ready to be read, from when on, and for how many

@@ -281,7 +281,6 @@ type bells struct {
 }
 
 func (b *bells) SetDTR(on bool) error        { b.dtr = append(b.dtr, on); return nil }
-func (b *bells) SetRTS(bool) error           { return nil }
 func (b *bells) Drain(context.Context) error { return nil }
 func (b *bells) Discard(bool, bool) error    { return nil }
 

@@ -47,7 +47,7 @@ func (w *world) attach(_ string, will *mqtt.Will) (sensors.Session, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.session != nil {
-		w.session.end(true)
+		w.session.end()
 	}
 	w.session = &session{w: w, will: will.Message, inbox: make(chan mqtt.Message, 16), gone: make(chan struct{})}
 	w.host.Will = will.Message.Payload
@@ -64,14 +64,12 @@ func (s *session) ended() bool {
 	}
 }
 
-func (s *session) end(will bool) {
+func (s *session) end() {
 	if s.ended() {
 		return
 	}
 	close(s.gone)
-	if will {
-		s.w.take(s.will)
-	}
+	s.w.take(s.will)
 }
 
 func (w *world) take(m mqtt.Message) {
@@ -121,7 +119,7 @@ func (s *session) DisconnectWithWill() error { return s.quit() }
 func (s *session) quit() error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	s.end(true)
+	s.end()
 	return nil
 }
 
@@ -195,7 +193,7 @@ func TestHostFollows(t *testing.T) {
 				switch k := r.IntN(20); {
 				case k == 0:
 					w.mu.Lock()
-					w.session.end(true)
+					w.session.end()
 					w.mu.Unlock()
 					time.Sleep(2 * time.Second)
 				case k == 1:
@@ -330,7 +328,7 @@ func TestBirthDeathSequence(t *testing.T) {
 		for range 130 {
 			w, _, stop := start(t, file)
 			w.mu.Lock()
-			w.session.end(true)
+			w.session.end()
 			w.mu.Unlock()
 			time.Sleep(2 * time.Second)
 			stop()

@@ -101,7 +101,7 @@ func (s *state) account(listener, name string, by *secret) Identity {
 // with for anybody.
 func (u *users) secretFor(k *checker, name string, password []byte) (s *secret, exists bool) {
 	one := u.byName[name]
-	if bytes.HasPrefix(password, []byte(TokenPrefix)) {
+	if bytes.HasPrefix(password, []byte(tokenPrefix)) {
 		if one != nil && one.token != nil {
 			return one.token, true
 		}

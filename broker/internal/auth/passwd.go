@@ -15,9 +15,9 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// TokenPrefix starts each token, so that it is told from a password. A token
+// tokenPrefix starts each token, so that it is told from a password. A token
 // is 160 random bits: one SHA-256 of it is enough.
-const TokenPrefix = "dt1_"
+const tokenPrefix = "dt1_"
 
 const (
 	mosquittoIterations = 20_000 // of $7$; mosquitto 2.0 writes 101 and reads this
@@ -63,8 +63,8 @@ func checkPassword(password []byte) error {
 		return fmt.Errorf("the password is longer than %d bytes", maxPassword)
 	case bytes.IndexByte(password, 0) >= 0:
 		return errors.New("the password holds a zero byte")
-	case bytes.HasPrefix(password, []byte(TokenPrefix)):
-		return fmt.Errorf("a password does not start with %s: tokens do", TokenPrefix)
+	case bytes.HasPrefix(password, []byte(tokenPrefix)):
+		return fmt.Errorf("a password does not start with %s: tokens do", tokenPrefix)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func SCRAMVerifiers(password []byte) ([]string, error) {
 
 // NewToken makes a token and what a users file keeps of it.
 func NewToken() (token, hash string) {
-	token = TokenPrefix + strings.ToLower(rand.Text()+rand.Text()[:6])
+	token = tokenPrefix + strings.ToLower(rand.Text()+rand.Text()[:6])
 	sum := sha256.Sum256([]byte(token))
 	return token, "$dunlin1$" + base64Bare.EncodeToString(sum[:])
 }

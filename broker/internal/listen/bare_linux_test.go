@@ -15,13 +15,13 @@ import (
 )
 
 // rawOn listens on an address of loopback and accepts one client.
-func rawOn(t *testing.T, address string) (ln net.Listener, client *net.TCPConn, b *Bare) {
+func rawOn(t *testing.T, address string) (client *net.TCPConn, b *Bare) {
 	t.Helper()
 	socket, err := Bind(address)
 	if err != nil {
 		t.Skip(err) // no IPv6
 	}
-	ln = Raw(socket)
+	ln := Raw(socket)
 	t.Cleanup(func() { ln.Close() })
 	nc, err := net.Dial("tcp", socket.Addr().String())
 	if err != nil {
@@ -36,12 +36,12 @@ func rawOn(t *testing.T, address string) (ln net.Listener, client *net.TCPConn, 
 	if !ok {
 		t.Fatalf("accepted a %T", accepted)
 	}
-	return ln, nc.(*net.TCPConn), b
+	return nc.(*net.TCPConn), b
 }
 
 func TestRawKnowsTheClient(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
-		_, client, b := rawOn(t, address)
+		client, b := rawOn(t, address)
 		want := client.LocalAddr().(*net.TCPAddr)
 		if got := PeerOf(b); got != (Peer{Remote: want.String(), Local: true}) || b.RemoteAddr().String() != want.String() {
 			t.Errorf("on %s: %+v, %v instead of %v", address, got, b.RemoteAddr(), want)
@@ -88,7 +88,7 @@ func TestRawKnowsWhoWasEarly(t *testing.T) {
 }
 
 func TestWholeIsAConnection(t *testing.T) {
-	_, client, b := rawOn(t, "127.0.0.1:0")
+	client, b := rawOn(t, "127.0.0.1:0")
 	nc := Whole(b)
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(10 * time.Second))

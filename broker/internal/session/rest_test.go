@@ -79,15 +79,14 @@ func (p *spiller) connect() {
 	p.s.Clear(math.MaxUint64)
 }
 
-func (p *spiller) deliver(qos mqtt.QoS, size int) (number uint64) {
+func (p *spiller) deliver(qos mqtt.QoS, size int) {
 	p.n++
 	m := &mqtt.Message{Topic: fmt.Sprint("t", p.n%5), Payload: binary.BigEndian.AppendUint64(make([]byte, 0, 8+size), p.n)[:8+size], QoS: qos}
-	number = p.s.Deliver(new(packet.Publication).Own(m), qos, false, nil)
+	number := p.s.Deliver(new(packet.Publication).Own(m), qos, false, nil)
 	p.letGo()
 	if number > 0 {
 		p.store.entries, p.store.last = append(p.store.entries, KeptDelivery{Number: number, Message: m, QoS: qos}), number
 	}
-	return number
 }
 
 // letGo is what conn.Peer does after everything.

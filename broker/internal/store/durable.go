@@ -186,7 +186,7 @@ func (s *Durable) append(r Record) (sequence uint64) {
 		s.settle(&r, l)
 	}
 	if r.Kind == RetainedSet {
-		write = s.retained(r.Message, class, write)
+		write = s.retained(r.Message, write)
 	}
 	if !write {
 		return 0 // promised as it is
@@ -291,7 +291,7 @@ func (s *Durable) judge(r *Record) (c Class, write bool) {
 
 // retained decides whether a retained value is written now or with others of
 // its kind. The caller holds mu.
-func (s *Durable) retained(m *mqtt.Message, class Class, write bool) bool {
+func (s *Durable) retained(m *mqtt.Message, write bool) bool {
 	lazy := m.QoS == mqtt.AtMostOnce || s.opts.Lazy != nil && s.opts.Lazy(m)
 	entry := s.mu.state.Retained[m.Topic]
 	now := s.second()

@@ -142,7 +142,7 @@ func (s *Durable) spillLine(name string) error {
 			batch, size = append(batch, e), size+e.Message.Size()
 		}
 		m.Unlock()
-		extent, err := s.writeBatch(&log, name, batch)
+		extent, err := s.writeBatch(&log, batch)
 		m.Lock()
 		if m.state.Lines[name] == l { // it may have ended meanwhile
 			l.disk.log = log
@@ -158,7 +158,7 @@ func (s *Durable) spillLine(name string) error {
 	}
 }
 
-func (s *Durable) writeBatch(log *journal.SpillLog, name string, batch []Entry) (journal.Extent, error) {
+func (s *Durable) writeBatch(log *journal.SpillLog, batch []Entry) (journal.Extent, error) {
 	var body []byte
 	for i := range batch {
 		e := &batch[i]

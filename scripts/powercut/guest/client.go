@@ -123,7 +123,7 @@ func play(failed chan<- error) error {
 		slots := make(chan struct{}, window)
 		go func() { failed <- k.publish(&oracle.Publishers[i], slots) }()
 		go func() {
-			failed <- fmt.Errorf("publisher %d: %w", i, k.acknowledged(&oracle.Publishers[i], slots, &acked[i]))
+			failed <- fmt.Errorf("publisher %d: %w", i, k.acknowledged(slots, &acked[i]))
 		}()
 	}
 	return stamp(&acked, failed)
@@ -178,7 +178,7 @@ func (k *client) publish(p *oracle.Publisher, slots chan<- struct{}) error {
 }
 
 // acknowledged reads what the server promises: it does so in order.
-func (k *client) acknowledged(p *oracle.Publisher, slots <-chan struct{}, acked *atomic.Uint64) error {
+func (k *client) acknowledged(slots <-chan struct{}, acked *atomic.Uint64) error {
 	for {
 		first, body, err := k.read()
 		if err != nil {

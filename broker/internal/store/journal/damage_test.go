@@ -37,8 +37,8 @@ func sequences(t *testing.T, d *disktest.Fake) (got []uint64, r Report) {
 	return got, r
 }
 
-func count(from, to uint64) (all []uint64) {
-	for n := from; n <= to; n++ {
+func upTo(last uint64) (all []uint64) {
+	for n := uint64(1); n <= last; n++ {
 		all = append(all, n)
 	}
 	return all
@@ -56,7 +56,7 @@ func TestAbandonedGroup(t *testing.T) {
 	d := disktest.New(1 << 20)
 	d.Put(segmentName(1), first)
 	d.Put(segmentName(2), second)
-	if got, _ := sequences(t, d); !slices.Equal(got, count(1, 30)) {
+	if got, _ := sequences(t, d); !slices.Equal(got, upTo(30)) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -101,7 +101,7 @@ func TestHoleInTheLastGroup(t *testing.T) {
 		d.Put(segmentName(1), bad)
 		got, r := sequences(t, d)
 		n := uint64(len(got))
-		if !slices.Equal(got, count(1, n)) || n < uint64(9+7*hole) || n > uint64(9+8*(hole+1)) {
+		if !slices.Equal(got, upTo(n)) || n < uint64(9+7*hole) || n > uint64(9+8*(hole+1)) {
 			t.Errorf("a hole in page %d: %v", page, got)
 		}
 		if behind := len(before.heads) + len(last.heads) - page; r.BadPages > 0 || r.Missing > 0 || r.Torn < behind || r.Torn > behind+1 {
@@ -110,7 +110,7 @@ func TestHoleInTheLastGroup(t *testing.T) {
 		again := make([]byte, 16*pageSize) // what the next process writes has the same numbers
 		putGroup(again, numbered(n+1, n+3), 2, 0)
 		d.Put(segmentName(2), again)
-		if got, r := sequences(t, d); !slices.Equal(got, count(1, n+3)) || r.BadPages > 0 || r.Missing > 0 {
+		if got, r := sequences(t, d); !slices.Equal(got, upTo(n+3)) || r.BadPages > 0 || r.Missing > 0 {
 			t.Errorf("a hole in page %d, at the start after the next: %v, %+v", page, got, r)
 		}
 	}
@@ -124,7 +124,7 @@ func TestCutFile(t *testing.T) {
 		d := disktest.New(1 << 20)
 		d.Put(segmentName(1), file[:size])
 		got, r := sequences(t, d)
-		if whole := size / pageSize; len(got) < whole*7 || !slices.Equal(got, count(1, uint64(len(got)))) {
+		if whole := size / pageSize; len(got) < whole*7 || !slices.Equal(got, upTo(uint64(len(got)))) {
 			t.Errorf("cut at %d: %d records", size, len(got))
 		}
 		if size > 0 && r.BadPages > 0 {

@@ -33,7 +33,7 @@ func (f *Format) Append(dst []byte, m *Message, now time.Time) ([]byte, error) {
 		case 0:
 			dst = append(dst, x.literal...)
 		case '@':
-			dst = Strftime(dst, x.verb, now)
+			dst = strftime(dst, x.verb, now)
 		default:
 			var err error
 			start := len(dst)

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Strftime appends one conversion of strftime(3) in the C locale, as glibc
+// strftime appends one conversion of strftime(3) in the C locale, as glibc
 // writes it, and 'N' for the nanoseconds. What glibc does not know is written
 // as it stands, with a percent sign.
-func Strftime(dst []byte, verb byte, t time.Time) []byte {
+func strftime(dst []byte, verb byte, t time.Time) []byte {
 	if layout := layoutOf(verb); layout != "" {
 		return t.AppendFormat(dst, layout)
 	}

@@ -22,9 +22,9 @@ type Line struct {
 	Value  string
 }
 
-// Parse splits a file into its settings. A comment is a line that begins with
+// parse splits a file into its settings. A comment is a line that begins with
 // '#'; there is none behind a value.
-func Parse(file, text string) (lines []Line) {
+func parse(file, text string) (lines []Line) {
 	number := 0
 	for line := range strings.Lines(text) {
 		number++

@@ -9,7 +9,7 @@ import (
 )
 
 func convert(text string) (yaml, notes string) {
-	yaml, all := Convert(Parse("m.conf", text))
+	yaml, all := Convert(parse("m.conf", text))
 	var b strings.Builder
 	for _, n := range all {
 		b.WriteString(n.Text + "\n")
@@ -106,7 +106,7 @@ func TestNoSettingIsLost(t *testing.T) {
 func FuzzConvert(f *testing.F) {
 	f.Add("listener 1883 ::1\nconnection a\naddress h k:1\ntopic # both 2 l/ r/\npersistent_client_expiration 1y")
 	f.Fuzz(func(t *testing.T, conf string) {
-		lines := Parse("m.conf", conf)
+		lines := parse("m.conf", conf)
 		text, notes := Convert(lines)
 		if len(notes) > 3*len(lines)+1 || !strings.Contains(text, "listeners:") {
 			t.Errorf("%d notes of %d lines\n%s", len(notes), len(lines), text)

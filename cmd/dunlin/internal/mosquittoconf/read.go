@@ -13,7 +13,7 @@ func Read(file string) (lines []Line, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range Parse(file, string(text)) {
+	for _, l := range parse(file, string(text)) {
 		if l.Name != "include_dir" || l.Value == "" {
 			lines = append(lines, l)
 			continue
@@ -30,7 +30,7 @@ func Read(file string) (lines []Line, err error) {
 			if err != nil {
 				return nil, err
 			}
-			lines = append(lines, Parse(name, string(text))...)
+			lines = append(lines, parse(name, string(text))...)
 		}
 	}
 	return lines, nil
