@@ -85,13 +85,14 @@ func (b *Broker) accept(ctx context.Context, all *sync.WaitGroup) {
 	s.Lock()
 	defer s.Unlock()
 	s.open = func(g *gate) {
-		b.log.Info("listening", "listener", g.now.Load().name, "address", g.socket.Addr().String())
+		l := g.now.Load()
+		b.log.Info("listening", "listener", l.name, "address", g.socket.Addr().String())
 		ctx, stop := context.WithCancel(ctx)
 		g.stop = stop
 		all.Go(func() {
 			defer stop()
 			socket := g.socket
-			if g.now.Load().over == nil { // a Relisten may change that, and then it costs a little more
+			if l.over == nil { // a Relisten may change that, and then it costs a little more
 				socket = listen.Raw(socket)
 			}
 			listen.Accept(ctx, socket, b.log, func(nc net.Conn) { b.serve(nc, g.now.Load()) })

@@ -172,3 +172,18 @@ func TestRelistenKeepsRights(t *testing.T) {
 		c.Expect("PUBACK id=2 rc=0x87 ...")
 	})
 }
+
+// A listener that was taken away before it accepted anything ended the program.
+func TestRelistenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPorts(t)
+		for range 100 {
+			for _, more := range [][]broker.ListenerOptions{{{Name: "third", Listener: listen.NewMemory()}}, nil} {
+				if err := p.Relisten(broker.Options{Listeners: append(more, broker.ListenerOptions{Name: "first", Listener: p.first})}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		served(p.connect(p.first, "a"))
+	})
+}
