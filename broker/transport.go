@@ -31,6 +31,10 @@ func Listen(bind string, going ...net.Listener) (net.Listener, error) {
 	return listen.Bind(bind, going...)
 }
 
+// ListenAhead is Listen also for an address that this machine does not have yet
+// (on Linux).
+func ListenAhead(bind string) (net.Listener, error) { return listen.BindAhead(bind) }
+
 // Inherit takes over the sockets that systemd passed on. It may be called
 // once.
 func Inherit() (*Inherited, error) { return listen.Inherit() }

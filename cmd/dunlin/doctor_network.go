@@ -16,11 +16,10 @@ import (
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
-// ports tries the listeners of a gateway that does not run.
+// ports tries the listeners of a gateway that does not run. Of one that does, it
+// looks whether the machine has their addresses.
 func (d *doctor) ports(context.Context) {
-	if d.status != nil || errors.Is(d.silent, fs.ErrPermission) {
-		return // it has them
-	}
+	runs := d.status != nil || errors.Is(d.silent, fs.ErrPermission)
 	var binds []string
 	for _, l := range d.cfg.MQTT.Listeners {
 		if kind, _ := l.Kind(); kind == "tcp" {
@@ -31,16 +30,23 @@ func (d *doctor) ports(context.Context) {
 		binds = append(binds, page)
 	}
 	for _, bind := range binds {
-		ln, err := broker.Listen(bind)
+		try := bind
+		if host, _, err := net.SplitHostPort(bind); err == nil && runs {
+			try = net.JoinHostPort(host, "0")
+		}
+		ln, err := broker.Listen(try)
 		switch {
 		case err == nil:
 			ln.Close()
+		case isAddressMissing(err):
+			d.add("ports", "nobody can connect there before it has", "look at the cable and at 'ip address', or bind an address that the machine has", "this machine does not have the address of %s", bind)
+		case runs: // it has the port
 		case isAddressInUse(err):
 			d.add("ports", "the gateway cannot start", "stop the other server ('ss -ltnp' names it), or choose another port", "%s is taken", bind)
 		case isPermission(err):
 			d.add("ports", "the gateway cannot start", "choose a port above 1023", "you may not listen on %s", bind)
 		default:
-			d.add("ports", "the gateway cannot start", "bind an address that this machine has: 'ip address'", "%v", err)
+			d.add("ports", "the gateway cannot start", "see mqtt.listeners and http.bind", "%v", err)
 		}
 	}
 }

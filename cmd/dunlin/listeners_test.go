@@ -387,3 +387,25 @@ func TestSocketActivation(t *testing.T) {
 		t.Errorf("no word of the other socket:\n%s", log.String())
 	}
 }
+
+// A board whose cable is out when it starts has to read its devices all the
+// same. Who reloads is told instead.
+func TestAddressThatIsNotThereYet(t *testing.T) {
+	const listener = `    - {bind: "198.51.100.1:0", anonymous: true}`
+	f := startFromFile(t, `
+http: {bind: "[2001:db8::1]:0"}
+mqtt:
+  listeners:
+    - {bind: "127.0.0.1:0", anonymous: true}
+`+listener+"\n")
+	if got := f.gateway.addresses[1].String(); !strings.HasPrefix(got, "198.51.100.1:") {
+		t.Errorf("the second listener is at %s", got)
+	}
+	if got := f.gateway.page.String(); !strings.HasPrefix(got, "[2001:db8::1]:") {
+		t.Errorf("the page is at %s", got)
+	}
+	code, _, stderr := f.reload(listener, strings.ReplaceAll(listener, "198.51.100.1", "198.51.100.2"))
+	if code == exitDone || !strings.Contains(stderr, "mqtt.listeners[1]: ") || !strings.Contains(stderr, "'ip address'") {
+		t.Errorf("a reload to an address that is not there: exit code %d, %s", code, stderr)
+	}
+}

@@ -94,11 +94,7 @@ func (g *gateway) openPage(cfg *config.Config, d *deps) error {
 	if cfg.HTTP.Bind == "" {
 		return nil
 	}
-	listen := d.listen
-	if listen == nil {
-		listen = func(bind string) (net.Listener, error) { return broker.Listen(bind) }
-	}
-	ln, err := listen(cfg.HTTP.Bind)
+	ln, err := d.atStart()(cfg.HTTP.Bind)
 	switch {
 	case err == nil:
 		g.closers = append(g.closers, ln)

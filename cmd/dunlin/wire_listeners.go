@@ -46,7 +46,9 @@ func bindAll(cfg *config.Config, d *deps) (all *listeners, err error) {
 		return nil, err
 	}
 	defer inherited.Close()
-	if all, err = bindOthers(cfg, d, inherited, nil, nil); err != nil {
+	start := *d
+	start.listen = d.atStart()
+	if all, err = bindOthers(cfg, &start, inherited, nil, nil); err != nil {
 		return nil, err
 	}
 	if names := inherited.Names(); len(names) > 0 {
@@ -156,6 +158,24 @@ func bind(cfg *config.Config, l *config.Listener, d *deps, inherited *broker.Inh
 	return []net.Listener{ln}, err
 }
 
+// atStart is how listeners are bound when the program starts: at an address that
+// the machine does not have, too. A board whose cable is out has to read its
+// devices all the same, and a reload has somebody to tell.
+func (d *deps) atStart() func(bind string) (net.Listener, error) {
+	if d.listen != nil {
+		return d.listen
+	}
+	return func(bind string) (net.Listener, error) {
+		ln, err := broker.Listen(bind)
+		if isAddressMissing(err) {
+			if ln, err = broker.ListenAhead(bind); err == nil {
+				d.logger("broker").Warn("this machine does not have the address now; it listens there as soon as it has", "bind", bind)
+			}
+		}
+		return ln, err
+	}
+}
+
 // transport makes what lies between a listener's sockets and MQTT. Files that
 // cannot be used are mistakes in the configuration, with their place.
 func transport(cfg *config.Config, l *config.Listener, place string, log *slog.Logger) (t broker.Transport, err error) {
@@ -189,6 +209,8 @@ func bindHint(err error) string {
 	switch {
 	case isAddressInUse(err):
 		return "; another server runs there: stop it ('systemctl disable --now mosquitto' if it is mosquitto), or choose another port"
+	case isAddressMissing(err):
+		return "; choose an address that this machine has ('ip address')"
 	case isPermission(err):
 		return "; ports below 1024 and directories of others need a privilege: choose another"
 	case errors.Is(err, fs.ErrNotExist):
@@ -197,8 +219,9 @@ func bindHint(err error) string {
 	return ""
 }
 
-func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
-func isPermission(err error) bool   { return errors.Is(err, fs.ErrPermission) }
+func isAddressInUse(err error) bool   { return errors.Is(err, syscall.EADDRINUSE) }
+func isAddressMissing(err error) bool { return errors.Is(err, syscall.EADDRNOTAVAIL) }
+func isPermission(err error) bool     { return errors.Is(err, fs.ErrPermission) }
 
 // listenNear binds bind, or, when its port is taken, one of the ports after
 // it, or any free one.

@@ -31,9 +31,17 @@ const maxSocketPath = 107
 // Sockets that are going to close do not hold the address, on Linux: they
 // share it with the new one, 127.0.0.1:1883 beside :1883, until they close.
 func Bind(bind string, going ...net.Listener) (net.Listener, error) {
+	return listen(bind, 0, going)
+}
+
+// BindAhead is Bind also for an address that this machine does not have yet, on
+// Linux (IP_FREEBIND of ip(7)): nobody can connect before it has.
+func BindAhead(bind string) (net.Listener, error) { return listen(bind, 1, nil) }
+
+func listen(bind string, ahead int, going []net.Listener) (net.Listener, error) {
 	path, unix := strings.CutPrefix(bind, "unix:")
 	if !unix {
-		lc := tcpConfig(len(going))
+		lc := tcpConfig(len(going), ahead)
 		share(going, 1)
 		ln, err := lc.Listen(context.Background(), "tcp", bind) // an address waits for nothing
 		share(going, 0)

@@ -10,13 +10,14 @@ import (
 
 // tcpConfig sets keep alive on the listening socket: Linux hands it on to the
 // accepted ones, which saves four system calls for each. shared is not 0
-// for an address that share has made free.
-func tcpConfig(shared int) net.ListenConfig {
+// for an address that share has made free, ahead not for one that need not be there.
+func tcpConfig(shared, ahead int) net.ListenConfig {
 	return net.ListenConfig{KeepAlive: -1, Control: func(_, _ string, c syscall.RawConn) error {
 		var err error
 		set := func(fd uintptr) {
 			for _, o := range []struct{ level, name, value int }{
 				{syscall.SOL_SOCKET, unix.SO_REUSEPORT, shared},
+				{syscall.IPPROTO_IP, syscall.IP_FREEBIND, ahead}, // of IPv6 sockets, too
 				{syscall.SOL_SOCKET, syscall.SO_KEEPALIVE, 1},
 				{syscall.IPPROTO_TCP, syscall.TCP_KEEPIDLE, int(keepAlive.Idle / time.Second)},
 				{syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL, int(keepAlive.Interval / time.Second)},

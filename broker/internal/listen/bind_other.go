@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-func tcpConfig(int) net.ListenConfig { return net.ListenConfig{KeepAliveConfig: keepAlive} }
+func tcpConfig(int, int) net.ListenConfig { return net.ListenConfig{KeepAliveConfig: keepAlive} }
 
 // share: an address is free when the socket that has it is closed.
 func share([]net.Listener, int) {}
