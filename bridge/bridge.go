@@ -37,6 +37,7 @@ type Bridge struct {
 	stalls   int                    // Run: in a row
 	suspect  suspect                // Run and the reader, under its lock
 	owed     owed                   // the sender
+	roomless roomless               // the sender
 	poison   poison                 // under its lock
 	cuts     cuts                   // the sender and the reader, under its lock
 	tries    map[uint64]int         // the reader: attempts of messages that failed for now

@@ -20,7 +20,7 @@
 // The entry in the Queue is the state of the transfer: there is no second store,
 // nothing is handed over, and an entry is removed only after the server's PUBACK
 // or PUBCOMP. When nothing waits, owed.go makes good what a full Queue has lost
-// of retained messages.
+// of retained messages, and roomless.go what the server had no room for.
 //
 // People look at the Queues and at the dead letters with spool.go and dead.go.
 //

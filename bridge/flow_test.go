@@ -213,7 +213,47 @@ func TestB09NoRoomForRetained(t *testing.T) {
 		sent = nil
 		r.q.add(mqtt.Message{Topic: "out/3", Payload: []byte("y"), QoS: 1, Retain: true})
 		after(time.Minute)
-		want(t, "the next", sent, "[up/3 true up/3 false]")
+		want(t, "the next", sent, "[up/3 false]")
+		r.stop()
+	})
+	bubble(t, "what a server had no room for is retained there once it has", func(t *testing.T) {
+		var sent []string
+		full := true
+		r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
+			if sent = append(sent, fmt.Sprint(m.Topic, " ", m.Retain)); full && m.Retain && len(m.Payload) > 0 {
+				d.Code = mqtt.QuotaExceeded
+			}
+			return d
+		})
+		put := func(name, payload string) {
+			m := mqtt.Message{Topic: name, Payload: []byte(payload), QoS: 1, Retain: true}
+			r.q.retain(m)
+			r.q.add(m)
+		}
+		for i := range 10 {
+			put(fmt.Sprintf("out/%d", i), "old")
+		}
+		after(2 * time.Minute)
+		sent = nil
+		after(time.Hour)
+		if n := len(sent); n < 5 || n > 16 {
+			t.Errorf("%d sent in an hour to a server without room: %q", n, sent)
+		}
+		put("out/3", "new")
+		put("out/4", "")
+		after(time.Second)
+		want(t, "the last", sent[len(sent)-2:], "[up/3 false up/4 true]") // what deletes needs no room
+		full = false
+		after(roomAgain + time.Minute)
+		for i := range 10 {
+			m, kept := r.c.Retained(fmt.Sprintf("up/%d", i))
+			if want := map[int]string{3: "new", 4: ""}[i]; want != "" && string(m.Payload) != want || kept == (i == 4) {
+				t.Errorf("up/%d: retained %v, %q", i, kept, m.Payload)
+			}
+		}
+		sent = nil
+		after(time.Hour)
+		want(t, "sent when all is there", sent, "[]")
 		r.stop()
 	})
 	bubble(t, "what is refused without RETAIN, too, goes on with it", func(t *testing.T) {

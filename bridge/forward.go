@@ -31,9 +31,7 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		defer cancel()
 		return l.drop(c, e.Seq, fate.reason())
 	}
-	if fresh, plain := l.hold.begin(e.Seq); fresh {
-		o.dup, o.retain, o.plain = false, o.retain && !plain, plain
-	}
+	l.transfer(e, &o)
 	if e.Message.Retain {
 		l.b.poison.sent(o.topic)
 	}
@@ -45,6 +43,24 @@ func (l *link) forward(ctx context.Context, e *mqtt.Queued) error {
 		l.b.status.update(func(s *Stats) { s.Again++ })
 	}
 	return nil
+}
+
+// transfer decides whether o begins a new transfer, and whether it has RETAIN.
+func (l *link) transfer(e *mqtt.Queued, o *outgoing) {
+	fresh, plain := l.hold.begin(e.Seq)
+	if fresh {
+		o.dup = false
+	}
+	switch {
+	case !o.retain:
+	case plain:
+		o.retain, o.plain = false, true
+		l.b.roomless.refused(o.topic, e.Message.Topic, l.took)
+	case !fresh && len(o.payload) > 0 && l.b.roomless.has(o.topic):
+		o.retain = false
+	default:
+		delete(l.b.roomless.topics, o.topic)
+	}
 }
 
 // giveUp moves what o holds to the dead letters.

@@ -111,7 +111,7 @@ func (o *owed) pay(q *lanes, wants func(topic string) bool) bool {
 // the server: its message may be the newer one.
 func (l *link) retained(name string) bool {
 	to, r, _ := remap(l.b.out, name)
-	if r == nil || l.b.poison.has(to) {
+	if r == nil || l.b.poison.has(to) || l.b.roomless.has(to) {
 		return false
 	}
 	if l.b.owed.anew && slices.ContainsFunc(l.b.receiver.routes, func(in route) bool { return topic.Match(in.toName, name) }) {

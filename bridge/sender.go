@@ -147,6 +147,11 @@ func (l *link) next(ctx context.Context) (ok bool, err error) {
 				l.b.queue.dry = [LaneCount]bool{}
 				continue
 			}
+			local, wait := l.b.roomless.due(time.Now())
+			if soonest = wait; local != "" {
+				l.tryRoom(local)
+				continue
+			}
 		}
 		if err := l.settleLoose(ctx); err != nil {
 			return false, err

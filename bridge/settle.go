@@ -185,14 +185,12 @@ func (l *link) refused(ctx context.Context, f flight, code mqtt.ReasonCode) erro
 
 // notRetained is told of a message that was refused with RETAIN and is accepted
 // without: no quota of messages is used up, there is no room for another retained
-// one. It is not sent again because it is retained here, and the next one is
-// tried without RETAIN sooner.
+// one. The next topic that is refused is tried without RETAIN sooner.
 func (l *link) notRetained(topic string) {
 	if !l.noRoom {
 		l.b.o.Log.Warn("upstream has no room for more retained messages: they are sent without RETAIN", "bridge", l.b.o.Name, "topic", topic)
 	}
 	l.noRoom = true
-	l.b.poison.add(topic)
 	l.hold.accepted(&l.b.quota, quotaGood)
 }
 
