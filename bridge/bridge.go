@@ -123,6 +123,7 @@ func (b *Bridge) Stats() Stats {
 	}
 	s.Storms = b.receiver.storm.stops()
 	now := time.Now()
+	s.LastLoss = b.status.lost(now, s.Queue.Drops.Lost())
 	b.o.Clock.correct(now, now) // it looks whether the clock was set
 	s.Today, s.Paused = b.pacer.used(now), b.Paused()
 	if w := b.window.Load(); w != nil {

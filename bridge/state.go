@@ -83,6 +83,7 @@ type Stats struct {
 	LastDead []Dead        // the latest of them, oldest first, at most 8
 	RTT      time.Duration // smoothed time from PUBLISH to PUBACK or PUBREC
 	LastAck  time.Time
+	LastLoss time.Time     // when Stats first saw that another message was lost
 	AckAge   time.Duration // how long messages in flight have waited for any acknowledgement; 0 with none in flight
 	Rate     float64       // messages/s acknowledged, smoothed over 10 s
 	Drain    time.Duration // until the queue is empty at that rate, if nothing came; 0 when it is, or nothing moves
@@ -141,6 +142,7 @@ type status struct {
 	s      Stats
 	logged map[mqtt.ReasonCode]bool // reasons of refusal already logged
 	rate   meter
+	losses uint64
 }
 
 // meter is a rate, smoothed over rateSpan.
@@ -189,6 +191,17 @@ func (t *status) state(now time.Time, s State) {
 		}
 		st.State = s
 	})
+}
+
+// lost notes how many messages have been lost, and returns when they became
+// more.
+func (t *status) lost(now time.Time, n uint64) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n != t.losses {
+		t.losses, t.s.LastLoss = n, now
+	}
+	return t.s.LastLoss
 }
 
 // acked counts acknowledged messages.

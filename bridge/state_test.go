@@ -47,6 +47,28 @@ func TestStateByAcknowledgements(t *testing.T) {
 	})
 }
 
+// A loss has a time, so that an old one can be told from one of today.
+func TestLastLoss(t *testing.T) {
+	bubble(t, "it is that of the last, and what is meant is none", func(t *testing.T) {
+		r := start(t, newServer(t, always(plan{})))
+		r.Pause()
+		drop := func(why mqtt.DropReason) {
+			seq := r.q.add(mqtt.Message{Topic: "out/a", QoS: 1})
+			if err := r.q.Drop(t.Context(), seq, why); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(t, "at first", r.Stats().LastLoss.IsZero(), true)
+		for _, why := range []mqtt.DropReason{mqtt.DropFull, mqtt.DropAged} {
+			drop(why)
+			want(t, why.String(), time.Since(r.Stats().LastLoss), time.Duration(0))
+			after(time.Hour)
+		}
+		drop(mqtt.DropReplaced)
+		want(t, "meant", time.Since(r.Stats().LastLoss), time.Hour)
+	})
+}
+
 // The books balance at any sample, also in the middle of everything.
 func TestAccountingAtAnySample(t *testing.T) {
 	c, err := cloudtest.New(cloudtest.Options{Faults: cloudtest.Faults{PacketSize: 200, Publish: func(m cloudtest.Message) cloudtest.Verdict {

@@ -52,6 +52,10 @@ func (r DropReason) String() string {
 	return [...]string{"full", "expired", "aged", "replaced", "sampled", "unwanted", "dead", "lost"}[r]
 }
 
+// Loss reports whether nobody meant it: it was not thinned out as the
+// configuration says, or deleted by a person.
+func (r DropReason) Loss() bool { return r != DropReplaced && r != DropSampled && r != DropUnwanted }
+
 // Drops counts entries that were given up, by DropReason.
 type Drops [dropReasons]uint64
 
@@ -59,6 +63,16 @@ type Drops [dropReasons]uint64
 func (d *Drops) Total() (n uint64) {
 	for _, v := range d {
 		n += v
+	}
+	return n
+}
+
+// Lost is the sum of those that are losses.
+func (d *Drops) Lost() (n uint64) {
+	for r, v := range d {
+		if DropReason(r).Loss() {
+			n += v
+		}
 	}
 	return n
 }

@@ -20,7 +20,7 @@ other servers, and what a person should look at.
 
 --check prints one line and exits as Nagios and its like expect: 0 all is well,
 1 something needs attention, 2 the gateway does not run or keeps nothing,
-3 unknown.
+3 unknown. Messages that a bridge lost need it for a day.
 
 Examples:
   dunlin status

@@ -133,6 +133,8 @@ type Bridge struct {
 	Removed uint64 `json:"removed"`
 	// Drops are those of Dropped, by reason.
 	Drops map[string]uint64 `json:"drops"`
+
+	LastLoss time.Duration `json:"-"` // how long ago
 }
 
 func version(c *call) (any, error) { return c.a.Build, nil }
@@ -191,6 +193,9 @@ func (a *API) Status() *Status {
 	return st
 }
 
+// lossStands is how long a loss needs attention, if no other follows.
+const lossStands = 24 * time.Hour
+
 // attend says in sentences what a person should look at.
 func (s *Status) attend() {
 	say := func(format string, args ...any) { s.Attention = append(s.Attention, fmt.Sprintf(format, args...)) }
@@ -211,17 +216,17 @@ func (s *Status) attend() {
 		if b.Paused {
 			say("bridge %s is paused", b.Name)
 		}
-		if n, why := b.Lost(); n > 0 {
+		if n, why := b.Lost(); n > 0 && b.LastLoss < lossStands {
 			say("bridge %s has dropped %d messages: %s", b.Name, n, why)
 		}
 	}
 }
 
-// Lost is how many messages were dropped that nobody meant to be, and why: not
-// what was thinned out as the configuration says, or deleted by a person.
+// Lost is how many messages were dropped that nobody meant to be, and why.
 func (b *Bridge) Lost() (n uint64, why string) {
-	for _, r := range [...]mqtt.DropReason{mqtt.DropFull, mqtt.DropExpired, mqtt.DropAged, mqtt.DropDead, mqtt.DropLost} {
-		if dropped := b.Drops[r.String()]; dropped > 0 {
+	for i := range (mqtt.Drops{}) {
+		r := mqtt.DropReason(i)
+		if dropped := b.Drops[r.String()]; dropped > 0 && r.Loss() {
 			n += dropped
 			why += fmt.Sprintf(", %d %s", dropped, r)
 		}
@@ -284,6 +289,7 @@ func describeBridge(b *bridge.Bridge) Bridge {
 		InFlight: s.InFlight, Accepted: s.Queue.Accepted, Acked: s.Acked, Dropped: s.Queue.Dropped, Dead: s.Dead, Received: s.Received,
 		Attempts: s.Attempts, Connects: s.Connects, Paused: s.Paused, AckAge: s.AckAge.Seconds(), Rate: math.Round(s.Rate*100) / 100, Drain: s.Drain.Seconds(),
 		DeadKept: s.DeadKept, Removed: s.Queue.Removed, Drops: map[string]uint64{},
+		LastLoss: time.Since(s.LastLoss),
 	}
 	for reason, n := range s.Queue.Drops {
 		if n > 0 {

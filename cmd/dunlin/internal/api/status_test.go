@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // What a person should look at names its cause, and is not what somebody meant
@@ -10,6 +11,7 @@ import (
 func TestAttention(t *testing.T) {
 	s := Status{Store: Store{Mode: "degraded", Error: "read-only file system"}, Bridges: []Bridge{
 		{Name: "a", State: "up", Dropped: 12, Drops: map[string]uint64{"full": 7, "expired": 2, "unwanted": 3}},
+		{Name: "days ago", State: "up", Dropped: 7, Drops: map[string]uint64{"full": 7}, LastLoss: 25 * time.Hour},
 		{Name: "b", State: "up", Dropped: 5, Drops: map[string]uint64{"replaced": 1, "sampled": 1, "unwanted": 3}},
 	}}
 	s.attend()
