@@ -27,6 +27,17 @@ func allow(user string, publish, subscribe []string) Rule {
 
 func list(s ...string) []string { return s }
 
+// verdict is a decision in a word.
+func verdict(d Decision) string {
+	switch {
+	case d.Code.Failed():
+		return "no"
+	case d.Each:
+		return "each"
+	}
+	return "ok"
+}
+
 func TestAuthorize(t *testing.T) {
 	deny := func(r Rule) Rule { r.Deny = true; return r }
 	everything := allow("*", list("#"), list("#"))
@@ -89,15 +100,7 @@ func TestAuthorize(t *testing.T) {
 			if c.ask.Identity = id; c.ask.ClientID == "" {
 				c.ask.ClientID = "c1"
 			}
-			d := a.Authorize(&c.ask)
-			got := "ok"
-			switch {
-			case d.Code.Failed():
-				got = "no"
-			case d.Each:
-				got = "each"
-			}
-			if got != c.want {
+			if got := verdict(a.Authorize(&c.ask)); got != c.want {
 				t.Errorf("%+v: %s, want %s", c.ask, got, c.want)
 			}
 		})

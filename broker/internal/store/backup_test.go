@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -29,19 +28,8 @@ type busyStore struct {
 
 func newBusyStore(t *testing.T, d *disktest.Fake, seed uint64, records int) *busyStore {
 	t.Helper()
-	s, _, _, err := Open(d, Options{Default: Always, SegmentSize: 32 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	s, stop := running(t, d, Options{Default: Always, SegmentSize: 32 << 10})
+	t.Cleanup(stop)
 	b := &busyStore{Durable: s, src: &source{rand.New(rand.NewPCG(seed, 1)), NewState(), time.UnixMilli(1_700_000_000_000)}}
 	for range records {
 		b.append()

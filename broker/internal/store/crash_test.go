@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -96,10 +95,8 @@ func (h *history) run(t *testing.T, n int) {
 	if h.s, _, _, err = Open(h.d, Options{Default: h.class, SegmentSize: 16 << 10}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
 	h.after = append(h.after, portrait(h.model))
-	go func() { done <- h.s.Run(ctx) }()
+	stop := run(t, h.s)
 	synctest.Wait() // what it does at first, and what is added then
 	for len(h.after) <= n {
 		known := 0
@@ -125,9 +122,6 @@ func (h *history) run(t *testing.T, n int) {
 		}
 	}
 	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 }
 
 // promises reports whether a record of class Always is durable before it is

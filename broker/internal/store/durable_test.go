@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disk"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/store/disktest"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
@@ -93,16 +94,34 @@ func (s *source) next() Record {
 	return r
 }
 
-// run drives a store on d with n records. It returns how many were durable, by
-// the number of operations of the disk, and the picture after each record.
-func run(t *testing.T, d *disktest.Fake, seed uint64, n int) (promised []int, after [][]string) {
-	s, _, _, err := Open(d, Options{Default: Always, SegmentSize: 32 << 10})
+// running is a store on d that runs until stop, which waits for its end.
+func running(t *testing.T, d disk.Disk, o Options) (s *Durable, stop func()) {
+	t.Helper()
+	s, _, _, err := Open(d, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	return s, run(t, s)
+}
+
+// run lets a store run until stop, which waits for its end.
+func run(t *testing.T, s *Durable) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// drive runs a store on d with n records. It returns how many were durable, by
+// the number of operations of the disk, and the picture after each record.
+func drive(t *testing.T, d *disktest.Fake, seed uint64, n int) (promised []int, after [][]string) {
+	s, stop := running(t, d, Options{Default: Always, SegmentSize: 32 << 10})
 	src := &source{rand.New(rand.NewPCG(seed, 1)), NewState(), time.UnixMilli(1_700_000_000_000)}
 	after = append(after, picture(src.model))
 	known := 0
@@ -129,9 +148,6 @@ func run(t *testing.T, d *disktest.Fake, seed uint64, n int) (promised []int, af
 		synctest.Wait()
 	}
 	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 	return promised, after
 }
 
@@ -139,7 +155,7 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 	for seed := range uint64(10) {
 		d := disktest.New(1 << 30)
 		var after [][]string
-		synctest.Test(t, func(t *testing.T) { _, after = run(t, d, seed, 1000) })
+		synctest.Test(t, func(t *testing.T) { _, after = drive(t, d, seed, 1000) })
 		_, state, report, err := Open(d, Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -155,13 +171,7 @@ func TestStateOutlivesTheProcess(t *testing.T) {
 func TestHotRetainedValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1 << 30)
-		s, _, _, err := Open(d, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
+		s, stop := running(t, d, Options{})
 		set := func(value string) {
 			s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: "t", Payload: []byte(value), Retain: true}})
 			s.Commit()
@@ -198,9 +208,6 @@ func TestHotRetainedValues(t *testing.T) {
 			t.Errorf("%d bytes for one value", wrote)
 		}
 		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -61,13 +60,7 @@ func TestBytesWrittenADay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := disktest.New(1 << 40)
 				d.Forget()
-				s, _, _, err := Open(d, Options{Default: tc.class})
-				if err != nil {
-					t.Fatal(err)
-				}
-				ctx, stop := context.WithCancel(t.Context())
-				done := make(chan error, 1)
-				go func() { done <- s.Run(ctx) }()
+				s, stop := running(t, d, Options{Default: tc.class})
 				tc.load(s, time.Now().Add(3*simulated)) // all segments are there
 				before := s.written()
 				tc.load(s, time.Now().Add(simulated))
@@ -78,9 +71,6 @@ func TestBytesWrittenADay(t *testing.T) {
 					t.Errorf("%.2f GB a day, the limit is %.1f", gb, tc.limit)
 				}
 				stop()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
 			})
 		})
 	}
@@ -92,13 +82,7 @@ func TestWriteBudget(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := disktest.New(1 << 40)
 			d.Forget()
-			s, _, _, err := Open(d, Options{Budget: budget})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { done <- s.Run(ctx) }()
+			s, stop := running(t, d, Options{Budget: budget})
 			for range 6000 {
 				s.Append(Record{Kind: RetainedSet, Message: &mqtt.Message{Topic: "t", QoS: 1, Retain: true, Payload: []byte("x")}})
 				s.Commit()
@@ -106,9 +90,6 @@ func TestWriteBudget(t *testing.T) {
 			}
 			n, left = s.Stats().Syncs, s.Stats().BudgetLeft
 			stop()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
 		})
 		return n, left
 	}

@@ -128,7 +128,7 @@ func writeGolden(t *testing.T, dir string) {
 	t.Helper()
 	d := disktest.New(1 << 30)
 	var after [][]string
-	synctest.Test(t, func(t *testing.T) { _, after = run(t, d, 7, 400) })
+	synctest.Test(t, func(t *testing.T) { _, after = drive(t, d, 7, 400) })
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

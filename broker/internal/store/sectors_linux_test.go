@@ -1,8 +1,6 @@
 package store
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -143,13 +141,7 @@ func (b *block) measure(t *testing.T, tc *dailyLoad, first, lasting time.Duratio
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, _, _, err := Open(dir, Options{Default: tc.class})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
+	s, stop := running(t, dir, Options{Default: tc.class})
 	load := func(until time.Time) {
 		for simulated && time.Now().Before(until) {
 			tc.load(s, time.Now().Add(tc.commit))
@@ -167,7 +159,7 @@ func (b *block) measure(t *testing.T, tc *dailyLoad, first, lasting time.Duratio
 		t.Errorf("%.2f GB a day in pages, %.2f in sectors, the limit is %.1f", gb(pages), gb(sectors), tc.limit)
 	}
 	stop()
-	if err := errors.Join(<-done, s.spill.Sync()); err != nil { // no file stays open
+	if err := s.spill.Sync(); err != nil { // no file stays open
 		t.Error(err)
 	}
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,17 +31,8 @@ func open(t *testing.T, d *disktest.Fake, l QueueLimits, class Class) *rig {
 	if err != nil || report.BadPages > 0 {
 		t.Fatal(report, err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
 	l.Spills = true
-	r := &rig{t: t, disk: d, s: s, q: NewQueue(l, 0), name: "\x00q"}
-	r.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
+	r := &rig{t: t, disk: d, s: s, q: NewQueue(l, 0), name: "\x00q", stop: run(t, s)}
 	r.q.Restore(s.Queue(r.name), suspects)
 	for r.q.Loads() {
 		_, after, last := r.q.Behind()
@@ -389,13 +379,7 @@ func TestBackupOfASpill(t *testing.T) {
 func TestBacklogOfClassNever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1 << 30)
-		s, _, _, err := Open(d, Options{Default: Never})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
+		s, stop := running(t, d, Options{Default: Never})
 		n := uint64(0)
 		weight := func() int64 {
 			for range 2000 {
@@ -442,8 +426,5 @@ func TestBacklogOfClassNever(t *testing.T) {
 			t.Errorf("%d of %d messages", next-1, n)
 		}
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 	})
 }

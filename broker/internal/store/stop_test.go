@@ -65,13 +65,7 @@ func TestStopWhileNothingIsKept(t *testing.T) {
 func TestNobodyCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1 << 30)
-		s, _, _, err := Open(d, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
+		s, stop := running(t, d, Options{})
 		s.Append(Record{Kind: SessionKept, ClientID: "c", Expiry: time.Hour})
 		s.Append(Record{Kind: MessageQueued, Message: &mqtt.Message{Topic: "t", QoS: 1}, Destinations: []Destination{{Name: "c", Number: 1, QoS: 1}}})
 		s.Commit()
@@ -84,9 +78,6 @@ func TestNobodyCommits(t *testing.T) {
 			t.Errorf("after the interval: %+v, %v", state.Lines["c"], err)
 		}
 		stop()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 

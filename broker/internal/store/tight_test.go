@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -20,13 +19,7 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		d := disktest.New(1 << 30)
-		s, _, _, err := Open(d, Options{SegmentSize: 32 << 10, Spills: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
+		s, stop := running(t, d, Options{SegmentSize: 32 << 10, Spills: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
 		full := 0
 		for n := range uint64(6000) { // 100 minutes
 			d.SetFree(1 << 30 * int64(n/200%2)) // full, and not, in turns
@@ -39,10 +32,7 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 				full++
 			}
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		stop()
 		if n := strings.Count(log.String(), "cannot be put on disk"); full < 10 || n != 2 {
 			t.Errorf("the disk was full %d times, said %d times, want twice:\n%.500s", full, n, log.String())
 		}
@@ -57,13 +47,7 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 func TestRoomIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := disktest.New(1 << 30)
-		s, _, _, err := Open(d, Options{SegmentSize: 32 << 10, MinFree: 1 << 20})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
+		s, stop := running(t, d, Options{SegmentSize: 32 << 10, MinFree: 1 << 20})
 		n := uint64(0)
 		put := func() {
 			n++
@@ -87,10 +71,7 @@ func TestRoomIsNoticed(t *testing.T) {
 				t.Errorf("nothing is kept %v after there is room", wait.atMost)
 			}
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		stop()
 	})
 }
 
@@ -108,13 +89,7 @@ func TestBacklogThatFillsTheDisk(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := disktest.New(tc.disk)
 			d.Forget()
-			s, _, _, err := Open(d, Options{MinFree: 4 << 20, Spills: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { done <- s.Run(ctx) }()
+			s, stop := running(t, d, Options{MinFree: 4 << 20, Spills: true})
 			q := NewQueue(QueueLimits{Messages: 1 << 30, Bytes: 256 << 20, Overflow: overflow.DropOldest, Spills: true}, 0)
 			least := int64(1 << 40)
 			behind, total := 0, 2*int(tc.disk)/tc.size
@@ -145,10 +120,7 @@ func TestBacklogThatFillsTheDisk(t *testing.T) {
 			if st := s.Stats(); st.Failures > 0 || least < tc.least {
 				t.Errorf("%d MiB, messages of %d bytes: %d kB were left, %d failures, mode %s", tc.disk>>20, tc.size, least>>10, st.Failures, st.Mode)
 			}
-			cancel()
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
+			stop()
 		})
 	}
 }

@@ -91,6 +91,20 @@ type promise struct {
 	always bool
 }
 
+// run lets a journal run until stop, which waits for its end.
+func run(t *testing.T, j *Journal) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // load drives a journal on a fake disk and returns what it promised.
 func load(t *testing.T, d *disktest.Fake, minFree int64, seed uint64, steps int) []promise {
 	t.Helper()
@@ -99,9 +113,7 @@ func load(t *testing.T, d *disktest.Fake, minFree int64, seed uint64, steps int)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx) }()
+	stop := run(t, j)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	var said []promise
 	next := uint64(0)
@@ -146,9 +158,6 @@ func load(t *testing.T, d *disktest.Fake, minFree int64, seed uint64, steps int)
 		}
 	}
 	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 	return said
 }
 

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -34,9 +33,7 @@ func TestDirectoryIsDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &registry{map[uint64][]byte{}}
 		j, d := open(l)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- j.Run(ctx) }()
+		stop := run(t, j)
 		keep := func(n uint64) error {
 			l.entries[n] = value(n)
 			sequence := j.Append(put, append(binary.LittleEndian.AppendUint64(nil, n), value(n)...), true)
@@ -69,9 +66,6 @@ func TestDirectoryIsDeleted(t *testing.T) {
 			t.Errorf("%v, %+v", err, j.Stats())
 		}
 		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
 		d.Unlock()
 	})
 	again := &registry{map[uint64][]byte{}}

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
@@ -43,9 +42,7 @@ func equalCommits(t *testing.T, d *disktest.Fake, steps uint64) (said []promise)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx) }()
+	stop := run(t, j)
 	key := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 	for n := uint64(equalFrom); n < equalFrom+steps; n++ {
 		l.entries[n] = value(n)
@@ -68,9 +65,6 @@ func equalCommits(t *testing.T, d *disktest.Fake, steps uint64) (said []promise)
 		}
 	}
 	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 	return said
 }
 
@@ -134,9 +128,7 @@ func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise)
 		more()
 		j.Commit()
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx) }()
+	stop := run(t, j)
 	for range steps {
 		more()
 		for len(b.entries) > 16 {
@@ -155,9 +147,6 @@ func busyCheckpoints(t *testing.T, d *disktest.Fake, steps int) (said []promise)
 		waiting = waiting[:0]
 	}
 	stop()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 	if during < 32 {
 		t.Fatalf("%d entries came while a checkpoint was written", during)
 	}

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"encoding/binary"
 	"strings"
 	"testing"
@@ -27,9 +26,7 @@ func TestKeptSegmentsGiveWay(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				ctx, stop := context.WithCancel(t.Context())
-				done := make(chan error, 1)
-				go func() { done <- j.Run(ctx) }()
+				stop := run(t, j)
 				for n := range uint64(300) {
 					if n == 20 && tc.full { // five segments are filled
 						d.SetFree(1<<20 + 3*pageSize)
@@ -53,9 +50,6 @@ func TestKeptSegmentsGiveWay(t *testing.T) {
 					t.Errorf("%d segments", segments)
 				}
 				stop()
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
 			})
 		})
 	}
