@@ -74,9 +74,10 @@ func (m *Message) undated(now time.Time) bool {
 // less.
 func ClockSet(t time.Time) bool { return t.Unix() >= 1_704_067_200 }
 
-// ExpirySeconds is the Message Expiry Interval to send at now: what is left,
-// rounded up to whole seconds [MQTT-3.3.2-6]. ok is false when the message
-// never expires.
+// ExpirySeconds is the Message Expiry Interval to send at now: what is left, to
+// the nearest second, 1 at least [MQTT-3.3.2-6]. Rounded up it could be more
+// than was received, for now may be a little before the message came. ok is
+// false when the message never expires.
 func (m *Message) ExpirySeconds(now time.Time) (s uint32, ok bool) {
 	if m.Expires.IsZero() || m.undated(now) {
 		return 0, false
@@ -85,7 +86,7 @@ func (m *Message) ExpirySeconds(now time.Time) (s uint32, ok bool) {
 	if left <= 0 {
 		return 0, true
 	}
-	return uint32((left + time.Second - 1) / time.Second), true
+	return uint32(max((left+time.Second/2)/time.Second, 1)), true
 }
 
 // Will is the Will Message of a Network Connection with its Will Delay

@@ -161,3 +161,26 @@ func TestAppendCutsWhatNoPrefixCanAnnounce(t *testing.T) {
 		t.Errorf("err = %v, Size = %d of %d", err, Size(0, &p), len(b))
 	}
 }
+
+func TestMessageExpiryIntervalToSend(t *testing.T) {
+	for _, c := range []struct {
+		spec           string
+		received, sent uint32
+		waited         time.Duration
+	}{
+		{"MQTT-3.3.2-6 what waited is taken off", 60, 57, 3 * time.Second},
+		{"MQTT-3.3.2-6 part of a second is left", 60, 1, 59*time.Second + 900*time.Millisecond},
+		{"MQTT-3.3.2-6 a sender whose clock was read before the message came", 3600, 3600, -5 * time.Millisecond},
+		{"MQTT-3.3.2-6 the longest one", 1<<32 - 1, 1<<32 - 1, -5 * time.Millisecond},
+		{"MQTT-3.3.2-6 it has expired", 60, 0, time.Minute},
+	} {
+		t.Run(c.spec, func(t *testing.T) {
+			p := View{Type: PUBLISH}
+			p.Properties.Has, p.Properties.MessageExpiry = HasMessageExpiry, c.received
+			m := p.Message(epoch)
+			if got, ok := m.ExpirySeconds(epoch.Add(c.waited)); got != c.sent || !ok {
+				t.Fatalf("got %d, want %d", got, c.sent)
+			}
+		})
+	}
+}

@@ -53,6 +53,9 @@ func (c *Conn) packet(now time.Time, b []byte) error {
 	c.scratch.packets++
 	v := &c.view
 	if err := packet.Decode(b, c.version(), v); err != nil {
+		if c.peer != nil && packet.Type(b[0]>>4) == packet.CONNECT { // its own fault may be one that only CONNACK has a code for
+			return mqtt.Errorf(mqtt.ProtocolError, "MQTT-3.1.0-2", "second CONNECT")
+		}
 		if version := v.Connect.Version; c.request == nil && version != 0 {
 			c.know(&Request{Version: version}) // that of the answer, if its own is not known
 		}
