@@ -13,7 +13,7 @@ cold=(
 	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/serial/..." "$ours/broker/internal/auth"
 	"$ours/broker/internal/listen"
 	go.bug.st/... periph.io/...
-	compress/... fmt log/... math/big net net/netip net/url
+	compress/... encoding/{asn1,base64,hex,json,pem} fmt log/... math/big net net/netip net/url
 	os os/... path/... reflect strconv internal/strconv vendor/...
 	crypto/tls crypto/x509/... crypto/{ecdh,ecdsa,ed25519,elliptic,hkdf,hmac,hpke,pbkdf2,rand,rsa} crypto/internal/{rand,sysrand}
 	crypto/internal/fips140/{rsa,ecdsa,tls12,tls13,hkdf,hmac,drbg,ed25519,ecdh,mlkem,pbkdf2}
