@@ -113,6 +113,13 @@ func TestHoleInTheLastGroup(t *testing.T) {
 		if got, r := sequences(t, d); !slices.Equal(got, upTo(n+3)) || r.BadPages > 0 || r.Missing > 0 {
 			t.Errorf("a hole in page %d, at the start after the next: %v, %+v", page, got, r)
 		}
+		clear(again)
+		putGroup(again, numbered(n+1, n+30), 2, 0)
+		clear(again[:pageSize]) // and was not synced, either
+		d.Put(segmentName(2), again)
+		if got, r := sequences(t, d); !slices.Equal(got, upTo(n)) || r.BadPages > 0 || r.Missing > 0 {
+			t.Errorf("a hole in page %d, and in the first after it: %v, %+v", page, got, r)
+		}
 	}
 }
 

@@ -216,35 +216,40 @@ func (r *recovery) opens(epoch uint64) uint64 {
 func opens(p []byte) uint64 { return binary.LittleEndian.Uint64(p[headerSize+5:]) }
 
 // tail is the last group that was written, in the last segment that has a page.
-// Nothing tells whether it was synced. All before it was.
+// Nothing tells whether it was synced. All before it was, unless it begins with a
+// page that is not there: then the group before may have ended in another power
+// cut, and nothing says any more what was written instead.
 type tail struct {
 	epoch uint64
 	page  int    // where the group starts; 0 if it came from the segment before
 	opens uint64 // its first sequence; 0 if that is not known
 }
 
-func (r *recovery) tail(epochs []uint64) (tail, error) {
+func (r *recovery) tail(epochs []uint64) (t tail, err error) {
 	for _, epoch := range slices.Backward(epochs) {
 		s, err := r.read(epoch, new(reader), func(Record) error { return nil })
-		if s.good > 0 || err != nil {
-			return tail{epoch, s.group, s.opens}, err
+		if s.good > 0 {
+			t = tail{epoch, s.group, s.opens}
+		}
+		if s.head || s.opens > 0 || err != nil {
+			return t, err
 		}
 	}
-	return tail{}, nil
+	return t, nil
 }
 
 // ends reports whether records are missing before one of the tail that a power cut may have
 // taken: those of the last group are in the page cache in any order until they
 // are synced. What is behind them is not believed, so that what is lost is what
 // came last.
-func (r *recovery) ends(sequence uint64, page int, t *tail) bool {
-	return page >= t.page && sequence > max(r.last+1, t.opens) && (t.opens > 0 || r.last > 0 || r.cover.number == 0)
+func (r *recovery) ends(sequence, epoch uint64, page int, t *tail) bool {
+	return (epoch > t.epoch || page >= t.page) && sequence > max(r.last+1, t.opens) && (t.opens > 0 || r.last > 0 || r.cover.number == 0)
 }
 
 func (r *recovery) segment(epoch, limit uint64, parts *reader, t tail) (scan, error) {
 	passed, believed := false, place{page: -1}
 	s, err := r.read(epoch, parts, func(rec Record) error {
-		if r.cut = r.cut || epoch == t.epoch && r.ends(rec.Sequence, parts.at.page, &t); r.cut || rec.Sequence >= limit {
+		if r.cut = r.cut || epoch >= t.epoch && r.ends(rec.Sequence, epoch, parts.at.page, &t); r.cut || rec.Sequence >= limit {
 			passed = true // or written again after a failed sync
 			return nil
 		}
@@ -259,7 +264,7 @@ func (r *recovery) segment(epoch, limit uint64, parts *reader, t tail) (scan, er
 		r.report.Records++
 		return r.apply(rec)
 	})
-	if bad := max(believed.bad, s.before); epoch == t.epoch && s.bad > bad {
+	if bad := max(believed.bad, s.before); epoch >= t.epoch && s.bad > bad {
 		r.cut, s.bad = true, bad
 	} else if passed {
 		s.bad = believed.bad // what follows was written again

@@ -48,6 +48,7 @@ func (s *segment) room() int { return s.pages - s.at }
 type scan struct {
 	records int
 	good    int    // pages
+	head    bool   // the first page is one of them
 	bad     int    // pages that cannot be read and that good ones follow
 	torn    int    // pages that cannot be read at the end: a write that a crash cut
 	blank   int    // of those, the ones that were never written in this life of the file
@@ -87,6 +88,7 @@ func readPages(file io.ReaderAt, size int64, epoch uint64, r *reader, f func(Rec
 					r.lost()
 				}
 				s.good++
+				s.head = s.head || h.number == 0
 				s.last = int(h.number)
 				if h.flags&groupStart != 0 {
 					s.group, s.before, s.opens = s.last, s.bad, opens(p)
