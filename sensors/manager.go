@@ -96,7 +96,7 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 		}
 		seen[d.Name] = true
 		keep(d.Driver, m.opt.Totals, d.Name)
-		w := newOwner(d, &m.opt, wireOf(d.Driver, m.wires), m.values, m.out)
+		w := newOwner(d, &m.opt, m.wireOf(d.Driver), m.values, m.out)
 		w.registry, w.dispatcher, w.waiter = m.registry, m.dispatcher, m.waiter
 		if err := w.guardOutputs(); err != nil {
 			return nil, fmt.Errorf("sensors: device %q: %w", d.Name, err)
@@ -113,15 +113,15 @@ func (m *Manager) employ(devices []Device, others []*owner) (owners []*owner, er
 }
 
 // wireOf returns the bus that the driver shares with others.
-func wireOf(d Driver, wires map[string]*wire) *wire {
+func (m *Manager) wireOf(d Driver) *wire {
 	b, ok := d.(BusUser)
 	if !ok || b.Bus() == "" {
 		return nil
 	}
-	if wires[b.Bus()] == nil {
-		wires[b.Bus()] = newWire()
+	if m.wires[b.Bus()] == nil {
+		m.wires[b.Bus()] = &wire{id: b.Bus(), log: m.opt.Log, slot: make(chan struct{}, 1)}
 	}
-	return wires[b.Bus()]
+	return m.wires[b.Bus()]
 }
 
 // Run reads and publishes until ctx ends; then it brings outputs to their

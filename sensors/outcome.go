@@ -79,9 +79,9 @@ func (o *owner) closed() {
 // reopen has the driver closed and opened anew. A device that is merely
 // unplugged is looked for every second, and one that is held up waits for no
 // longer either. One that hangs again within ten minutes holds up others each
-// time: it has one try a minute.
+// time: it has one try a minute. One that comes late to its bus keeps its place.
 func (o *owner) reopen(err error, now time.Time) {
-	if o.mustClose && o.next.After(now) {
+	if o.mustClose && o.next.After(now) || o.call.late() && errors.Is(err, ErrHeldUp) {
 		return
 	}
 	most := time.Minute

@@ -142,7 +142,7 @@ func (c *call) ended() <-chan outcome {
 
 // advance does what is due at now, and starts at most one driver method.
 func (o *owner) advance(ctx context.Context, now time.Time) {
-	if o.call != nil && !o.hung && o.call.overdue(now) {
+	if o.call != nil && !o.hung && !now.Before(o.call.overdueAt(now)) {
 		o.hang(ctx, now)
 	}
 	if o.health.stale(now) {
@@ -263,6 +263,13 @@ func (o *owner) readLimit(now time.Time) time.Duration {
 
 // silence is what it means that stale_after has passed.
 func (o *owner) silence() error {
+	if o.call.late() {
+		r := Timeout
+		if o.bus.hung.Load() {
+			r = Hung
+		}
+		return &Fault{r, ErrHeldUp}
+	}
 	if o.health.cause != nil {
 		return o.health.cause
 	}
@@ -284,7 +291,7 @@ func (o *owner) wake(now time.Time) time.Time {
 	}
 	switch {
 	case o.call != nil && !o.hung:
-		sooner(o.call.limit.Add(grace))
+		sooner(o.call.overdueAt(now))
 	case o.call == nil && o.aside == nil && !o.held && !o.listening.on:
 		sooner(o.next)
 	case o.listening.on:

@@ -3,6 +3,7 @@ package drivers
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,8 +34,8 @@ func (h hearing) Publish(_ context.Context, m mqtt.Message) error {
 
 // runThermometers runs as many LM75 on one bus for five minutes, of which the
 // first one falls ill after ten seconds. It returns the longest time that any of the
-// others went without a value, how many values they had, and how all are in the end.
-func runThermometers(t *testing.T, many int, interval time.Duration, fault func(ill bool) error) (gap time.Duration, values int, all []sensors.Status) {
+// others went without a value, how many values they had, how all are in the end, and the log.
+func runThermometers(t *testing.T, many int, interval time.Duration, fault func(ill bool) error) (gap time.Duration, values int, all []sensors.Status, log string) {
 	t.Helper()
 	sim, begin := &chipsim.Bus{}, time.Now()
 	g := bus.NewGuard("i2c1", sim, 2*time.Second)
@@ -63,8 +64,9 @@ func runThermometers(t *testing.T, many int, interval time.Duration, fault func(
 		}
 		last[device] = time.Now()
 	}
+	var lines strings.Builder
 	m, err := sensors.New(sensors.Options{
-		Base: "b", Devices: devices, Buses: &fakeHardware{i2c: map[string]i2c.Bus{"i2c1": g}},
+		Log: slog.New(slog.NewTextHandler(&lines, nil)), Base: "b", Devices: devices, Buses: &fakeHardware{i2c: map[string]i2c.Bus{"i2c1": g}},
 		Attach: func(string, *mqtt.Will, func()) (sensors.Session, error) { return hearing{value: value}, nil },
 	})
 	if err != nil {
@@ -87,7 +89,7 @@ func runThermometers(t *testing.T, many int, interval time.Duration, fault func(
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	return gap, values, all
+	return gap, values, all, lines.String()
 }
 
 // A chip whose transfers take ten seconds costs the others on its bus those
@@ -99,7 +101,7 @@ func TestASlowChipCostsItsNeighborsLittle(t *testing.T) {
 		values   int
 	}{{time.Second, 13 * time.Second, 7 * 200}, {30 * time.Second, 45 * time.Second, 7 * 8}} {
 		synctest.Test(t, func(t *testing.T) {
-			gap, values, all := runThermometers(t, 8, tc.interval, func(ill bool) error {
+			gap, values, all, _ := runThermometers(t, 8, tc.interval, func(ill bool) error {
 				if !ill {
 					return nil
 				}
@@ -123,7 +125,7 @@ func TestASlowChipCostsItsNeighborsLittle(t *testing.T) {
 func TestANoisyBusIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		noise := uint32(1)
-		_, values, all := runThermometers(t, 4, 30*time.Second, func(bool) error {
+		_, values, all, _ := runThermometers(t, 4, 30*time.Second, func(bool) error {
 			if noise = noise*1103515245 + 12345; noise>>16%10 < 3 {
 				return syscall.EIO
 			}
@@ -145,7 +147,7 @@ func TestANoisyBusIsRead(t *testing.T) {
 func TestAChipThatHangsNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transfers := 0
-		_, values, _ := runThermometers(t, 8, time.Second, func(ill bool) error {
+		_, values, _, _ := runThermometers(t, 8, time.Second, func(ill bool) error {
 			if ill {
 				if transfers++; transfers%60 == 0 { // a few readings
 					time.Sleep(10 * time.Second)
@@ -158,4 +160,28 @@ func TestAChipThatHangsNowAndThen(t *testing.T) {
 			t.Errorf("%d values of seven chips in five minutes", values)
 		}
 	})
+}
+
+// A bus that has more to carry than it can serves its chips in turn, and says so
+// once. At 100 ms a transfer a turn takes 6.5 s, at 30 ms 2 s.
+func TestAnOverloadedBusIsShared(t *testing.T) {
+	for _, tc := range []struct{ each, gap time.Duration }{{30 * time.Millisecond, 3 * time.Second}, {100 * time.Millisecond, 8 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			gap, _, all, log := runThermometers(t, 8, time.Second, func(bool) error {
+				time.Sleep(tc.each)
+				return nil
+			})
+			if gap > tc.gap {
+				t.Errorf("%v a transfer: a chip went %v without a value, want at most %v", tc.each, gap, tc.gap)
+			}
+			for _, s := range all {
+				if s.Health.Err > 0 || s.Health.Reopened > 0 {
+					t.Errorf("%v a transfer: %s counts %v and was opened anew %d times", tc.each, s.Name, s.Health.Reasons, s.Health.Reopened)
+				}
+			}
+			if n := strings.Count(log, "longer intervals"); n != 1 || !strings.Contains(log, "bus=i2c1") {
+				t.Errorf("%v a transfer: longer intervals were asked for %d times:\n%s", tc.each, n, log)
+			}
+		})
+	}
 }
