@@ -235,12 +235,13 @@ func (u *output) driven(c *command, err error, now time.Time) {
 }
 
 // reached reports whether a command that failed may have been carried out: only
-// its answer may be lost.
+// its answer may be lost. A TOGGLE that is not the device's fault was refused: a
+// device that knows none is not sent any.
 func (u *output) reached(c *command, err error) bool {
 	var refused *refusal
 	var fault *Fault
-	_, wrong := ParseSwitch(c.payload)
-	return !errors.As(err, &refused) && (errors.As(err, &fault) || u.Timed && wrong == nil)
+	s, wrong := ParseSwitch(c.payload)
+	return !errors.As(err, &refused) && (errors.As(err, &fault) || u.Timed && wrong == nil && !s.Toggle)
 }
 
 // noted records whether the output is on.

@@ -308,6 +308,17 @@ func TestMaxOnAndPulses(t *testing.T) {
 			r.want("after", r.relay.saw(), "ON TOGGLE OFF")
 		})
 	})
+	t.Run("a TOGGLE that the device does not know switches nothing on", func(t *testing.T) {
+		onRig(t, sensors.Safety{Timed: true, MaxOn: time.Minute}, false, func(r *rig) {
+			r.command("OFF")
+			r.relay.become(func() { r.relay.fail, r.relay.quiet = errors.New("no such word"), true })
+			r.command("TOGGLE")
+			r.relay.become(func() { r.relay.fail, r.relay.wire.on = nil, false })
+			r.relay.saw()
+			after(2 * time.Minute)
+			r.want("after", r.relay.saw(), "")
+		})
+	})
 	t.Run("on_for ends though the device was slow to say that it is on", func(t *testing.T) {
 		onRig(t, sensors.Safety{Timed: true}, false, func(r *rig) {
 			r.relay.become(func() { r.relay.quiet = true })
