@@ -21,7 +21,6 @@ type framer struct {
 	afterCR    bool // the last line ended with \r: a \n that follows is part of it
 	max        int
 	terminator []byte // nil is auto
-	garbage    Garbage
 	stats      LineStats
 }
 
@@ -40,7 +39,6 @@ func newFramer(o LineOptions) framer {
 		most:       most,
 		max:        o.MaxLength,
 		terminator: []byte(o.Terminator),
-		garbage:    o.Garbage,
 	}
 }
 
@@ -87,11 +85,11 @@ func (f *framer) next() ([]byte, bool) {
 			f.stats.Empty++
 		case len(line) > f.max:
 			f.stats.Overlong++
+		case !isText(line):
+			f.stats.Garbage++
 		default:
-			if line, ok := f.clean(line); ok {
-				f.stats.Lines++
-				return line, true
-			}
+			f.stats.Lines++
+			return line, true
 		}
 	}
 }
@@ -137,24 +135,6 @@ func (f *framer) dropOverlong() {
 	}
 }
 
-// clean applies the garbage policy to a line.
-func (f *framer) clean(line []byte) ([]byte, bool) {
-	bad := firstBad(line)
-	if bad < 0 {
-		return line, true
-	}
-	f.stats.Garbage++
-	switch f.garbage {
-	case GarbageKeep:
-		return line, true
-	case GarbageStrip:
-		line = strip(line, bad)
-		return line, len(line) > 0
-	default:
-		return nil, false
-	}
-}
-
 // restart forgets what is buffered and starts anew, counters excepted. With
 // skip, everything up to the next terminator is dropped.
 func (f *framer) restart(skip bool) {
@@ -177,45 +157,22 @@ func indexCRLF(b []byte) int {
 	return i
 }
 
-// firstBad returns the index of the first byte that is no text, -1 for none:
-// a control character other than the tab, or invalid UTF-8.
-func firstBad(line []byte) int {
+// isText reports whether a line has neither invalid UTF-8 nor a control
+// character other than the tab.
+func isText(line []byte) bool {
 	for i := 0; i < len(line); {
-		if size := textAt(line[i:]); size > 0 {
-			i += size
+		switch c := line[i]; {
+		case c == '\t', c >= 0x20 && c < 0x7f:
+			i++
 			continue
+		case c < utf8.RuneSelf:
+			return false
 		}
-		return i
-	}
-	return -1
-}
-
-// textAt returns the length of the character that b starts with, 0 when it is
-// no text.
-func textAt(b []byte) int {
-	switch c := b[0]; {
-	case c == '\t', c >= 0x20 && c < 0x7f:
-		return 1
-	case c < utf8.RuneSelf:
-		return 0
-	}
-	r, size := utf8.DecodeRune(b)
-	if r == utf8.RuneError && size <= 1 || r >= 0x80 && r < 0xa0 {
-		return 0
-	}
-	return size
-}
-
-// strip removes the bytes that are no text, in place, from index bad on.
-func strip(line []byte, bad int) []byte {
-	kept := line[:bad]
-	for i := bad; i < len(line); {
-		if size := textAt(line[i:]); size > 0 {
-			kept = append(kept, line[i:i+size]...)
-			i += size
-			continue
+		r, size := utf8.DecodeRune(line[i:])
+		if r == utf8.RuneError && size <= 1 || r >= 0x80 && r < 0xa0 {
+			return false
 		}
-		i++
+		i += size
 	}
-	return kept
+	return true
 }

@@ -5,18 +5,6 @@ import (
 	"time"
 )
 
-// Garbage says what happens to a line that is no text: invalid UTF-8, or a
-// control character other than the tab. A character with a parity error
-// arrives as NUL. Such lines are counted whatever the policy.
-type Garbage string
-
-// The policies. The default is GarbageDrop: half a number is a wrong number.
-const (
-	GarbageDrop  Garbage = "drop"  // the line is dropped
-	GarbageStrip Garbage = "strip" // the offending bytes are removed
-	GarbageKeep  Garbage = "keep"  // the line is delivered as it is
-)
-
 // LineOptions are the rules by which Lines cuts. The zero value is usable.
 type LineOptions struct {
 	// MaxLength is the longest line in bytes, terminator excluded; 0 is 1024.
@@ -25,8 +13,6 @@ type LineOptions struct {
 	// Terminator ends a line, exactly as written: "\n", "\r\n", "\r", ";".
 	// "" takes \n, \r\n and \r, each for one end of a line.
 	Terminator string
-	// Garbage is what to do with lines that are no text; "" is GarbageDrop.
-	Garbage Garbage
 	// Resync drops what comes before the first terminator after the start: a
 	// line whose beginning was missed may still look valid ("3.5" of "23.5").
 	// A device that was quiet for Quiet before its first byte starts a line
@@ -48,11 +34,13 @@ type LineStats struct {
 	Lines    uint64 // delivered
 	Empty    uint64 // lines without content, never delivered
 	Overlong uint64 // dropped for their length
-	Garbage  uint64 // not text, whatever was done with them
+	Garbage  uint64 // dropped, since half a number is a wrong number: not text
 	Partial  uint64 // without beginning (Resync) or without end (Reset)
 }
 
-// Lines reads lines from a port through a bounded buffer. A deadline in the
+// Lines reads lines of text from a port through a bounded buffer. Invalid UTF-8
+// and control characters other than the tab are no text; a character with a
+// parity error arrives as NUL. A deadline in the
 // middle of a line loses nothing: the next call goes on where this one
 // stopped. It is for one goroutine and does not own the port.
 type Lines struct {

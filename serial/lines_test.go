@@ -85,8 +85,8 @@ func TestLines(t *testing.T) {
 		{"\\r\\n in two reads is one end", serial.LineOptions{}, []any{"a\r", "\nb\r", "\n"}, []string{"a", "b"}, serial.LineStats{Lines: 2}},
 		{"pieces", serial.LineOptions{}, []any{"2", "3.", "5", "\n2", "4\n"}, []string{"23.5", "24"}, serial.LineStats{Lines: 2}},
 		{"several in one read", serial.LineOptions{}, []any{"1\n2\n3\n4"}, []string{"1", "2", "3"}, serial.LineStats{Lines: 3}},
-		{"exact \\r\\n", serial.LineOptions{Terminator: "\r\n", Garbage: serial.GarbageKeep}, []any{"a\nb\r", "\nc\rd\r\n"},
-			[]string{"a\nb", "c\rd"}, serial.LineStats{Lines: 2, Garbage: 2}},
+		{"exact \\r\\n", serial.LineOptions{Terminator: "\r\n"}, []any{"ab\r", "\nc\rd\r\n"},
+			[]string{"ab"}, serial.LineStats{Lines: 1, Garbage: 1}},
 		{"a letter of its own", serial.LineOptions{Terminator: ";"}, []any{"a;b", ";\tc d;"}, []string{"a", "b", "\tc d"}, serial.LineStats{Lines: 3}},
 		{"the longest line", serial.LineOptions{MaxLength: 8}, []any{long[1:] + "\n" + "a\n"}, []string{long[1:], "a"}, serial.LineStats{Lines: 2}},
 		{"an overlong line, and a clean one after it", serial.LineOptions{MaxLength: 8}, []any{long + "\na\n"}, []string{"a"},
@@ -95,10 +95,6 @@ func TestLines(t *testing.T) {
 			serial.LineStats{Lines: 1, Overlong: 1}},
 		{"garbage is dropped", serial.LineOptions{}, []any{"2\x003\n\xff\xfe\n\x1b[0m\nok 21 °C\n\u0085\n"}, []string{"ok 21 °C"},
 			serial.LineStats{Lines: 1, Garbage: 4}},
-		{"garbage is stripped", serial.LineOptions{Garbage: serial.GarbageStrip}, []any{"\x022\x003\x03\n\xff\n21\xb0C\n"}, []string{"23", "21C"},
-			serial.LineStats{Lines: 2, Garbage: 3}},
-		{"garbage is kept", serial.LineOptions{Garbage: serial.GarbageKeep}, []any{"21\xb0C\n"}, []string{"21\xb0C"},
-			serial.LineStats{Lines: 1, Garbage: 1}},
 		{"a line whose beginning was missed is dropped", serial.LineOptions{Resync: true}, []any{"3.5\r", "\n24.5\n"}, []string{"24.5"},
 			serial.LineStats{Lines: 1, Partial: 1}},
 		{"a missed beginning of an overlong line", serial.LineOptions{Resync: true, MaxLength: 8}, []any{long, long, "\n24.5\n"}, []string{"24.5"},
@@ -220,19 +216,18 @@ func TestLinesDoNotAllocate(t *testing.T) {
 // FuzzLines races a model that has the whole stream at once: split, then sort
 // the pieces out.
 func FuzzLines(f *testing.F) {
-	f.Add([]byte("a\nb\r\nc\rd"), "", uint16(8), []byte{1, 2, 3}, byte(0))
-	f.Add([]byte("23.5\r\n24.5\r\n"), "\r\n", uint16(16), []byte{5}, byte(0))
-	f.Add([]byte("xaaaayaaz"), "aa", uint16(2), []byte{1}, byte(1))
-	f.Add([]byte("overlong line\nok\n"), "\n", uint16(4), []byte{7, 1}, byte(2))
-	f.Add([]byte("21\xb0C\n\x00\n°\n"), "", uint16(64), []byte{2}, byte(2))
-	f.Fuzz(func(t *testing.T, stream []byte, terminator string, limit uint16, chunks []byte, policy byte) {
+	f.Add([]byte("a\nb\r\nc\rd"), "", uint16(8), []byte{1, 2, 3})
+	f.Add([]byte("23.5\r\n24.5\r\n"), "\r\n", uint16(16), []byte{5})
+	f.Add([]byte("xaaaayaaz"), "aa", uint16(2), []byte{1})
+	f.Add([]byte("overlong line\nok\n"), "\n", uint16(4), []byte{7, 1})
+	f.Add([]byte("21\xb0C\n\x00\n°\n"), "", uint16(64), []byte{2})
+	f.Fuzz(func(t *testing.T, stream []byte, terminator string, limit uint16, chunks []byte) {
 		if len(terminator) > 4 || len(chunks) == 0 {
 			return
 		}
 		o := serial.LineOptions{
 			MaxLength:  int(limit%128) + 1,
 			Terminator: terminator,
-			Garbage:    []serial.Garbage{serial.GarbageDrop, serial.GarbageKeep, serial.GarbageStrip}[policy%3],
 		}
 		var script []any
 		for rest, i := stream, 0; len(rest) > 0; i++ {
@@ -263,20 +258,15 @@ func model(stream []byte, o serial.LineOptions) (lines []string, stats serial.Li
 	pieces := bytes.Split(stream, []byte(terminator))
 	last := len(pieces) - 1
 	for _, p := range pieces[:last] {
-		clean := text(string(p))
-		bad := clean != string(p)
-		if bad && len(p) > 0 && len(p) <= o.MaxLength {
-			stats.Garbage++
-		}
 		switch {
 		case len(p) == 0:
 			stats.Empty++
 		case len(p) > o.MaxLength:
 			stats.Overlong++
-		case !bad || o.Garbage == serial.GarbageKeep:
+		case !utf8.Valid(p) || bytes.ContainsFunc(bytes.ReplaceAll(p, []byte("\t"), nil), unicode.IsControl):
+			stats.Garbage++
+		default:
 			lines = append(lines, string(p))
-		case o.Garbage == serial.GarbageStrip && clean != "":
-			lines = append(lines, clean)
 		}
 	}
 	stats.Lines = uint64(len(lines))
@@ -285,16 +275,4 @@ func model(stream []byte, o serial.LineOptions) (lines []string, stats serial.Li
 		stats.Overlong++
 	}
 	return lines, stats
-}
-
-// text returns s without what is no text.
-func text(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		invalid := r == utf8.RuneError && !strings.HasPrefix(s[i:], string(utf8.RuneError))
-		if !invalid && (r == '\t' || !unicode.IsControl(r)) {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
