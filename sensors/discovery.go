@@ -3,7 +3,10 @@ package sensors
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"hash/crc32"
 	"slices"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
@@ -36,8 +39,8 @@ const gatewayEntry = "status"
 // describe records what the device is about to publish, and announces it when
 // there is something new to say. Parts that the system was told of in an
 // earlier life are removed when the configuration named them and does not any
-// more, or the device is another one; an entity that merely was not read yet
-// stays.
+// more, chooses others, or the device is another one; an entity that merely was
+// not read yet stays.
 func (o *owner) describe(ctx context.Context) error {
 	fresh := !o.described
 	for _, e := range o.entities {
@@ -51,7 +54,7 @@ func (o *owner) describe(ctx context.Context) error {
 	}
 	p := o.profile()
 	old := o.registry.get(o.dev.Name)
-	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.dev.Model, form: o.dev.Payload}
+	now := entry{device: o.dev.Name, topic: o.topics.device, model: o.kind(), form: o.dev.Payload}
 	for _, f := range p.Features {
 		now.parts = append(now.parts, Part{Name: f.Name, Listed: f.Listed})
 	}
@@ -93,13 +96,23 @@ func has(parts []Part, name string) bool {
 	return slices.ContainsFunc(parts, func(p Part) bool { return p.Name == name })
 }
 
-// gone are the parts of an earlier life that will not come back.
+// kind is the model of the device, with a mark of what it was told to read.
+func (o *owner) kind() string {
+	s, ok := o.dev.Driver.(Selector)
+	if !ok {
+		return o.dev.Model
+	}
+	return o.dev.Model + "~" + strconv.Itoa(int(crc32.ChecksumIEEE(fmt.Append(nil, s.Selection()))))
+}
+
+// gone are the parts of an earlier life that will not come back. A list of before
+// there were marks has none.
 func (o *owner) gone(old *entry, now []Part) (gone []Part) {
 	if o.described {
 		return nil
 	}
 	for _, p := range old.parts {
-		if !has(now, p.Name) && (old.model != o.dev.Model || o.disabled(p.Name) || p.Listed && !o.lists(p.Name)) {
+		if !has(now, p.Name) && (old.model != o.kind() && old.model != o.dev.Model || o.disabled(p.Name) || p.Listed && !o.lists(p.Name)) {
 			gone = append(gone, p)
 		}
 	}

@@ -74,6 +74,19 @@ func reads(name, model string, entities ...string) sensors.Device {
 	}}}
 }
 
+// selector is a driver that is told what to read.
+type selector struct {
+	sensors.Driver
+	told string
+}
+
+func (s selector) Selection() any { return s.told }
+
+func selects(d sensors.Device, told string) sensors.Device {
+	d.Driver = selector{d.Driver, told}
+	return d
+}
+
 func listed(d sensors.Device, entities ...string) sensors.Device {
 	for _, e := range entities {
 		d.Entities = append(d.Entities, sensors.Entity{Name: e})
@@ -263,6 +276,9 @@ func TestEntitiesThatAreGone(t *testing.T) {
 		{"rare", reads("d", "m", "t", "rare"), reads("d", "m", "t"), `["t"]`},
 		{"listed", listed(reads("d", "m", "t", "rare"), "t", "rare"), listed(reads("d", "m", "t"), "t"), `["t -sensor.rare" "t"]`},
 		{"listed and not read yet", listed(reads("d", "m", "t", "rare"), "rare"), listed(reads("d", "m", "t"), "rare"), `["t"]`},
+		{"told to read the same", selects(reads("d", "m", "t", "rare"), "*"), selects(reads("d", "m", "t"), "*"), `["t"]`},
+		{"told to read others", selects(reads("d", "m", "t", "rare"), "*"), selects(reads("d", "m", "t"), "t"), `["t -sensor.rare" "t"]`},
+		{"a list of before there were selections", reads("d", "m", "t", "rare"), selects(reads("d", "m", "t"), "*"), `["t"]`},
 		{"another model", reads("d", "m", "t", "rare"), reads("d", "n", "t"), `["t -sensor.rare" "t"]`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -76,6 +76,15 @@ type Counter interface {
 	Counts(entity string) bool
 }
 
+// Selector is a Driver that was told which of the entities that there are it
+// reads; all of them are in its first reading.
+type Selector interface {
+	Driver
+	// Selection is what it was told; if it is written otherwise by package fmt it
+	// is another choice.
+	Selection() any
+}
+
 // Retrier is a Driver that repeats transfers by itself.
 type Retrier interface {
 	Driver

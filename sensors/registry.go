@@ -39,7 +39,7 @@ type entry struct {
 // registry remembers on disk which retained messages each device has, so that a
 // device that is gone leaves none, however long ago it was. A line a device:
 //
-//	device TAB topic TAB config TAB model [ SPACE form ] { TAB platform [ "!" | ":" ] name }
+//	device TAB topic TAB config TAB model [ "~" selection ] [ SPACE form ] { TAB platform [ "!" | ":" ] name }
 //
 // with "!" before names that the configuration lists. Safe for concurrent use.
 type registry struct {

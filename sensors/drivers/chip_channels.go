@@ -32,6 +32,11 @@ func (o *chipOptions) Validate(report func(path, msg string)) {
 	}
 }
 
+var _ sensors.Selector = (*chipReader)(nil)
+
+// Selection implements sensors.Selector.
+func (o *chipOptions) Selection() any { return o }
+
 // wants reports whether a channel is to be read.
 func (o *chipOptions) wants(name string) bool {
 	return matches(o.Include, name) && !matches(o.Exclude, name)

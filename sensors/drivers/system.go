@@ -37,6 +37,11 @@ func (o *systemOptions) Validate(report func(path, msg string)) {
 	}
 }
 
+var _ sensors.Selector = (*system)(nil)
+
+// Selection implements sensors.Selector.
+func (o *systemOptions) Selection() any { return o }
+
 // system reads what the kernel says of the machine. What a kernel, a board or
 // a container does not have is no entity and no error.
 type system struct {
