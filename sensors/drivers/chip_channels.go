@@ -32,7 +32,10 @@ func (o *chipOptions) Validate(report func(path, msg string)) {
 	}
 }
 
-var _ sensors.Selector = (*chipReader)(nil)
+var (
+	_ sensors.Keeper   = (*chipReader)(nil)
+	_ sensors.Selector = (*chipReader)(nil)
+)
 
 // Selection implements sensors.Selector.
 func (o *chipOptions) Selection() any { return o }
@@ -85,7 +88,13 @@ type chipReader struct {
 	// names are those of all channels since the start, by chip and attribute: of
 	// two chips the one that is left does not get the name of the one that went.
 	names map[string]string
+	// kept is, by name, the chip that has the names without a device; less than 0
+	// when it is not alone.
+	kept sensors.Totals
 }
+
+// Keep implements sensors.Keeper.
+func (d *chipReader) Keep(t sensors.Totals) { d.kept = t }
 
 // Open finds the chips by name, and their channels.
 func (d *chipReader) Open(_ context.Context, b sensors.Buses) error {
@@ -111,6 +120,7 @@ func (d *chipReader) find() error {
 	if err != nil {
 		return err
 	}
+	d.prefix(chips)
 	d.chips, d.channels = chips, nil
 	for _, c := range chips {
 		d.add(d, c)

@@ -3,6 +3,8 @@ package drivers
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"math"
 	"os"
 	"path"
 	"slices"
@@ -84,27 +86,48 @@ func (k kernel) chips(pattern string, m chipMatch, device string) ([]kernelChip,
 		a, b := &found[i], &found[j]
 		return a.name+"\x00"+a.device+"\x00"+a.dir < b.name+"\x00"+b.device+"\x00"+b.dir
 	})
-	if len(found) > 1 || m.several() && device == "" {
-		prefix(found)
-	}
 	return found, nil
 }
 
-// prefix tells the entities of chips apart: by the name of the chip, and the
-// device that it belongs to where two have one name. A number would be that of
-// another chip as soon as the first of them is missing.
-func prefix(chips []kernelChip) {
+// prefix tells the entities of chips apart: by the name of the chip where there
+// may be several, and the device that it belongs to where two have one name. A
+// number would be that of another chip as soon as the first of them is missing.
+func (d *chipReader) prefix(chips []kernelChip) {
 	names := map[string]int{}
 	for _, c := range chips {
 		names[c.name]++
 	}
+	several := len(names) > 1 || d.Match.several() && d.device == ""
 	for i := range chips {
 		c := &chips[i]
-		c.prefix = sensors.EntityName(c.name) + "_"
-		if names[c.name] > 1 {
-			c.prefix += sensors.EntityName(path.Base(c.of)) + "_"
+		name := sensors.EntityName(c.name) + "_"
+		switch {
+		case !d.short(c, names[c.name]):
+			c.prefix = name + sensors.EntityName(path.Base(c.of)) + "_"
+		case several:
+			c.prefix = name
 		}
 	}
+}
+
+// short reports whether a chip goes without its device in the names of its
+// entities, when there are so many of its name. One that is alone does. Once there
+// was another those names stay its own, or nobody's when two came at once: neither
+// gets the other's, whichever is there at a start.
+func (d *chipReader) short(c *kernelChip, many int) bool {
+	if d.kept == nil || len(d.Match.Label)+len(d.Match.Device) > 0 || d.device != "" { // chosen by more than its name
+		return many == 1
+	}
+	mark := 1 + float64(crc32.ChecksumIEEE([]byte(path.Base(c.of))))
+	whose, known := d.kept.Load(c.name)
+	switch {
+	case many == 1 && (!known || whose > 0):
+		whose = mark
+	case whose > 0: // it is not alone any more
+		whose = -whose
+	}
+	d.kept.Save(c.name, whose)
+	return math.Abs(whose) == mark
 }
 
 // still reports, as the fault unplugged, that a chip is gone. Another one may

@@ -55,6 +55,41 @@ func TestHwmon(t *testing.T) {
 			"curr1=-1.5 A", "fan1=1200 RPM", "humidity1=45.3 %", "5v=3.301 V", "5v_2=5 V", "power1=7.5 W",
 			"motor_left=!wire_break °C", "temp10=10 °C")
 	})
+	t.Run("names are the same after a restart, whichever chip is there and whichever came first", func(t *testing.T) {
+		h, kept := newTree(t, nil), &memoryTotals{kept: map[string]float64{}}
+		plug := func(number, address string) {
+			dir := "/sys/devices/i2c-1/" + address + "/hwmon/hwmon" + number
+			h.write(dir+"/name", "lm75")
+			h.write(dir+"/temp1_input", address[len(address)-2:]+"000")
+			h.link(dir+"/device", "/sys/devices/i2c-1/"+address)
+			h.link("/sys/class/hwmon/hwmon"+number, dir)
+		}
+		unplug := func(number, address string) {
+			h.remove("/sys/class/hwmon/hwmon" + number)
+			h.remove("/sys/devices/i2c-1/" + address)
+		}
+		restarted := func() sensors.Driver {
+			d := mustBuild(t, "hwmon", match("lm75"), nil)
+			d.(sensors.Keeper).Keep(kept)
+			return open(t, d, h)
+		}
+		plug("3", "1-0049")
+		wantShown(t, shows(t, restarted()), "temp1=49 °C")
+		plug("1", "1-0048")
+		both := []string{"lm75_1_0048_temp1=48 °C", "temp1=49 °C"}
+		wantShown(t, shows(t, restarted()), both...)
+		unplug("3", "1-0049")
+		wantShown(t, shows(t, restarted()), both[:1]...)
+		plug("7", "1-0049")
+		wantShown(t, shows(t, restarted()), both...)
+		unplug("1", "1-0048")
+		wantShown(t, shows(t, restarted()), both[1:]...)
+		clear(kept.kept)
+		restarted()
+		unplug("7", "1-0049")
+		plug("2", "20-0049") // the kernel has numbered its buses anew
+		wantShown(t, shows(t, restarted()), "temp1=49 °C")
+	})
 	t.Run("several chips carry their names", func(t *testing.T) {
 		h := newTree(t, lm75)
 		wantShown(t, shows(t, open(t, mustBuild(t, "hwmon", nil, nil), h)), "lm75_temp1=23.5 °C", "other_temp1=0.001 °C")
