@@ -1,7 +1,6 @@
 package drivers
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -129,11 +128,11 @@ func checkTelegram(telegram string, mustCheck bool) (body string, err error) {
 	}
 	check := strings.TrimSpace(telegram[end+1:])
 	arc, _ := serial.CheckNamed("crc16_arc")
-	want, err := hex.DecodeString(check)
+	want, err := strconv.ParseUint(check, 16, 16) // heat meters leave out zeros at its beginning
 	if check == "" && mustCheck {
 		return "", errors.New("the checksum is missing; crc: false is for meters without one")
 	}
-	if check != "" && (err != nil || len(want) != 2 || uint32(want[0])<<8|uint32(want[1]) != arc.Sum([]byte(telegram[:end+1]))) {
+	if check != "" && (err != nil || uint32(want) != arc.Sum([]byte(telegram[:end+1]))) {
 		return "", errChecksum
 	}
 	return telegram[:end], nil

@@ -122,6 +122,27 @@ func TestDSMRGas(t *testing.T) {
 	}
 }
 
+// A WarmteLink of a heat meter leaves out zeros at the beginning of its
+// checksum, which is one telegram in sixteen.
+func TestDSMRShortChecksum(t *testing.T) {
+	seen := 0
+	for n := range 100 {
+		text := telegram("0-1:24.1.0(004)", "0-1:96.1.0(621848012D2C0B0C)", fmt.Sprintf("0-1:24.2.1(260215200523W)(2%02d.860*GJ)", n))
+		end := strings.LastIndexByte(text, '!') + 1
+		short := text[:end] + strings.TrimLeft(text[end:], "0")
+		if short == text {
+			continue
+		}
+		seen++
+		if fields, err := parseTelegram(short, true); err != nil || len(fields) == 0 || fields[len(fields)-1].alias != "heat" {
+			t.Errorf("%q: %v, %v", short[end:], fields, err)
+		}
+	}
+	if seen == 0 {
+		t.Error("no checksum began with a zero")
+	}
+}
+
 // TestDSMRLogs asks for the list of long power failures: the newest one's
 // length, and no value where there was none.
 func TestDSMRLogs(t *testing.T) {

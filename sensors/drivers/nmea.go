@@ -70,6 +70,18 @@ func (o *nmeaOptions) Validate(report func(path, msg string)) {
 var nmeaEntities = []string{"position", "latitude", "longitude", "altitude", "speed", "course", "satellites", "hdop", "pdop", "vdop", "fix", "time", "clock_offset", rejectedLines,
 	"wind_angle", "wind_speed", "true_wind_angle", "true_wind_speed", "wind_direction", "temperature", "water_temperature", "humidity", "dew_point", "pressure"}
 
+// nmeaNumbers are the fields of sentences that are a number in the unit wanted.
+var nmeaNumbers = [...]struct {
+	kind, key, unit string
+	at              int
+}{
+	{"RMC", "course", "°", 8},
+	{"GGA", "satellites", "", 7}, {"GGA", "hdop", "", 8}, {"GGA", "altitude", "m", 9},
+	{"GSA", "pdop", "", 15}, {"GSA", "hdop", "", 16}, {"GSA", "vdop", "", 17},
+	{"VTG", "course", "°", 1}, {"VTG", "speed", "km/h", 7},
+	{"MDA", "temperature", "°C", 5}, {"MDA", "water_temperature", "°C", 7}, {"MDA", "humidity", "%", 9}, {"MDA", "dew_point", "°C", 11}, {"MDA", "wind_direction", "°", 13},
+}
+
 // nmeaFixes are the words for the quality in GGA, by its number.
 var nmeaFixes = [...]string{"none", "gps", "dgps", "pps", "rtk", "float_rtk", "estimated", "manual", "simulated"}
 
@@ -176,7 +188,7 @@ func (n *nmea) take(kind string, f []string) error {
 	switch kind {
 	case "RMC":
 		n.fix(f[2] == "A", "")
-		return errors.Join(n.degrees(f[3:]), n.number("speed", "km/h", f[7], 1.852), n.number("course", "°", f[8], 1), n.date(f[1], f[9]))
+		return errors.Join(n.degrees(f[3:]), n.number("speed", "km/h", f[7], 1.852), n.numbers(kind, f), n.date(f[1], f[9]))
 	case "GGA", "GNS":
 		q, err := strconv.Atoi("0" + f[6])
 		if kind == "GNS" { // a letter for each system of satellites
@@ -187,14 +199,12 @@ func (n *nmea) take(kind string, f []string) error {
 			return fmt.Errorf("%q is no quality of a fix", f[6])
 		}
 		n.fix(q > 0 && q < 6, nmeaFixes[q])
-		return errors.Join(n.degrees(f[2:]), n.number("satellites", "", f[7], 1), n.number("hdop", "", f[8], 1), n.number("altitude", "m", f[9], 1))
+		return errors.Join(n.degrees(f[2:]), n.numbers("GGA", f))
 	case "GLL":
 		n.fix(f[6] == "A", "")
 		return n.degrees(f[1:])
-	case "GSA":
-		return errors.Join(n.number("pdop", "", f[15], 1), n.number("hdop", "", f[16], 1), n.number("vdop", "", f[17], 1))
 	}
-	return errors.Join(n.number("course", "°", f[1], 1), n.number("speed", "km/h", f[7], 1))
+	return n.numbers(kind, f) // GSA, VTG
 }
 
 // weather takes a sentence that is whole by itself, and may be all that an
@@ -207,9 +217,8 @@ func (n *nmea) weather(kind string, f []string) ([]lineField, error) {
 	if kind == "MWV" {
 		err = n.wind(f)
 	} else {
-		pressure := n.number("pressure", "hPa", f[1], 33.8638866667) // inches of mercury
-		err = errors.Join(pressure, n.number("pressure", "hPa", f[3], 1000), n.number("temperature", "°C", f[5], 1), n.number("water_temperature", "°C", f[7], 1),
-			n.number("humidity", "%", f[9], 1), n.number("dew_point", "°C", f[11], 1), n.number("wind_direction", "°", f[13], 1), n.number("true_wind_speed", "km/h", f[17], 1.852))
+		inches := n.number("pressure", "hPa", f[1], 33.8638866667) // of mercury; the one in bar counts
+		err = errors.Join(inches, n.number("pressure", "hPa", f[3], 1000), n.numbers(kind, f), n.number("true_wind_speed", "km/h", f[17], 1.852))
 	}
 	n.air, n.fields = n.fields, fix
 	if err != nil || n.o.Every > 0 && time.Since(n.airTold) < n.o.Every-n.o.Every/20 {
@@ -257,6 +266,16 @@ func (n *nmea) fix(good bool, word string) {
 	if word != "" {
 		n.set("fix", "", quoted(word))
 	}
+}
+
+// numbers takes what a kind of sentence has of them.
+func (n *nmea) numbers(kind string, f []string) (err error) {
+	for i := range nmeaNumbers {
+		if v := &nmeaNumbers[i]; v.kind == kind {
+			err = errors.Join(err, n.number(v.key, v.unit, f[v.at], 1))
+		}
+	}
+	return err
 }
 
 func (n *nmea) number(key, unit, text string, scale float64) error {
