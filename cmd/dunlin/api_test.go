@@ -172,6 +172,24 @@ func TestAPIDocuments(t *testing.T) {
 	if a := socket.do("POST", "/api/v1/publish", `{"topic":"a/c","payload":"on","retain":true}`); a.status != 204 {
 		t.Errorf("publish: %+v", a)
 	}
+	for _, topic := range []string{"/lead/x", "//", "a//c"} {
+		if a := socket.do("POST", "/api/v1/publish", `{"topic":"`+topic+`","payload":"`+topic+`","retain":true}`); a.status != 204 {
+			t.Errorf("publish %s: %+v", topic, a)
+		}
+	}
+	for prefix, want := range map[string]string{"": "/ /lead a dunlin", "/": "//", "/lead": "/lead/x", "a": "a/ a/b a/c", "a/": "a//c"} {
+		top, got := api.Topics{}, []string{}
+		socket.read("/api/v1/topics?prefix="+prefix, &top)
+		for _, x := range top.Topics {
+			got = append(got, x.Topic)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("topics below %q: %q, want %s", prefix, got, want)
+		}
+	}
+	if a := socket.do("DELETE", "/api/v1/retained?filter=a//c", ""); a.status != 200 {
+		t.Errorf("clear a//c: %+v", a)
+	}
 	var cleared api.Cleared
 	for _, dry := range []string{"&dry_run=true", ""} {
 		a := socket.do("DELETE", "/api/v1/retained?filter=a/%23"+dry, "")
@@ -181,6 +199,9 @@ func TestAPIDocuments(t *testing.T) {
 	}
 	if a := socket.do("GET", "/api/v1/topic?topic=a/b", ""); a.status != 404 {
 		t.Errorf("a cleared topic: %+v", a)
+	}
+	if a := socket.do("GET", "/api/v1/backup", ""); a.status != 200 || a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("backup: %d %v", a.status, a.header)
 	}
 	var who api.Session
 	if socket.read("/api/v1/session", &who); who.Role != "admin" || who.User == "" {
@@ -293,6 +314,9 @@ func TestAPIErrorsAreProblems(t *testing.T) {
 		a := tc.r.do(tc.method, tc.target, tc.body, tc.fields...)
 		var p api.Problem
 		err := json.Unmarshal([]byte(a.body), &p)
+		if (a.header.Get("WWW-Authenticate") != "") != (a.status == 401) { // RFC 9110, 15.5.2
+			t.Errorf("%s %s %v: %d with %v", tc.method, tc.target, tc.fields, a.status, a.header)
+		}
 		if a.status != tc.status || a.contentType != "application/problem+json" || err != nil || p.Status != tc.status || p.Title == "" {
 			t.Errorf("%s %s %v: %d %s %s (%v), want problem %d", tc.method, tc.target, tc.fields, a.status, a.contentType, a.body, err, tc.status)
 		}
@@ -338,7 +362,7 @@ func TestAPIRoles(t *testing.T) {
 	}
 	// Guessing is slowed down; a token that was right before is heard.
 	for i, want := range []int{401, 401, 401, 401, 401, 429, 429} {
-		if a := port.do("GET", "/api/v1/status", "", bearer("guess")...); a.status != want {
+		if a := port.do("GET", "/api/v1/status", "", bearer("guess")...); a.status != want || (a.header.Get("Retry-After") != "") != (want == 429) {
 			t.Errorf("guess %d: %d %s", i, a.status, a.body)
 		}
 	}

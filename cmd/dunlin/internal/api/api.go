@@ -215,7 +215,6 @@ func (a *API) wanted(r *route) role {
 
 func (a *API) refuse(c *call) *Problem {
 	if c.role == open {
-		c.w.Set("WWW-Authenticate", "Bearer")
 		return &Problem{401, "who are you?", "log in at the page, or send a token of http.tokens as Authorization: Bearer TOKEN"}
 	}
 	a.Log.Warn("refused over the API", "user", c.User, "request", c.Method+" "+c.Path)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +52,13 @@ type failures struct {
 	last  time.Time
 }
 
+// tooMany sends somebody who guesses away.
+func (c *call) tooMany(what string, wait time.Duration) *Problem {
+	seconds := strconv.Itoa(int(wait.Seconds()) + 1)
+	c.w.Set("Retry-After", seconds)
+	return problem(429, "too many wrong %s: wait %s s", what, seconds)
+}
+
 // admit says who a caller on the port is, or why it is not let in.
 func (a *API) admit(c *call) *Problem {
 	if p := foreign(c); p != nil {
@@ -63,7 +71,7 @@ func (a *API) admit(c *call) *Problem {
 	}
 	from, token := address(c.Conn.RemoteAddr()), strings.TrimSpace(token)
 	if wait := a.door.wait(from, "", token, time.Now()); wait > 0 {
-		return problem(429, "too many wrong tokens: wait %d s", int(wait.Seconds())+1)
+		return c.tooMany("tokens", wait)
 	}
 	if t := knownToken(a.Config(), token); t != nil && strings.EqualFold(scheme, "bearer") {
 		c.User, c.role, c.proof = "token "+t.Name, roleNamed(t.Role), &login{token: t.Name}

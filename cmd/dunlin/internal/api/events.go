@@ -14,7 +14,6 @@ import (
 // of them, each the newest.
 func events(c *call) (any, error) {
 	c.done = true
-	c.w.Set("Cache-Control", "no-store")
 	out := c.w.Stream("text/event-stream")
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

@@ -52,7 +52,7 @@ func enter(c *call) (any, error) {
 	}
 	a, from := c.a, address(c.Conn.RemoteAddr())
 	if wait := a.door.wait(from, in.User, in.Password, time.Now()); wait > 0 {
-		return nil, problem(429, "too many wrong passwords: wait %d s", int(wait.Seconds())+1)
+		return nil, c.tooMany("passwords", wait)
 	}
 	l := login{used: time.Now(), rights: a.Auth.Generation()}
 	if t := knownToken(a.Config(), in.Password); t != nil {

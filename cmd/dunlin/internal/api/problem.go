@@ -49,6 +49,9 @@ func reply(w *http1.Writer, status int, doc any) {
 	if _, is := doc.(*Problem); is {
 		contentType = "application/problem+json"
 	}
+	if status == 401 {
+		w.Set("WWW-Authenticate", "Bearer") // RFC 9110, 15.5.2
+	}
 	w.Set("Cache-Control", "no-store")
 	w.Set("X-Content-Type-Options", "nosniff")
 	w.Reply(status, contentType, append(b, '\n'))

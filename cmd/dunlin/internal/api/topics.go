@@ -74,7 +74,14 @@ func topics(c *call) (any, error) {
 		if !ok || !c.mayRead(m.Topic) { // prefix/# also matches prefix itself
 			continue
 		}
+		// A first level that is empty has no name to ask for it by: it stands
+		// with the second.
+		slash := ""
+		if prefix == "" && strings.HasPrefix(rest, "/") {
+			slash, rest = "/", rest[1:]
+		}
 		name, _, deeper := strings.Cut(rest, "/")
+		name = slash + name
 		t := level[name]
 		if t == nil {
 			t = &Topic{Topic: prefix + name}

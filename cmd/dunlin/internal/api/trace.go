@@ -67,7 +67,6 @@ func trace(c *call) (any, error) {
 		return nil, err
 	}
 	c.done = true
-	c.w.Set("Cache-Control", "no-store")
 	c.a.Log.Info("trace begins", "user", c.User, "client_id", client, "topic", c.args["filter"])
 	t := &tracer{a: c.a, client: client, in: in, events: time.Now(), out: []Traced{}}
 	if i, ok := c.a.Broker.Client(client); ok {

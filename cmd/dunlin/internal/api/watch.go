@@ -83,7 +83,6 @@ func watch(c *call) (any, error) {
 		return nil, err
 	}
 	c.done = true
-	c.w.Set("Cache-Control", "no-store")
 	out := c.w.Stream("text/event-stream")
 	if _, err := io.WriteString(out, ": watching\n\n"); err != nil {
 		return nil, nil

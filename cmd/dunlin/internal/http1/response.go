@@ -60,6 +60,7 @@ func (w *Writer) Stream(contentType string) io.Writer {
 	} else {
 		w.Set("Transfer-Encoding", "chunked")
 	}
+	w.Set("Cache-Control", "no-store")
 	w.stream, w.events = true, contentType == eventStream
 	if small, ok := w.c.nc.(interface{ SetWriteBuffer(int) error }); ok && w.events {
 		small.SetWriteBuffer(unread) // what the kernel queues for a slow reader is old when it comes
