@@ -311,3 +311,28 @@ bridges:
 		}
 	}
 }
+
+// Pipes under the names of the gateway's files keep neither a start nor a stop
+// waiting.
+func TestPipesInTheDataDirectory(t *testing.T) {
+	dir := t.TempDir()
+	names := []string{"devices", "devices.new", "sparkplug", "bridge-cloud.day", "bridge-cloud.day.new", "bridge-cloud.in", "bridge-cloud.in.new", "dunlin.sock"}
+	for _, name := range names {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, g, stop := startGateway(t, `mqtt: {listeners: [{bind: "127.0.0.1:0"}]}
+http: {bind: ""}
+data_dir: `+dir+`
+devices: [{name: tank, driver: sim, interval: 50ms, entities: {level: {signal: sine, min: 1, max: 2}}}]
+bridges: {cloud: {servers: ["mqtt://127.0.0.1:1"], client_id: c, pace: {daily: 1MiB}, out: [{from: a}], in: [{from: b}]}}
+`, deps{control: true})
+	until(t, "the device has a value", func() bool { return len(g.api.Status().Devices[0].Values) == 1 })
+	stop()
+	for _, name := range names {
+		if fi, err := os.Lstat(filepath.Join(dir, name)); err == nil && fi.Mode()&os.ModeNamedPipe != 0 {
+			t.Errorf("%s is a pipe still", name)
+		}
+	}
+}

@@ -156,7 +156,7 @@ func checkLoaded(file string, cfg *config.Config, errs config.Errors) checkRepor
 	if len(errs) == 0 {
 		r.Node, r.Listeners = cfg.Node, len(cfg.MQTT.Listeners)
 		r.Devices, r.Bridges = len(cfg.Devices), len(cfg.Bridges)
-		r.warnings = slices.Concat(cfg.Loops(), cfg.Unreached(), cfg.Outdone(), cfg.Ports(), unfitClasses(cfg), openKeys(cfg), cfg.Wills())
+		r.warnings = slices.Concat(cfg.Loops(), cfg.Unreached(), cfg.Outdone(), cfg.Ports(), unfitClasses(cfg), openKeys(cfg), cfg.OpenFiles(), expired(cfg), cfg.Wills())
 		_, r.errors = makeDevices(cfg)
 		_, wrong := makeAuth(cfg, os.Geteuid() == 0)
 		r.errors = append(append(append(r.errors, wrong...), tlsFaults(cfg)...), cfg.Runnable()...)

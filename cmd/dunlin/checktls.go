@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/dunlin-mqtt/dunlin/config"
 )
@@ -63,6 +64,20 @@ func openKeys(cfg *config.Config) (warnings config.Errors) {
 		warn("bridges."+b.Name+".credentials.key", b.Credentials.Key)
 		if b.Credentials.JWT != nil {
 			warn("bridges."+b.Name+".credentials.jwt.key", b.Credentials.JWT.Key)
+		}
+	}
+	return warnings
+}
+
+// expired warns of certificates that the other side refuses. They keep nothing
+// from starting: a new one is read when it comes, and the clock may be wrong.
+func expired(cfg *config.Config) (warnings config.Errors) {
+	now := time.Now()
+	for _, c := range certificates(cfg) {
+		if ago := now.Sub(c.NotAfter); ago > 0 {
+			e := cfg.Errorf(c.path, renewCertificate, "%s has expired %s ago", c.file, span(ago.Seconds()))
+			e.Warning = true
+			warnings = append(warnings, e)
 		}
 	}
 	return warnings

@@ -51,13 +51,15 @@ func (d *doctor) ports(context.Context) {
 	}
 }
 
+const renewCertificate = "get a new one and put it in the same file; it is read without a restart"
+
 // expiresSoon is when a certificate is worth a word.
 const expiresSoon = 14 * 24 * time.Hour
 
 func (d *doctor) certificates(context.Context) {
 	now := time.Now()
 	for _, c := range certificates(d.cfg) {
-		const why, cure = "the other side refuses it", "get a new one and put it in the same file; it is read without a restart"
+		const why, cure = "the other side refuses it", renewCertificate
 		switch left := c.NotAfter.Sub(now); {
 		case left < 0:
 			d.add("certificates", why, cure, "%s: %s has expired %s ago", c.use, c.file, span(-left.Seconds()))

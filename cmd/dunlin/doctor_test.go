@@ -136,3 +136,22 @@ func TestDoctorCommand(t *testing.T) {
 		t.Error("a secret is in the report")
 	}
 }
+
+// An expired certificate and a secret for everybody are told by check, which
+// calls the file valid: the gateway starts with it.
+func TestCheckWarnsOfCertificatesAndSecrets(t *testing.T) {
+	for until, warned := range map[time.Duration]bool{-day: true, 90 * day: false} {
+		file := filepath.Join(t.TempDir(), "dunlin.yaml")
+		text := oneListener + "bridges: {cloud: {servers: [\"mqtts://127.0.0.1\"], tls: {ca: \"" + certificateFor(t, -2*day, until) + "\"}, credentials: {username: me, password: x}, out: [{from: a}]}}\n"
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		code, out, stderr := runTool(t, "check", file)
+		if !strings.Contains(stderr, "everybody on this machine can read this secret") {
+			t.Errorf("a secret in a file of mode 0644: %s", stderr)
+		}
+		if code != exitDone || !strings.Contains(out, "is valid") || strings.Contains(stderr, "has expired 1 d 0 h ago") != warned {
+			t.Errorf("until %v: exit code %d\n%s%s", until, code, out, stderr)
+		}
+	}
+}

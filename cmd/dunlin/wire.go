@@ -111,6 +111,9 @@ func wire(cfg *config.Config, d deps) (g *gateway, err error) {
 	}(g)
 	g.config.Store(cfg)
 	g.addresses = bound.addresses()
+	if !d.volatile {
+		setAside(string(cfg.DataDir), d.logger("broker"))
+	}
 	g.broker, err = broker.New(broker.Options{
 		Data:         data(cfg, &d),
 		Listeners:    bound.options,

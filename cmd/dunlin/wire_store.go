@@ -2,6 +2,10 @@ package main
 
 import (
 	"cmp"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -23,6 +27,18 @@ func data(cfg *config.Config, d *deps) *broker.Data {
 		o.Rules = append(o.Rules, broker.DurabilityRule{Filter: string(c.Filter), Class: durability(c.Durability)})
 	}
 	return o
+}
+
+// setAside renames what has a name in the data directory and is a pipe or a
+// device: opened as a file, it would keep a start or a stop waiting for ever.
+func setAside(dir string, log *slog.Logger) {
+	entries, _ := os.ReadDir(dir) // none: there is nothing yet
+	for _, e := range entries {
+		if e.Type()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
+			name := filepath.Join(dir, e.Name())
+			log.Warn("in the data directory is what is no file: renamed to .odd", "file", name, "err", os.Rename(name, name+".odd"))
+		}
+	}
 }
 
 func durability(word string) broker.Durability {
