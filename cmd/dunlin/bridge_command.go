@@ -30,8 +30,8 @@ const bridgeHelp = `Usage: dunlin bridge status [NAME] [--json]
 Looks at a link of the running gateway to another server, and works on it.
 test goes the whole way to the server as another client, so that the link does
 not notice; if it gets there, a link that waits to try again does so at once.
-pause lasts until resume, or until the gateway starts anew. reconnect ends the link
-and makes it anew at once, as after a repair at the server. spool is what waits to
+pause lasts until resume, or until the gateway starts anew. reconnect makes
+the link anew at once. spool is what waits to
 be sent, dead what was given up because the server will never take it; export
 writes one JSON object a line. drain sends what waited for the link at so many
 messages a second, for as long as something waits; a second one takes the place

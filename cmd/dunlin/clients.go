@@ -12,16 +12,17 @@ import (
 	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 )
 
-const clientsHelp = `Usage: dunlin clients [TEXT] [--offline | --connected] [--json]
+const clientsHelp = `Usage: dunlin clients [TEXT] [--offline | --connected] [--all] [--json]
        dunlin clients kick|drop CLIENT...
        dunlin clients ban [CLIENT] [--user USER] [--address IP] [--for 1h]
        dunlin clients unban [CLIENT] [--user USER] [--address IP]
        dunlin clients bans [--json]
 
 Lists the clients of the running gateway whose Client Identifier or user has
-TEXT in it. kick ends connections; the clients may come back. drop ends their
-sessions too, with all that waits in them. ban keeps out who matches all that is named, until unban, the time or a restart. bans
-shows who is kept out; mqtt.limits.flapping makes such bans too.
+TEXT in it; --all and --json have the gateway's own too. kick ends connections; the clients may come back. drop
+ends their sessions too, with all that waits in them. ban keeps out who matches
+all that is named, until unban, the time or a restart. bans shows who is kept
+out; mqtt.limits.flapping makes such bans too.
 
 Examples:
   dunlin clients
@@ -37,6 +38,7 @@ func runClients(ctx context.Context, args []string, s streams) int {
 	q.jsonFlag()
 	offline := q.flags.Bool("offline", false, "only sessions whose client is away")
 	connected := q.flags.Bool("connected", false, "only those that are connected")
+	all := q.flags.Bool("all", false, "also the gateway's own clients")
 	user := q.flags.String("user", "", "ban, unban: clients of the `user`")
 	address := q.flags.String("address", "", "ban, unban: clients that come from the `IP` address")
 	long := q.flags.Duration("for", time.Hour, "ban: how long")
@@ -70,6 +72,9 @@ func runClients(ctx context.Context, args []string, s streams) int {
 		query.Set("state", "offline")
 	} else if *connected {
 		query.Set("state", "connected")
+	}
+	if !*all && !q.json {
+		query.Set("local", "false")
 	}
 	if err := listClients(ctx, q, query); err != nil {
 		return q.fail(err)

@@ -87,7 +87,7 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 	case *bundle != "":
 		err = d.writeBundle(ctx, &asked, *bundle)
 	case q.json:
-		err = json.NewEncoder(s.out).Encode(d.diagnosis())
+		err = json.NewEncoder(s.out).Encode(api.Diagnosis{API: "v1", Found: append([]api.Finding{}, d.found...)})
 	default:
 		err = d.write(s.out)
 	}
@@ -100,10 +100,6 @@ func runDoctor(ctx context.Context, args []string, s streams) int {
 	return exitDone
 }
 
-func (d *doctor) diagnosis() api.Diagnosis {
-	return api.Diagnosis{API: "v1", Found: append([]api.Finding{}, d.found...)}
-}
-
 // examine is the checkup from within the gateway, with its rights: the file as it
 // is now, what is carried out if that has mistakes.
 func (g *gateway) examine(ctx context.Context) api.Diagnosis {
@@ -114,7 +110,7 @@ func (g *gateway) examine(ctx context.Context) api.Diagnosis {
 	for _, c := range checkup {
 		c.look(d, ctx)
 	}
-	return d.diagnosis()
+	return api.Diagnosis{API: "v1", Found: append([]api.Finding{}, d.found...)}
 }
 
 // write tells people what was found, check by check.

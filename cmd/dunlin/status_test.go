@@ -55,6 +55,12 @@ func TestClientsAndTopicsCommands(t *testing.T) {
 		code, out, _ := runTool(t, "clients", "esp-", "--connected")
 		return code == exitDone && strings.Contains(out, "\nesp-1 ") && strings.Contains(out, "\nesp-2 ") && strings.HasSuffix(out, "\n2 in all\n")
 	})
+	for args, own := range map[string]bool{"": false, "--all": true, "--json": true} {
+		code, out, _ := runTool(t, append([]string{"clients"}, strings.Fields(args)...)...)
+		if code != exitDone || !strings.Contains(out, "esp-1") || strings.Contains(out, "api") != own {
+			t.Errorf("clients %s: %d\n%s", args, code, out)
+		}
+	}
 	if code, out, _ := runTool(t, "clients", "kick", "esp-1"); code != exitDone || out != "esp-1: connection ended\n" {
 		t.Errorf("kick: %d %q", code, out)
 	}

@@ -36,7 +36,7 @@ func setAside(dir string, log *slog.Logger) {
 	for _, e := range entries {
 		if e.Type()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
 			name := filepath.Join(dir, e.Name())
-			log.Warn("in the data directory is what is no file: renamed to .odd", "file", name, "err", os.Rename(name, name+".odd"))
+			log.Warn("what is no file has the name of one: renamed to .odd", "file", name, "err", os.Rename(name, name+".odd"))
 		}
 	}
 }

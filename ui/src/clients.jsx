@@ -1,12 +1,15 @@
 // Clients: sessions, one of them in detail, and what an admin may do to them.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ask, query } from "./api.js";
-import { age, clock, num, plural, size } from "./format.js";
+import { age, clock, num, plural, rate, size } from "./format.js";
 import { Act, Card, Empty, Failure, Pill, useAsk } from "./parts.jsx";
 
 export function Clients({ name, admin }) {
   const [q, setQ] = useState(""), [state, setState] = useState(""), [limit, setLimit] = useState(50);
-  const [doc, err] = useAsk("clients" + query({ q, state, limit }), 3);
+  const [own, setOwn] = useState(false), [busy, setBusy] = useState(false);
+  const [doc, err] = useAsk("clients" + query({ q, state, local: own ? "" : "false", limit: busy ? 1000 : limit }), 3);
+  const rates = useRates(doc), sum = c => rates[c.id][0] + rates[c.id][1];
+  const list = doc && (busy ? [...doc.clients].sort((a, b) => sum(b) - sum(a)).slice(0, limit) : doc.clients);
   return (
     <>
       {name && <One name={name} admin={admin} />}
@@ -14,29 +17,47 @@ export function Clients({ name, admin }) {
         <div class="bar">
           <label>Find <input type="search" value={q} placeholder="client or user" onInput={e => setQ(e.target.value)} /></label>
           <label>State <select value={state} onChange={e => setState(e.target.value)}><option value="">all</option><option>connected</option><option>offline</option></select></label>
+          <label>First <select value={busy ? "busy" : ""} onChange={e => setBusy(!!e.target.value)}><option value="">by name</option><option value="busy">the busiest</option></select></label>
+          <label class="check"><input type="checkbox" checked={own} onChange={e => setOwn(e.target.checked)} /> the gateway's own too</label>
         </div>
         <Failure err={err} />
-        {doc && (doc.clients.length ? <Table list={doc.clients} /> : <Empty title="Nobody here"><p>{q || state ? "No client is like that." : "Connect one: "}{!q && !state && <code>mosquitto_sub -h {location.hostname} -t '#' -v</code>}</p></Empty>)}
-        {doc && doc.total > doc.clients.length && (limit < 1000
-          ? <p class="more"><button type="button" onClick={() => setLimit(Math.min(1000, limit * 4))}>Show more</button> {num(doc.clients.length)} of {num(doc.total)}</p>
-          : <p class="more">The first {num(doc.clients.length)} of {num(doc.total)} are shown: narrow the search.</p>)}
+        {list && (list.length ? <Table list={list} rates={rates} /> : <Empty title="Nobody here"><p>{q || state ? "No client is like that." : "Connect one: "}{!q && !state && <code>mosquitto_sub -h {location.hostname} -t '#' -v</code>}</p></Empty>)}
+        {list && doc.total > list.length && (limit < 1000
+          ? <p class="more"><button type="button" onClick={() => setLimit(Math.min(1000, limit * 4))}>Show more</button> {num(list.length)} of {num(doc.total)}</p>
+          : <p class="more">The first {num(list.length)} of {num(doc.total)} are shown: narrow the search.</p>)}
       </Card>
     </>
   );
 }
 
+// useRates are the messages a second of each client since the list before, or
+// since it connected.
+function useRates(doc) {
+  const last = useRef({ at: 0, counts: {}, rates: {} });
+  return useMemo(() => {
+    const { at, counts: old, rates: known } = last.current, now = performance.now() / 1000, counts = {}, rates = {};
+    if (!doc) return known;
+    for (const c of doc.clients) {
+      const n = (counts[c.id] = [c.received, c.sent]), o = old[c.id], same = o && c.since > now - at && o[0] <= n[0] && o[1] <= n[1];
+      rates[c.id] = same && now - at < 1 ? known[c.id] : n.map((v, i) => same ? (v - o[i]) / (now - at) : v / Math.max(c.since, 1));
+    }
+    last.current = { at: now, counts, rates };
+    return rates;
+  }, [doc]);
+}
+
 const state = c => (c.connected ? <Pill k="ok">{age(c.since)}</Pill> : <Pill k="idle">offline {age(c.since)}</Pill>);
 
-const Table = ({ list }) => (
+const Table = ({ list, rates }) => (
   <div class="scroll" tabIndex={0} role="region" aria-label="Clients">
-    <table><thead><tr><th>Client</th><th class="hide-s">User</th><th class="hide-s">Address</th><th class="hide-s">MQTT</th><th class="n hide-s">Subscriptions</th><th class="n">In</th><th class="n">Out</th><th class="n">Waiting</th><th class="n hide-s">Dropped</th><th>State</th></tr></thead>
+    <table><thead><tr><th>Client</th><th class="hide-s">User</th><th class="hide-s">Address</th><th class="hide-s">MQTT</th><th class="n hide-s">Subscriptions</th><th class="n">In /s</th><th class="n">Out /s</th><th class="n">Waiting</th><th class="n hide-s">Dropped</th><th>State</th></tr></thead>
       <tbody>{list.map(c => (
         <tr key={c.id}>
           <td class="name"><a href={"#/clients/" + encodeURIComponent(c.id)}>{c.id}</a></td>
           <td class="hide-s">{c.user || <span class="mut">–</span>}</td>
           <td class="hide-s">{c.local ? <span class="mut">this gateway</span> : c.remote || "–"}</td>
           <td class="hide-s">{c.protocol}</td>
-          <td class="n hide-s">{num(c.subscriptions)}</td><td class="n">{num(c.received)}</td><td class="n">{num(c.sent)}</td><td class="n">{num(c.waiting)}</td><td class="n hide-s">{num(c.dropped)}</td>
+          <td class="n hide-s">{num(c.subscriptions)}</td>{rates[c.id].map((r, i) => <td class="n" key={i}>{rate(r)}</td>)}<td class="n">{num(c.waiting)}</td><td class="n hide-s">{num(c.dropped)}</td>
           <td>{state(c)}</td>
         </tr>
       ))}</tbody></table>

@@ -111,6 +111,12 @@ async function journeys() {
   await page.waitForSelector(".plot canvas");
   await page.click("button:has-text('Diff')");
   await page.waitForSelector("pre .add");
+  await show(page, "clients");
+  await page.selectOption("label:has-text('First') select", "busy");
+  await page.waitForSelector("tbody tr:first-child :text-is('esp-17')");
+  assert.equal(await page.locator("tbody :text-is('api')").count(), 0, "the gateway's own clients are among the others");
+  await page.check("label:has-text('own too') input");
+  await page.waitForSelector("tbody :text-is('api')");
   await show(page, "clients/esp-17");
   await page.waitForSelector("[aria-label='Last events'] >> text=subscribed");
   await page.click("button:has-text('Trace for 5 min')");

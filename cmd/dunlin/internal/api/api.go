@@ -68,6 +68,7 @@ type API struct {
 	logins   logins
 	past     past
 	watchers watchers
+	losses   losses
 	crowded  atomic.Uint64 // connections that were closed because there were too many
 	looking  sync.Mutex    // held while somebody has the machine looked at
 }

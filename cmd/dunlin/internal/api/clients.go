@@ -47,7 +47,7 @@ func clients(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, state, cursor := c.args["q"], c.args["state"], c.args["cursor"]
+	q, state, local, cursor := c.args["q"], c.args["state"], c.args["local"], c.args["cursor"]
 	if state != "" && state != "connected" && state != "offline" {
 		return nil, problem(400, "state is connected or offline")
 	}
@@ -55,6 +55,7 @@ func clients(c *call) (any, error) {
 	out := Clients{Clients: []Client{}}
 	c.a.Broker.Clients(func(i broker.ClientInfo) bool {
 		wanted := state == "" || i.Connected == (state == "connected")
+		wanted = wanted && (local == "" || i.Local == (local == "true"))
 		if !wanted || !strings.Contains(i.ClientID, q) && !strings.Contains(i.User, q) {
 			return true
 		}

@@ -20,5 +20,5 @@
 // numbers of the recent past (past.go) are sampled by Remember; everything else
 // is only made for who asks, and for as long as it reads.
 //
-// Locks: door's, logins', watchers' and the pulse's, all leaves.
+// Locks: door's, logins', watchers', losses' and the pulse's, all leaves.
 package api

@@ -19,25 +19,27 @@ type Finding struct {
 	Cure  string `json:"cure"`
 }
 
-// lookIn is how long the machine is looked at.
-const lookIn = time.Minute
+// scanIn is how long a scan may take.
+const scanIn = time.Minute
 
-// look has the machine looked at, for one caller at a time: it writes to the
-// disk, and keeps buses busy.
-func (c *call) look(f func(context.Context) (any, error)) (any, error) {
-	if !c.a.looking.TryLock() {
-		return nil, &Problem{409, "the machine is looked at for somebody else", "ask again in a moment"}
-	}
-	defer c.a.looking.Unlock()
-	ctx, cancel := context.WithTimeout(c.ctx, lookIn)
-	defer cancel()
-	return f(ctx)
-}
+// The machine is looked at for one caller at a time: that writes to the disk, and
+// keeps buses busy.
+var lookedAt = &Problem{409, "the machine is looked at for somebody else", "ask again in a moment"}
 
 func diagnose(c *call) (any, error) {
-	return c.look(func(ctx context.Context) (any, error) { return c.a.Examine(ctx), nil })
+	if !c.a.looking.TryLock() {
+		return nil, lookedAt
+	}
+	defer c.a.looking.Unlock()
+	return c.a.Examine(c.ctx), nil
 }
 
 func scanHardware(c *call) (any, error) {
-	return c.look(func(ctx context.Context) (any, error) { return c.a.Scan(ctx, c.args["bus"], c.args["all"] == "true") })
+	if !c.a.looking.TryLock() {
+		return nil, lookedAt
+	}
+	defer c.a.looking.Unlock()
+	ctx, cancel := context.WithTimeout(c.ctx, scanIn)
+	defer cancel()
+	return c.a.Scan(ctx, c.args["bus"], c.args["all"] == "true")
 }

@@ -33,7 +33,7 @@ func TestTheMachineIsLookedAtForOne(t *testing.T) {
 		if err := ask(diagnose); !errors.As(err, &p) || p.Status != 409 {
 			t.Errorf("while a scan is under way: %v", err)
 		}
-		if err := <-over; err != nil || time.Since(began) != lookIn {
+		if err := <-over; err != nil || time.Since(began) != scanIn {
 			t.Errorf("the scan ended after %v: %v", time.Since(began), err)
 		}
 		if err := ask(diagnose); err != nil {

@@ -26,7 +26,7 @@ func parseQuery(query, names string) (values, error) {
 			return nil, &Problem{400, "there is no argument " + name, "there are: " + names}
 		}
 		switch name {
-		case "dry_run", "downgrade", "changes", "session", "all":
+		case "dry_run", "downgrade", "changes", "session", "all", "local":
 			if value != "true" && value != "false" {
 				return nil, problem(400, "%s is true or false", name)
 			}

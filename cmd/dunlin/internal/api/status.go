@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
@@ -151,10 +152,8 @@ func oneDevice(c *call) (any, error) {
 			return d, nil
 		}
 	}
-	return nil, noDevice(c)
+	return nil, problem(404, "there is no device %.100q", c.name)
 }
-
-func noDevice(c *call) error { return problem(404, "there is no device %.100q", c.name) }
 
 // askDevice is a route's do for the device that the path names.
 func askDevice(what sensors.Asked) func(*call) (any, error) {
@@ -163,7 +162,7 @@ func askDevice(what sensors.Asked) func(*call) (any, error) {
 		case nil:
 			return nil, nil
 		case sensors.ErrNoDevice:
-			return nil, noDevice(c)
+			return nil, problem(404, "there is no device %.100q", c.name)
 		default:
 			return nil, problem(409, "%v", err)
 		}
@@ -190,11 +189,33 @@ func (a *API) Status() *Status {
 		st.Attention = append(st.Attention, "the last reload found mistakes and changed nothing: see 'dunlin check'")
 	}
 	st.attend()
+	if n := st.Broker.RetainedRefused; a.losses.fresh(n, time.Now()) {
+		st.Attention = append(st.Attention, fmt.Sprintf("%d messages were not retained: a limit is reached", n))
+	}
 	return st
 }
 
 // lossStands is how long a loss needs attention, if no other follows.
 const lossStands = 24 * time.Hour
+
+// losses is a counter of what was lost, and since when it is what it is, as far
+// as anybody has looked.
+type losses struct {
+	sync.Mutex
+	n  uint64
+	at time.Time
+}
+
+// fresh takes the counter and reports whether the last loss still needs
+// attention.
+func (l *losses) fresh(n uint64, now time.Time) bool {
+	l.Lock()
+	defer l.Unlock()
+	if l.n != n {
+		l.n, l.at = n, now
+	}
+	return n > 0 && now.Sub(l.at) < lossStands
+}
 
 // attend says in sentences what a person should look at.
 func (s *Status) attend() {

@@ -22,3 +22,21 @@ func TestAttention(t *testing.T) {
 		t.Errorf("%q", s.Attention)
 	}
 }
+
+// What was lost is told for a day, and again when more is lost.
+func TestLossesAreToldForADay(t *testing.T) {
+	var l losses
+	began := time.Now()
+	for _, tc := range []struct {
+		after time.Duration
+		n     uint64
+		want  bool
+	}{
+		{0, 0, false}, {time.Hour, 7, true}, {24 * time.Hour, 7, true}, {25 * time.Hour, 7, false}, {26 * time.Hour, 8, true},
+		{50 * time.Hour, 8, false}, {51 * time.Hour, 0, false}, {52 * time.Hour, 2, true},
+	} {
+		if got := l.fresh(tc.n, began.Add(tc.after)); got != tc.want {
+			t.Errorf("%d after %v: %v", tc.n, tc.after, got)
+		}
+	}
+}
