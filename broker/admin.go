@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"time"
 
+	"github.com/dunlin-mqtt/dunlin/broker/internal/guard"
 	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
@@ -74,3 +76,29 @@ func (b *Broker) EndSession(ctx context.Context, clientID string) (bool, error) 
 		}
 	}
 }
+
+// Ban keeps clients out: each field that is set must match.
+type Ban = guard.Ban
+
+// Ban keeps matching clients out for a time; those who are there are ended
+// with 0x98. A client refused for it gets 0x8A. Without any condition, or when
+// there are 4096 bans already, it fails.
+func (b *Broker) Ban(ban Ban) error {
+	if err := b.hub.guard.Ban(time.Now(), ban); err != nil {
+		return err
+	}
+	b.log.Warn("banned", "address", ban.Address, "client_id", ban.ClientID, "user", ban.User, "for", ban.For)
+	for _, x := range b.hub.present() {
+		if ban.Matches(networkOf(x.remote), x.id, x.user) {
+			x.endpoint.Kick(mqtt.AdministrativeAction)
+		}
+	}
+	return nil
+}
+
+// Unban ends a ban, whatever its For. It reports whether there was one.
+func (b *Broker) Unban(ban Ban) bool { return b.hub.guard.Unban(time.Now(), ban) }
+
+// Bans returns the bans that hold, those for flapping included; For is how
+// long each still lasts.
+func (b *Broker) Bans() []Ban { return b.hub.guard.Bans(time.Now()) }

@@ -76,7 +76,7 @@ func (l *listener) Disconnect(c *conn.Conn, e conn.End) {
 	case mqtt.DisconnectWithWill, mqtt.ServerShuttingDown, mqtt.AdministrativeAction:
 		return
 	}
-	if !e.Normal && l.guard.flap(time.Now(), id, &l.limits) {
+	if !e.Normal && l.limits.Flapping > 0 && l.guard.Flap(time.Now(), id, l.limits.Flapping, l.limits.FlappingWindow) {
 		l.log.Warn("banned for flapping", "client_id", id, "for", l.limits.FlappingWindow)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/guard"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/memory"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/router"
 	"github.com/dunlin-mqtt/dunlin/broker/internal/session"
@@ -21,7 +22,7 @@ type hub struct {
 	router  *router.Router
 	durable *store.Durable // nil: state is in memory only
 	events  *events        // nil: off
-	guard   guard
+	guard   guard.Guard
 	// authorities are those of all listeners; constant after New.
 	authorities []*authority
 

@@ -2,11 +2,10 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker/internal/conn"
-	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
+	"github.com/dunlin-mqtt/dunlin/broker/internal/guard"
 )
 
 // authTimeout is how long an Authenticator may take for one CONNECT.
@@ -15,7 +14,7 @@ const authTimeout = 10 * time.Second
 // identify asks who the client is, unless an enhanced authentication told.
 func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
 	if r.Identity != nil {
-		l.guard.proved(time.Now(), loginOf(c, r))
+		l.guard.Proved(time.Now(), loginOf(c, r))
 		return r.Identity, l.keepOutUser(c, r, r.Identity)
 	}
 	if err := l.keepOut(c, r); err != nil {
@@ -25,62 +24,13 @@ func (l *listener) identify(c *conn.Conn, r *conn.Request) (*Identity, error) {
 	defer cancel()
 	id, err := l.auth.Authenticate(ctx, l.ask(c, r))
 	if err == nil && id.User != "" { // nobody in particular proves nothing
-		l.guard.proved(time.Now(), loginOf(c, r))
+		l.guard.Proved(time.Now(), loginOf(c, r))
 	}
 	if err != nil {
 		l.failed(loginOf(c, r), err)
 		return nil, err
 	}
 	return &id, l.keepOutUser(c, r, &id)
-}
-
-// loginOf is how the guard knows an attempt. Who sends nothing that could be a
-// guess, or was proved by the transport, has none.
-func loginOf(c *conn.Conn, r *conn.Request) login {
-	t := c.Transport()
-	if t.CertificateUser != "" || !r.HasUsername && !r.HasPassword && r.AuthMethod == "" {
-		return login{}
-	}
-	who := login{address: addressOf(t.Remote), name: r.Username, client: r.ClientID}
-	if who.name == "" { // a token or SCRAM
-		who.name = r.ClientID
-	}
-	return who
-}
-
-// failed counts an attempt that proved nothing. That the server is too busy to
-// tell is no fault of the client, and a Client Identifier that fits into no
-// rule is no guess.
-func (l *listener) failed(who login, err error) {
-	var e *mqtt.Error
-	if errors.As(err, &e) && (e.Code == mqtt.ServerBusy || e.Code == mqtt.ServerUnavailable || e.Code == mqtt.ClientIdentifierNotValid) {
-		return
-	}
-	l.guard.failed(time.Now(), who, l.limits.FailedConnects)
-}
-
-// keepOut refuses a client before its proof is looked at.
-func (l *listener) keepOut(c *conn.Conn, r *conn.Request) error {
-	now, a := time.Now(), addressOf(c.Transport().Remote)
-	switch {
-	case l.redirect != nil:
-		return l.redirect
-	case l.guard.banned(now, a, r.ClientID, ""):
-		return errBanned
-	case l.proxied && !l.guard.mayConnect(now, a, l.connectRate(a)):
-		return errTooOften
-	case !l.guard.mayTry(now, loginOf(c, r)):
-		return errPenalty
-	}
-	return nil
-}
-
-// keepOutUser refuses a user who is banned.
-func (l *listener) keepOutUser(c *conn.Conn, r *conn.Request, id *Identity) error {
-	if id.User != "" && l.guard.banned(time.Now(), addressOf(c.Transport().Remote), r.ClientID, id.User) {
-		return errBanned
-	}
-	return nil
 }
 
 // Exchange implements conn.Server.
@@ -106,7 +56,7 @@ func (r refusing) Step(context.Context, []byte) (reply []byte, done bool, id Ide
 type counting struct {
 	Exchange
 	l   *listener
-	who login
+	who guard.Login
 }
 
 func (x *counting) Step(ctx context.Context, data []byte) (reply []byte, done bool, id Identity, err error) {

@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"broker/internal/conn":     {"broker/mqtt", "broker/packet", "broker/topic", "broker/internal/session", "broker/internal/listen", "broker/internal/auth", "broker/internal/memory"},
 	"broker/internal/memory":   {},
 	"broker/internal/overflow": {},
+	"broker/internal/guard":    {},
 	"broker/internal/auth":     {"broker/mqtt", "broker/topic"},
 	"broker/websocket":         {},
 	"broker/internal/listen":   {"broker/websocket"},

@@ -1,16 +1,13 @@
-package broker
+package guard
 
 import (
 	"hash/maphash"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/dunlin-mqtt/dunlin/broker/mqtt"
 )
 
-// What the guard remembers, and how long those wait who cannot prove who they
+// What a Guard remembers, and how long those wait who cannot prove who they
 // are.
 const (
 	maxVisitors = 4096 // addresses, logins and Client Identifiers, each
@@ -28,16 +25,10 @@ const (
 	namesPerAddress = 5
 )
 
-var (
-	errBanned   = mqtt.Errorf(mqtt.Banned, "", "banned for a time")
-	errTooOften = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many connections from this address")
-	errPenalty  = mqtt.Errorf(mqtt.ConnectionRateExceeded, "", "too many failed attempts, wait a minute")
-)
-
-// guard keeps out who comes too often, fails too often, or was banned. It
-// forgets when it is asked again, without a timer.
-type guard struct {
-	sync.Mutex
+// Guard keeps out who comes too often, fails too often, or was banned. The zero
+// value is ready. It forgets when it is asked again.
+type Guard struct {
+	mu        sync.Mutex
 	addresses map[netip.Addr]*visitor
 	logins    map[loginKey]*visitor
 	flapping  map[uint64]*visitor // by Client Identifier
@@ -45,30 +36,30 @@ type guard struct {
 	bans      map[Ban]time.Time   // until when; For is zero in the key
 }
 
-// login is what an attempt says about itself. With a Client Identifier it is
+// Login is what an attempt says about itself. With a Client Identifier it is
 // that of a client that proved itself before: others who fail do not hold it up.
-type login struct {
-	address netip.Addr
-	name    string // User Name, or the Client Identifier where there is none
-	client  string // Client Identifier; empty for all that are not known
+type Login struct {
+	Address netip.Addr // a network
+	Name    string     // User Name, or the Client Identifier where there is none
+	Client  string     // Client Identifier; empty for all that are not known
 }
 
-// loginKey is what is kept of a login.
+// loginKey is what is kept of a Login.
 type loginKey struct {
 	address      netip.Addr
 	name, client uint64
 }
 
 // short is what is kept of a name. The caller holds the lock.
-func (g *guard) short(name string) uint64 {
+func (g *Guard) short(name string) uint64 {
 	if g.seed == (maphash.Seed{}) {
 		g.seed = maphash.MakeSeed()
 	}
 	return maphash.String(g.seed, name)
 }
 
-func (g *guard) key(who login) loginKey {
-	return loginKey{who.address, g.short(who.name), g.short(who.client)}
+func (g *Guard) key(who Login) loginKey {
+	return loginKey{who.Address, g.short(who.Name), g.short(who.Client)}
 }
 
 // visitor is what is known about one address, login or Client Identifier.
@@ -79,13 +70,13 @@ type visitor struct {
 	until    time.Time // no attempt before
 }
 
-// mayConnect counts a connection of an address against its rate.
-func (g *guard) mayConnect(now time.Time, a netip.Addr, perSecond float64) bool {
+// MayConnect counts a connection of a network against its rate.
+func (g *Guard) MayConnect(now time.Time, a netip.Addr, perSecond float64) bool {
 	if perSecond <= 0 || !a.IsValid() {
 		return true
 	}
-	g.Lock()
-	defer g.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	v := visit(&g.addresses, a, now)
 	if v.rate.rate != perSecond { // it came to another listener
 		v.rate.resize(now, perSecond, connectBurst)
@@ -93,15 +84,15 @@ func (g *guard) mayConnect(now time.Time, a netip.Addr, perSecond float64) bool 
 	return v.rate.try(now)
 }
 
-// mayTry reports whether a login has waited long enough since it failed.
-func (g *guard) mayTry(now time.Time, who login) bool {
-	g.Lock()
-	defer g.Unlock()
-	if v := g.logins[g.key(who)]; v != nil && who.client != "" {
+// MayTry reports whether a login has waited long enough since it failed.
+func (g *Guard) MayTry(now time.Time, who Login) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v := g.logins[g.key(who)]; v != nil && who.Client != "" {
 		return !now.Before(v.until)
 	}
-	who.client = ""
-	for _, v := range [...]*visitor{g.logins[g.key(who)], g.addresses[who.address]} {
+	who.Client = ""
+	for _, v := range [...]*visitor{g.logins[g.key(who)], g.addresses[who.Address]} {
 		if v != nil && now.Before(v.until) {
 			return false
 		}
@@ -109,37 +100,37 @@ func (g *guard) mayTry(now time.Time, who login) bool {
 	return true
 }
 
-// failed counts an attempt that proved nothing: after some the login waits 1,
+// Failed counts an attempt that proved nothing: after some the login waits 1,
 // 2, 4 ... 60 seconds before its next one is looked at. That is a known client
 // alone, or all others of the name at the address; who tries many names there
 // makes the address wait.
-func (g *guard) failed(now time.Time, who login, free int) {
-	if free < 0 || !who.address.IsValid() {
+func (g *Guard) Failed(now time.Time, who Login, free int) {
+	if free < 0 || !who.Address.IsValid() {
 		return
 	}
-	g.Lock()
-	defer g.Unlock()
-	if v := g.logins[g.key(who)]; v != nil && who.client != "" {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v := g.logins[g.key(who)]; v != nil && who.Client != "" {
 		v.fail(now, free, penaltyMax)
 		return
 	}
-	who.client = ""
+	who.Client = ""
 	longest := penaltyMax
-	if loopback(who.address) {
+	if Loopback(who.Address) {
 		longest = localPenalty
 	}
 	if !visit(&g.logins, g.key(who), now).fail(now, free, penaltyMax) {
-		visit(&g.addresses, who.address, now).fail(now, free*namesPerAddress, longest)
+		visit(&g.addresses, who.Address, now).fail(now, free*namesPerAddress, longest)
 	}
 }
 
-// proved remembers a client that proved who it is.
-func (g *guard) proved(now time.Time, who login) {
-	if !who.address.IsValid() || who.client == "" {
+// Proved remembers a client that proved who it is.
+func (g *Guard) Proved(now time.Time, who Login) {
+	if !who.Address.IsValid() || who.Client == "" {
 		return
 	}
-	g.Lock()
-	defer g.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	v := visit(&g.logins, g.key(who), now)
 	v.failures, v.since = 0, now
 }
@@ -159,25 +150,22 @@ func (v *visitor) fail(now time.Time, free int, longest time.Duration) bool {
 	return true
 }
 
-// flap counts a connection of a Client Identifier that ended badly; more than
-// so many in a window are a ban for another one.
-func (g *guard) flap(now time.Time, id string, l *Limits) (banned bool) {
-	if l.Flapping == 0 {
-		return false
-	}
-	g.Lock()
+// Flap counts a connection of a Client Identifier that ended badly; more than
+// most in a window are a ban for another one. It reports whether they were.
+func (g *Guard) Flap(now time.Time, id string, most int, window time.Duration) (banned bool) {
+	g.mu.Lock()
 	k := g.short(id)
 	v := visit(&g.flapping, k, now)
-	if now.Sub(v.since) > l.FlappingWindow {
+	if now.Sub(v.since) > window {
 		v.failures, v.since = 0, now
 	}
 	v.failures++
-	banned = v.failures > l.Flapping
+	banned = v.failures > most
 	if banned {
 		delete(g.flapping, k)
 	}
-	g.Unlock()
-	return banned && g.ban(now, Ban{ClientID: id, For: l.FlappingWindow}) == nil
+	g.mu.Unlock()
+	return banned && g.Ban(now, Ban{ClientID: id, For: window}) == nil
 }
 
 // visit finds or makes the visitor k. When there are too many, some are
@@ -209,28 +197,4 @@ func forget[K comparable](all map[K]*visitor, now time.Time) {
 		}
 		delete(all, k)
 	}
-}
-
-// connectRate is what an address may connect a second; a is a network.
-func (l *listener) connectRate(a netip.Addr) float64 {
-	if loopback(a) {
-		return l.limits.LocalConnectRate
-	}
-	return l.limits.ConnectRate
-}
-
-// mayEnter decides about a connection before a byte of it is read; a client
-// behind a proxy is judged when its name is known.
-func (l *listener) mayEnter(nc net.Conn) mqtt.ReasonCode {
-	if l.proxied {
-		return mqtt.Success
-	}
-	now, a := time.Now(), addressOfConn(nc)
-	switch {
-	case l.guard.banned(now, a, "", ""):
-		return mqtt.Banned
-	case !l.guard.mayConnect(now, a, l.connectRate(a)):
-		return mqtt.ConnectionRateExceeded
-	}
-	return mqtt.Success
 }
