@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -52,11 +51,12 @@ type Bridge struct {
 	failback time.Duration          // Run, and foresee of its link: until a preferred server is tried again
 }
 
-// New checks the options and returns a bridge. It opens nothing.
+// New checks the options and returns a bridge. It opens nothing. Its errors leave
+// it to the caller to name the bridge.
 func New(o Options) (*Bridge, error) {
 	o.setDefaults()
 	if err := o.validate(); err != nil {
-		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+		return nil, err
 	}
 	o.Profile.bound(&o)
 	b := &Bridge{
@@ -67,20 +67,20 @@ func New(o Options) (*Bridge, error) {
 	for _, text := range o.Servers {
 		s, err := parseServer(text)
 		if err != nil {
-			return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+			return nil, err
 		}
 		b.servers = append(b.servers, s)
 	}
 	var err error
 	if b.dialer, err = newDialer(&o); err != nil {
-		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+		return nil, err
 	}
 	if b.out, err = compileAll("out", o.Out); err != nil {
-		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+		return nil, err
 	}
 	in, err := compileAll("in", o.In)
 	if err != nil {
-		return nil, fmt.Errorf("bridge %q: %w", o.Name, err)
+		return nil, err
 	}
 	if len(b.out) > 0 {
 		b.queue = &lanes{queues: o.Queues}

@@ -28,7 +28,7 @@ func ExampleNew() {
 	})
 	fmt.Println(err)
 	// Output:
-	// bridge "cloud": out[0]: to "sites/barn-1" has the wildcards "", from "energy/+" has "+": each must be carried over, in order
+	// out[0]: to "sites/barn-1" has the wildcards "", from "energy/+" has "+": each must be carried over, in order
 }
 
 type noQueue struct{ bridge.Queue }

@@ -87,7 +87,7 @@ func connectBridges(ctx context.Context, cfg *config.Config, s streams) (code in
 		o.Signer, _ = bridgeSigner(bc) // check has found that it can sign
 		b, err := bridge.New(o)
 		if err != nil {
-			fmt.Fprintln(s.err, "dunlin check:", err)
+			fmt.Fprintf(s.err, "dunlin check: bridge %s: %v\n", bc.Name, err)
 			return exitFailed
 		}
 		p := api.TestBridge(ctx, b)

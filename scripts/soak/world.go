@@ -114,16 +114,17 @@ func (w *world) run(ctx context.Context) {
 	var living sync.WaitGroup
 	for i, a := range w.actors {
 		if i == 2*groups { // nobody publishes before each group has its members
-			w.await("the groups' first members", func() string { return w.actors[0].joined(2 * groups) })
+			w.await("the groups' first members", func() string { return w.outside(2 * groups) })
 		}
 		living.Go(func() { a.live(ctx) })
 	}
 	living.Wait()
 }
 
-// joined names a faithful actor that is not subscribed; "" when all are.
-func (a *actor) joined(n int) string {
-	for _, f := range a.world.actors[:n] {
+// outside names one of the first n actors, the faithful ones, that is not
+// subscribed; "" when all are.
+func (w *world) outside(n int) string {
+	for _, f := range w.actors[:n] {
 		f.mu.Lock()
 		ok := f.box != nil && f.box.isGranted(f.filters[0].filter)
 		f.mu.Unlock()
