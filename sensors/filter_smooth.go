@@ -103,7 +103,7 @@ type exponential struct {
 	every, until int
 	first        int
 	value        float64
-	any          bool
+	begun        bool
 }
 
 func (f *exponential) Apply(s Sample) (Sample, bool, error) {
@@ -111,8 +111,8 @@ func (f *exponential) Apply(s Sample) (Sample, bool, error) {
 	if err != nil {
 		return s, false, err
 	}
-	if !f.any {
-		f.value, f.any = v, true
+	if !f.begun {
+		f.value, f.begun = v, true
 	} else {
 		f.value = f.alpha*v + (1-f.alpha)*f.value
 	}
@@ -124,4 +124,4 @@ func (f *exponential) Apply(s Sample) (Sample, bool, error) {
 	return s, true, nil
 }
 
-func (f *exponential) Reset() { f.any, f.until = false, f.first }
+func (f *exponential) Reset() { f.begun, f.until = false, f.first }

@@ -34,25 +34,25 @@ func (f *span) Reset() { f.at = time.Time{} }
 // program; what happens while the device is away is not in it.
 type integral struct {
 	span
-	unit float64 // seconds of one unit of time
-	how  string
-	sum  float64
-	kept Totals
-	new  bool // the sum of the last life was not looked up yet
+	unit   float64 // seconds of one unit of time
+	how    string
+	sum    float64
+	kept   Totals
+	unread bool // the sum of the last life was not looked up yet
 }
 
 // Keep implements Keeper. At a reload the filter in whose place this one comes
 // is still at work: its sum is taken with the first reading.
-func (f *integral) Keep(t Totals) { f.kept, f.new = t, true }
+func (f *integral) Keep(t Totals) { f.kept, f.unread = t, true }
 
 func (f *integral) Apply(s Sample) (Sample, bool, error) {
 	v, before, seconds, err := f.next(s)
 	if err != nil {
 		return s, false, err
 	}
-	if f.new {
+	if f.unread {
 		f.sum, _ = f.kept.Load("integral")
-		f.new = false
+		f.unread = false
 	}
 	switch f.how {
 	case "left":

@@ -66,7 +66,7 @@ func (f *filterOut) Apply(s Sample) (Sample, bool, error) {
 type sentinel struct {
 	validating
 	value, within, last float64
-	any                 bool
+	begun               bool
 }
 
 func (f *sentinel) Apply(s Sample) (Sample, bool, error) {
@@ -74,14 +74,14 @@ func (f *sentinel) Apply(s Sample) (Sample, bool, error) {
 	if err != nil {
 		return s, false, err
 	}
-	if near(v, f.value) && !(f.any && math.Abs(f.last-v) <= f.within) {
+	if near(v, f.value) && !(f.begun && math.Abs(f.last-v) <= f.within) {
 		return s, false, faultf(OutOfRange, "%v is what the sensor shows without a measurement", v)
 	}
-	f.last, f.any = v, true
+	f.last, f.begun = v, true
 	return s, true, nil
 }
 
-func (f *sentinel) Reset() { f.any = false }
+func (f *sentinel) Reset() { f.begun = false }
 
 // near reports whether two numbers are the same but for how they were computed.
 func near(v, w float64) bool { return math.Abs(v-w) <= 1e-9*math.Max(1, math.Abs(w)) }
@@ -170,7 +170,7 @@ func (f *stuck) Reset() { f.seen, f.last = 0, nil }
 type monotonic struct {
 	validating
 	step, last float64
-	any        bool
+	begun      bool
 }
 
 func (f *monotonic) Apply(s Sample) (Sample, bool, error) {
@@ -179,13 +179,13 @@ func (f *monotonic) Apply(s Sample) (Sample, bool, error) {
 		return s, false, err
 	}
 	switch {
-	case f.any && v < f.last:
+	case f.begun && v < f.last:
 		return s, false, faultf(OutOfRange, "%v is less than %v before", v, f.last)
-	case f.any && f.step > 0 && v-f.last > f.step:
+	case f.begun && f.step > 0 && v-f.last > f.step:
 		return s, false, faultf(Rate, "grew by %v, at most %v is possible", v-f.last, f.step)
 	}
-	f.last, f.any = v, true
+	f.last, f.begun = v, true
 	return s, true, nil
 }
 
-func (f *monotonic) Reset() { f.any = false }
+func (f *monotonic) Reset() { f.begun = false }

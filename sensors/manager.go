@@ -50,7 +50,7 @@ type Status struct {
 // Value is one entity's newest value.
 type Value struct {
 	Entity string
-	Value  any // float64, int64, bool or string
+	Value  any // float64, int64, uint64, bool or string
 	Unit   string
 	At     time.Time
 }

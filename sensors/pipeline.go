@@ -76,12 +76,12 @@ type Pipeline struct {
 	*filters
 	renew time.Duration // reports what gates hold back after so long; 0: never
 
-	last    Sample    // reported last; until the next also after Reset
-	sent    time.Time // and when
-	newest  any       // came through the steps last
-	pending *pending  // nil: nothing
-	any     bool      // something was reported since Reset
-	through bool      // newest is of the last Feed
+	last     Sample    // reported last; until the next also after Reset
+	sent     time.Time // and when
+	newest   any       // came through the steps last
+	pending  *pending  // nil: nothing
+	reported bool      // something was, since Reset
+	through  bool      // newest is of the last Feed
 }
 
 // filters are those of a pipeline in the order of their stages. Most have none.
@@ -145,7 +145,7 @@ func (p *Pipeline) Feed(s Sample, now time.Time) (out Sample, ok bool, err error
 func (p *Pipeline) report(s Sample, now time.Time) (Sample, bool, error) {
 	p.pending = nil
 	p.newest, p.through = s.Value, true
-	if !p.any {
+	if !p.reported {
 		return p.accept(s, now), true, nil
 	}
 	var refused, never bool
@@ -172,7 +172,7 @@ func (p *Pipeline) report(s Sample, now time.Time) (Sample, bool, error) {
 }
 
 func (p *Pipeline) accept(s Sample, now time.Time) Sample {
-	p.last, p.sent, p.any = s, s.At, true
+	p.last, p.sent, p.reported = s, s.At, true
 	if now.After(p.sent) {
 		p.sent = now
 	}
@@ -180,7 +180,7 @@ func (p *Pipeline) accept(s Sample, now time.Time) Sample {
 }
 
 // force makes the next sample that comes through be reported.
-func (p *Pipeline) force() { p.any = false }
+func (p *Pipeline) force() { p.reported = false }
 
 // interrupt is when the entity's value was withdrawn while its device goes on:
 // what comes next is reported, and has nothing to do with what was before. Only
@@ -196,7 +196,7 @@ func (p *Pipeline) interrupt() {
 	for _, g := range p.gates {
 		g.Reset()
 	}
-	p.pending, p.any = nil, false
+	p.pending, p.reported = nil, false
 }
 
 // gathers is how long the steps take for one result, of readings at this pace;
@@ -251,7 +251,7 @@ func (p *Pipeline) Reset() {
 	for _, g := range p.gates {
 		g.Reset()
 	}
-	p.pending, p.any = nil, false
+	p.pending, p.reported = nil, false
 }
 
 // decode brings every number to float64, int64, or uint64 where that is too
