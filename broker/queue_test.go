@@ -135,3 +135,25 @@ func TestQueueSkipsAndExpires(t *testing.T) {
 		}
 	})
 }
+
+// What the consumer gives up is counted by why, and stays away.
+func TestQueueDrops(t *testing.T) {
+	b := brokertest.New(t)
+	p := attach(t, b, broker.ClientOptions{ID: "p"})
+	q, err := b.AttachQueue(broker.QueueOptions{Name: "q", Filters: []mqtt.Subscription{{Filter: "#", QoS: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p, mqtt.Message{Topic: "a", QoS: 1})
+	publish(t, p, mqtt.Message{Topic: "b", QoS: 1})
+	for range 2 {
+		if err := q.Drop(t.Context(), take(t, q).Seq, mqtt.DropDead); err != nil {
+			t.Fatal(err)
+		}
+		q.Rewind()
+	}
+	s := q.Stats()
+	if s.Messages != 0 || s.Dropped != 2 || s.Drops[mqtt.DropDead] != 2 || s.Accepted != 2 {
+		t.Errorf("%+v", s)
+	}
+}
