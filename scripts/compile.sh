@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 ours=github.com/dunlin-mqtt/dunlin
 cold=(
 	"$ours/config/..." "$ours/cmd/..." "$ours/sensors/..." "$ours/serial/..." "$ours/broker/internal/auth"
-	"$ours/broker/internal/listen"
+	"$ours/broker/internal/listen" "$ours/broker/internal/guard"
 	go.bug.st/... periph.io/...
 	compress/... encoding/{asn1,base64,hex,json,pem} fmt log/... math/big net net/netip net/url
 	os os/... path/... reflect strconv internal/strconv vendor/...
