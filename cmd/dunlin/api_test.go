@@ -163,11 +163,13 @@ func TestAPIDocuments(t *testing.T) {
 		t.Errorf("topic a/b: %+v", m)
 	}
 	// What the image's first process says is the one thing below $SYS.
-	if a := socket.do("POST", "/api/v1/publish", `{"topic":"$SYS/dunlin/update/slot","payload":"2","retain":true}`); a.status != 204 {
-		t.Errorf("publish how updates are: %+v", a)
-	}
-	if a := socket.do("GET", "/api/v1/topic?topic=$SYS/dunlin/update/slot", ""); !strings.Contains(a.body, `"2"`) {
-		t.Errorf("it is not there: %+v", a)
+	for _, topic := range []string{"$SYS/dunlin/update/slot", "$SYS/dunlin/board/problems"} {
+		if a := socket.do("POST", "/api/v1/publish", `{"topic":"`+topic+`","payload":"2","retain":true}`); a.status != 204 {
+			t.Errorf("publish %s: %+v", topic, a)
+		}
+		if a := socket.do("GET", "/api/v1/topic?topic="+topic, ""); !strings.Contains(a.body, `"2"`) {
+			t.Errorf("%s is not there: %+v", topic, a)
+		}
 	}
 	if a := socket.do("POST", "/api/v1/publish", `{"topic":"a/c","payload":"on","retain":true}`); a.status != 204 {
 		t.Errorf("publish: %+v", a)

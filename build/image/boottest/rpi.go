@@ -20,7 +20,7 @@ data_dir: /var/lib/dunlin
 mqtt: {listeners: [{bind: ":1883"}]}
 auth:
   users_file: users
-  rules: [{user: carol, publish: ["#"], subscribe: ["#"]}]
+  rules: [{user: carol, publish: ["#"], subscribe: ["#", "$SYS/#"]}]
 store: {durability: always}
 gateway: {defaults: {interval: 1s}}
 bridges:
@@ -116,6 +116,13 @@ func (c *card) startWithMistake() (ok bool) {
 		err = errors.New(text)
 	}
 	c.check("the card says what is wrong with it", err)
+	c.becomes("so does MQTT", func() error {
+		text, err := retained(address, "carol", secret, "$SYS/dunlin/board/problems")
+		if err == nil && !strings.Contains(text, "anonymos") {
+			err = errors.New(text)
+		}
+		return err
+	})
 	return true
 }
 
@@ -138,6 +145,7 @@ func (c *card) startWithoutData() {
 	}
 	address := c.m.Address(1883)
 	c.becomes("it starts without /data", func() error { return lets(address, "admin", secret) })
+	c.check("whose users the second superblock has told", lets(address, "carol", secret))
 	text, err := c.get("dunlin-errors.txt")
 	if err == nil && !strings.Contains(text, "in memory only") {
 		err = errors.New(text)

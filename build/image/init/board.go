@@ -40,7 +40,8 @@ type board struct {
 	served    atomic.Pointer[[]mdns.Service] // by dunlin; nil: nothing
 	reports   struct {                       // what a user without a screen should know, by part
 		sync.Mutex
-		text map[string]string
+		text    map[string]string
+		changed chan struct{} // has one when the gateway has not been told yet
 	}
 	ending struct { // why the machine stops
 		sync.Mutex
@@ -51,7 +52,7 @@ type board struct {
 
 func newBoard() *board {
 	b := &board{log: newRing(256 << 10), options: map[string]string{}, card: make(chan struct{}, 1), life: newLife()}
-	b.reports.text = map[string]string{}
+	b.reports.text, b.reports.changed = map[string]string{}, make(chan struct{}, 1)
 	return b
 }
 

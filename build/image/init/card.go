@@ -68,6 +68,7 @@ func (b *board) news(part, text string) bool {
 	if b.reports.text[part] = text; text == "" {
 		delete(b.reports.text, part)
 	}
+	b.tellReports()
 	return true
 }
 
@@ -87,14 +88,20 @@ func writeReports(dir string, reports map[string]string) error {
 		}
 		return nil
 	}
-	var text strings.Builder
-	for _, part := range slices.Sorted(maps.Keys(reports)) {
-		fmt.Fprintf(&text, "%s: %s\r\n\r\n", part, strings.ReplaceAll(strings.TrimSpace(reports[part]), "\n", "\r\n"))
-	}
-	if old, err := os.ReadFile(name); err == nil && string(old) == text.String() {
+	text := strings.ReplaceAll(reportText(reports), "\n", "\r\n")
+	if old, err := os.ReadFile(name); err == nil && string(old) == text {
 		return nil // a card has a life time
 	}
-	return writeFile(name, []byte(text.String()), 0o600)
+	return writeFile(name, []byte(text), 0o600)
+}
+
+// reportText is empty when all is well.
+func reportText(reports map[string]string) string {
+	var text strings.Builder
+	for _, part := range slices.Sorted(maps.Keys(reports)) {
+		fmt.Fprintf(&text, "%s: %s\n\n", part, strings.TrimSpace(reports[part]))
+	}
+	return text.String()
 }
 
 // readSmall reads a file of at most limit bytes; nil if it is not there.

@@ -33,11 +33,10 @@ func (b *board) inMemory(why error) {
 	b.volatile.Store(true)
 	b.logf("THE CARD'S /data CANNOT BE USED: %v. Everything is kept in memory only, and lost with the power.", why)
 	b.note("data", fmt.Sprintf("The card's data partition cannot be used (%s): values, users and settings are kept in memory only. Flash the card again, or take another one.", strings.ReplaceAll(why.Error(), "\n", ", ")))
-	settings := map[string][]byte{}
-	if b.disk != "" {
-		if err := unix.Mount(b.partition(slots.Data.Number), dataDir, "ext4", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, "norecovery"); err == nil {
-			settings = readSettings(keptDir, etcDir, filepath.Join(etcDir, includeDir))
-			unix.Unmount(dataDir, unix.MNT_DETACH)
+	var settings map[string][]byte
+	for _, options := range []string{"norecovery", "norecovery," + secondSuperblock} {
+		if len(settings) == 0 && b.disk != "" {
+			settings = b.cardSettings(options)
 		}
 	}
 	if err := unix.Mount("tmpfs", dataDir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0755,size=25%"); err != nil {
@@ -49,6 +48,21 @@ func (b *board) inMemory(why error) {
 			b.logf("%v", err)
 		}
 	}
+}
+
+// secondSuperblock is ext4's first copy of its superblock and descriptors, in
+// block 32768, as the option wants it: in KiB. No copy says that there is a
+// journal to replay, so that the card is only read by it.
+const secondSuperblock = "sb=131072"
+
+// cardSettings are the settings in a /data that can only be read.
+func (b *board) cardSettings(options string) map[string][]byte {
+	if err := unix.Mount(b.partition(slots.Data.Number), dataDir, "ext4", unix.MS_RDONLY|unix.MS_NODEV|unix.MS_NOSUID|unix.MS_NOEXEC, options); err != nil {
+		b.logf("/data as it is: %v", err)
+		return nil
+	}
+	defer unix.Unmount(dataDir, unix.MNT_DETACH)
+	return readSettings(keptDir, etcDir, filepath.Join(etcDir, includeDir))
 }
 
 func restoreSetting(name string, content []byte) error {

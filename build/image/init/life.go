@@ -141,6 +141,7 @@ func (b *board) notifications(ctx context.Context) error {
 			if b.life.told(string(buf[:n]), time.Now()) {
 				b.logf("the gateway serves")
 				b.report("gateway", "")
+				b.tellReports()
 				if u := b.updater.Load(); u != nil {
 					u.Tell()
 				}

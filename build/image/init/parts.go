@@ -24,6 +24,7 @@ func (b *board) parts() []part {
 		{"network", b.network},
 		{"notifications", b.notifications},
 		{"services", b.services},
+		{"problems", b.problems},
 		{"updates", b.updates},
 		{"log file", b.logFile},
 	}

@@ -46,6 +46,9 @@ func (b *board) updates(ctx context.Context) error {
 		Gateway: &trusted{Gateway: gatewayAPI, board: b},
 		Restart: b.restart, Logf: b.logf,
 	})
+	if _, err := card.Choice(); err != nil && !card.OneSlot {
+		b.report("card", fmt.Sprintf("Which slot starts cannot be read (%v): there are no updates, and the board may not start again. Flash the card again, or take another one.", err))
+	}
 	b.updater.Store(u)
 	return u.Run(ctx)
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 )
 
 // The user's files on the drive DUNLIN, and how long they may be, in bytes.
@@ -69,8 +71,8 @@ func (b *board) takeUsersFiles(ctx context.Context) {
 		}
 		return b.writeReports(dir)
 	})
-	if err != nil {
-		b.logf("the user's files: %v", err)
+	if err != nil && b.disk != "" {
+		b.note("card", fmt.Sprintf("The drive %s cannot be used (%v): files on it are not read, and without it the board may not start again. Flash the card again, or take another one.", slots.Selector.Label, err))
 	}
 	name := filepath.Join(etcDir, configFile)
 	if _, err := os.Stat(name); err != nil {
@@ -78,6 +80,21 @@ func (b *board) takeUsersFiles(ctx context.Context) {
 			b.logf("%v", err)
 		}
 	}
+	if b.volatile.Load() {
+		if err := withoutUsers(filepath.Join(etcDir, "users"), gatewayUser); err != nil {
+			b.logf("%v", err)
+		}
+	}
+}
+
+// withoutUsers is for a card of which nothing could be read, and that no
+// password can be written to: nobody gets in, but devices and bridges go on,
+// which without the file would not start.
+func withoutUsers(name string, owner int) error {
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
+	return replaceFile(name, nil, 0o600, owner)
 }
 
 // misnamed are files that somebody meant for init, and what they should be
@@ -102,9 +119,7 @@ func misnamed(dir string) map[string]string {
 // note is report for who is writing to the card already.
 func (b *board) note(part, text string) {
 	b.logf("%s: %s", part, text)
-	b.reports.Lock()
-	defer b.reports.Unlock()
-	b.reports.text[part] = text
+	b.news(part, text)
 }
 
 var hostname = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

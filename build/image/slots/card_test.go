@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	. "github.com/dunlin-mqtt/dunlin/build/image/slots"
 	"github.com/dunlin-mqtt/dunlin/build/image/slots/slotstest"
 )
@@ -248,5 +250,33 @@ func TestDevice(t *testing.T) {
 	}
 	if _, err := dev.WriteAt(make([]byte, 100), 0); err == nil {
 		t.Error("a part of a sector was written")
+	}
+}
+
+// A card at the end of its life is looked at, and refuses every write.
+func TestADeviceThatCanOnlyBeRead(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a folder that can only be read")
+	}
+	dir := t.TempDir()
+	name := filepath.Join(dir, "card")
+	if err := slotstest.New(t, slotstest.Contents(1, oldSize)).WriteFile(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(unix.Mount(dir, dir, "", unix.MS_BIND, ""), unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")); err != nil {
+		t.Skip(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	dev, err := OpenDevice(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	c := slotstest.Open(t, dev)
+	if err := c.Check(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Choose(3); err == nil {
+		t.Error("it takes a choice")
 	}
 }

@@ -24,8 +24,11 @@ type Device struct {
 // card does.
 func OpenDevice(name string) (*Device, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|unix.O_DIRECT, 0)
-	if errors.Is(err, unix.EINVAL) { // a file in memory knows no other way
+	switch {
+	case errors.Is(err, unix.EINVAL): // a file in memory knows no other way
 		f, err = os.OpenFile(name, os.O_RDWR, 0)
+	case errors.Is(err, unix.EROFS): // a card at the end of its life: it tells what is on it, and refuses every write
+		f, err = os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
 	}
 	if err != nil {
 		return nil, err

@@ -148,8 +148,8 @@ func publish(c *call) (any, error) {
 	if in.Payload != nil {
 		m.Payload = []byte(*in.Payload)
 	}
-	// The first process of dunlin's image tells how updates are.
-	if strings.HasPrefix(in.Topic, "$") && !strings.HasPrefix(in.Topic, "$SYS/dunlin/update/") {
+	// The first process of dunlin's image tells how updates are, and the board.
+	if strings.HasPrefix(in.Topic, "$") && !strings.HasPrefix(in.Topic, "$SYS/dunlin/update/") && in.Topic != "$SYS/dunlin/board/problems" {
 		return nil, problem(403, "topics that start with $ are the server's own")
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, publishIn)
