@@ -25,6 +25,7 @@ compile linux-mipsle mipsle ''
 
 go mod download
 go build -o build/out/release-tool ./scripts/release
+of_package=$(build/out/release-tool version deb "$VERSION")
 build/out/release-tool licences "$out/bin/dunlin-linux-arm64" >"$out/LICENCES.txt"
 build/out/release-tool copyright "$out/bin/dunlin-linux-arm64" >"$out/doc/copyright"
 build/out/release-tool sbom "$out/bin/dunlin-linux-arm64" >"$out/dunlin-$VERSION.spdx.json"
@@ -34,7 +35,7 @@ build/out/dunlin-host completion bash >"$out/doc/completion.bash"
 sed -e 's,PROGRAM,/usr/bin/dunlin,; s,CONFIG,/etc/dunlin/dunlin.yaml,; s,USER,dunlin,' cmd/dunlin/dunlin.service >"$out/doc/dunlin.service"
 gzip -9n <CHANGELOG.md >"$out/doc/CHANGELOG.md.gz"
 gzip -9n >"$out/doc/changelog.gz" <<-TEXT
-dunlin (${VERSION/-/\~}) unstable; urgency=medium
+dunlin (${of_package/-/\~}) unstable; urgency=medium
 
   * What changed is in CHANGELOG.md.gz beside this file.
 
@@ -46,7 +47,7 @@ export OUT=$out
 # An apk has its scripts with the times of their files.
 touch -d "@$SOURCE_DATE_EPOCH" build/package/alpine.*
 package() { # format, nfpm's architecture, binary, its system
-	PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f "build/package/nfpm${4:+-$4}.yaml" >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
+	VERSION=$(build/out/release-tool version "$1" "$VERSION") PKG_ARCH=$2 BINARY=$3 build/out/nfpm package -p "$1" -t "$out/" -f "build/package/nfpm${4:+-$4}.yaml" >build/out/nfpm.log || { cat build/out/nfpm.log >&2; return 1; }
 }
 # dpkg-deb packs a fifth smaller than nfpm does, and knows no field License.
 repack() { # deb
@@ -65,10 +66,8 @@ for deb in "$out"/*.deb; do repack "$deb"; done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
 	package rpm "${pair%=*}" "${pair#*=}"
 done
-# apk's versions have suffixes of a list: 1.2.0-dev is 1.2.0_pre there, and the third commit after 1.2.0 is 1.2.0_git3.
-of_apk=$(sed -E 's/-dev$/_pre/; s/-(alpha|beta|rc)\.?([0-9]*)/_\1\2/; s/-([0-9]+)-g[0-9a-f]+/_git\1/; s/-dirty$//' <<<"$VERSION")
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7; do
-	VERSION=$of_apk package apk "${pair%=*}" "${pair#*=}" alpine
+	package apk "${pair%=*}" "${pair#*=}" alpine
 done
 for pair in amd64=linux-amd64 arm64=linux-arm64 arm7=linux-armv7 mipsle=linux-mipsle; do
 	package ipk "${pair%=*}" "${pair#*=}" openwrt

@@ -5,6 +5,7 @@
 //	release sbom BINARY >dunlin.spdx.json
 //	release licences BINARY >LICENCES.txt
 //	release copyright BINARY >copyright (as Debian wants it)
+//	release version deb|apk VERSION (as that kind of package orders it; deb's is rpm's and ipk's, too)
 //	release oci OUT.tar CERTIFICATES ARCH=BINARY...
 //
 // SOURCE_DATE_EPOCH is the time written into them; VERSION the version.

@@ -27,6 +27,9 @@ func run(args []string) error {
 		return writeLicences(os.Stdout, args[1], false)
 	case len(args) == 2 && args[0] == "copyright":
 		return writeLicences(os.Stdout, args[1], true)
+	case len(args) == 3 && args[0] == "version":
+		_, err := fmt.Println(packageVersion(args[1], args[2]))
+		return err
 	case len(args) >= 5 && args[0] == "oci":
 		f, err := os.Create(args[1])
 		if err != nil {
@@ -34,7 +37,7 @@ func run(args []string) error {
 		}
 		return errors.Join(writeImage(f, args[2], args[3], args[4:], os.Getenv("VERSION"), made), f.Close())
 	}
-	return errors.New("usage: release sbom BINARY | licences BINARY | copyright BINARY | oci OUT.tar CERTIFICATES LICENCES ARCH=BINARY...")
+	return errors.New("usage: release sbom BINARY | licences BINARY | copyright BINARY | version FORMAT VERSION | oci OUT.tar CERTIFICATES LICENCES ARCH=BINARY...")
 }
 
 // epoch is the time of a release, by the convention of reproducible builds.
