@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dunlin-mqtt/dunlin/build/image/slots"
 )
 
@@ -71,7 +73,10 @@ func (b *board) takeUsersFiles(ctx context.Context) {
 		}
 		return b.writeReports(dir)
 	})
-	if err != nil && b.disk != "" {
+	switch {
+	case errors.Is(err, unix.EROFS): // what is there was read, and /data says the rest
+		b.logf("the user's files: %v", err)
+	case err != nil && b.disk != "":
 		b.note("card", fmt.Sprintf("The drive %s cannot be used (%v): files on it are not read, and without it the board may not start again. Flash the card again, or take another one.", slots.Selector.Label, err))
 	}
 	name := filepath.Join(etcDir, configFile)
