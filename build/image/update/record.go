@@ -30,6 +30,7 @@ type Record struct {
 	Time    time.Time   `json:"time"`
 	Reason  string      `json:"reason,omitempty"`  // why it fell back or was not written
 	Crashes []time.Time `json:"crashes,omitempty"` // of late, after it was committed
+	Starts  int         `json:"starts,omitempty"`  // of the board, after it was committed, that did not last; one after the other
 }
 
 // String is the record in one line.

@@ -9,12 +9,14 @@ import (
 )
 
 // A version that passed its trial is given up when its gateway crashes
-// regretEnds times within regretWithin, in the time of probation: while it
-// does so, no other update can be sent to it.
+// regretEnds times within regretWithin, in the time of probation, or when so
+// many starts of the board, one after the other, end within shortRun by
+// themselves: while it does so, no other update can be sent to it.
 const (
 	probation    = 24 * time.Hour
 	regretEnds   = 5
 	regretWithin = 30 * time.Minute
+	shortRun     = regretWithin / regretEnds
 )
 
 // Crashed tells that the gateway has ended by a fault, and with which words.
@@ -35,25 +37,71 @@ func (u *Updater) regret(words string) {
 	default:
 		return // an update is written, which may be the cure
 	}
-	rec, err := load(u.Record)
-	now := time.Now().UTC()
-	if err != nil || rec.Phase != Committed || rec.Slot != u.Slot || now.Sub(rec.Time) > probation {
+	rec, ok := u.onProbation()
+	if !ok {
 		return
 	}
+	now := time.Now().UTC()
 	// Two starts of a board without a clock chip may differ in what time it is.
 	rec.Crashes = append(slices.DeleteFunc(rec.Crashes, func(t time.Time) bool { return now.Sub(t).Abs() > regretWithin }), now)
 	if len(rec.Crashes) < regretEnds {
-		if err := rec.save(u.Record); err != nil {
-			u.Logf("update: keeping the record: %v", err)
-		}
+		u.keep(rec)
 		return
 	}
+	u.giveUp(rec, fmt.Sprintf("it crashed %d times within %v: %s", regretEnds, regretWithin, words))
+}
+
+// begun counts a start of the board, and gives this version up after too many
+// that did not last: the kernel panicked or hung, which init does not see. A
+// power cut looks the same. The channel tells when this one has lasted; nil
+// when none is counted. The card is the caller's.
+func (u *Updater) begun() <-chan time.Time {
+	rec, ok := u.onProbation()
+	if !ok {
+		return nil
+	}
+	if rec.Starts >= regretEnds {
+		u.giveUp(rec, fmt.Sprintf("the board started %d times, and did not run for %v", regretEnds, shortRun))
+		return nil
+	}
+	rec.Starts++
+	u.keep(rec)
+	return time.After(shortRun)
+}
+
+// lasted forgets the starts: this one has lasted, or ends in order.
+func (u *Updater) lasted() {
+	select {
+	case u.busy <- struct{}{}:
+		defer func() { <-u.busy }()
+	default:
+		return // an update is written, and with it another record
+	}
+	if rec, ok := u.onProbation(); ok {
+		rec.Starts = 0
+		u.keep(rec)
+	}
+}
+
+// onProbation is the record of this version, if it passed its trial of late.
+func (u *Updater) onProbation() (rec Record, ok bool) {
+	rec, err := load(u.Record)
+	return rec, err == nil && rec.Phase == Committed && rec.Slot == u.Slot && time.Since(rec.Time) <= probation
+}
+
+func (u *Updater) keep(rec Record) {
+	if err := rec.save(u.Record); err != nil {
+		u.Logf("update: keeping the record: %v", err)
+	}
+}
+
+// giveUp restarts into the version before this one, if that is there.
+func (u *Updater) giveUp(rec Record, why string) {
 	if err := u.goBack(); err != nil {
-		u.Logf("update: this version crashes, and %v", err)
+		u.Logf("update: %s, and %v", why, err)
 		return
 	}
-	rec.Phase, rec.Reason = FellBack, fmt.Sprintf("it crashed %d times within %v: %s", regretEnds, regretWithin, words)
-	rec.Crashes = nil
+	rec.Phase, rec.Reason, rec.Crashes, rec.Starts = FellBack, why, nil, 0
 	u.note(rec)
 	u.Restart("")
 }

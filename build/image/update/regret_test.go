@@ -1,6 +1,7 @@
 package update
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -89,4 +90,65 @@ func TestRunHearsOfCrashes(t *testing.T) {
 		}
 	}
 	t.Error("it goes on for ever")
+}
+
+// A board whose kernel panics or hangs again and again, and whose init never
+// sees an end.
+func TestStartsThatDoNotLast(t *testing.T) {
+	for name, tc := range map[string]struct {
+		after time.Duration
+		lasts int // each start of such a number
+		back  bool
+	}{
+		"none lasts":         {back: true},
+		"one in three lasts": {lasts: 3},
+		"after days":         {after: 25 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := written(t)
+				b.Slot, b.Steady = 3, 0
+				b.trial(t.Context())
+				time.Sleep(tc.after)
+				starts := 0
+				for starts < 12 && len(b.restarts) == 0 {
+					starts++
+					u := b.Updater
+					b.Updater = New(&Updater{Card: u.Card, Slot: u.Slot, Record: u.Record, Gateway: u.Gateway, Restart: u.Restart, Logf: u.Logf})
+					if lasts := b.begun(); lasts != nil && tc.lasts > 0 && starts%tc.lasts == 0 {
+						<-lasts
+						b.lasted()
+					} else {
+						time.Sleep(shortRun - time.Second)
+					}
+				}
+				choice, err := b.Card.Choice()
+				if err != nil || (choice.Default == 2) != tc.back || (len(b.restarts) == 1) != tc.back || tc.back && starts != regretEnds+1 {
+					t.Errorf("slot %d starts next, %d restarts after %d starts: %v", choice.Default, len(b.restarts), starts, err)
+				}
+				if rec := b.record(t); (rec.Phase == FellBack) != tc.back || rec.From != "1.0.0" || rec.Starts != 0 {
+					t.Errorf("the record is %+v", rec)
+				}
+			})
+		})
+	}
+}
+
+// Run counts its start, and forgets it when it ends in order.
+func TestRunCountsItsStart(t *testing.T) {
+	b := written(t)
+	b.Slot = 3
+	b.trial(t.Context())
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	for end := time.Now().Add(time.Minute); b.record(t).Starts != 1; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the start is not counted")
+		}
+	}
+	stop()
+	if err := <-ended; err != nil || b.record(t).Starts != 0 {
+		t.Errorf("%v; the record is %+v", err, b.record(t))
+	}
 }

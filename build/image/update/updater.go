@@ -83,20 +83,28 @@ func (u *Updater) Run(ctx context.Context) error {
 	case <-u.crashes: // before or in the trial, which saw it too
 	default:
 	}
+	lasted := u.begun()
 	<-u.busy
-	err := u.watch(served)
+	err := u.watch(served, lasted)
 	stop()
 	<-told
 	return err
 }
 
-// watch looks at crashes until the server has ended.
-func (u *Updater) watch(served <-chan error) error {
+// watch looks at crashes, and whether this start lasts, until the server has
+// ended.
+func (u *Updater) watch(served <-chan error, lasts <-chan time.Time) error {
 	for {
 		select {
+		case <-lasts:
+			lasts = nil
+			u.lasted()
 		case words := <-u.crashes:
 			u.regret(words)
 		case err := <-served:
+			if lasts != nil {
+				u.lasted()
+			}
 			return err
 		}
 	}
