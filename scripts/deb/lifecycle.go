@@ -32,11 +32,23 @@ func (w *world) installed() {
 	}
 	w.is("a GPIO chip belongs to its group", "stat -c %G:%a /dev/gpiochip0", "gpio:660")
 	w.is("the driver of I2C buses will be loaded", "grep -v '^#' /usr/lib/modules-load.d/dunlin.conf", "i2c-dev")
+	w.devices()
 	w.is("the configuration is kept from others", "stat -c %U:%G:%a /etc/dunlin/dunlin.yaml /etc/dunlin", "root:dunlin:640\nroot:dunlin:750")
 	w.is("the data too", "stat -c %U:%G:%a /var/lib/dunlin", "dunlin:dunlin:700")
 	w.is("systemd has nothing to say against the unit", "systemd-analyze verify --man=no /lib/systemd/system/dunlin.service", "")
 	w.is("a client of this machine is welcome", connack, "20 02 00 00")
 	w.reachable("after the installation", nil)
+}
+
+// devices looks at what the service may open and write: devices whose drivers
+// come after its start too, and of the kernel's files those of devices.
+func (w *world) devices() {
+	open := `mknod /root/node c %s && sh -c 'echo $$ >/sys/fs/cgroup/system.slice/dunlin.service/cgroup.procs && exec 3<>/root/node' 2>&1 | sed 's/.*: //; s/ or address//'; rm /root/node`
+	for name, number := range map[string]string{"an I2C bus": "89 255", "a USB port": "188 0", "a USB modem": "166 0"} {
+		w.is(name+" may be opened, should its driver come", fmt.Sprintf(open, number), "No such device")
+	}
+	w.is("the memory may not", fmt.Sprintf(open, "1 1"), "Operation not permitted")
+	w.is("files of devices may be written, others of the kernel not", `awk '$2 == "/sys" || $2 == "/sys/devices" {print $2, substr($4, 1, 2)}' /proc/`+w.pid()+"/mounts | sort -u", "/sys ro\n/sys/devices rw")
 }
 
 // nothingAsRoot looks at every process of the program.
