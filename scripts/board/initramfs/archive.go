@@ -32,6 +32,9 @@ func (a *Archive) Dir(name string) { a.add(name, 0o40755, nil) }
 // File adds a file that everybody may read and run.
 func (a *Archive) File(name string, content []byte) { a.add(name, 0o100755, content) }
 
+// Link adds a symbolic link.
+func (a *Archive) Link(name, target string) { a.add(name, 0o120777, []byte(target)) }
+
 // Pack ends the archive and compresses it.
 func (a *Archive) Pack(w io.Writer, level int) error {
 	a.add("TRAILER!!!", 0, nil)
