@@ -44,7 +44,7 @@ func playRaspi3(c *card) {
 		c.check("the user's files are put on the card", err)
 		return
 	}
-	if c.firstStart(host.port) && c.startWithMistake() && c.startWithHarmedData() {
+	if c.firstStart(host.port) && c.startWithMistake() && c.startWithHarmedData("the data partition is harmed", c.harmData) && c.startWithHarmedData("its first superblock is gone", c.loseSuperblock) {
 		c.startWithoutData()
 	}
 }
@@ -126,8 +126,8 @@ func (c *card) startWithMistake() (ok bool) {
 	return true
 }
 
-func (c *card) startWithHarmedData() (ok bool) {
-	c.check("the data partition is harmed", c.harmData())
+func (c *card) startWithHarmedData(how string, harm func() error) (ok bool) {
+	c.check(how, harm())
 	if !c.power(emulator.Raspi3) {
 		return false
 	}
@@ -145,7 +145,6 @@ func (c *card) startWithoutData() {
 	}
 	address := c.m.Address(1883)
 	c.becomes("it starts without /data", func() error { return lets(address, "admin", secret) })
-	c.check("whose users the second superblock has told", lets(address, "carol", secret))
 	text, err := c.get("dunlin-errors.txt")
 	if err == nil && !strings.Contains(text, "in memory only") {
 		err = errors.New(text)
@@ -193,13 +192,17 @@ func (c *card) harmData() error {
 
 const blockSize = 4096 // of /data's file system
 
-// destroyData overwrites the beginning of /data's file system.
-func (c *card) destroyData() error {
+// loseSuperblock overwrites the first block of /data's file system; destroyData
+// its directories, too.
+func (c *card) loseSuperblock() error { return c.zeroData(blockSize) }
+func (c *card) destroyData() error    { return c.zeroData(1 << 20) }
+
+func (c *card) zeroData(bytes int) error {
 	f, err := os.OpenFile(c.file(), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(make([]byte, 1<<20), slots.Data.Offset()); err != nil {
+	if _, err := f.WriteAt(make([]byte, bytes), slots.Data.Offset()); err != nil {
 		return err
 	}
 	return f.Close()
