@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -146,6 +147,32 @@ func TestNoAcknowledgementBeforeTheStoreIsDurable(t *testing.T) {
 		p.Expect("PUBACK id=1")
 		p.Expect("PUBREC id=2")
 		p.Expect("PUBACK id=3 rc=0x10")
+	})
+}
+
+// A client that sends many QoS 1 messages at once is read no further than its
+// Receive Maximum while the store is behind.
+func TestQoS1BeyondReceiveMaximumWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, b *brokertest.Broker, s *slowStore) {
+		p := b.Client(mqtt.V5)
+		p.Connect("cid=p")
+		s.set(true, nil)
+		before := len(s.kinds)
+		var burst []byte
+		for id := range 50 {
+			burst = append(burst, 0x32, 6, 0, 1, 't', 0, byte(id+1), 0)
+		}
+		p.SendBytes(burst)
+		quiet(t, p)
+		step(t, "MQTT-3.3.4-7 no more are taken than may be in flight", func(t *testing.T) {
+			if n := len(s.kinds) - before; n != 20 {
+				t.Errorf("%d messages were taken", n)
+			}
+		})
+		s.set(false, nil)
+		for id := range 50 {
+			p.Expect("PUBACK id=" + strconv.Itoa(id+1))
+		}
 	})
 }
 

@@ -143,6 +143,7 @@ type Conn struct {
 	asked    bool // since the loop last looked, a packet came that is no PUBACK
 	waiting  bool // the session has something that Receive Maximum holds back; the writer's own
 	mayCrowd bool // something was parked since crowded was false
+	ahead    bool // the next packet is a PUBLISH that waits until acknowledgements have left
 	refused  refusals
 
 	maxIn   int32        // Receive Maximum announced; 0 for 3.x

@@ -124,7 +124,8 @@ func (s *socket) drop(c *Conn) {
 	c.holdInput(0, smallInput)
 }
 
-// rested goes on with a client that was too fast.
+// rested goes on with a client that was too fast, or whose acknowledgements have
+// left.
 func (l *loop) rested(c *Conn, now time.Time) {
 	s := &c.sock
 	s.until, s.paused = 0, false
@@ -141,7 +142,7 @@ func (l *loop) rested(c *Conn, now time.Time) {
 func (c *Conn) crowded() bool {
 	c.w.Lock()
 	defer c.w.Unlock()
-	return c.w.crowded()
+	return c.mustWait()
 }
 
 // discard throws input away until it ends.

@@ -39,8 +39,12 @@ func (l *loop) write(c *Conn, now time.Time) {
 			return
 		}
 		if s.paused && s.until == 0 && !c.crowded() {
-			s.paused = false
-			l.listen(c)
+			if s.paused = c.ahead; s.paused {
+				s.until, l.more = l.since(now), true // what was read already is worked off in the next round
+				l.schedule(c)
+			} else {
+				l.listen(c)
+			}
 		}
 		if size < flushSize {
 			return

@@ -117,7 +117,7 @@ func (c *Conn) reply(v *packet.View, r reply) error {
 func (c *Conn) settle() {
 	p := c.pending
 	hold := c.recorded && c.cfg.Barrier.Pressed()
-	if p.empty() && !p.wake && !hold {
+	if p.empty() && !p.wake && !hold && !c.ahead {
 		return
 	}
 	if c.recorded && (len(p.replies) > 0 || hold) {
@@ -132,7 +132,7 @@ func (c *Conn) settle() {
 	c.kickWriter()
 	if w := &c.w; w.room != nil {
 		w.Lock()
-		for w.crowded() && !w.closing {
+		for c.mustWait() && !w.closing {
 			w.room.Wait()
 		}
 		w.Unlock()
@@ -142,6 +142,24 @@ func (c *Conn) settle() {
 // crowded reports whether too many acknowledgements wait, or the store is
 // behind. The caller holds w.
 func (w *writer) crowded() bool { return w.parked != nil && w.parked.full() || w.hold > 0 }
+
+// mustWait reports whether the client is not read for now. The caller holds w.
+func (c *Conn) mustWait() bool {
+	return c.w.crowded() || c.ahead && c.w.parked != nil && c.unacked.Load() >= c.maxIn
+}
+
+// isAhead reports whether a packet that begins with b is a PUBLISH beyond the
+// Receive Maximum while acknowledgements of ours have not left: it is worked
+// off when they have, or how much is read at once would decide whether a client
+// that sends many of QoS 1 is at fault. Then what it holds up itself is 0x93.
+func (c *Conn) isAhead(b byte) bool {
+	if packet.Type(b>>4) != packet.PUBLISH || b&6 == 0 || c.maxIn == 0 || c.unacked.Load() < c.maxIn {
+		return false
+	}
+	c.w.Lock()
+	defer c.w.Unlock()
+	return c.w.parked != nil || len(c.pending.replies) > 0
+}
 
 // park gives the pending replies to the writer and leaves empty ones. With
 // hold, no more is read until the store has caught up.

@@ -110,6 +110,11 @@ func (c *Conn) digest(buf []byte, n int) (int, error) {
 		now := time.Now()
 		used, err := c.feed(now, buf[:n])
 		n = copy(buf, buf[used:n])
+		if err == nil && c.ahead {
+			if _, closing := c.cause(); !closing {
+				continue
+			}
+		}
 		wait := c.rest(now)
 		if err != nil || wait == 0 {
 			return n, err
@@ -139,10 +144,14 @@ func (c *Conn) panicked(p any) error {
 // Their acknowledgements are settled together: one commit, one write.
 func (c *Conn) feed(now time.Time, b []byte) (used int, err error) {
 	c.feeding.Store(true)
+	c.ahead = false
 	for err == nil && c.away == nil && c.rest(now) == 0 {
 		n, ferr := c.frame(b[used:])
 		if ferr != nil || n == 0 {
 			err = ferr
+			break
+		}
+		if c.ahead = c.isAhead(b[used]); c.ahead {
 			break
 		}
 		p := b[used : used+n]
@@ -244,32 +253,34 @@ func (c *Conn) report(err error) {
 	c.w.Lock()
 	err = cmp.Or(c.w.cause, err)
 	c.w.Unlock()
-	say := c.cfg.Log.Info
+	line, say := "client disconnected", c.cfg.Log.Info
 	if c.peer == nil {
 		say = c.cfg.Log.Debug // scanners and health checks
 	}
 	var e *mqtt.Error
+	var why []any
 	switch {
 	case errors.As(err, &e) && c.peer == nil && c.request != nil && aboutIdentity(e.Code):
 		c.end.Reason = e.Code
-		r := c.request
-		c.cfg.Log.Warn("client refused", c.about("client_id", r.ClientID, "user", r.Username, "reason", e.Code.String(), "err", e.Msg)...)
+		line, say = "client refused", c.cfg.Log.Warn
+		why = []any{"client_id", c.request.ClientID, "user", c.request.Username, "reason", e.Code.String(), "err", e.Msg}
 	case errors.As(err, &e):
 		c.end.Reason = e.Code
 		if e.Spec != "" {
 			say = c.cfg.Log.Warn
 			c.cfg.Counters.ProtocolErrors.Add(1)
 		}
-		say("client disconnected", c.about("reason", e.Code.String(), "err", e.Msg, "spec", e.Spec)...)
+		why = []any{"reason", e.Code.String(), "err", e.Msg, "spec", e.Spec}
 	case errors.Is(err, errEnd):
-		say("client disconnected", c.about("reason", c.end.Reason.String())...)
+		why = []any{"reason", c.end.Reason.String()}
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		c.end.Lost = true
-		say("client disconnected", c.about("reason", "connection closed")...)
+		why = []any{"reason", "connection closed"}
 	default:
 		c.end.Lost = true
-		say("client disconnected", c.about("reason", "connection lost", "err", err)...)
+		why = []any{"reason", "connection lost", "err", err}
 	}
+	say(line, c.about(why...)...)
 }
 
 // aboutIdentity reports whether a CONNECT was refused because of who sent it:
