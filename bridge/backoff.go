@@ -7,6 +7,7 @@ import "time"
 // do not return together.
 type backoff struct {
 	last  time.Duration
+	slow  bool          // last was for a person
 	limit time.Duration       // 0: the caps below
 	rand  func(n int64) int64 // uniform in [0, n)
 }
@@ -23,8 +24,11 @@ const (
 // next returns how long to wait before the attempt after a failure of class c.
 func (b *backoff) next(c Class) time.Duration {
 	base, limit := backoffBase, backoffCap
-	if c.slow() {
+	was := b.slow
+	if b.slow = c.slow(); b.slow {
 		base, limit = backoffSlowBase, backoffSlowCap
+	} else if was { // who has done his part
+		b.last = 0
 	}
 	if b.limit > 0 {
 		base, limit = min(base, b.limit), min(limit, b.limit)

@@ -144,6 +144,11 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("%s: %v after reset", tc.class, d)
 		}
 	}
+	b := backoff{rand: r.Int64N}
+	b.next(ClassTLSNotYetValid)
+	if d := b.next(ClassTCP); d > 2*time.Second {
+		t.Errorf("%v after a link that broke once the certificate was right", d)
+	}
 }
 
 func TestNewErrors(t *testing.T) {
