@@ -7,7 +7,7 @@ import "time"
 // do not return together.
 type backoff struct {
 	last  time.Duration
-	slow  bool          // last was for a person
+	slow  bool                // last was for a person
 	limit time.Duration       // 0: the caps below
 	rand  func(n int64) int64 // uniform in [0, n)
 }

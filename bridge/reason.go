@@ -64,6 +64,9 @@ func refusal(name string, v *packet.View) *failure {
 	if reason := string(v.Properties.ReasonString); reason != "" {
 		f = failf(f.class, "%w: %q", f.err, reason[:min(len(reason), reasonBytes)])
 	}
+	if v.Reason == mqtt.NotAuthorized && v.Type == packet.DISCONNECT { // it let us in: AWS says so of what was sent
+		f = failf(ClassRefused, "%w: it allows no such topic, QoS or RETAIN", f.err)
+	}
 	f.code, f.other = v.Reason, string(v.Properties.ServerReference)
 	return f
 }

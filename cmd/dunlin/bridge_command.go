@@ -343,7 +343,7 @@ var cures = [...]struct{ class, cure string }{
 	{"tls-not-yet-valid", "set the clock of this machine"},
 	{"tls", "look at tls.ca, tls.server_name, the port, and cert of credentials"},
 	{"auth", "look at client_id and credentials, those of proxy too, and at the rights there"},
-	{"refused", "look at protocol, profile and proxy"},
+	{"refused", "look at protocol, profile and proxy, and at the rights there"},
 	{"quota", "the server has too much to do, or a quota is used up"},
 }
 
