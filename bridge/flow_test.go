@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,10 +219,20 @@ func TestB09NoRoomForRetained(t *testing.T) {
 		r.stop()
 	})
 	bubble(t, "what a server had no room for is retained there once it has", func(t *testing.T) {
+		var mu sync.Mutex
 		var sent []string
-		full := true
+		taken := func() []string { // since it was asked last
+			mu.Lock()
+			defer mu.Unlock()
+			all := sent
+			sent = nil
+			return all
+		}
+		var room atomic.Bool
 		r := refusing(t, func(m cloudtest.Message) (d cloudtest.Verdict) {
-			if sent = append(sent, fmt.Sprint(m.Topic, " ", m.Retain)); full && m.Retain && len(m.Payload) > 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			if sent = append(sent, fmt.Sprint(m.Topic, " ", m.Retain)); !room.Load() && m.Retain && len(m.Payload) > 0 {
 				d.Code = mqtt.QuotaExceeded
 			}
 			return d
@@ -234,16 +246,17 @@ func TestB09NoRoomForRetained(t *testing.T) {
 			put(fmt.Sprintf("out/%d", i), "old")
 		}
 		after(2 * time.Minute)
-		sent = nil
+		taken()
 		after(time.Hour)
-		if n := len(sent); n < 5 || n > 16 {
-			t.Errorf("%d sent in an hour to a server without room: %q", n, sent)
+		if all := taken(); len(all) < 5 || len(all) > 16 {
+			t.Errorf("%d sent in an hour to a server without room: %q", len(all), all)
 		}
 		put("out/3", "new")
 		put("out/4", "")
 		after(time.Second)
-		want(t, "the last", sent[len(sent)-2:], "[up/3 false up/4 true]") // what deletes needs no room
-		full = false
+		all := taken()
+		want(t, "the last", all[len(all)-2:], "[up/3 false up/4 true]") // what deletes needs no room
+		room.Store(true)
 		after(roomAgain + time.Minute)
 		for i := range 10 {
 			m, kept := r.c.Retained(fmt.Sprintf("up/%d", i))
@@ -251,9 +264,9 @@ func TestB09NoRoomForRetained(t *testing.T) {
 				t.Errorf("up/%d: retained %v, %q", i, kept, m.Payload)
 			}
 		}
-		sent = nil
+		taken()
 		after(time.Hour)
-		want(t, "sent when all is there", sent, "[]")
+		want(t, "sent when all is there", taken(), "[]")
 		r.stop()
 	})
 	bubble(t, "what is refused without RETAIN, too, goes on with it", func(t *testing.T) {
