@@ -100,6 +100,13 @@ type BusUser interface {
 	Bus() string
 }
 
+// Sharer is a BusUser whose Read waits for its chip, for seconds: others use the
+// bus meanwhile. Each transfer is on the bus alone nevertheless.
+type Sharer interface {
+	BusUser
+	Shares()
+}
+
 // Reading is one value of one entity at one moment.
 type Reading struct {
 	Entity string

@@ -65,7 +65,7 @@ func (l *ladder) climb(err error, powered bool) {
 
 // apply begins the remedy that is due; false: there is none but opening.
 func (o *owner) apply(ctx context.Context) bool {
-	step, wire, limit := o.ladder.remedy, o.bus, o.dev.Timeout
+	step, wire, limit := o.ladder.remedy, o.freed, o.dev.Timeout
 	var m method
 	switch {
 	case step == recovered:

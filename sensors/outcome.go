@@ -95,7 +95,7 @@ func (o *owner) reopen(err error, now time.Time) {
 		o.ladder.climb(err, o.dev.Power != nil)
 		o.next = now.Add(o.wait.after(most))
 	}
-	if hangs(err) && o.bus != nil {
+	if _, onBus := o.dev.Driver.(BusUser); onBus && hangs(err) {
 		if now.Sub(o.hungAt) < 10*time.Minute {
 			o.next = now.Add(most)
 		}

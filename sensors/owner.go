@@ -33,7 +33,8 @@ type owner struct {
 	will       *mqtt.Will
 	out        Publisher // speaks for the device while it has no session
 	registry   *registry
-	bus        *wire       // nil: no shared bus
+	bus        *wire       // that calls have to themselves; nil: none
+	freed      *wire       // that is to be freed when the device fails
 	dispatcher *dispatcher // brings commands
 	waiter     *serial.Waiter
 	values     *valueTable
@@ -112,7 +113,7 @@ var unlisted Entity
 
 func newOwner(d Device, o *Options, bus *wire, b *valueTable, out Publisher) *owner {
 	w := &owner{
-		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, values: b, out: out, turnSlot: make(chan struct{}, 1),
+		dev: d, opt: o, topics: newTopics(o.Base, d.Name), bus: bus, freed: bus, values: b, out: out, turnSlot: make(chan struct{}, 1),
 		wait: backoff{least: time.Second}, supply: supply{power: d.Power},
 	}
 	w.shown.Status = Status{Name: d.Name, Health: Health{State: Starting}}
@@ -121,7 +122,7 @@ func newOwner(d Device, o *Options, bus *wire, b *valueTable, out Publisher) *ow
 	w.caller, _ = d.Driver.(Caller)
 	w.commander, _ = d.Driver.(Commander)
 	w.patience = w.waitsFor()
-	if w.pusher != nil {
+	if _, shares := d.Driver.(Sharer); shares || w.pusher != nil {
 		w.bus = nil // it would keep the bus for as long as nothing happens
 	}
 	return w

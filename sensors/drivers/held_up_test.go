@@ -185,3 +185,44 @@ func TestAnOverloadedBusIsShared(t *testing.T) {
 		})
 	}
 }
+
+// A chip that measures every five seconds, and is asked that often by a clock
+// that is not its own, keeps the bus from nobody while it is waited for.
+func TestWaitingForAChipKeepsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim, slow := &chipsim.Bus{}, chipsim.NewSCD4x()
+		slow.Slow(1.02)
+		sim.Plug(0x62, slow)
+		sim.Plug(0x48, chipsim.NewLM75())
+		g := bus.NewGuard("i2c1", sim, 2*time.Second)
+		defer g.Close()
+		last, gap := map[string]time.Time{}, map[string]time.Duration{}
+		var mu sync.Mutex
+		value := func(device string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if before, ok := last[device]; ok {
+				gap[device] = max(gap[device], time.Since(before))
+			}
+			last[device] = time.Now()
+		}
+		co2 := mustBuild(t, "scd4x", func(o any) { o.(*scd4xOptions).Bus = "i2c1" }, nil)
+		room := mustBuild(t, "lm75", func(o any) { o.(*thermoOptions).Bus = "i2c1" }, nil)
+		m, err := sensors.New(sensors.Options{
+			Base: "b", Devices: []sensors.Device{{Name: "co2", Driver: co2, Interval: 5 * time.Second}, {Name: "room", Driver: room, Interval: time.Second}},
+			Buses:  &fakeHardware{i2c: map[string]i2c.Bus{"i2c1": g}},
+			Attach: func(string, *mqtt.Will, func()) (sensors.Session, error) { return hearing{value: value}, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		if err := m.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if gap["room"] > 1100*time.Millisecond || gap["co2"] > 16*time.Second {
+			t.Errorf("the longest times without a value: %v", gap)
+		}
+	})
+}

@@ -77,6 +77,9 @@ type scd4x struct {
 	due time.Time // a measurement must be there by then
 }
 
+// Shares implements sensors.Sharer: a measurement is up to five seconds away.
+func (d *scd4x) Shares() {}
+
 // Open implements sensors.Driver. A chip that still measures is stopped first:
 // it takes settings only while it is idle.
 func (d *scd4x) Open(ctx context.Context, b sensors.Buses) error {
