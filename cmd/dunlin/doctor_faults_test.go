@@ -217,9 +217,21 @@ func tells(s api.Status) func(*testing.T, *doctor) {
 	}
 }
 
+// offlineFor is a gateway that tells of a device without a value.
+func offlineFor(reason, err string) func(*testing.T, *doctor) {
+	return tells(api.Status{Devices: []api.Device{{Name: "air", State: "offline", Reason: reason, Error: reason + ": " + err}}})
+}
+
 var faultsOfGateway = []seeded{
 	{"gateway that does not run", "", checks("gateway"), "gateway", "systemctl status"},
 	{"device without a right", "", tells(api.Status{Devices: []api.Device{{Name: "air", State: "offline", Reason: "permission"}}}), "gateway", "usermod"},
+	{"I2C is off", "", offlineFor("not_found", "open /dev/i2c-1: no such file or directory"), "gateway", "dtparam=i2c_arm=on"},
+	{"1-Wire is off", "", offlineFor("not_found", "no 1-Wire sensor 28-0316a2794ff1"), "gateway", "w1-gpio"},
+	{"no such program", "", offlineFor("not_found", "fork/exec /nonexistent: no such file or directory"), "gateway", "command"},
+	{"no such chip", "", offlineFor("not_found", "there is no hwmon at all"), "gateway", "dunlin scan"},
+	{"program that ends", "", offlineFor("exited", "the program has ended, exit code 1"), "gateway", "by hand"},
+	{"value out of range", "", offlineFor("out_of_range", "116.08 is outside 0 to 10"), "gateway", "range of its entities"},
+	{"another chip", "", offlineFor("wrong_chip", "id 0x61"), "gateway", "driver or address"},
 	{"device offline", "", tells(api.Status{Devices: []api.Device{{Name: "door", State: "offline", Reason: "nack"}}}), "gateway", "wires"},
 	{"disk that failed", "", tells(api.Status{Store: api.Store{Mode: "degraded", Error: "input/output error"}}), "gateway", "dmesg"},
 	{"disk that is full", "", tells(api.Status{Store: api.Store{Mode: "degraded", Error: "no room on the disk for another segment"}}), "gateway", "make room"},

@@ -168,7 +168,7 @@ func (d *doctor) hardware(context.Context) {
 		var path, group, missing string
 		switch o := b.Options.(type) {
 		case *config.I2CBus:
-			path, group, missing = string(o.Path), "i2c", "switch I2C on: dtparam=i2c_arm=on in /boot/firmware/config.txt and 'modprobe i2c-dev', then restart"
+			path, group, missing = string(o.Path), "i2c", switchOnI2C
 		case *config.SPIBus:
 			path, group, missing = string(o.Path), "spi", "switch SPI on: dtparam=spi=on in /boot/firmware/config.txt, then restart"
 		}

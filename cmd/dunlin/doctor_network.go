@@ -13,6 +13,7 @@ import (
 
 	"github.com/dunlin-mqtt/dunlin/bridge"
 	"github.com/dunlin-mqtt/dunlin/broker"
+	"github.com/dunlin-mqtt/dunlin/cmd/dunlin/internal/api"
 	"github.com/dunlin-mqtt/dunlin/sensors"
 )
 
@@ -130,6 +131,37 @@ func (d *doctor) unreachable(name string, u *url.URL, err error) {
 	d.add("bridges", "nothing reaches the server", "look at the server, the port and the firewalls on the way", "%s: %v", name, strings.TrimPrefix(err.Error(), "dial "))
 }
 
+const switchOnI2C = "switch I2C on: dtparam=i2c_arm=on in /boot/firmware/config.txt and 'modprobe i2c-dev', then restart"
+
+// deviceCures say what to look at when a device has this reason, and these words
+// in its error; the first that fits.
+var deviceCures = [...]struct {
+	reason      sensors.Reason
+	words, cure string
+}{
+	{sensors.Permission, "", "'usermod -aG i2c,spi,gpio,dialout dunlin' with those of the groups that there are, then restart the gateway"},
+	{sensors.NotFound, "/dev/i2c-", switchOnI2C},
+	{sensors.NotFound, "1-Wire", "switch 1-Wire on: dtoverlay=w1-gpio in /boot/firmware/config.txt, then restart; look at its wires; 'dunlin scan' lists what is there"},
+	{sensors.NotFound, "exec", "correct its command: there is no such program"},
+	{sensors.NotFound, "", "'dunlin scan' lists what is there: plug it in, or correct its name in the configuration"},
+	{sensors.Exited, "", "run its command by hand, as the gateway's user; what it says is in the log"},
+	{sensors.OutOfRange, "", "look at what it measures, and at range of its entities"},
+	{sensors.WrongChip, "", "'dunlin scan' names the chip that is there: correct driver or address"},
+	{sensors.Busy, "", "end what else uses it, or give it another line or port"},
+	{sensors.Parse, "", "look at what it sends: its format, or baud and parity of its port, do not fit"},
+	{sensors.Garbage, "", "look at baud and parity of its port"},
+	{"", "", "look at its wires, its address and its power; 'dunlin read NAME -v' shows what goes over them"},
+}
+
+func cureOfDevice(v *api.Device) string {
+	for _, c := range deviceCures {
+		if (c.reason == "" || string(c.reason) == v.Reason) && strings.Contains(v.Error, c.words) {
+			return c.cure
+		}
+	}
+	return ""
+}
+
 // gateway asks the running gateway.
 func (d *doctor) gateway(context.Context) {
 	if errors.Is(d.silent, fs.ErrPermission) {
@@ -150,11 +182,7 @@ func (d *doctor) gateway(context.Context) {
 	for _, v := range d.status.Devices {
 		told := slices.ContainsFunc(d.nodes, func(node string) bool { return strings.Contains(v.Error, node) })
 		if v.State != "online" && v.State != "starting" && v.Reason != string(sensors.Paused) && !told {
-			cure := "look at its wires, its address and its power"
-			if v.Reason == string(sensors.Permission) {
-				cure = "'usermod -aG i2c,spi,gpio,dialout dunlin' with those of the groups that there are, then restart the gateway"
-			}
-			d.add("gateway", "it has no value", cure, "device %s is %s: %s", v.Name, v.State, reasonOf(&v))
+			d.add("gateway", "it has no value", cureOfDevice(&v), "device %s is %s: %s", v.Name, v.State, reasonOf(&v))
 		}
 	}
 	for _, c := range []struct {
