@@ -242,7 +242,7 @@ async function viewer() {
   for (const at of Object.keys(places).filter(p => p !== "clients/visitor")) {
     await show(page, at);
     await wait(200);
-    for (const action of ["Disconnect", "Drop session", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits", "Read now", "Pause reading"]) {
+    for (const action of ["Disconnect", "Drop session", "Publish", "Find", "Clear", "Reload", "Check", "Trace for 5 min", "Test", "Pause sending", "What waits", "Read now", "Pause reading", "Reconnect", "Look for hardware"]) {
       assert.equal(await page.locator(`main button:text-is("${action}")`).count(), 0, `${at} offers ${action} to a viewer`);
     }
   }
@@ -263,7 +263,7 @@ async function viewer() {
 
 // Every control can be reached and used with the keyboard.
 async function keyboard() {
-  const page = await open();
+  const visitor = await connect(world.mqtt, "visitor"), page = await open();
   for (const at of Object.keys(places).filter(p => p !== "clients/visitor")) {
     await show(page, at);
     await page.waitForSelector("main " + places[at]);
@@ -287,6 +287,7 @@ async function keyboard() {
     await wait(300);
   }
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-level")), "3", "arrow keys go down the tree");
+  visitor.destroy();
   await page.context().close();
   return "every control of every page is reached by Tab, the tree by arrow keys";
 }
