@@ -41,6 +41,39 @@ func connectPacket(id string) []byte {
 	}})
 }
 
+// What a client sent before it left counts, also what waited for
+// acknowledgements that nobody takes any more.
+func TestWhoLeavesBehindManyAtOnce(t *testing.T) {
+	b, address := listenTCP(t)
+	sub := b.Client(mqtt.V5)
+	sub.Connect("cid=sub")
+	sub.Send("SUBSCRIBE id=1 f=t@0 f=will@0")
+	sub.Expect("SUBACK id=1 rcs=0x00,0x00")
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(time.Minute))
+	out := packet.Append(nil, mqtt.V5, &packet.View{Type: packet.CONNECT, Connect: packet.Connect{
+		Version: mqtt.V5, CleanStart: true, ClientID: []byte("hasty"), HasWill: true, WillTopic: []byte("will"),
+	}})
+	const messages = 100 // Receive Maximum is 20
+	for id := range messages {
+		out = append(out, 0x32, 6, 0, 1, 't', 0, byte(id+1), 0)
+	}
+	if _, err := nc.Write(append(out, 0xe0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	for range messages {
+		sub.Expect("PUBLISH topic=t payload= qos=0")
+	}
+	waitFor(t, "its end", func() bool { return b.Stats().ClientsConnected == 1 })
+	sub.Send("PINGREQ")
+	sub.Expect("PINGRESP") // and no will
+}
+
 // Who was refused is waited for a moment; what it asked for is not kept, or
 // memory that nobody counts would be for the taking, without a password.
 func TestRefusedClientsHoldNothing(t *testing.T) {

@@ -138,6 +138,9 @@ func (l *loop) refused(c *Conn, err error) {
 		return
 	}
 	s.deaf, s.paused, s.until = true, false, 0
+	if c.ahead { // what was read already waits for nothing any more
+		c.maxIn, s.paused, s.until, l.more = 0, true, l.since(time.Now()), true
+	}
 	l.watch(c, syscall.EPOLLIN)
 	l.schedule(c)
 }
