@@ -79,8 +79,8 @@ func (c *SCD4x) advance(now time.Time) {
 		c.next = c.next.Add(time.Duration(5 * c.slow * float64(time.Second)))
 		c.fresh = words(
 			uint16(math.Round(c.ppm)),
-			uint16(count(c.celsius, -45, 175)),
-			uint16(count(c.percent, 0, 100)))
+			count(c.celsius, -45, 175),
+			count(c.percent, 0, 100))
 	}
 }
 

@@ -42,8 +42,8 @@ func argument(w []byte) (word uint16, ok bool) {
 }
 
 // count inverts value = offset + span * count / 65535 to the nearest count.
-func count(value, offset, span float64) int {
-	return int(math.Round(min(max((value-offset)/span*65535, 0), 65535)))
+func count(value, offset, span float64) uint16 {
+	return uint16(math.Round(min(max((value-offset)/span*65535, 0), 65535)))
 }
 
 // answer is what a chip has ready to be read, from when on, and for how many

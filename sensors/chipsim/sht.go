@@ -93,8 +93,8 @@ func (c *SHT3x) command(now time.Time, cmd uint16) bool {
 		return false
 	}
 	c.out = answer{words(
-		uint16(count(c.celsius, -45, 175)),
-		uint16(count(c.percent, 0, 100))), c.after(now, ms)}
+		count(c.celsius, -45, 175),
+		count(c.percent, 0, 100)), c.after(now, ms)}
 	return true
 }
 
@@ -146,7 +146,7 @@ func (c *SHT4x) command(now time.Time, cmd byte) bool {
 		return false
 	}
 	c.out = answer{words(
-		uint16(count(c.celsius, -45, 175)),
-		uint16(count(c.percent, -6, 125))), c.after(now, ms)}
+		count(c.celsius, -45, 175),
+		count(c.percent, -6, 125)), c.after(now, ms)}
 	return true
 }
