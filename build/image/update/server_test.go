@@ -33,6 +33,15 @@ func (b *bench) run(t *testing.T) {
 	})
 }
 
+// ready is run, until it takes updates: none is taken while there may be a trial.
+func (b *bench) ready(t *testing.T) {
+	t.Helper()
+	b.run(t)
+	b.ask(t, "status", nil) // it has begun
+	b.busy <- struct{}{}
+	<-b.busy
+}
+
 // ask says a line and a file, and returns the last line of the answer.
 func (b *bench) ask(t *testing.T, line string, file []byte) string {
 	t.Helper()
@@ -103,7 +112,7 @@ func FuzzRead(f *testing.F) {
 
 func TestUpdate(t *testing.T) {
 	b := newBench(t)
-	b.run(t)
+	b.ready(t)
 	if got := b.ask(t, "status", nil); got != "ok version 1.0.0 in slot 2; last update: there was no update yet" {
 		t.Errorf("status: %q", got)
 	}
@@ -173,7 +182,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.run(t)
+			b.ready(t)
 			if got := b.ask(t, tc.line, tc.file(t, b)); !strings.Contains(got, tc.want) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
