@@ -271,6 +271,7 @@ func runTool(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 func TestAPIErrorsAreProblems(t *testing.T) {
 	socket, port, _ := startAPI(t)
+	until(t, "the gateway has its own session", func() bool { return socket.do("GET", "/api/v1/clients/gateway", "").status == 200 })
 	for _, tc := range []struct {
 		r              *remote
 		method, target string
