@@ -317,7 +317,8 @@ bridges:
 func TestPipesInTheDataDirectory(t *testing.T) {
 	dir := t.TempDir()
 	names := []string{"devices", "devices.new", "sparkplug", "bridge-cloud.day", "bridge-cloud.day.new", "bridge-cloud.in", "bridge-cloud.in.new", "dunlin.sock"}
-	for _, name := range names {
+	others := []string{"somebody's", "bridge-cloud.day.odd"}
+	for _, name := range append(others, names...) {
 		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -333,6 +334,11 @@ bridges: {cloud: {servers: ["mqtt://127.0.0.1:1"], client_id: c, pace: {daily: 1
 	for _, name := range names {
 		if fi, err := os.Lstat(filepath.Join(dir, name)); err == nil && fi.Mode()&os.ModeNamedPipe != 0 {
 			t.Errorf("%s is a pipe still", name)
+		}
+	}
+	for _, name := range others {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("what is not the gateway's was touched: %v", err)
 		}
 	}
 }

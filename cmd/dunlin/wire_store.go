@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dunlin-mqtt/dunlin/broker"
@@ -29,15 +31,28 @@ func data(cfg *config.Config, d *deps) *broker.Data {
 	return o
 }
 
-// setAside renames what has a name in the data directory and is a pipe or a
-// device: opened as a file, it would keep a start or a stop waiting for ever.
+// besideTheStore are the names of files in the data directory that are not the
+// store's; the new one of each has .new behind it.
+var besideTheStore = [...]string{"devices", "sparkplug", "bridge-*.day", "bridge-*.in", "bridge-*.bdseq", "dunlin.sock"}
+
+// setAside renames what has one of these names and is a pipe or a device: opened
+// as a file, it would keep a start or a stop waiting for ever.
 func setAside(dir string, log *slog.Logger) {
 	entries, _ := os.ReadDir(dir) // none: there is nothing yet
 	for _, e := range entries {
-		if e.Type()&(fs.ModeNamedPipe|fs.ModeDevice) != 0 {
-			name := filepath.Join(dir, e.Name())
-			log.Warn("what is no file has the name of one: renamed to .odd", "file", name, "err", os.Rename(name, name+".odd"))
+		ours := func(pattern string) bool {
+			is, _ := filepath.Match(pattern, strings.TrimSuffix(e.Name(), ".new"))
+			return is
 		}
+		if e.Type()&(fs.ModeNamedPipe|fs.ModeDevice) == 0 || !slices.ContainsFunc(besideTheStore[:], ours) {
+			continue
+		}
+		name := filepath.Join(dir, e.Name())
+		if err := os.Rename(name, name+".odd"); err != nil {
+			log.Error("what is no file has the name of one, and cannot be renamed", "file", name, "err", err)
+			continue
+		}
+		log.Warn("what is no file has the name of one: renamed to .odd", "file", name)
 	}
 }
 
