@@ -20,7 +20,7 @@ func (c *Config) OpenFiles() (found Errors) {
 		e := (&node{src: s, line: at.line, col: at.col, length: at.length}).at()
 		e.Warning = true
 		e.Msg = "everybody on this machine can read this secret"
-		e.Hint = "chmod 600 " + s.name + ", or write file:/path or ${NAME} here"
+		e.Hint = "chmod o= " + s.name + ", which the gateway's user or group must own, or write file:/path or ${NAME} here"
 		found = append(found, e)
 	}
 	return found

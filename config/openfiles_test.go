@@ -37,7 +37,7 @@ func TestOpenFiles(t *testing.T) {
 			t.Fatal(errs)
 		}
 		found := c.OpenFiles()
-		if (len(found) == 1) != tc.warned || tc.warned && (!found[0].Warning || found[0].Line != 1 || !strings.HasPrefix(found[0].Hint, "chmod 600 "+file)) {
+		if (len(found) == 1) != tc.warned || tc.warned && (!found[0].Warning || found[0].Line != 1 || !strings.HasPrefix(found[0].Hint, "chmod o= "+file+",")) {
 			t.Errorf("%s: %+v", tc.what, found)
 		}
 		var text strings.Builder
